@@ -1,0 +1,1 @@
+//! Text rules of Go that the built-in keys rest on.
