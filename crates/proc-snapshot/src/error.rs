@@ -70,3 +70,9 @@ pub enum ProcError {
     #[error("cannot start the CPU sampler: {0}")]
     Sampler(io::Error),
 }
+
+impl ProcError {
+    pub(crate) fn walk_deadline(pid: u32) -> Self {
+        Self::Deadline { doing: format!("while walking /proc, at process {pid}") }
+    }
+}

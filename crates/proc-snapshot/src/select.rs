@@ -68,11 +68,40 @@ impl Selector {
         needs
     }
 
+    /// A selector for one name.
+    ///
+    /// ```
+    /// use proc_snapshot::{Needs, Selector};
+    /// assert_eq!(Selector::by_name("httpd").needs(), Needs::CMDLINE);
+    /// ```
+    #[must_use]
+    pub fn by_name(name: impl AsRef<[u8]>) -> Self {
+        Self { name: Some(name.as_ref().into()), ..Self::default() }
+    }
+
     /// Whether `proc.mem`, `proc.num` and `proc.cpu.util` would select the process.
     ///
     /// A file that could not be read, or was not asked for ([`Selector::needs`]), makes a criterion that needs it fail.
     #[must_use]
     pub fn matches(&self, process: &Process<'_>) -> bool {
-        unimplemented!()
+        self.name_matches(process) && self.owner_matches(process) && self.rest_matches(process)
+    }
+
+    fn name_matches(&self, process: &Process<'_>) -> bool {
+        let Some(name) = self.name.as_deref() else { return true };
+        process.comm() == Some(name) || process.arg0() == Some(name)
+    }
+
+    pub(crate) fn owner_matches(&self, process: &Process<'_>) -> bool {
+        self.uid.is_none_or(|uid| process.uid() == Some(uid))
+    }
+
+    fn rest_matches(&self, process: &Process<'_>) -> bool {
+        self.state.is_none_or(|state| process.state() == Some(state.letter()))
+            && self.cmdline_matches(process.cmdline())
+    }
+
+    pub(crate) fn cmdline_matches(&self, cmdline: Option<&[u8]>) -> bool {
+        self.cmdline.as_ref().is_none_or(|pattern| cmdline.is_some_and(|cmdline| pattern.is_match(cmdline)))
     }
 }

@@ -1,8 +1,10 @@
 //! Process names ranked by what they use.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::error::ProcError;
+use crate::memory::{MemSummary, MemType, Reading, to_float};
 use crate::snapshot::Snapshot;
 
 /// What to rank by.
@@ -45,6 +47,8 @@ pub struct NameTotal {
     pub avg: f64,
     /// The largest.
     pub max: f64,
+    /// How many processes of the name have memory that could not be read ([`TopBy::Pss`] of other users' processes).
+    pub unreadable: u64,
 }
 
 impl Snapshot {
@@ -57,6 +61,42 @@ impl Snapshot {
     ///
     /// [`ProcError::Deadline`].
     pub fn top(&self, by: TopBy, deadline: Instant) -> Result<Vec<NameTotal>, ProcError> {
-        unimplemented!()
+        let kind = match by {
+            TopBy::Rss => MemType::Rss,
+            TopBy::Pss => MemType::Pss,
+            TopBy::Swap => MemType::Swap,
+            TopBy::Cpu => return Ok(Vec::new()),
+        };
+        let mut totals: HashMap<&[u8], MemSummary> = HashMap::new();
+        for process in self.processes().filter(|process| process.vsize_bytes() > 0) {
+            process.check(deadline)?;
+            let Some(name) = process.full_name() else { continue };
+            match process.memory(kind) {
+                Ok(Reading::Bytes(bytes)) => totals.entry(name).or_default().add(to_float(bytes)),
+                Ok(Reading::Unreadable) => totals.entry(name).or_default().unreadable += 1,
+                // An unusable line of one process must not spoil the ranking of the others.
+                Ok(Reading::Nothing) | Err(_) => {}
+            }
+        }
+        Ok(rank(totals.into_iter().map(|(name, total)| NameTotal::new(name, &total)).collect()))
     }
+}
+
+impl NameTotal {
+    pub(crate) fn new(name: &[u8], total: &MemSummary) -> Self {
+        Self {
+            name: name.to_vec(),
+            count: total.count,
+            sum: total.sum,
+            avg: total.avg().unwrap_or(0.0),
+            max: total.max,
+            unreadable: total.unreadable,
+        }
+    }
+}
+
+/// Largest sum first, ties by name.
+pub(crate) fn rank(mut totals: Vec<NameTotal>) -> Vec<NameTotal> {
+    totals.sort_by(|a, b| b.sum.total_cmp(&a.sum).then_with(|| a.name.cmp(&b.name)));
+    totals
 }
