@@ -46,7 +46,8 @@ pub enum ProcError {
     /// The pattern for the command line does not compile.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// No such user. Agent 7.0 answers 0 in this case, agent 6.0 with an error in `proc.cpu.util`.
+    /// No such user. What the built-in keys answer depends on key and version: see
+    /// [`CpuSampler::utilization`](crate::CpuSampler::utilization).
     #[error("unknown user {name}")]
     UnknownUser {
         /// The name as it was asked for.

@@ -28,10 +28,11 @@ mod stat;
 mod status;
 mod text;
 mod top;
+mod tracker;
 mod users;
 mod visibility;
 
-pub use cpu::{CpuHistory, CpuLook, CpuQuery, CpuRanking, CpuType, CpuWindow};
+pub use cpu::{CpuQuery, CpuRanking, CpuType, CpuWindow};
 pub use details::{NameSummary, ProcessDetails, ThreadDetails};
 pub use error::ProcError;
 pub use go_regexp::{GoPattern, PatternError, PatternErrorKind};

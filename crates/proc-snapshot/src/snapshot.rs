@@ -190,9 +190,7 @@ impl Walk<'_> {
         let first_end = first_end.unwrap_or(self.buffer.len());
         let offset = self.arena.len();
         self.arena.extend(self.buffer.iter().map(|&byte| if byte == 0 { b' ' } else { byte }));
-        // What the built-in keys match: NUL turned into space, and one space cut from the end, whoever wrote it.
-        let ends_in_space = self.arena.len() > offset && self.arena.last() == Some(&b' ');
-        let length = self.buffer.len() - usize::from(ends_in_space);
+        let length = text::matched_length(&self.arena[offset..]);
         entry.cmdline = offset;
         entry.cmdline_len = u32::try_from(length).unwrap_or(0);
         entry.first_end = u32::try_from(first_end).unwrap_or(0);
@@ -427,10 +425,7 @@ impl<'a> Process<'a> {
     pub fn arg0(&self) -> Option<&'a [u8]> {
         let entry = self.known(Known::CMDLINE)?;
         let first = self.bytes(entry.cmdline, entry.first_end as usize);
-        let ended = entry.known.contains(Known::FIRST_END);
-        let start =
-            first.iter().rposition(|&byte| byte == b'/').filter(|_| ended).map_or(0, |slash| slash + 1);
-        Some(&first[start..])
+        Some(text::arg0(first, entry.known.contains(Known::FIRST_END)))
     }
 
     /// The kernel's name, completed from the command line where the kernel cut it, as `proc.get` does.

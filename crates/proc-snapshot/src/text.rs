@@ -147,6 +147,43 @@ pub(crate) fn status_name(comm: &[u8]) -> Vec<u8> {
     trim(&name).to_vec()
 }
 
+/// A command line by the rules of the built-in keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cmdline {
+    /// NUL turned into space.
+    spaced: Vec<u8>,
+    /// Where the first NUL was.
+    first_end: Option<usize>,
+}
+
+impl Cmdline {
+    pub(crate) fn new(mut raw: Vec<u8>) -> Self {
+        let first_end = raw.iter().position(|&byte| byte == 0);
+        raw.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+        Self { spaced: raw, first_end }
+    }
+
+    /// What patterns are matched against: one space is cut from the end, whoever wrote it.
+    pub(crate) fn matched(&self) -> &[u8] {
+        &self.spaced[..matched_length(&self.spaced)]
+    }
+
+    pub(crate) fn arg0(&self) -> &[u8] {
+        arg0(&self.spaced[..self.first_end.unwrap_or(self.spaced.len())], self.first_end.is_some())
+    }
+}
+
+/// How much of a command line, NUL already turned into space, is matched.
+pub(crate) fn matched_length(spaced: &[u8]) -> usize {
+    spaced.len() - usize::from(spaced.last() == Some(&b' '))
+}
+
+/// The last component of the first argument. A line without NUL, which is a title set by the process, is taken whole.
+pub(crate) fn arg0(first: &[u8], ended: bool) -> &[u8] {
+    let slash = first.iter().rposition(|&byte| byte == b'/').filter(|_| ended);
+    &first[slash.map_or(0, |slash| slash + 1)..]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
