@@ -395,7 +395,7 @@ mod tests {
     fn an_unknown_user_is_told_until_it_is_known() {
         let mut history = CpuHistory::default();
         let whose = CpuQuery { user: "ghost".to_owned(), ..CpuQuery::default() };
-        let mut ask = |history: &mut CpuHistory| {
+        let ask = |history: &mut CpuHistory| {
             history.ask(seconds(0), &whose, CpuType::Total, CpuWindow::Avg1, HERTZ)
         };
         assert_eq!(ask(&mut history).unwrap(), None);

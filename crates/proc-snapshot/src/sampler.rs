@@ -45,6 +45,9 @@ struct Shared {
     epoch: Instant,
     state: Mutex<State>,
     changed: Condvar,
+    /// Makes the next look panic.
+    #[cfg(test)]
+    panic_once: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -70,8 +73,16 @@ impl CpuSampler {
     /// A sampler that does nothing until it is asked.
     #[must_use]
     pub fn new(root: Arc<ProcRoot>, users: Arc<Users>) -> Self {
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { root, users, epoch: Instant::now(), state, changed }) }
+        let shared = Shared {
+            root,
+            users,
+            epoch: Instant::now(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            #[cfg(test)]
+            panic_once: false.into(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// CPU utilization in percent of one CPU, rounded to one decimal. `Ok(None)` when the query is new: the built-in
@@ -222,6 +233,8 @@ impl Shared {
 
     /// Nothing is read while the lock is held: a file of `/proc` or the name service may take its time.
     fn look(&self, eye: &mut Eye) -> Result<(), ProcError> {
+        #[cfg(test)]
+        assert!(!self.panic_once.swap(false, std::sync::atomic::Ordering::Relaxed), "panics on purpose");
         let began = self.now();
         self.look_up_users(eye, began);
         {
@@ -309,6 +322,7 @@ struct Eye {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::Ordering;
 
     use super::*;
 
@@ -336,9 +350,19 @@ mod tests {
     fn a_panic_in_a_look_ends_neither_thread_nor_histories() {
         let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
-        let state = Arc::clone(&sampler.shared);
+        sampler.shared.panic_once.store(true, Ordering::Relaxed);
+        assert!(sampler.top(Instant::now() + Duration::from_secs(30)).is_ok());
+        let stats = sampler.stats();
+        assert_eq!((stats.failed, stats.running), (1, true));
+    }
+
+    #[test]
+    fn a_poisoned_lock_is_no_end() {
+        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
+        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        let shared = Arc::clone(&sampler.shared);
         let poisoned = std::thread::spawn(move || {
-            let _guard = state.lock();
+            let _guard = shared.lock();
             panic!("poisons the lock on purpose");
         });
         assert!(poisoned.join().is_err());

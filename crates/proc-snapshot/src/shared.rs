@@ -218,3 +218,51 @@ impl Drop for Ending<'_> {
         self.shared.ended.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::Path;
+
+    use super::*;
+
+    fn walks() -> SharedWalk {
+        SharedWalk::new(Arc::new(ProcRoot::open(Path::new("/")).unwrap()), Duration::from_secs(60))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn a_walker_that_panics_leaves_nobody_waiting() {
+        let walks = walks();
+        let number = walks.lock().begin(Needs::empty());
+        std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| walks.snapshot(Needs::empty(), soon()).map(|snapshot| snapshot.len()));
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _ending = Ending { shared: &walks, number, began: Instant::now(), made: None };
+                panic!("on purpose");
+            }));
+            assert!(panicked.is_err());
+            assert!(waiting.join().unwrap().unwrap() > 0);
+        });
+        assert_eq!((walks.stats().walks, walks.stats().failed), (1, 1));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_walk_that_stalls_is_told_where() {
+        let walks = walks();
+        walks.lock().begin(Needs::empty());
+        walks.at.store(42, Ordering::Relaxed);
+        let error = walks.snapshot(Needs::empty(), Instant::now() + Duration::from_millis(5)).unwrap_err();
+        assert_eq!(error.to_string(), "deadline passed while walking /proc, at process 42");
+    }
+
+    #[test]
+    fn status_is_no_reason_for_another_walk() {
+        assert!(covers(Needs::CMDLINE, Needs::CMDLINE | Needs::STATUS));
+        assert!(!covers(Needs::STATUS, Needs::OWNER));
+    }
+}
