@@ -1,1 +1,88 @@
-//! Under construction.
+//! Write loadable plugins for Zabbix agent 2 in Rust.
+//!
+//! The nouns:
+//!
+//! * A [`Plugin`] has a name and metrics, which are item keys with descriptions. [`Plugin::run`] is the whole `main`
+//!   of the process that an agent starts.
+//! * An [`Exporter`] is what you write: it takes your options and answers polls.
+//! * A [`Request`] is one poll of one item: a key, its parameters and a deadline. It is answered with a [`Reply`],
+//!   one string or no value, or with an [`ItemError`].
+//! * A [`Node`] is the configuration as the agent hands it over; your options are read from it with serde, and an
+//!   [`OptionError`] names the option and the line.
+//! * `FakeAgent` (feature `fake-agent`) is the agent's side of the socket, for tests.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use agent2_plugin::{Context, Exporter, ItemError, Plugin, Reply, Request};
+//!
+//! struct Greeter {
+//!     greeting: String,
+//! }
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+//! struct Options {
+//!     greeting: Option<String>,
+//! }
+//!
+//! impl Exporter for Greeter {
+//!     type Options = Options;
+//!
+//!     fn configure(options: Options, _: Context) -> Result<Self, ItemError> {
+//!         Ok(Self { greeting: options.greeting.unwrap_or_else(|| "Hello".to_owned()) })
+//!     }
+//!
+//!     fn export(&self, request: &Request) -> Result<Reply, ItemError> {
+//!         Ok(format!("{}, {}!", self.greeting, request.parameter(0)).into())
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     Plugin::new("Greeter").metric("greeter.hello", "Greets its first parameter.").run::<Greeter>()
+//! }
+//! ```
+//!
+//! In the agent's configuration: `Plugins.Greeter.System.Path=/usr/local/lib/greeter` and, if you like,
+//! `Plugins.Greeter.Greeting=Good morning`.
+//!
+//! # What it takes care of
+//!
+//! An agent goes down with its plugin: 7.0 panics when a plugin exits unexpectedly, 6.0 exits. So nothing that
+//! happens in a handler ends the process. A panic is an error of that item alone. A handler that is late is answered
+//! for, and its thread is replaced; while it hangs, further polls of the same item are refused at once. SIGTERM and
+//! SIGINT, which reach the whole process group, are ignored. A frame that is too large or unknown is skipped without
+//! losing step. `log` records go to the agent's log and never hold up a handler. What would panic the agent, such as
+//! a reply beyond 2 GiB or a metric without a full stop in its description, is refused here.
+//!
+//! What it cannot take care of: a stack overflow, an allocation that fails, `process::exit` in a handler, and the
+//! kernel's OOM killer.
+//!
+//! # Agents
+//!
+//! Every version that loads plugins: 6.0, 6.2, 6.4, 7.0 and later. [`Request::generation`] tells those apart that
+//! differ on the wire.
+
+mod export;
+#[cfg(feature = "fake-agent")]
+mod fake_agent;
+mod frame;
+mod guard;
+mod logger;
+mod message;
+mod node;
+mod options;
+mod outbox;
+mod plugin;
+mod session;
+mod stats;
+mod workers;
+
+pub use export::{Delivery, Generation, ItemError, Reply, Request};
+#[cfg(feature = "fake-agent")]
+pub use fake_agent::{Answer, FakeAgent, LogLine, Registration};
+pub use node::{Child, Node, Value};
+pub use options::OptionError;
+pub use plugin::{AgentCall, Context, Exporter, MetricError, Pass, Plugin};
+pub use session::SessionError;
+pub use stats::Stats;

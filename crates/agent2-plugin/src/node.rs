@@ -1,0 +1,216 @@
+//! Configuration nodes: the tree in which an agent hands over `Plugins.<Name>.*`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer};
+
+/// A node of the configuration: `Plugins.Echo.Limits.Lines=5` arrives as node `Echo`, in it node `Limits`, in it
+/// node `Lines`, in it the value `5`.
+///
+/// Plugins rarely touch nodes: [`Node::options`] turns a tree into a type of the plugin's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Node {
+    name: String,
+    line: u64,
+    children: Vec<Child>,
+}
+
+/// What stands in a [`Node`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Child {
+    /// A group of options, or an option with its values.
+    Node(Node),
+    /// One value of an option.
+    Value(Value),
+}
+
+/// A value, with the line of the configuration file that it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    bytes: Vec<u8>,
+    line: u64,
+}
+
+impl Node {
+    /// The last part of the option's name; the plugin's name at the root.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The line of the configuration file, counted from 1; 0 where the agent did not say.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Groups, options and values below this node, in the file's order.
+    #[must_use]
+    pub fn children(&self) -> &[Child] {
+        &self.children
+    }
+
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Self> {
+        self.children.iter().filter_map(|child| match child {
+            Child::Node(node) => Some(node),
+            Child::Value(_) => None,
+        })
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.children.iter().filter_map(|child| match child {
+            Child::Value(value) => Some(value),
+            Child::Node(_) => None,
+        })
+    }
+
+    /// Reads the lines `Plugins.<plugin>.*` of an agent's configuration file, as the agent would hand them over.
+    ///
+    /// For command lines and tests. `Include` is not followed.
+    ///
+    /// ```
+    /// let node = agent2_plugin::Node::from_conf("Echo", "Timeout=3\nPlugins.Echo.Limits.Lines=5\n");
+    /// assert_eq!(node.name(), "Echo");
+    /// assert_eq!(node.children().len(), 1);
+    /// ```
+    #[must_use]
+    pub fn from_conf(plugin: &str, text: &str) -> Self {
+        let mut root = Self { name: plugin.to_owned(), line: 0, children: Vec::new() };
+        let prefix = format!("Plugins.{plugin}.");
+        for (line, text) in (1..).zip(text.lines()) {
+            let Some((option, value)) = text.trim().split_once('=') else { continue };
+            let Some(path) = option.trim_end().strip_prefix(&prefix) else { continue };
+            root.insert(path, value.trim(), line);
+        }
+        root
+    }
+
+    fn insert(&mut self, path: &str, value: &str, line: u64) {
+        let node = path.split('.').fold(self, |node, part| node.child_mut(part, line));
+        node.children.push(Child::Value(Value { bytes: value.as_bytes().to_vec(), line }));
+    }
+
+    fn child_mut(&mut self, name: &str, line: u64) -> &mut Self {
+        let position =
+            self.children.iter().position(|child| matches!(child, Child::Node(n) if n.name == name));
+        let position = position.unwrap_or_else(|| {
+            self.children.push(Child::Node(Self { name: name.to_owned(), line, children: Vec::new() }));
+            self.children.len() - 1
+        });
+        match &mut self.children[position] {
+            Child::Node(node) => node,
+            Child::Value(_) => unreachable!("the position is that of a node"),
+        }
+    }
+
+    /// A node around one of several values, so that each can be read as an option of its own.
+    pub(crate) fn single(value: &Value) -> Self {
+        Self { name: String::new(), line: value.line, children: vec![Child::Value(value.clone())] }
+    }
+
+    /// The tree as an agent writes it.
+    #[cfg(any(test, feature = "fake-agent"))]
+    pub(crate) fn to_wire(&self) -> serde_json::Value {
+        let children: Vec<_> = self.children.iter().map(Child::to_wire).collect();
+        serde_json::json!({"Name": self.name, "Line": self.line, "Nodes": children})
+    }
+}
+
+impl Child {
+    #[cfg(any(test, feature = "fake-agent"))]
+    fn to_wire(&self) -> serde_json::Value {
+        match self {
+            Self::Node(node) => node.to_wire(),
+            Self::Value(value) => {
+                serde_json::json!({"Value": STANDARD.encode(&value.bytes), "Line": value.line})
+            }
+        }
+    }
+}
+
+impl Value {
+    /// The bytes after the equals sign.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The line of the configuration file, counted from 1; 0 where the agent did not say.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+/// Nodes and values come in one list, told apart by their fields.
+#[derive(Deserialize)]
+struct WireNode {
+    #[serde(rename = "Name", default)]
+    name: Option<String>,
+    #[serde(rename = "Line", default)]
+    line: Option<u64>,
+    #[serde(rename = "Value", default)]
+    value: Option<String>,
+    #[serde(rename = "Nodes", default)]
+    nodes: Option<Vec<WireNode>>,
+}
+
+impl WireNode {
+    fn into_child<E: serde::de::Error>(self) -> Result<Child, E> {
+        let Some(value) = &self.value else { return Ok(Child::Node(self.into_node()?)) };
+        let bytes = STANDARD
+            .decode(value)
+            .map_err(|error| E::custom(format_args!("configuration value is not base64: {error}")))?;
+        Ok(Child::Value(Value { bytes, line: self.line.unwrap_or_default() }))
+    }
+
+    fn into_node<E: serde::de::Error>(self) -> Result<Node, E> {
+        let children = self.nodes.unwrap_or_default().into_iter().map(Self::into_child);
+        Ok(Node {
+            name: self.name.unwrap_or_default(),
+            line: self.line.unwrap_or_default(),
+            children: children.collect::<Result<_, E>>()?,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        WireNode::deserialize(deserializer)?.into_node()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_from_the_wire_keeps_names_values_and_lines() {
+        let json = r#"{"Name":"OomWatch","Line":0,"Nodes":[
+            {"Name":"Foo","Line":3,"Nodes":[{"Value":"YmFy","Line":3}]},
+            {"Name":"Empty","Line":4,"Nodes":null}]}"#;
+        let node: Node = serde_json::from_str(json).unwrap();
+        let foo = node.nodes().next().unwrap();
+        assert_eq!((node.name(), foo.name(), foo.line()), ("OomWatch", "Foo", 3));
+        assert_eq!(foo.values().next().unwrap().bytes(), b"bar");
+    }
+
+    #[test]
+    fn a_value_that_is_not_base64_is_an_error() {
+        let json = r#"{"Name":"X","Nodes":[{"Value":"%%","Line":3}]}"#;
+        let error = serde_json::from_str::<Node>(json).unwrap_err();
+        assert!(error.to_string().contains("not base64"), "{error}");
+    }
+
+    #[test]
+    fn a_conf_file_becomes_the_tree_that_the_agent_makes_of_it() {
+        let conf = "# Plugins.Echo.No=1\nPlugins.Other.A=1\n Plugins.Echo.A.B = 1 = 2 \nPlugins.Echo.A.B=3\n";
+        let node = Node::from_conf("Echo", conf);
+        let wire: Node = serde_json::from_value(node.to_wire()).unwrap();
+        assert_eq!(wire, node);
+        let b = node.nodes().next().unwrap().nodes().next().unwrap();
+        let values: Vec<_> = b.values().map(|value| (value.bytes(), value.line())).collect();
+        assert_eq!(values, [(&b"1 = 2"[..], 3), (&b"3"[..], 4)]);
+        assert_eq!(node.nodes().count(), 1);
+    }
+}

@@ -1,0 +1,270 @@
+//! One conversation with an agent, from *register* to *terminate*.
+
+use std::io::{self, BufReader};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::export::{Generation, Request};
+use crate::frame::{self, Frame};
+use crate::guard::guarded;
+use crate::logger;
+use crate::message::{AnswerType, ExportRequest, Incoming, MessageError, Outgoing};
+use crate::node::Node;
+use crate::options::OptionError;
+use crate::outbox::Outbox;
+use crate::plugin::{Context, Exporter, Pass, Plugin};
+use crate::stats::Stats;
+use crate::workers::Workers;
+
+/// An agent 7.0 that could not use the register response waits for the plugin's end and never says *terminate*.
+const REGISTER_SILENCE: Duration = Duration::from_secs(5);
+/// The agent's own default, until *configure* tells its `Timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+/// An older agent waits exactly its `Timeout` from the moment it asked; a newer one half a second longer. So much
+/// earlier is the older one answered.
+const HEAD_START: Duration = Duration::from_millis(200);
+/// How long the agent may take to read the last replies and log lines.
+const FLUSH_FOR: Duration = Duration::from_millis(500);
+/// How long [`Exporter::stop`] may take; the agent kills the process after its timeout.
+const STOP_FOR: Duration = Duration::from_secs(2);
+
+const EXPORTER: u32 = 1;
+const CONFIGURATOR: u32 = 2;
+const RUNNER: u32 = 4;
+
+/// Why a session ended before the agent said *terminate* or closed the socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The socket could not be reached, or broke.
+    #[error("the agent's socket: {0}")]
+    Socket(#[from] io::Error),
+}
+
+/// Whether the conversation goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Read,
+    End,
+}
+
+pub(crate) struct Session<'a, E: Exporter> {
+    plugin: &'a Plugin,
+    stream: UnixStream,
+    pass: Pass,
+    outbox: Arc<Outbox>,
+    stats: Arc<Stats>,
+    timeout: Duration,
+    service: Option<Result<Service<E>, String>>,
+}
+
+/// A configured exporter and the workers that call it.
+struct Service<E> {
+    exporter: Arc<E>,
+    workers: Workers,
+}
+
+impl<'a, E: Exporter> Session<'a, E> {
+    pub(crate) fn open(plugin: &'a Plugin, stream: UnixStream, pass: Pass) -> Result<Self, SessionError> {
+        let stats = Arc::new(Stats::default());
+        let outbox = Arc::new(Outbox::new(plugin.max_reply_bytes, Arc::clone(&stats)));
+        logger::log_to(&outbox, plugin.log_level);
+        let mut writer = stream.try_clone()?;
+        let letters = Arc::clone(&outbox);
+        thread::Builder::new().name("writer".to_owned()).spawn(move || {
+            if letters.write_to(&mut writer).is_err() {
+                // The reader learns of it as of the end of the stream.
+                let _ = writer.shutdown(Shutdown::Both);
+            }
+        })?;
+        if pass == Pass::Register {
+            stream.set_read_timeout(Some(REGISTER_SILENCE))?;
+        }
+        Ok(Self { plugin, stream, pass, outbox, stats, timeout: DEFAULT_TIMEOUT, service: None })
+    }
+
+    /// Answers until *terminate* or the end of the stream.
+    pub(crate) fn run(mut self) -> Result<(), SessionError> {
+        let outcome = self.read_messages();
+        self.stop();
+        self.outbox.flush(FLUSH_FOR);
+        self.outbox.close();
+        outcome
+    }
+
+    fn read_messages(&mut self) -> Result<(), SessionError> {
+        let mut reader = BufReader::new(self.stream.try_clone()?);
+        loop {
+            let frame = match frame::read(&mut reader, self.plugin.max_request_bytes) {
+                Ok(frame) => frame,
+                Err(error) if self.is_silence(&error) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            if self.take(frame) == Next::End {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_silence(&self, error: &io::Error) -> bool {
+        self.pass == Pass::Register
+            && matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    }
+
+    fn take(&mut self, frame: Frame) -> Next {
+        match frame {
+            Frame::End => return Next::End,
+            Frame::Skipped { frame_type, length } => {
+                log::error!("skipped a frame of type {frame_type} with {length} bytes from the agent");
+            }
+            Frame::Message(json) => match Incoming::parse(&json) {
+                Ok(message) => return self.handle(message),
+                Err(error) => self.complain(error),
+            },
+        }
+        Next::Read
+    }
+
+    fn handle(&mut self, message: Incoming) -> Next {
+        match message {
+            Incoming::Register { id, version } => self.register(id, &version),
+            Incoming::Validate { id, options } => self.validate(id, &options),
+            Incoming::Configure { options, timeout_seconds, source_ip } => {
+                self.configure(&options, timeout_seconds, source_ip);
+            }
+            Incoming::Start => self.start(),
+            Incoming::Export(request) => self.export(request),
+            Incoming::Terminate => return Next::End,
+        }
+        Next::Read
+    }
+
+    /// A request that cannot be read is answered where its id is known, so that the item says what is wrong.
+    fn complain(&self, error: MessageError) {
+        log::error!("a message from the agent was not understood: {error}");
+        let MessageError::Malformed { id, answer, error } = error else { return };
+        let text = format!("malformed request: {error}");
+        match answer {
+            AnswerType::Register => self.outbox.send(&self.registered(id, Some(&text))),
+            AnswerType::Validate => self.outbox.send(&Outgoing::Validated { id, error: Some(&text) }),
+            AnswerType::Export => self.outbox.send_error(id, &text),
+            AnswerType::Nothing => {}
+        }
+    }
+
+    fn register(&self, id: u32, version: &str) {
+        log::debug!("an agent registers the plugin with protocol version {version}");
+        let error = self.plugin.check().err().map(|error| error.to_string());
+        self.outbox.send(&self.registered(id, error.as_deref()));
+    }
+
+    fn registered<'m>(&'m self, id: u32, error: Option<&'m str>) -> Outgoing<'m> {
+        let metrics = self.plugin.metrics.iter();
+        let metrics = metrics.flat_map(|metric| [metric.key.as_str(), metric.description.as_str()]).collect();
+        let interfaces = EXPORTER | CONFIGURATOR | RUNNER;
+        Outgoing::Registered { id, name: &self.plugin.name, metrics, interfaces, error }
+    }
+
+    fn validate(&self, id: u32, options: &Node) {
+        let outcome =
+            guarded(&self.stats, || -> Result<(), OptionError> { E::validate(&options.options()?) });
+        let error = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => Some(format!("the check of the options panicked: {panic}")),
+        };
+        self.outbox.send(&Outgoing::Validated { id, error: error.as_deref() });
+    }
+
+    fn configure(&mut self, options: &Node, timeout_seconds: Option<f64>, source_ip: String) {
+        if let Some(timeout) = timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+            self.timeout = timeout;
+        }
+        if let Some(Ok(_)) = &self.service {
+            log::warn!("the agent configures the plugin a second time; the first configuration stays");
+            return;
+        }
+        let context = Context { timeout: self.timeout, source_ip, stats: Arc::clone(&self.stats) };
+        let made = guarded(&self.stats, || {
+            let options = options.options().map_err(|error: OptionError| error.to_string())?;
+            E::configure(options, context).map_err(|error| error.to_string())
+        });
+        let made = made.unwrap_or_else(|panic| Err(format!("the plugin's configuration panicked: {panic}")));
+        if let Err(error) = &made {
+            log::error!("cannot configure the plugin: {error}");
+        }
+        self.service = Some(made.map(|exporter| self.serve_with(exporter)));
+    }
+
+    fn serve_with(&self, exporter: E) -> Service<E> {
+        let exporter = Arc::new(exporter);
+        let exports = Arc::clone(&exporter);
+        let handler = Box::new(move |request: &Request| exports.export(request));
+        let (outbox, stats) = (Arc::clone(&self.outbox), Arc::clone(&self.stats));
+        Service { exporter, workers: Workers::start(self.plugin.limits, handler, outbox, stats) }
+    }
+
+    fn start(&mut self) {
+        if let Ok(service) = self.service()
+            && let Err(panic) = guarded(&Stats::default(), || service.exporter.start())
+        {
+            log::error!("the plugin's start panicked: {panic}");
+        }
+    }
+
+    /// The exporter; made from no options where the agent has not said *configure*.
+    fn service(&mut self) -> Result<&Service<E>, &str> {
+        if self.service.is_none() {
+            self.configure(&Node::default(), None, String::new());
+        }
+        match &self.service {
+            Some(Ok(service)) => Ok(service),
+            Some(Err(error)) => Err(error),
+            None => Err("the plugin is not configured"),
+        }
+    }
+
+    fn export(&mut self, export: ExportRequest) {
+        let (wait, generation) = self.patience(export.timeout_seconds);
+        let deadline = Instant::now() + wait;
+        let outbox = Arc::clone(&self.outbox);
+        match self.service() {
+            Ok(service) => service
+                .workers
+                .submit(export.id, Request::from_agent(export.key, export.parameters, deadline, generation)),
+            Err(error) => outbox.send_error(export.id, error),
+        }
+    }
+
+    /// How long this request's answer may take.
+    fn patience(&self, timeout_seconds: Option<f64>) -> (Duration, Generation) {
+        let of_request = timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        match of_request {
+            // A day bounds what a wild number could do to the clock's arithmetic.
+            Some(timeout) => (timeout.min(Duration::from_secs(86_400)), Generation::Since6_4),
+            None => {
+                let head_start = HEAD_START.min(self.timeout / 5);
+                (self.timeout.saturating_sub(head_start), Generation::Before6_4)
+            }
+        }
+    }
+
+    /// Lets the exporter put its things in order, for a bounded time: it may hang as any handler may.
+    fn stop(&mut self) {
+        let Some(Ok(service)) = self.service.take() else { return };
+        let (done, wait) = mpsc::channel();
+        let stopping = thread::Builder::new().name("stop".to_owned()).spawn(move || {
+            let outcome = guarded(&Stats::default(), || service.exporter.stop());
+            if let Err(panic) = outcome {
+                log::error!("the plugin's stop panicked: {panic}");
+            }
+            let _ = done.send(());
+        });
+        if stopping.is_ok() && wait.recv_timeout(STOP_FOR) == Err(mpsc::RecvTimeoutError::Timeout) {
+            log::warn!("the plugin's stop takes longer than {} s and is cut short", STOP_FOR.as_secs());
+        }
+    }
+}

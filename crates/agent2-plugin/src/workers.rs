@@ -1,0 +1,508 @@
+//! Workers: the threads that run handlers, and the watch that answers for the ones that are late.
+//!
+//! A thread cannot be torn from what it does, such as reading from an NFS server that is gone. So a handler that
+//! misses its deadline is answered for with an error and its thread is given up: a new one takes its place, and the
+//! old one ends by itself should the handler ever return. While it hangs, further polls of the same item are
+//! refused at once, or an item polled each second would take a thread each second.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::export::{Delivery, ItemError, Reply, Request};
+use crate::guard::guarded;
+use crate::outbox::Outbox;
+use crate::stats::Stats;
+
+/// How many threads may run and hang.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Threads that run handlers within their deadline.
+    pub(crate) workers: usize,
+    /// Threads given up. At this number no more are replaced.
+    pub(crate) hanging: usize,
+    /// Polls that wait for a worker. An agent has at most 1,000 under way, unless its Capacity says more.
+    pub(crate) queued: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { workers: 16, hanging: 64, queued: 10_000 }
+    }
+}
+
+/// Threads that are kept while there is nothing to do.
+const KEPT_WORKERS: usize = 2;
+/// How long a thread beyond those waits for work before it ends.
+const IDLE_TIME: Duration = Duration::from_secs(5);
+/// A poll that has waited this long for a worker gets one more thread. Shorter handlers than this share the few.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// Stack of a worker: room for deep recursion in a pattern's compiler, touched only when used.
+const STACK_BYTES: usize = 1024 * 1024;
+
+pub(crate) type Handler = dyn Fn(&Request) -> Result<Reply, ItemError> + Send + Sync;
+
+/// The item of a poll, as far as a plugin can tell items apart.
+type Item = (String, Vec<String>);
+
+/// A poll under way. Whoever claims it first, its worker or the watch, answers it.
+struct Job {
+    id: u32,
+    request: Request,
+    queued_at: Instant,
+    is_answered: AtomicBool,
+}
+
+impl Job {
+    fn claim(&self) -> bool {
+        !self.is_answered.swap(true, Ordering::AcqRel)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.is_answered.load(Ordering::Acquire)
+    }
+
+    fn item(&self) -> Item {
+        (self.request.key().to_owned(), self.request.parameters().to_vec())
+    }
+}
+
+/// The threads that run handlers.
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    watch: Condvar,
+    limits: Limits,
+    handler: Box<Handler>,
+    outbox: Arc<Outbox>,
+    stats: Arc<Stats>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Arc<Job>>,
+    running: HashMap<u64, Arc<Job>>,
+    /// Handlers past their deadline, by worker, and since when each runs.
+    hanging: HashMap<u64, (Item, Instant)>,
+    workers: usize,
+    idle: usize,
+    next_worker: u64,
+    next_look: Option<Instant>,
+    is_closed: bool,
+}
+
+impl Workers {
+    pub(crate) fn start(
+        limits: Limits,
+        handler: Box<Handler>,
+        outbox: Arc<Outbox>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let (state, work, watch) = (Mutex::default(), Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { state, work, watch, limits, handler, outbox, stats });
+        let watched = Arc::clone(&shared);
+        if let Err(error) = spawn("watch", move || watched.keep_watch()) {
+            log::error!("no thread to watch deadlines: {error}");
+        }
+        Self { shared }
+    }
+
+    /// Queues a poll. Every poll is answered exactly once, by its deadline.
+    pub(crate) fn submit(&self, id: u32, request: Request) {
+        if let Err(refusal) = self.shared.admit(id, request) {
+            self.shared.outbox.send_error(id, &refusal);
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.work.notify_all();
+        self.shared.watch.notify_all();
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body).map(drop)
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(self: &Arc<Self>, id: u32, request: Request) -> Result<(), String> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.queue.len() >= self.limits.queued {
+            return Err(format!("{} polls are waiting already", state.queue.len()));
+        }
+        if let Some(since) = state.hanging_since(&request) {
+            let seconds = now.duration_since(since).as_secs();
+            return Err(format!("an earlier poll of this item has not returned for {seconds} s"));
+        }
+        let deadline = request.deadline();
+        let job = Arc::new(Job { id, request, queued_at: now, is_answered: AtomicBool::new(false) });
+        state.queue.push_back(job);
+        if state.idle > 0 {
+            self.work.notify_one();
+        } else if state.workers < KEPT_WORKERS {
+            self.grow(&mut state);
+        }
+        let has_to_wait = state.queue.len() > state.idle;
+        self.look_by(&mut state, if has_to_wait { deadline.min(now + PATIENCE) } else { deadline });
+        Ok(())
+    }
+
+    /// Wakes the watch if it would otherwise sleep for longer.
+    fn look_by(&self, state: &mut State, time: Instant) {
+        if state.next_look.is_none_or(|next| time < next) {
+            state.next_look = Some(time);
+            self.watch.notify_one();
+        }
+    }
+
+    /// One more thread, within the limits.
+    fn grow(self: &Arc<Self>, state: &mut State) {
+        if state.workers >= self.limits.workers || state.hanging.len() >= self.limits.hanging {
+            return;
+        }
+        let (worker, shared) = (state.next_worker, Arc::clone(self));
+        match spawn("worker", move || shared.work(worker)) {
+            Ok(()) => {
+                state.next_worker += 1;
+                state.workers += 1;
+            }
+            // The queue stays; another worker takes it, or the watch answers at the deadline and tries again.
+            Err(error) => log::warn!("no further worker thread: {error}"),
+        }
+    }
+
+    fn work(&self, worker: u64) {
+        while let Some(job) = self.next_job(worker) {
+            self.run(&job);
+            let was_given_up = {
+                let mut state = self.lock();
+                state.running.remove(&worker);
+                let was_given_up = state.hanging.remove(&worker).is_some();
+                self.stats.set_hanging(state.hanging.len());
+                was_given_up
+            };
+            if was_given_up {
+                log::info!("the handler of {} returned after its deadline", job.request.key());
+                return;
+            }
+        }
+    }
+
+    /// The next poll, or nothing when this thread is no longer needed.
+    fn next_job(&self, worker: u64) -> Option<Arc<Job>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                state.running.insert(worker, Arc::clone(&job));
+                return Some(job);
+            }
+            if state.is_closed {
+                state.workers -= 1;
+                return None;
+            }
+            state.idle += 1;
+            let (guard, wait) =
+                self.work.wait_timeout(state, IDLE_TIME).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if wait.timed_out() && state.queue.is_empty() && state.workers > KEPT_WORKERS {
+                state.workers -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn run(&self, job: &Job) {
+        if !job.is_open() {
+            return;
+        }
+        let outcome = guarded(&self.stats, || (self.handler)(&job.request));
+        let is_mine = job.claim();
+        match outcome {
+            Ok(Ok(reply)) if is_mine => self.outbox.send_reply(job.id, job.request.deadline(), reply),
+            Ok(Ok(reply)) => {
+                // The watch has answered: whatever the reply carries has not been seen by anyone.
+                if guarded(&self.stats, || reply.settle(Delivery::Lost)).is_err() {
+                    log::error!("a delivery callback of {} panicked", job.request.key());
+                }
+            }
+            Ok(Err(error)) if is_mine => self.outbox.send_error(job.id, &error.to_string()),
+            Err(panic) if is_mine => {
+                self.outbox
+                    .send_error(job.id, &format!("internal error, the item's handler panicked: {panic}"));
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    /// Answers for late handlers and adds threads while polls wait.
+    fn keep_watch(self: &Arc<Self>) {
+        let mut state = self.lock();
+        while !state.is_closed {
+            let now = Instant::now();
+            self.answer_late(&mut state, now);
+            self.relieve(&mut state, now);
+            state.next_look = state.next_look(now);
+            state = match state.next_look {
+                Some(time) => {
+                    let pause = time.saturating_duration_since(now);
+                    self.watch.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.watch.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn answer_late(self: &Arc<Self>, state: &mut State, now: Instant) {
+        state.queue.retain(|job| {
+            let is_late = job.request.deadline() <= now;
+            if is_late && job.claim() {
+                self.stats.count_timeout();
+                self.outbox
+                    .send_error(job.id, "the plugin is overloaded: no worker was free before the deadline");
+            }
+            !is_late
+        });
+        let late = |(&worker, job): (&u64, &Arc<Job>)| {
+            (job.request.deadline() <= now && job.claim()).then(|| (worker, Arc::clone(job)))
+        };
+        let late: Vec<_> = state.running.iter().filter_map(late).collect();
+        for (worker, job) in late {
+            self.give_up(state, worker, &job, now);
+        }
+    }
+
+    fn give_up(self: &Arc<Self>, state: &mut State, worker: u64, job: &Job, now: Instant) {
+        let waited = now.duration_since(job.queued_at).as_secs_f64();
+        self.stats.count_timeout();
+        self.outbox.send_error(job.id, &format!("the item's handler was not ready after {waited:.1} s"));
+        state.running.remove(&worker);
+        state.hanging.insert(worker, (job.item(), job.queued_at));
+        self.stats.set_hanging(state.hanging.len());
+        state.workers -= 1;
+        let hanging = state.hanging.len();
+        log::warn!("the handler of {} is late and cannot be stopped; {hanging} hang now", job.request.key());
+    }
+
+    /// One more thread for polls that have waited too long for one.
+    fn relieve(self: &Arc<Self>, state: &mut State, now: Instant) {
+        let is_waiting = state.queue.front().is_some_and(|job| job.queued_at + PATIENCE <= now);
+        if is_waiting {
+            self.grow(state);
+        }
+    }
+}
+
+impl State {
+    fn hanging_since(&self, request: &Request) -> Option<Instant> {
+        let is_same =
+            |(key, parameters): &Item| key == request.key() && parameters.as_slice() == request.parameters();
+        self.hanging.values().find(|(item, _)| is_same(item)).map(|&(_, since)| since)
+    }
+
+    fn next_look(&self, now: Instant) -> Option<Instant> {
+        let jobs = self.queue.iter().chain(self.running.values()).filter(|job| job.is_open());
+        let deadline = jobs.map(|job| job.request.deadline()).min();
+        let relief = (!self.queue.is_empty()).then_some(now + PATIENCE);
+        deadline.into_iter().chain(relief).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::frame;
+
+    /// Workers whose answers are read from the outbox as (id, value or error).
+    struct Bench {
+        workers: Workers,
+        answers: mpsc::Receiver<(u64, Result<String, String>)>,
+        stats: Arc<Stats>,
+    }
+
+    struct Answers {
+        pending: Vec<u8>,
+        sender: mpsc::Sender<(u64, Result<String, String>)>,
+    }
+
+    impl std::io::Write for Answers {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.pending.extend_from_slice(bytes);
+            let mut stream = self.pending.as_slice();
+            while let frame::Frame::Message(json) = frame::read(&mut stream, u32::MAX)? {
+                let message: serde_json::Value = serde_json::from_slice(&json).unwrap();
+                let text = |field: &str| message[field].as_str().map(str::to_owned);
+                let answer = text("error").map_or_else(|| Ok(text("value").unwrap_or_default()), Err);
+                if message["type"] == 7 {
+                    let _ = self.sender.send((message["id"].as_u64().unwrap(), answer));
+                }
+            }
+            self.pending = stream.to_vec();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn bench(
+        limits: Limits,
+        handler: impl Fn(&Request) -> Result<Reply, ItemError> + Send + Sync + 'static,
+    ) -> Bench {
+        let stats = Arc::new(Stats::default());
+        let outbox = Arc::new(Outbox::new(1 << 20, Arc::clone(&stats)));
+        let (sender, answers) = mpsc::channel();
+        let writer = Arc::clone(&outbox);
+        thread::spawn(move || writer.write_to(&mut Answers { pending: Vec::new(), sender }));
+        Bench {
+            workers: Workers::start(limits, Box::new(handler), outbox, Arc::clone(&stats)),
+            answers,
+            stats,
+        }
+    }
+
+    impl Bench {
+        fn poll(&self, id: u32, key: &str, timeout: Duration) {
+            self.workers.submit(id, Request::new(key, &[], timeout));
+        }
+
+        fn answer(&self) -> (u64, Result<String, String>) {
+            self.answers.recv_timeout(Duration::from_secs(20)).expect("every poll is answered")
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(100);
+
+    /// Handlers of "hang" wait for the sender; others answer their key.
+    fn hang_on(release: mpsc::Receiver<()>) -> impl Fn(&Request) -> Result<Reply, ItemError> {
+        let release = Mutex::new(release);
+        move |request| {
+            if request.key().starts_with("hang") {
+                let _ = release.lock().unwrap().recv();
+            }
+            Ok(Reply::value(request.key()))
+        }
+    }
+
+    #[test]
+    fn a_hanging_handler_is_answered_for_and_others_are_served_meanwhile() {
+        let (release, gate) = mpsc::channel();
+        let bench = bench(Limits::default(), hang_on(gate));
+        bench.poll(1, "hang", SHORT);
+        bench.poll(2, "quick", LONG);
+        assert_eq!(bench.answer(), (2, Ok("quick".into())));
+        let (id, answer) = bench.answer();
+        assert_eq!(id, 1);
+        assert!(answer.unwrap_err().starts_with("the item's handler was not ready after 0."));
+        assert_eq!((bench.stats.timeouts(), bench.stats.hanging()), (1, 1));
+
+        bench.poll(3, "hang", LONG);
+        let (id, answer) = bench.answer();
+        assert_eq!(id, 3);
+        assert!(answer.unwrap_err().starts_with("an earlier poll of this item has not returned for"));
+
+        drop(release);
+        while bench.stats.hanging() > 0 {
+            thread::yield_now();
+        }
+        bench.poll(4, "hang", LONG);
+        assert_eq!(bench.answer(), (4, Ok("hang".into())));
+    }
+
+    #[test]
+    fn more_hanging_handlers_than_workers_do_not_starve_the_others() {
+        let limits = Limits { workers: 3, hanging: 50, queued: 100 };
+        let (_release, gate) = mpsc::channel();
+        let bench = bench(limits, hang_on(gate));
+        for id in 0..20 {
+            bench.poll(id, &format!("hang{id}"), SHORT);
+        }
+        bench.poll(100, "quick", LONG);
+        let mut served = false;
+        for _ in 0..21 {
+            let (id, answer) = bench.answer();
+            served |= id == 100 && answer == Ok("quick".into());
+            assert!(id == 100 || answer.is_err(), "poll {id}: {answer:?}");
+        }
+        assert!(served);
+    }
+
+    #[test]
+    fn a_late_reply_is_lost_to_its_callback() {
+        let (sender, receiver) = mpsc::channel();
+        let bench = bench(Limits::default(), move |request| {
+            let sender = sender.clone();
+            while request.time_left() > Duration::ZERO {
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_millis(50));
+            Ok(Reply::value("late").on_delivery(move |delivery| sender.send(delivery).unwrap()))
+        });
+        bench.poll(1, "late", SHORT);
+        assert!(bench.answer().1.is_err());
+        assert_eq!(receiver.recv_timeout(LONG), Ok(Delivery::Lost));
+    }
+
+    #[test]
+    fn a_panic_is_answered_and_the_worker_lives_on() {
+        let bench = bench(Limits { workers: 1, ..Limits::default() }, |request| match request.key() {
+            "panic" => panic!("on purpose"),
+            key => Ok(Reply::value(key)),
+        });
+        for id in 0..10 {
+            bench.poll(id, "panic", LONG);
+            let error = bench.answer().1.unwrap_err();
+            assert!(error.contains("on purpose"), "{error}");
+        }
+        bench.poll(10, "quick", LONG);
+        assert_eq!(bench.answer(), (10, Ok("quick".into())));
+        assert_eq!(bench.stats.panics(), 10);
+    }
+
+    #[test]
+    fn each_of_a_thousand_polls_is_answered_once() {
+        let bench = bench(Limits::default(), |request| Ok(Reply::value(request.key())));
+        for id in 0..1000 {
+            bench.poll(id, &id.to_string(), LONG);
+        }
+        let mut ids: Vec<_> = (0..1000)
+            .map(|_| {
+                let (id, answer) = bench.answer();
+                assert_eq!(answer, Ok(id.to_string()));
+                id
+            })
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..1000).collect::<Vec<_>>());
+        assert!(bench.answers.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        let (_release, gate) = mpsc::channel();
+        let bench = bench(Limits { workers: 1, hanging: 1, queued: 1 }, hang_on(gate));
+        for id in 0..6 {
+            bench.poll(id, "hang", LONG);
+        }
+        let (_, answer) = bench.answer();
+        assert_eq!(answer, Err("1 polls are waiting already".into()));
+    }
+}
