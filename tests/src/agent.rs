@@ -322,7 +322,8 @@ impl RealAgent {
         self.scratch.path()
     }
 
-    /// Asks for an item by the plain passive protocol that both generations speak.
+    /// Asks for an item by the plain passive protocol that both generations speak. A 7.0 agent gives such an item a
+    /// minute, whatever its `Timeout` says; see [`poll`](Self::poll).
     ///
     /// # Errors
     ///
@@ -354,6 +355,19 @@ impl RealAgent {
         let reply = self.exchange(request.as_bytes(), REPLY_LIMIT);
         let reply = reply.and_then(|body| body.map_or(Ok(Reply::NoData), |body| Reply::from_json(&body)));
         reply.map_err(|source| Error::Exchange { key, source })
+    }
+
+    /// Asks for an item as a server of the agent's own generation does: a 7.0 agent is told the item's timeout, a 6.0
+    /// agent goes by its own `Timeout`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection, or no reply in 40 s.
+    pub fn poll(&self, key: impl Into<String>, timeout: Duration) -> Result<Reply, Error> {
+        match self.generation {
+            Generation::V6_0 => self.get(key),
+            Generation::V7_0 => self.get_json(key, timeout),
+        }
     }
 
     fn exchange(&self, request: &[u8], limit: Duration) -> io::Result<Option<Vec<u8>>> {
