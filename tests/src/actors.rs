@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, PipeWriter, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -107,10 +107,19 @@ impl Stage {
     ///
     /// When the actor's executable is missing or cannot be copied.
     pub fn new() -> Result<Self, Error> {
+        Self::with(&binaries::find("actor")?)
+    }
+
+    /// A stage whose actors run this executable.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be copied.
+    pub fn with(actor: &Path) -> Result<Self, Error> {
         let directory =
             tempfile::Builder::new().prefix("ow").tempdir_in("/tmp").map_err(Error::file("/tmp"))?;
         let stage = Self { directory };
-        fs::copy(binaries::find("actor")?, stage.program()).map_err(Error::file(stage.program()))?;
+        fs::copy(actor, stage.program()).map_err(Error::file(stage.program()))?;
         fs::set_permissions(stage.directory.path(), Permissions::from_mode(0o755))
             .map_err(Error::file(stage.directory.path()))?;
         Ok(stage)

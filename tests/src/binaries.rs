@@ -62,15 +62,25 @@ fn beside_me() -> Result<PathBuf, Error> {
 
 fn build(directory: &Path) -> Result<(), Error> {
     let profile = if directory.ends_with("release") { "release" } else { "dev" };
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(workspace()).args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bins",
-        "--profile",
-        profile,
-    ]);
-    run(&mut command).map(drop)
+    run(cargo().args(["build", "--quiet", "--workspace", "--bins", "--profile", profile])).map(drop)
+}
+
+/// cargo itself, in the workspace's root; the one that runs us, where one does.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace());
+    command
+}
+
+/// Builds an executable for release and says where it is: what operators run, for measurements and the demo.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub fn release(package: &str, name: &str) -> Result<PathBuf, Error> {
+    run(cargo().args(["build", "--quiet", "--release", "--package", package, "--bin", name]))?;
+    let directory = target_dir().join("release");
+    let path = directory.join(name);
+    if path.is_file() { Ok(path) } else { Err(Error::NoExecutable { name: name.to_owned(), directory }) }
 }
