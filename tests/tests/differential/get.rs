@@ -9,21 +9,21 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::cast::{Cast, STRANGER};
-use crate::compare::report;
+use crate::compare::{ask, built_in, report, same};
 
 const TRIES: usize = 8;
 /// What a process is, as against how it is doing.
 const IDENTITY: [&str; 10] =
     ["pid", "ppid", "name", "cmdline", "user", "group", "uid", "gid", "tid", "tname"];
 
-/// An object with the order of its keys and the spelling of its values.
-struct Object(Vec<(String, Box<RawValue>)>);
+/// An object with the order of its keys and the spelling of its numbers.
+struct Object(Vec<(String, String)>);
 
 pub(crate) fn compare_all(prefix: &str) -> Result<(), Error> {
     let cast = Cast::new()?;
     let agent = crate::agent(Generation::V7_0, prefix)?;
     let mut mismatches: Vec<String> =
-        still(&cast).iter().filter_map(|key| differs(&agent, key, prefix, same)).collect();
+        still(&cast).iter().filter_map(|key| differs(&agent, key, prefix, same_objects)).collect();
     mismatches.extend(moving().iter().filter_map(|key| differs(&agent, key, prefix, same_processes)));
     mismatches.extend(faulty().iter().filter_map(|key| differs_as_text(&agent, key, prefix)));
     report(Generation::V7_0, still(&cast).len() + moving().len() + faulty().len(), &mismatches);
@@ -101,9 +101,8 @@ fn differs(agent: &RealAgent, key: &Key, prefix: &str, compare: Compare) -> Opti
 }
 
 fn differs_as_text(agent: &RealAgent, key: &Key, prefix: &str) -> Option<String> {
-    let ask = |key: Key| agent.get(key).map_err(|error| error.to_string());
-    let (theirs, ours) = (ask(key.clone()), ask(key.prefixed(prefix)));
-    (theirs != ours || theirs.is_err()).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
+    let (theirs, ours) = (built_in(agent, key, prefix), ask(agent, &key.prefixed(prefix)));
+    (!same(agent, &theirs, &ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
 }
 
 fn parse(reply: &Reply) -> Result<Vec<Object>, String> {
@@ -112,14 +111,14 @@ fn parse(reply: &Reply) -> Result<Vec<Object>, String> {
 }
 
 /// The same objects in the same order, to the letter; a number may also lie between the two around it.
-fn same(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
+fn same_objects(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
     if [ours.len(), after.len()] != [before.len(); 2] {
         return Err(format!("{} objects, then {}; ours {}", before.len(), after.len(), ours.len()));
     }
     before.iter().zip(ours).zip(after).try_for_each(|((before, ours), after)| {
         same_keys(before, ours)?;
         let mut fields = before.0.iter().zip(&ours.0).zip(&after.0);
-        fields.try_for_each(|((b, o), a)| same_value(&b.0, b.1.get(), o.1.get(), a.1.get()))
+        fields.try_for_each(|((b, o), a)| same_value(&b.0, &b.1, &o.1, &a.1))
     })
 }
 
@@ -147,7 +146,11 @@ fn same_keys(theirs: &Object, ours: &Object) -> Result<(), String> {
 /// Where everything moves: who was there before and after is there in ours, with the same identity and the same kinds
 /// of values. A summary's identity is its name.
 fn same_processes(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
-    let before: HashMap<String, &Object> = before.iter().map(|object| (object.identity(), object)).collect();
+    let before: HashMap<String, &Object> = before
+        .iter()
+        .filter(|object| !object.is_kworker())
+        .map(|object| (object.identity(), object))
+        .collect();
     let ours: HashMap<String, &Object> = ours.iter().map(|object| (object.identity(), object)).collect();
     let stayed = after.iter().map(Object::identity).filter(|identity| before.contains_key(identity));
     let mut compared = 0;
@@ -161,7 +164,7 @@ fn same_processes(before: &[Object], ours: &[Object], after: &[Object]) -> Resul
 
 fn same_kinds(theirs: &Object, ours: &Object) -> Result<(), String> {
     same_keys(theirs, ours)?;
-    let is_text = |value: &RawValue| value.get().starts_with('"');
+    let is_text = |value: &str| value.starts_with('"');
     let mut fields = theirs.0.iter().zip(&ours.0);
     match fields.find(|((_, theirs), (_, ours))| is_text(theirs) != is_text(ours)) {
         Some((theirs, ours)) => Err(format!("{}: {}; ours {}", theirs.0, theirs.1, ours.1)),
@@ -170,6 +173,11 @@ fn same_kinds(theirs: &Object, ours: &Object) -> Result<(), String> {
 }
 
 impl Object {
+    /// The kernel names its workers after what they do at the moment.
+    fn is_kworker(&self) -> bool {
+        self.0.iter().any(|(name, value)| name == "name" && value.starts_with("\"kworker/"))
+    }
+
     fn identity(&self) -> String {
         let fields = self.0.iter().filter(|(name, _)| IDENTITY.contains(&name.as_str()));
         fields.map(|(name, value)| format!("{name}={value} ")).collect()
@@ -194,9 +202,17 @@ impl<'de> Visitor<'de> for InOrder {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
         let mut fields = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
+        while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+            fields.push((name, spelling(&value)));
         }
         Ok(Object(fields))
+    }
+}
+
+/// A number as it was written; a text in quotes, whichever of its characters were escaped.
+fn spelling(value: &RawValue) -> String {
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) => format!("\"{text}\""),
+        Err(_) => value.get().to_owned(),
     }
 }
