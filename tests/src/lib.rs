@@ -1,1 +1,37 @@
-//! Under construction.
+//! Tests of the plugin against real Zabbix agents, and the vocabulary they are written in.
+//!
+//! * [`debian`] fetches the agents of both generations from Debian's archive and unpacks them; nothing is installed.
+//! * [`RealAgent`] is one of those agents, running in a scratch directory; it is asked for items as a server would ask.
+//! * [`ActiveServer`] stands in for a Zabbix server towards an agent's active checks.
+//! * [`actors`] makes processes to look at: of any name, size, state and owner.
+//! * [`cost`] reads what a process has cost so far: CPU time and resident memory.
+//! * [`Key`] writes item keys with their parameters quoted.
+//!
+//! ```no_run
+//! use oomwatch_tests::{Generation, Key, RealAgent, Reply};
+//!
+//! let agent = RealAgent::builder(Generation::V7_0).start()?;
+//! let key = Key::new("proc.num").param("kthreadd");
+//! assert_eq!(agent.get(key)?, Reply::Value("1".into()));
+//! # Ok::<(), oomwatch_tests::Error>(())
+//! ```
+//!
+//! Everything started here ends when its value is dropped, and also when the test's process dies.
+
+pub mod actors;
+pub mod binaries;
+pub mod cost;
+pub mod debian;
+
+mod active_server;
+mod agent;
+mod error;
+mod key;
+mod wait;
+mod wire;
+
+pub use active_server::{ActiveServer, Item, Received};
+pub use agent::{AgentBuilder, Generation, PluginSpec, RealAgent, Reply, Stopped};
+pub use error::Error;
+pub use key::Key;
+pub use wait::wait_until;

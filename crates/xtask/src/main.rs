@@ -1,2 +1,68 @@
-//! Under construction.
-fn main() {}
+//! The chores of this workspace: `cargo xtask test`, `demo` and `bench`.
+
+mod bench;
+mod demo;
+mod steps;
+mod table;
+mod test;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fast leaves out the long ones
+cargo xtask demo [--once]   a real agent with the plugin, some processes, and the items that an operator polls
+cargo xtask bench           measures, and writes docs/benchmarks.md
+";
+
+enum Chore {
+    Help,
+    Test { fast: bool },
+    Demo { once: bool },
+    Bench,
+}
+
+fn main() -> ExitCode {
+    let done = chore().map_err(Into::into).and_then(|chore| match chore {
+        Chore::Help => {
+            say(HELP);
+            Ok(())
+        }
+        Chore::Test { fast } => test::run(fast),
+        Chore::Demo { once } => demo::run(once),
+        Chore::Bench => bench::run(),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Done = Result<(), Box<dyn Error>>;
+
+fn chore() -> Result<Chore, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut chore = None;
+    while let Some(argument) = parser.next()? {
+        chore = Some(match (chore, argument) {
+            (None, Value(name)) if name == "test" => Chore::Test { fast: false },
+            (None, Value(name)) if name == "demo" => Chore::Demo { once: false },
+            (None, Value(name)) if name == "bench" => Chore::Bench,
+            (_, Long("help") | Short('h')) => Chore::Help,
+            (Some(Chore::Test { .. }), Long("fast")) => Chore::Test { fast: true },
+            (Some(Chore::Demo { .. }), Long("once")) => Chore::Demo { once: true },
+            (_, other) => return Err(other.unexpected()),
+        });
+    }
+    Ok(chore.unwrap_or(Chore::Help))
+}
+
+#[expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}

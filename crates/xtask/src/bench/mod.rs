@@ -1,0 +1,81 @@
+//! Measurements, each beside its peer in the same run, and the page that tells them.
+
+mod exports;
+mod page;
+mod processes;
+
+use std::time::Duration;
+
+use oomwatch_tests::{PluginSpec, binaries};
+
+use crate::{Done, say};
+
+/// What one piece of work takes here, and what it takes the peer.
+pub(super) struct Row {
+    pub(super) work: &'static str,
+    pub(super) ours: Samples,
+    pub(super) peer_name: &'static str,
+    pub(super) peer: Samples,
+    pub(super) target: Target,
+}
+
+/// What ours should be, in terms of the peer or by itself.
+pub(super) enum Target {
+    TimesPeer(f64),
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Milliseconds,
+    Microseconds,
+    PerSecond,
+    Mebibytes,
+}
+
+/// The same measured several times.
+pub(super) struct Samples {
+    unit: Unit,
+    sorted: Vec<f64>,
+}
+
+impl Samples {
+    pub(super) fn new(unit: Unit, mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self { unit, sorted: values }
+    }
+
+    pub(super) fn milliseconds(times: &[Duration]) -> Self {
+        Self::new(Unit::Milliseconds, times.iter().map(|time| time.as_secs_f64() * 1e3).collect())
+    }
+
+    fn median(&self) -> f64 {
+        self.sorted.get(self.sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        self.ours.median() / self.peer.median()
+    }
+
+    fn reached(&self) -> bool {
+        match self.target {
+            Target::TimesPeer(times) => self.ratio() <= times,
+            Target::AtMost(most) => self.ours.median() <= most,
+            Target::AtLeast(least) => self.ours.median() >= least,
+        }
+    }
+}
+
+pub(crate) fn run() -> Done {
+    say("Building for release ...");
+    let plugin = binaries::release("oomwatch-plugin", binaries::PLUGIN)?;
+    let mut rows = processes::rows(&PluginSpec::new(processes::NAME, &plugin))?;
+    rows.extend(exports::rows(&plugin)?);
+    let path = binaries::workspace().join("docs/benchmarks.md");
+    page::write(&path, &rows)?;
+    say(&format!("{}\n\nwritten to {}", page::table(&rows), path.display()));
+    Ok(())
+}

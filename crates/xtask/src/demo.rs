@@ -1,0 +1,152 @@
+//! A real agent with the plugin, processes to look at, and the items that an operator of a web server polls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use oomwatch_tests::actors::{Actor, Doing, Role, Stage};
+use oomwatch_tests::{Generation, PluginSpec, RealAgent, Reply, binaries};
+use serde_json::Value;
+
+use crate::table::{bytes, columns};
+use crate::{Done, say};
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+const INTERVAL: Duration = Duration::from_secs(5);
+/// A load is known two collections of a second after it was first asked for.
+const LOAD_KNOWN_AFTER: Duration = Duration::from_millis(3500);
+/// The agent's own items that the plugin answers here.
+const MIRRORED: [&str; 4] = ["proc.mem", "proc.num", "proc.cpu.util", "proc.get"];
+const LOAD: &str = "proc.cpu.util[httpd]";
+
+/// How a value is to be read.
+#[derive(Clone, Copy)]
+enum Unit {
+    Bytes,
+    Count,
+    Percent,
+    Json,
+}
+
+const ITEMS: [(&str, Unit, &str); 8] = [
+    ("proc.mem[httpd,,avg,,rss]", Unit::Bytes, "resident memory of one httpd, on average"),
+    (
+        "proc.mem[httpd,,sum,,rss]",
+        Unit::Bytes,
+        "resident memory of all httpd, shared pages counted each time",
+    ),
+    ("proc.mem[mysqld,,sum,,rss]", Unit::Bytes, "resident memory of mysqld"),
+    ("proc.num[httpd]", Unit::Count, "httpd processes"),
+    ("proc.num[,,zomb]", Unit::Count, "zombies"),
+    (LOAD, Unit::Percent, "of one CPU, all httpd together, average of a minute"),
+    ("oomwatch.proc.top[rss,5]", Unit::Json, "the five names with the most resident memory"),
+    ("oomwatch.self", Unit::Json, "what the plugin itself costs"),
+];
+
+pub(crate) fn run(once: bool) -> Done {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    say("Building the plugin ...");
+    let plugin = binaries::release("oomwatch-plugin", binaries::PLUGIN)?;
+    let stage = Stage::with(&binaries::release("oomwatch-tests", "actor")?)?;
+    let cast = cast(&stage)?;
+    let mut builder = RealAgent::builder(Generation::V7_0).plugin(PluginSpec::new("OomWatch", plugin));
+    for key in MIRRORED {
+        builder = builder.alias(&format!("{key}[*]"), &format!("oomwatch.{key}[*]"));
+    }
+    let agent = builder.start()?;
+    say(&format!(
+        "Agent {} is process {}; {} processes play a web server.",
+        agent.generation(),
+        agent.pid(),
+        cast.len()
+    ));
+    let _ = agent.get_within(LOAD, Duration::from_millis(500));
+    pause(LOAD_KNOWN_AFTER, &stop);
+    while !stop.load(Ordering::Relaxed) {
+        round(&agent)?;
+        if once {
+            break;
+        }
+        pause(INTERVAL, &stop);
+    }
+    say("Everything is ended again.");
+    Ok(())
+}
+
+fn pause(span: Duration, stop: &AtomicBool) {
+    let start = Instant::now();
+    while start.elapsed() < span && !stop.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(50));
+    }
+}
+
+fn cast(stage: &Stage) -> Result<Vec<Actor>, oomwatch_tests::Error> {
+    let httpd = Role::named("httpd").argv(["/usr/sbin/httpd", "-DFOREGROUND"]).mib(20);
+    let mut roles = vec![httpd.clone(); 7];
+    roles.push(httpd.doing(Doing::Work { percent: 10 }));
+    roles.push(Role::named("mysqld").argv(["/usr/sbin/mysqld", "--user=mysql"]).mib(80).threads(8));
+    roles.extend(vec![Role::named("php-fpm").argv(["php-fpm: pool www"]).mib(15); 3]);
+    roles.push(Role::named("cgi-bin").doing(Doing::Ended));
+    roles.iter().map(|role| stage.play(role)).collect()
+}
+
+/// One poll of every item. An item without a value is a failure of the plugin, so the demo fails too.
+fn round(agent: &RealAgent) -> Done {
+    let mut rows = vec![["item", "value", ""].map(ToOwned::to_owned).to_vec()];
+    let mut texts = Vec::new();
+    let mut failed = Vec::new();
+    for (key, unit, meaning) in ITEMS {
+        let reply = agent.poll(key, TIMEOUT)?;
+        match (&reply, unit) {
+            (Reply::Value(text), Unit::Json) => texts.push(format!("{key}: {meaning}\n{}", json(text)?)),
+            (Reply::Value(text), unit) => rows.push(vec![key.into(), number(text, unit)?, meaning.into()]),
+            (Reply::NotSupported(why), _) => failed.push(format!("{key}: {why}")),
+            (Reply::NoData, _) => failed.push(format!("{key}: no value")),
+        }
+    }
+    say(&format!("\n{}\n\n{}", columns(&rows), texts.join("\n\n")));
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
+}
+
+fn number(text: &str, unit: Unit) -> Result<String, std::num::ParseFloatError> {
+    let number: f64 = text.parse()?;
+    Ok(match unit {
+        Unit::Bytes => bytes(number),
+        Unit::Percent => format!("{number:.1} %"),
+        Unit::Count | Unit::Json => format!("{number}"),
+    })
+}
+
+/// A list of objects becomes a table, one object a list of its members.
+fn json(text: &str) -> Result<String, serde_json::Error> {
+    Ok(match serde_json::from_str(text)? {
+        Value::Array(rows) => list(&rows),
+        Value::Object(members) => {
+            let rows: Vec<_> =
+                members.iter().map(|(name, value)| vec![name.clone(), cell(name, value)]).collect();
+            columns(&rows)
+        }
+        other => other.to_string(),
+    })
+}
+
+fn list(rows: &[Value]) -> String {
+    let names: Vec<&String> =
+        rows.first().and_then(Value::as_object).into_iter().flat_map(|row| row.keys()).collect();
+    let head = names.iter().map(|name| (*name).clone()).collect();
+    let cells = |row: &Value| names.iter().map(|name| cell(name, &row[name.as_str()])).collect();
+    columns(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>())
+}
+
+/// The unit is in the member's name.
+fn cell(name: &str, value: &Value) -> String {
+    match (value, value.as_f64()) {
+        (_, Some(number)) if name.ends_with("_bytes") => bytes(number),
+        (Value::String(text), _) => text.clone(),
+        (other, _) => other.to_string(),
+    }
+}

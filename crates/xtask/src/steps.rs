@@ -1,0 +1,52 @@
+//! Steps with names, whose times are told and whose failure ends the chore.
+
+use std::error::Error;
+use std::fmt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use crate::{Done, say};
+
+/// A step that failed, and after how long.
+#[derive(Debug)]
+struct Failed {
+    step: &'static str,
+    seconds: f64,
+    reason: String,
+}
+
+impl Error for Failed {}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step `{}` failed after {:.1} s: {}", self.step, self.seconds, self.reason)
+    }
+}
+
+/// Runs a step; tells how long it took.
+pub(crate) fn step(name: &'static str, work: impl FnOnce() -> Done) -> Done {
+    let start = last_step(name, work)?;
+    say(&format!("== {name}: {:.1} s", start.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// As [`step`], but says nothing afterwards: what the step itself said last is what the reader wants.
+pub(crate) fn last_step(name: &'static str, work: impl FnOnce() -> Done) -> Result<Instant, Box<dyn Error>> {
+    say(&format!("== {name}"));
+    let start = Instant::now();
+    let seconds = || start.elapsed().as_secs_f64();
+    work().map_err(|error| Failed { step: name, seconds: seconds(), reason: error.to_string() })?;
+    Ok(start)
+}
+
+/// Runs a command that talks to the terminal itself, with nothing to read.
+pub(crate) fn command(command: &mut Command) -> Done {
+    let status = command.stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(ended(command, status).into()) }
+}
+
+fn ended(command: &Command, status: ExitStatus) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    format!("`{}` ended with {status}", words.join(" "))
+}

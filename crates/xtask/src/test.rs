@@ -1,0 +1,62 @@
+//! Everything that must hold before a change is done.
+
+use std::process::{Command, Stdio};
+
+use oomwatch_tests::binaries::{self, cargo, target_dir};
+use oomwatch_tests::{Generation, debian};
+
+use crate::Done;
+use crate::steps::{command, last_step, step};
+
+pub(crate) fn run(fast: bool) -> Done {
+    step("format", || command(cargo().args(["fmt", "--all", "--check"])))?;
+    step("lints", lints)?;
+    step("agents", agents)?;
+    step("build", || command(cargo().args(["build", "--workspace", "--bins"])))?;
+    step("doc tests", || command(cargo().args(["test", "--workspace", "--doc"])))?;
+    last_step("tests", || command(&mut tests(fast)))?;
+    Ok(())
+}
+
+fn lints() -> Done {
+    let mut clippy = cargo();
+    command(clippy.args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
+}
+
+fn agents() -> Done {
+    for generation in Generation::ALL {
+        crate::say(&format!("agent {generation}: {}", debian::agent(generation)?.program.display()));
+    }
+    Ok(())
+}
+
+/// The runner prints a summary at its end, and nothing is printed after it.
+fn tests(fast: bool) -> Command {
+    let mut runner = if has_nextest() { nextest(fast) } else { cargo_test(fast) };
+    runner.env(binaries::DIRECTORY, target_dir().join("debug"));
+    runner
+}
+
+fn has_nextest() -> bool {
+    let mut version = cargo();
+    version.args(["nextest", "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
+}
+
+fn nextest(fast: bool) -> Command {
+    let mut runner = cargo();
+    runner.args(["nextest", "run", "--workspace"]);
+    if fast {
+        runner.args(["--filter-expr", "not (package(oomwatch-tests) & kind(test))"]);
+    }
+    runner
+}
+
+/// One test at a time in each executable: without nextest's groups that is what keeps them from starving each other.
+fn cargo_test(fast: bool) -> Command {
+    let mut runner = cargo();
+    runner.args(["test", "--workspace"]);
+    runner.args(if fast { ["--lib", "--bins"].as_slice() } else { &["--all-targets"] });
+    runner.args(["--", "--test-threads=1"]);
+    runner
+}

@@ -1,0 +1,349 @@
+//! Processes made to be looked at.
+//!
+//! A [`Stage`] is where they are started; [`Role`] says what one of them is to be; an [`Actor`] is one that plays.
+//! Every actor ends with its value, and with the process that started it, however that ends.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Permissions};
+use std::io::{self, PipeWriter, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::{Error, binaries, cost, wait_until};
+
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// What an actor does once it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// Sleeps for good: nothing about it changes any more.
+    Sleep,
+    /// Uses so many hundredths of one CPU.
+    Work {
+        /// From 1 to 100.
+        percent: u8,
+    },
+    /// Is stopped, as by SIGSTOP.
+    Stopped,
+    /// Has ended and is not waited for: a zombie.
+    Ended,
+}
+
+/// What an actor is to be.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Role {
+    comm: OsString,
+    argv: Vec<OsString>,
+    mib: u32,
+    threads: u32,
+    owner: Option<(u32, u32)>,
+    doing: Doing,
+}
+
+impl Role {
+    /// A sleeper whose name in `stat` is this (15 bytes at most; the kernel cuts the rest), and its only argument too.
+    pub fn named(comm: impl Into<OsString>) -> Self {
+        let comm = comm.into();
+        Self { argv: vec![comm.clone()], comm, mib: 0, threads: 0, owner: None, doing: Doing::Sleep }
+    }
+
+    /// With these arguments; the first is the program's own name, and may be anything.
+    pub fn argv<S: Into<OsString>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
+        self.argv = argv.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With so many MiB of memory of its own, resident.
+    pub fn mib(mut self, mib: u32) -> Self {
+        self.mib = mib;
+        self
+    }
+
+    /// With so many idle threads beside the first.
+    pub fn threads(mut self, threads: u32) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Run by this user and group; only root can do that.
+    pub fn owner(mut self, uid: u32, gid: u32) -> Self {
+        self.owner = Some((uid, gid));
+        self
+    }
+
+    /// Doing this.
+    pub fn doing(mut self, doing: Doing) -> Self {
+        self.doing = doing;
+        self
+    }
+
+    fn state(&self) -> &'static [char] {
+        match self.doing {
+            Doing::Sleep => &['S'],
+            Doing::Work { .. } => &['R', 'S'],
+            Doing::Stopped => &['T'],
+            Doing::Ended => &['Z'],
+        }
+    }
+}
+
+/// Where actors are started: a directory with a copy of the actor's executable that every user may run.
+#[derive(Debug)]
+pub struct Stage {
+    directory: TempDir,
+}
+
+impl Stage {
+    /// A stage of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the actor's executable is missing or cannot be copied.
+    pub fn new() -> Result<Self, Error> {
+        Self::with(&binaries::find("actor")?)
+    }
+
+    /// A stage whose actors run this executable.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be copied.
+    pub fn with(actor: &Path) -> Result<Self, Error> {
+        let directory =
+            tempfile::Builder::new().prefix("ow").tempdir_in("/tmp").map_err(Error::file("/tmp"))?;
+        let stage = Self { directory };
+        fs::copy(actor, stage.program()).map_err(Error::file(stage.program()))?;
+        fs::set_permissions(stage.directory.path(), Permissions::from_mode(0o755))
+            .map_err(Error::file(stage.directory.path()))?;
+        Ok(stage)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.directory.path().join("actor")
+    }
+
+    /// Starts an actor and waits until it is what it is to be.
+    ///
+    /// # Errors
+    ///
+    /// When it does not get ready in 20 s.
+    pub fn play(&self, role: &Role) -> Result<Actor, Error> {
+        let mut actor = Actor::start(&mut self.command(role), &role.comm)?;
+        actor.wait_for_word()?;
+        actor.settle(role.state())?;
+        Ok(actor)
+    }
+
+    /// Starts so many equal sleepers, as cheap as processes get, for scale.
+    ///
+    /// # Errors
+    ///
+    /// When the machine does not allow that many.
+    pub fn crowd(&self, comm: &str, count: usize) -> Result<Crowd, Error> {
+        let (input, held) = io::pipe().map_err(Error::file("pipe"))?;
+        let (mut words, output) = io::pipe().map_err(Error::file("pipe"))?;
+        let mut crowd = Crowd { held: Some(held), children: Vec::with_capacity(count) };
+        for _ in 0..count {
+            let mut command = self.command(&Role::named(comm));
+            let input = input.try_clone().map_err(Error::file("pipe"))?;
+            let output = output.try_clone().map_err(Error::file("pipe"))?;
+            crowd.children.push(spawn(command.stdin(input).stdout(output))?);
+        }
+        drop((input, output));
+        words.read_exact(&mut vec![0; count * "ready\n".len()]).map_err(Error::file("pipe"))?;
+        Ok(crowd)
+    }
+
+    /// A process that has written over its own arguments and name, as daemons do to tell what they are doing.
+    ///
+    /// # Errors
+    ///
+    /// When perl is missing; Debian has it always.
+    pub fn retitled(&self, title: &str) -> Result<Actor, Error> {
+        let script = "$0 = shift; syswrite STDOUT, qq(ready\\n); sysread STDIN, my $end, 1;";
+        let mut command = Command::new("perl");
+        command.args(["-e", script, title]);
+        let mut actor = Actor::start(&mut command, OsStr::new(title))?;
+        actor.wait_for_word()?;
+        actor.settle(&['S'])?;
+        Ok(actor)
+    }
+
+    /// A parent with `workers` forked children that share its `mib` MiB of memory until one of them writes, as Apache's
+    /// do: the sum of their resident sizes is far above what they occupy.
+    ///
+    /// # Errors
+    ///
+    /// When perl is missing; Debian has it always.
+    pub fn pool(&self, name: &str, workers: u32, mib: u32) -> Result<Actor, Error> {
+        let script = "$0 = shift; my ($workers, $mib) = @ARGV; my $shared = 'x' x ($mib << 20); \
+                      for (1 .. $workers) { my $pid = fork; defined $pid or die; if (!$pid) { \
+                      sysread STDIN, my $end, 1; exit } } \
+                      syswrite STDOUT, qq(ready\\n); sysread STDIN, my $end, 1;";
+        let mut command = Command::new("perl");
+        command.args(["-e", script, name]).args([workers, mib].map(|number| number.to_string()));
+        let mut actor = Actor::start(&mut command, OsStr::new(name))?;
+        actor.wait_for_word()?;
+        actor.settle(&['S'])?;
+        Ok(actor)
+    }
+
+    fn command(&self, role: &Role) -> Command {
+        let mut command = Command::new(self.program());
+        if let Some((name, arguments)) = role.argv.split_first() {
+            command.arg0(name).args(arguments);
+        }
+        command.env_clear().env("ACTOR_COMM", &role.comm).env("ACTOR_MIB", role.mib.to_string());
+        command.env("ACTOR_THREADS", role.threads.to_string());
+        match role.doing {
+            Doing::Sleep => &mut command,
+            Doing::Work { percent } => {
+                command.env("ACTOR_MODE", "busy").env("ACTOR_PERCENT", percent.to_string())
+            }
+            Doing::Stopped => command.env("ACTOR_MODE", "stop"),
+            Doing::Ended => command.env("ACTOR_MODE", "exit"),
+        };
+        if let Some((uid, gid)) = role.owner {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+fn spawn(command: &mut Command) -> Result<Child, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.spawn().map_err(|source| Error::Spawn { command: program, source })
+}
+
+/// A process that plays a role until it is dropped.
+#[derive(Debug)]
+pub struct Actor {
+    name: String,
+    child: Child,
+}
+
+impl Actor {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn start(command: &mut Command, name: &OsStr) -> Result<Self, Error> {
+        let child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        Ok(Self { name: name.to_string_lossy().into_owned(), child })
+    }
+
+    fn wait_for_word(&mut self) -> Result<(), Error> {
+        let mut word = [0; 6];
+        let read = self.child.stdout.take().map(|mut out: ChildStdout| out.read_exact(&mut word));
+        match read {
+            Some(Ok(())) if word == *b"ready\n" => Ok(()),
+            other => Err(self.failure(format!("{other:?}"))),
+        }
+    }
+
+    /// Between its word and its rest a process still touches a page or two.
+    fn settle(&self, states: &[char]) -> Result<(), Error> {
+        let rests = || cost::state(self.pid()).is_some_and(|state| states.contains(&state));
+        if wait_until(READY_LIMIT, rests) {
+            return Ok(());
+        }
+        Err(self.failure(format!("state {:?}", cost::state(self.pid()))))
+    }
+
+    fn failure(&self, reason: String) -> Error {
+        Error::Actor { name: self.name.clone(), reason }
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        // Forked children hold the same input, and end when it is closed.
+        drop(self.child.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Many equal sleepers.
+#[derive(Debug)]
+pub struct Crowd {
+    held: Option<PipeWriter>,
+    children: Vec<Child>,
+}
+
+impl Crowd {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.children.len()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        drop(self.held.take());
+        for child in &mut self.children {
+            let _ = child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comm(pid: u32) -> Vec<u8> {
+        fs::read(format!("/proc/{pid}/comm")).unwrap()
+    }
+
+    #[test]
+    fn an_actor_is_what_its_role_says() {
+        let stage = Stage::new().unwrap();
+        let role = Role::named("a b) (c\nd").argv(["/usr/sbin/some thing", "-x", ""]).mib(8).threads(2);
+        let actor = stage.play(&role).unwrap();
+        assert_eq!(comm(actor.pid()), b"a b) (c\nd\n");
+        assert_eq!(cost::arguments(actor.pid()).collect::<Vec<_>>(), ["/usr/sbin/some thing", "-x", ""]);
+        assert!(cost::rss_bytes(actor.pid()).unwrap() > 8 << 20);
+        assert_eq!(fs::read_dir(format!("/proc/{}/task", actor.pid())).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn states_are_reached() {
+        let stage = Stage::new().unwrap();
+        for (doing, state) in [(Doing::Sleep, 'S'), (Doing::Stopped, 'T'), (Doing::Ended, 'Z')] {
+            let actor = stage.play(&Role::named("ow-state").doing(doing)).unwrap();
+            assert_eq!(cost::state(actor.pid()), Some(state));
+        }
+    }
+
+    #[test]
+    fn everyone_leaves_with_the_stage() {
+        let stage = Stage::new().unwrap();
+        let pool = stage.pool("ow-pool-leaves", 3, 4).unwrap();
+        let workers = cost::children(pool.pid());
+        assert_eq!(workers.len(), 3);
+        let crowd = stage.crowd("ow-crowd", 20).unwrap();
+        let pids: Vec<u32> = crowd.children.iter().map(Child::id).chain(workers).collect();
+        drop((pool, crowd));
+        assert!(wait_until(Duration::from_secs(5), || pids
+            .iter()
+            .all(|pid| cost::start_time(*pid).is_none())));
+    }
+
+    #[test]
+    fn a_title_is_written_over() {
+        let stage = Stage::new().unwrap();
+        let actor = stage.retitled("ow-title: idle").unwrap();
+        assert_eq!(comm(actor.pid()), b"ow-title: idle\n");
+        assert!(cost::arguments(actor.pid()).next().unwrap().to_string_lossy().starts_with("ow-title: idle"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What a process has cost so far: CPU time and memory, as the kernel counts them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use crate::Error;
+
+/// CPU time of all threads of a process, finer than the clock ticks of `stat`.
+///
+/// `/proc/PID/schedstat` counts the main thread alone, so the threads are summed; what threads cost that have ended
+/// meanwhile is missing from the sum. Neither the agent nor the plugin ends threads while it is being measured.
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn cpu_time(pid: u32) -> Result<Duration, Error> {
+    let tasks = format!("/proc/{pid}/task");
+    let entries = fs::read_dir(&tasks).map_err(Error::file(&tasks))?;
+    let nanoseconds = entries
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("schedstat")).ok())
+        .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// Resident memory of a process in bytes (VmRSS of `/proc/PID/status`).
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn rss_bytes(pid: u32) -> Result<u64, Error> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.unwrap_or(0) * 1024)
+}
+
+/// The processes whose parent is `pid`, zombies included.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    pids().filter(|&child| parent(child) == Some(pid)).collect()
+}
+
+/// The ids of all processes that can be seen.
+pub fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A process's arguments, its own name first; none when it is gone, a zombie or a kernel thread.
+pub fn arguments(pid: u32) -> impl Iterator<Item = OsString> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.strip_suffix(b"\0").unwrap_or(&bytes).split(|byte| *byte == 0);
+    words.map(|word| OsString::from_vec(word.to_vec())).collect::<Vec<_>>().into_iter()
+}
+
+/// The state letter of a process as in proc(5); nothing when it is gone.
+#[must_use]
+pub fn state(pid: u32) -> Option<char> {
+    stat_fields(pid)?.split(' ').next()?.chars().next()
+}
+
+/// When a process was started, in clock ticks since boot: with the pid, its identity.
+#[must_use]
+pub fn start_time(pid: u32) -> Option<u64> {
+    stat_fields(pid)?.split(' ').nth(19)?.parse().ok()
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat_fields(pid)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// The fields of `stat` from the state on: the name before them may hold anything, parentheses and spaces included.
+fn stat_fields(pid: u32) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    Some(text[text.rfind(')')? + 2..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_costs_and_a_parent() {
+        let me = std::process::id();
+        assert!(cpu_time(me).unwrap() > Duration::ZERO);
+        assert!(rss_bytes(me).unwrap() > 100_000);
+        assert!(children(std::os::unix::process::parent_id()).contains(&me));
+        assert!(start_time(me).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error() {
+        assert!(cpu_time(u32::MAX).is_err());
+        assert_eq!(state(u32::MAX), None);
+    }
+}

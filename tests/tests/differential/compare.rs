@@ -1,0 +1,117 @@
+//! One question to both, and what became of it.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use oomwatch_tests::{Generation, Key, RealAgent, Reply};
+
+use crate::OURS;
+
+/// A selection that moves is asked about so often before it counts as a mismatch.
+const TRIES: usize = 8;
+/// Ours may answer from a walk that is up to a second old, so a few tries together are longer than that.
+const BETWEEN_TRIES: Duration = Duration::from_millis(300);
+/// A 7.0 agent holds the connection for half a minute when an item has no value.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A question, and whether the answer can be expected to hold still.
+pub(crate) struct Case {
+    key: Key,
+    still: bool,
+}
+
+impl Case {
+    pub(crate) fn still<S: Into<String>>(key: &str, parameters: impl IntoIterator<Item = S>) -> Self {
+        Self { key: Key::new(key).params(parameters), still: true }
+    }
+
+    pub(crate) fn moving<S: Into<String>>(key: &str, parameters: impl IntoIterator<Item = S>) -> Self {
+        Self { key: Key::new(key).params(parameters), still: false }
+    }
+
+    /// What differs, if anything does.
+    pub(crate) fn mismatch(&self, agent: &RealAgent, prefix: &str) -> Option<String> {
+        let mut seen = String::new();
+        for _ in 0..if self.still { 2 } else { TRIES } {
+            let before = built_in(agent, &self.key, prefix);
+            let ours = ask(agent, &self.key.prefixed(prefix));
+            let after = built_in(agent, &self.key, prefix);
+            if same(agent, &before, &ours)
+                || same(agent, &after, &ours)
+                || (!self.still && between(&before, &ours, &after))
+            {
+                return None;
+            }
+            seen = format!("{}: built-in {before:?}, then {after:?}; ours {ours:?}", self.key);
+            if self.still && before == after {
+                break;
+            }
+            sleep(BETWEEN_TRIES);
+        }
+        Some(seen)
+    }
+}
+
+/// A connection that fails is an answer too: it is shown, and matches nothing.
+pub(crate) type Answer = Result<Reply, String>;
+
+/// What the agent's own item says, as the agent would pass it on from a plugin with this prefix.
+pub(crate) fn built_in(agent: &RealAgent, key: &Key, prefix: &str) -> Answer {
+    let answer = ask(agent, key);
+    match answer {
+        Ok(Reply::NotSupported(why)) if prefix == OURS => Ok(Reply::NotSupported(passed_on(agent, why))),
+        other => other,
+    }
+}
+
+pub(crate) fn ask(agent: &RealAgent, key: &Key) -> Answer {
+    agent.get_within(key.clone(), PATIENCE).map_err(|error| error.to_string())
+}
+
+/// A 7.0 agent makes a sentence of every error that comes from a plugin: a capital first, a full stop last. Its own
+/// items' errors stay as they are. A plugin cannot help that.
+fn passed_on(agent: &RealAgent, why: String) -> String {
+    let mut letters = why.chars();
+    match (agent.generation(), letters.next()) {
+        (Generation::V7_0, Some(first)) => {
+            let stop = if why.ends_with('.') { "" } else { "." };
+            format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+        }
+        _ => why,
+    }
+}
+
+/// The same answer. For a user who does not exist 7.0.9 has an error in proc.num and proc.cpu.util, where later 7.0
+/// releases answer 0, and a plugin is not told which of them asks; so there ours may be either.
+pub(crate) fn same(agent: &RealAgent, built_in: &Answer, ours: &Answer) -> bool {
+    match (built_in, ours) {
+        (Ok(Reply::NotSupported(why)), Ok(Reply::Value(zero))) => {
+            zero == "0" && agent.generation() == Generation::V7_0 && why.contains("ser: unknown user ")
+        }
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        _ => false,
+    }
+}
+
+/// Numbers of the same form, ours from the lower to the higher of the two around it.
+fn between(
+    before: &Result<Reply, String>,
+    ours: &Result<Reply, String>,
+    after: &Result<Reply, String>,
+) -> bool {
+    let number = |reply: &Result<Reply, String>| -> Option<(bool, f64)> {
+        let text = reply.as_ref().ok()?.value()?;
+        Some((text.contains('.'), text.parse().ok()?))
+    };
+    let (Some(before), Some(ours), Some(after)) = (number(before), number(ours), number(after)) else {
+        return false;
+    };
+    let (low, high) = (before.1.min(after.1), before.1.max(after.1));
+    ours.0 == before.0 && (low..=high).contains(&ours.1)
+}
+
+/// Fails with all mismatches, if there are any.
+pub(crate) fn report(generation: Generation, cases: usize, mismatches: &[String]) {
+    let count = mismatches.len();
+    assert!(count == 0, "{count} of {cases} differ, agent {generation}:\n{}", mismatches.join("\n"));
+}

@@ -1,0 +1,130 @@
+//! proc.cpu.util: the first question registers what is to be watched, values come with the seconds.
+
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use oomwatch_tests::{Error, Generation, Key, RealAgent, Reply};
+
+use crate::cast::{Cast, STRANGER};
+use crate::compare::{ask, built_in, report, same};
+
+/// The first question is not waited for longer: a 7.0 agent holds the connection for half a minute when it has no value.
+const PRIME: Duration = Duration::from_millis(500);
+/// Two collections of a second each make a value; the busy actor's average needs more of them to settle.
+const SETTLE: Duration = Duration::from_secs(12);
+const SAMPLES: u32 = 6;
+/// In hundredths of one CPU. Both read the same counters, in ticks of 10 ms, over windows that begin and end up to a second
+/// apart.
+const TOLERANCE: f64 = 5.0;
+const BUSY_PERCENT: u8 = 40;
+
+pub(crate) fn compare_all(generation: Generation, prefix: &str) -> Result<(), Error> {
+    let mut cast = Cast::new()?;
+    let busy = cast.hire_worker(BUSY_PERCENT)?;
+    let agent = crate::agent(generation, prefix)?;
+    let (idle, faulty, working) = (idle(&cast), faulty(&cast), working(&busy));
+    let all: Vec<&Key> = idle.iter().chain(&faulty).chain(&working).collect();
+    prime(&agent, &all, prefix);
+    let mut mismatches = first_answers(&agent, &refused_at_once(&cast), prefix);
+    sleep(SETTLE);
+    mismatches.extend(idle.iter().chain(&faulty).filter_map(|key| differs(&agent, key, prefix)));
+    mismatches.extend(differing_loads(&agent, &working, prefix)?);
+    report(generation, all.len(), &mismatches);
+    Ok(())
+}
+
+fn util<S: Into<String>>(parameters: impl IntoIterator<Item = S>) -> Key {
+    Key::new("proc.cpu.util").params(parameters)
+}
+
+fn idle(cast: &Cast) -> Vec<Key> {
+    let pool = cast.name("pool");
+    let types = ["", "total", "user", "system"].into_iter();
+    let kinds = types.flat_map(|kind| ["", "avg1", "avg5", "avg15"].map(|mode| (kind, mode)));
+    let of_pool = kinds.map(|(kind, mode)| util([&pool, "", kind, "", mode]));
+    let of_names = cast.names.iter().map(|name| util([name]));
+    let stranger = STRANGER.to_string();
+    let of_users = ["root", "nobody", &stranger].map(|user| util([&pool, user]));
+    let patterns =
+        ["^/usr/sbin/~pool", "~pool -D .*=[12]", "~(?:pool|other)", "^$"].map(|pattern| cast.tagged(pattern));
+    let of_patterns = patterns.iter().map(|pattern| util([&pool, "", "", pattern]));
+    of_pool.chain(of_names).chain(of_users).chain(of_patterns).collect()
+}
+
+/// Refused with the first question already.
+fn refused_at_once(cast: &Cast) -> Vec<Key> {
+    let pool = cast.name("pool");
+    let words = ["", "wrong", "TOTAL"]
+        .into_iter()
+        .flat_map(|kind| ["", "wrong", "avg2", "AVG1"].map(|mode| (kind, mode)));
+    let faults = words.filter(|words| *words != ("", ""));
+    let users = ["", "no such user"];
+    let patterns = ["", "(", "[a", "*", "~{2,1}", "(?=x)"];
+    let with = |(kind, mode): (&str, &str)| {
+        let pairs = users.into_iter().flat_map(|user| patterns.map(|pattern| (user, pattern)));
+        pairs.map(|(user, pattern)| util([&pool, user, kind, pattern, mode])).collect::<Vec<_>>()
+    };
+    let invalid = patterns.into_iter().skip(1).map(|pattern| util([&pool, "", "", pattern]));
+    let too_many = (6..9).map(|count| util(vec![""; count]));
+    faults.flat_map(with).chain(invalid).chain(too_many).collect()
+}
+
+/// Users that do not exist: 6.0 and 7.0 differ, and both need a collection to find out.
+fn faulty(cast: &Cast) -> Vec<Key> {
+    let users = ["no such user", "Root", "54321", "0", " root"];
+    users
+        .into_iter()
+        .flat_map(|user| [util(["", user]), util([&cast.name("pool"), user, "user", "~", "avg5"])])
+        .collect()
+}
+
+fn working(busy: &str) -> Vec<Key> {
+    let kinds = [("", ""), ("total", "avg1"), ("user", "avg5"), ("system", "avg1"), ("user", "avg15")];
+    kinds.map(|(kind, mode)| util([busy, "", kind, "", mode])).into()
+}
+
+fn prime(agent: &RealAgent, keys: &[&Key], prefix: &str) {
+    for some in keys.chunks(16) {
+        thread::scope(|scope| {
+            for key in some {
+                scope.spawn(|| agent.get_within(key.prefixed("").to_string(), PRIME));
+                scope.spawn(|| agent.get_within(key.prefixed(prefix).to_string(), PRIME));
+            }
+        });
+    }
+}
+
+fn first_answers(agent: &RealAgent, keys: &[Key], prefix: &str) -> Vec<String> {
+    keys.iter().filter_map(|key| differs(agent, key, prefix)).collect()
+}
+
+fn differs(agent: &RealAgent, key: &Key, prefix: &str) -> Option<String> {
+    let (theirs, ours) = (built_in(agent, key, prefix), ask(agent, &key.prefixed(prefix)));
+    (!same(agent, &theirs, &ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
+}
+
+fn differing_loads(agent: &RealAgent, keys: &[Key], prefix: &str) -> Result<Vec<String>, Error> {
+    let mut sums = vec![(0.0, 0.0); keys.len()];
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        for (key, sum) in keys.iter().zip(&mut sums) {
+            sum.0 += load(&agent.get(key.clone())?);
+            sum.1 += load(&agent.get(key.prefixed(prefix))?);
+        }
+        sleep(Duration::from_secs(1).saturating_sub(start.elapsed()));
+    }
+    let means = sums.iter().map(|(theirs, ours)| (theirs / f64::from(SAMPLES), ours / f64::from(SAMPLES)));
+    let near = |(theirs, ours): (f64, f64)| (theirs - ours).abs() <= TOLERANCE;
+    let mut told: Vec<_> = keys.iter().zip(means).collect();
+    // Two that see nothing would agree too.
+    assert!(told[0].1.0 > f64::from(BUSY_PERCENT) / 4.0, "the worker did not work: {told:?}");
+    told.retain(|(_, means)| !near(*means));
+    let show =
+        |(key, (theirs, ours)): (&Key, (f64, f64))| format!("{key}: built-in {theirs:.1}; ours {ours:.1}");
+    Ok(told.into_iter().map(show).collect())
+}
+
+/// Anything but a number is no load, and then no mean either.
+fn load(reply: &Reply) -> f64 {
+    reply.value().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+}

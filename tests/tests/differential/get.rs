@@ -1,0 +1,218 @@
+//! proc.get, which 7.0 has and 6.0 has not: JSON, compared key by key.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use oomwatch_tests::{Error, Generation, Key, RealAgent, Reply};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::cast::{Cast, STRANGER};
+use crate::compare::{ask, built_in, report, same};
+
+const TRIES: usize = 8;
+/// What a process is, as against how it is doing.
+const IDENTITY: [&str; 10] =
+    ["pid", "ppid", "name", "cmdline", "user", "group", "uid", "gid", "tid", "tname"];
+
+/// An object with the order of its keys and the spelling of its numbers.
+struct Object(Vec<(String, String)>);
+
+pub(crate) fn compare_all(prefix: &str) -> Result<(), Error> {
+    let cast = Cast::new()?;
+    let agent = crate::agent(Generation::V7_0, prefix)?;
+    let mut mismatches: Vec<String> =
+        still(&cast).iter().filter_map(|key| differs(&agent, key, prefix, same_objects)).collect();
+    mismatches.extend(moving().iter().filter_map(|key| differs(&agent, key, prefix, same_processes)));
+    mismatches.extend(faulty().iter().filter_map(|key| differs_as_text(&agent, key, prefix)));
+    report(Generation::V7_0, still(&cast).len() + moving().len() + faulty().len(), &mismatches);
+    Ok(())
+}
+
+fn get<S: Into<String>>(parameters: impl IntoIterator<Item = S>) -> Key {
+    Key::new("proc.get").params(parameters)
+}
+
+fn still(cast: &Cast) -> Vec<Key> {
+    let names = cast.names.iter().cloned().chain(["kthreadd".into(), "no-such-name".into(), cast.name("")]);
+    let of_names = names.flat_map(|name| {
+        let modes = ["", "process", "thread", "summary"];
+        modes.map(|mode| get([name.as_str(), "", "", mode]))
+    });
+    let stranger = STRANGER.to_string();
+    let users = ["root", "nobody", "no such user", "0", stranger.as_str()];
+    let names = ["pool", "nobody", "stranger"].map(|rest| cast.name(rest));
+    let pairs = names.iter().flat_map(|name| users.map(|user| (name.clone(), user)));
+    let of_users =
+        pairs.flat_map(|(name, user)| ["", "thread", "summary"].map(|mode| get([&name, user, "", mode])));
+    let patterns = ["~", "^/usr/sbin/~pool", "~pool.*=(1|3)$", "~[[:digit:]]+", "ümlaut", "~nothing"];
+    let patterns = patterns.map(|pattern| cast.tagged(pattern));
+    let of_patterns =
+        patterns.iter().flat_map(|pattern| ["process", "thread"].map(|mode| get(["", "", pattern, mode])));
+    of_names.chain(of_users).chain(of_patterns).collect()
+}
+
+fn moving() -> Vec<Key> {
+    let modes = ["", "process", "thread", "summary"];
+    let users = ["", "root"];
+    let pairs = modes.iter().flat_map(|mode| users.map(|user| (mode, user)));
+    pairs
+        .map(|(mode, user)| get(["", user, "", mode]))
+        .chain([get([""; 0]), get([""]), get(["", "", ""])])
+        .collect()
+}
+
+fn faulty() -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    for user in ["", "no such user"] {
+        for pattern in ["", "x", "(", "[a", "*"] {
+            for mode in ["wrong", "Process", "summary ", "summary", "thread"] {
+                let quiet = pattern.is_empty() || pattern == "x";
+                let answers = quiet && (mode == "thread" || (mode == "summary" && pattern.is_empty()));
+                if !(answers && user.is_empty()) {
+                    keys.push(get(["no-such-name", user, pattern, mode]));
+                }
+            }
+        }
+    }
+    let too_many = (5..8).flat_map(|count| ["", "wrong", "("].map(|word| get(vec![word; count])));
+    keys.into_iter().chain(too_many).collect()
+}
+
+type Compare = fn(&[Object], &[Object], &[Object]) -> Result<(), String>;
+
+/// Ours between two of theirs, until nothing moved or the tries are used up.
+fn differs(agent: &RealAgent, key: &Key, prefix: &str, compare: Compare) -> Option<String> {
+    let mut seen = String::new();
+    for _ in 0..TRIES {
+        let objects = |key: Key| parse(&agent.get(key).map_err(|error| error.to_string())?);
+        let attempt = || {
+            let (before, ours, after) =
+                (objects(key.clone())?, objects(key.prefixed(prefix))?, objects(key.clone())?);
+            compare(&before, &ours, &after)
+        };
+        match attempt() {
+            Ok(()) => return None,
+            Err(why) => seen = format!("{key}: {why}"),
+        }
+    }
+    Some(seen)
+}
+
+fn differs_as_text(agent: &RealAgent, key: &Key, prefix: &str) -> Option<String> {
+    let (theirs, ours) = (built_in(agent, key, prefix), ask(agent, &key.prefixed(prefix)));
+    (!same(agent, &theirs, &ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
+}
+
+fn parse(reply: &Reply) -> Result<Vec<Object>, String> {
+    let text = reply.value().ok_or_else(|| format!("{reply:?}"))?;
+    serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))
+}
+
+/// The same objects in the same order, to the letter; a number may also lie between the two around it.
+fn same_objects(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
+    if [ours.len(), after.len()] != [before.len(); 2] {
+        return Err(format!("{} objects, then {}; ours {}", before.len(), after.len(), ours.len()));
+    }
+    before.iter().zip(ours).zip(after).try_for_each(|((before, ours), after)| {
+        same_keys(before, ours)?;
+        let mut fields = before.0.iter().zip(&ours.0).zip(&after.0);
+        fields.try_for_each(|((b, o), a)| same_value(&b.0, &b.1, &o.1, &a.1))
+    })
+}
+
+fn same_value(name: &str, before: &str, ours: &str, after: &str) -> Result<(), String> {
+    let number = |text: &str| text.parse::<f64>();
+    let between = match (number(before), number(ours), number(after)) {
+        (Ok(b), Ok(o), Ok(a)) => b != a && (b.min(a)..=b.max(a)).contains(&o),
+        _ => false,
+    };
+    if ours == before || ours == after || between {
+        return Ok(());
+    }
+    Err(format!("{name}: {before}, then {after}; ours {ours}"))
+}
+
+fn same_keys(theirs: &Object, ours: &Object) -> Result<(), String> {
+    let names = |object: &Object| object.0.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    if names(theirs) == names(ours) {
+        Ok(())
+    } else {
+        Err(format!("{:?}; ours {:?}", names(theirs), names(ours)))
+    }
+}
+
+/// Where everything moves: who was there before and after is there in ours, with the same identity and the same kinds
+/// of values. A summary's identity is its name.
+fn same_processes(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
+    let before: HashMap<String, &Object> = before
+        .iter()
+        .filter(|object| !object.is_kworker())
+        .map(|object| (object.identity(), object))
+        .collect();
+    let ours: HashMap<String, &Object> = ours.iter().map(|object| (object.identity(), object)).collect();
+    let stayed = after.iter().map(Object::identity).filter(|identity| before.contains_key(identity));
+    let mut compared = 0;
+    for identity in stayed {
+        let found = ours.get(&identity).ok_or_else(|| format!("ours has no {identity}"))?;
+        same_kinds(before[&identity], found)?;
+        compared += 1;
+    }
+    if compared > 0 { Ok(()) } else { Err("nobody stayed".into()) }
+}
+
+fn same_kinds(theirs: &Object, ours: &Object) -> Result<(), String> {
+    same_keys(theirs, ours)?;
+    let is_text = |value: &str| value.starts_with('"');
+    let mut fields = theirs.0.iter().zip(&ours.0);
+    match fields.find(|((_, theirs), (_, ours))| is_text(theirs) != is_text(ours)) {
+        Some((theirs, ours)) => Err(format!("{}: {}; ours {}", theirs.0, theirs.1, ours.1)),
+        None => Ok(()),
+    }
+}
+
+impl Object {
+    /// The kernel names its workers after what they do at the moment.
+    fn is_kworker(&self) -> bool {
+        self.0.iter().any(|(name, value)| name == "name" && value.starts_with("\"kworker/"))
+    }
+
+    fn identity(&self) -> String {
+        let fields = self.0.iter().filter(|(name, _)| IDENTITY.contains(&name.as_str()));
+        fields.map(|(name, value)| format!("{name}={value} ")).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// A map type would sort the keys, or lose their order.
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+            fields.push((name, spelling(&value)));
+        }
+        Ok(Object(fields))
+    }
+}
+
+/// A number as it was written; a text in quotes, whichever of its characters were escaped.
+fn spelling(value: &RawValue) -> String {
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) => format!("\"{text}\""),
+        Err(_) => value.get().to_owned(),
+    }
+}

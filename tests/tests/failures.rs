@@ -1,0 +1,302 @@
+//! What goes wrong, against real agents: whatever a plugin's handler does, the agent and the other items live on.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, PluginSpec, RealAgent, Reply};
+use oomwatch_tests::{binaries, cost, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The agent's `Timeout` in these tests, in seconds: long against a busy machine, short against the tests' patience.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// A plugin notices the end of its agent by the end of the socket; this is for a machine that is busy with other tests.
+const PLUGIN_END: Duration = Duration::from_secs(5);
+/// Nothing is left to be done.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// Fewer than the SDK has workers, by default 16.
+const SOME: u32 = 12;
+/// More than that, so that not even the hanging ones all get a worker.
+const MANY: u32 = 60;
+
+fn plugin() -> Result<PluginSpec, Error> {
+    Ok(PluginSpec::new("Faulty", binaries::find("faulty")?))
+}
+
+fn agent(generation: Generation) -> Result<RealAgent, Error> {
+    RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin()?).start()
+}
+
+/// Runs a test with an agent of each generation, which must be alive and serving in the end.
+fn with_both(test: impl Fn(&mut RealAgent) -> Result<(), Error>) -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let mut agent = agent(generation)?;
+        test(&mut agent)?;
+        lives_on(&mut agent)?;
+    }
+    Ok(())
+}
+
+fn lives_on(agent: &mut RealAgent) -> Result<(), Error> {
+    assert_eq!(agent.get("faulty.echo[still here]")?, Reply::Value("still here".into()));
+    assert_eq!(agent.get("agent.ping")?, Reply::Value("1".into()));
+    assert!(agent.is_alive());
+    Ok(())
+}
+
+/// The plugin's process; it is started with its first item.
+fn plugin_pid(agent: &RealAgent) -> Result<u32, Error> {
+    let reply = agent.get("faulty.pid")?;
+    let pid = reply.value().and_then(|text| text.parse().ok());
+    let pid = pid.unwrap_or_else(|| panic!("{reply:?}"));
+    assert_eq!(agent.plugin_pids(), [pid]);
+    Ok(pid)
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("the process is ours");
+}
+
+fn refusal(reply: Reply) -> String {
+    match reply {
+        Reply::NotSupported(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_panic_is_an_error_of_that_item_alone() -> Result<(), Error> {
+    with_both(|agent| {
+        let pid = plugin_pid(agent)?;
+        for round in 0..20 {
+            let why = refusal(agent.get(Key::new("faulty.panic").param(format!("round {round}")))?);
+            assert!(why.contains(&format!("round {round}")), "{why}");
+        }
+        assert_eq!(plugin_pid(agent)?, pid, "the same process");
+        Ok(())
+    })
+}
+
+#[test]
+fn items_that_hang_are_answered_for_and_hold_up_nobody() -> Result<(), Error> {
+    with_both(|agent| {
+        let agent = &*agent;
+        thread::scope(|scope| {
+            let hanging: Vec<_> = (0..SOME).map(|n| scope.spawn(move || poll_that_hangs(agent, n))).collect();
+            let start = Instant::now();
+            while start.elapsed() < TIMEOUT {
+                let asked = Instant::now();
+                assert_eq!(agent.get("faulty.echo[quick]").expect("a reply"), Reply::Value("quick".into()));
+                assert!(asked.elapsed() < TIMEOUT / 2, "{:?}", asked.elapsed());
+            }
+            hanging.into_iter().for_each(|poll| poll.join().expect("no panic"));
+        });
+        Ok(())
+    })
+}
+
+/// While every worker hangs the others have to wait; afterwards they must be as before, round after round.
+#[test]
+fn more_items_that_hang_than_workers_leave_the_plugin_working() -> Result<(), Error> {
+    with_both(|agent| {
+        let pid = plugin_pid(agent)?;
+        for round in 0..2 {
+            let agent = &*agent;
+            thread::scope(|scope| {
+                (0..MANY).for_each(|n| drop(scope.spawn(move || poll_that_hangs(agent, round * MANY + n))));
+            });
+            assert_eq!(agent.get("faulty.echo[next]")?, Reply::Value("next".into()));
+        }
+        assert_eq!(plugin_pid(agent)?, pid, "the same process");
+        Ok(())
+    })
+}
+
+/// Hangs far beyond the deadline; the agent must hear of it in time.
+fn poll_that_hangs(agent: &RealAgent, number: u32) {
+    let start = Instant::now();
+    let why = refusal(agent.poll(format!("faulty.hang[60,{number}]"), TIMEOUT).expect("a reply"));
+    let took = start.elapsed();
+    assert!(took < TIMEOUT * 2, "{took:?}: {why}");
+}
+
+#[test]
+fn a_thousand_polls_at_once_are_all_answered() -> Result<(), Error> {
+    with_both(|agent| {
+        let agent = &*agent;
+        let wrong: Vec<String> = thread::scope(|scope| {
+            let ask = |n: u32| scope.spawn(move || (n, agent.get(format!("faulty.echo[number {n}]"))));
+            let polls: Vec<_> = (0..1000).map(ask).collect();
+            let replies = polls.into_iter().map(|poll| poll.join().expect("no panic"));
+            let right = |n: u32| Reply::Value(format!("number {n}"));
+            replies
+                .filter(|(n, r)| r.as_ref().ok() != Some(&right(*n)))
+                .map(|wrong| format!("{wrong:?}"))
+                .collect()
+        });
+        assert!(wrong.is_empty(), "{} wrong, such as {}", wrong.len(), wrong[0]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_reply_of_several_megabytes_arrives_whole() -> Result<(), Error> {
+    with_both(|agent| {
+        for kib in [1, 1 << 10, 9 << 10] {
+            let reply = agent.get(format!("faulty.big[{kib}]"))?;
+            let value = reply.value().unwrap_or_else(|| panic!("{reply:?}"));
+            assert_eq!(value.len(), kib * 1024 + "the end".len());
+            assert!(value.ends_with("\nthe end"));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_reply_that_is_too_large_is_an_error() -> Result<(), Error> {
+    with_both(|agent| {
+        let why = refusal(agent.get(format!("faulty.big[{}]", 80 << 10))?);
+        assert!(why.to_lowercase().contains("bytes"), "{why}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_a_handler_prints_goes_nowhere() -> Result<(), Error> {
+    with_both(|agent| {
+        assert_eq!(agent.get("faulty.print")?, Reply::Value("printed".into()));
+        assert!(!agent.output().contains("on standard output"));
+        Ok(())
+    })
+}
+
+#[test]
+fn signals_to_the_plugin_change_nothing() -> Result<(), Error> {
+    with_both(|agent| {
+        let pid = plugin_pid(agent)?;
+        for signal in
+            [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::PIPE]
+        {
+            send(pid, signal);
+            lives_on(agent)?;
+        }
+        assert_eq!(plugin_pid(agent)?, pid, "the same process");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        for signal in [Signal::INT, Signal::TERM] {
+            let mut agent = agent(generation)?;
+            let pid = plugin_pid(&agent)?;
+            let start = cost::start_time(pid);
+            agent.signal_group(signal);
+            let status = agent.wait_for_end(TIMEOUT * 3);
+            assert!(status.is_some_and(|status| status.success()), "{generation} {signal:?}: {status:?}");
+            assert!(!agent.output().contains("panic"), "{}", agent.output());
+            assert!(wait_until(PLUGIN_END, || cost::start_time(pid) != start), "the plugin is still there");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let agent = agent(generation)?;
+        let pid = plugin_pid(&agent)?;
+        let start = cost::start_time(pid);
+        let stopped = agent.stop();
+        assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
+        assert!(stopped.took < TIMEOUT, "the agent waited for its plugin: {:?}", stopped.took);
+        // 6.0 does not wait for its plugins after it has said *terminate*.
+        let gone = wait_until(AT_ONCE, || cost::start_time(pid) != start);
+        assert!(gone, "the plugin of {generation} outlived the agent");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let agent = agent(generation)?;
+        let pid = plugin_pid(&agent)?;
+        let start = cost::start_time(pid);
+        let _ = agent.get_within("faulty.hang[600]", Duration::from_millis(500));
+        let stopped = agent.stop();
+        assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
+        assert!(wait_until(PLUGIN_END, || cost::start_time(pid) != start), "the plugin is still there");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let agent = agent(generation)?;
+        let pid = plugin_pid(&agent)?;
+        let start = cost::start_time(pid);
+        // A handler that hangs must not keep the process either.
+        let _ = agent.get_within("faulty.hang[600]", Duration::from_millis(500));
+        agent.signal(Signal::KILL);
+        let gone = wait_until(PLUGIN_END, || cost::start_time(pid) != start);
+        assert!(gone, "the plugin of {generation} is still there");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_test_run_beside_a_running_agent_disturbs_nothing() -> Result<(), Error> {
+    with_both(|agent| {
+        let pid = plugin_pid(agent)?;
+        let printed = agent.test_item("faulty.echo[aside]")?;
+        assert!(printed.contains("[s|aside]"), "{printed}");
+        assert_eq!(plugin_pid(agent)?, pid, "the same process");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_wrong_option_stops_the_agents_start_with_a_sentence_that_names_it() -> Result<(), Error> {
+    let wrong = [("Even", "many"), ("Even", "7"), ("Odd", "1"), ("Even.More", "2")];
+    for generation in Generation::ALL {
+        for (option, value) in wrong {
+            let plugin = plugin()?.option(option, value);
+            let started = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin).start();
+            let Err(Error::AgentExited { status, output, .. }) = started else {
+                panic!("{option}: {started:?}")
+            };
+            assert!(!status.success(), "{generation} {option}={value}");
+            let name = option.split('.').next().unwrap_or(option);
+            let sentence = output.lines().find(|line| line.to_lowercase().contains("cannot register"));
+            assert!(
+                sentence.is_some_and(|line| line.contains(name)),
+                "{generation} {option}={value}: {output}"
+            );
+        }
+        let right = plugin()?.option("Even", "8");
+        lives_on(&mut RealAgent::builder(generation).timeout(TIMEOUT).plugin(right).start()?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_active_item_without_a_value_stays_supported() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let items = [(1, "faulty.nothing"), (2, "faulty.echo[value]"), (3, "faulty.panic[now]")];
+        let server = ActiveServer::start(items.map(|(itemid, key)| Item::new(itemid, key)).into())?;
+        let builder = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin()?);
+        let mut agent = builder.active_server(server.address()).start()?;
+        let limit = Duration::from_secs(40);
+        let enough = server.wait_for(limit, |rows| rows.iter().filter(|row| row.itemid == 2).count() >= 5);
+        assert!(enough, "{}", agent.log());
+        let rows = server.values();
+        assert!(rows.iter().all(|row| row.itemid != 1), "{rows:?}");
+        assert!(rows.iter().filter(|row| row.itemid == 2).all(|row| row.value.as_deref() == Some("value")));
+        assert!(rows.iter().any(|row| row.itemid == 3 && row.state == 1), "{rows:?}");
+        lives_on(&mut agent)?;
+    }
+    Ok(())
+}
