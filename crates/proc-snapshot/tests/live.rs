@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use proc_snapshot::{
     CpuQuery, CpuSampler, CpuType, CpuWindow, GoPattern, MemType, Needs, ProcRoot, Selector, SharedWalk,
-    Snapshot, Users,
+    Snapshot, StateFilter, Users,
 };
 
 /// Sleeping processes of our own, told apart by their first argument.
@@ -81,21 +81,26 @@ fn sums_equal_those_of_the_procfs_crate() {
 }
 
 #[test]
-fn vsize_of_stat_is_vmsize_of_status() {
-    let snapshot = snapshot(Needs::STATUS);
-    let mut compared = 0;
-    for process in snapshot.processes() {
-        let pid = i32::try_from(process.pid()).unwrap();
-        let Ok(status) = procfs::process::Process::new(pid).and_then(|process| process.status()) else {
-            continue;
-        };
-        // What changes between two looks is compared with itself only.
-        if status.vmsize.unwrap_or(0) == status.vmpeak.unwrap_or(0) {
-            compared += 1;
-            assert_eq!(process.vsize_bytes() == 0, status.vmsize.is_none(), "process {pid}");
+fn a_zombie_counts_as_a_process_but_has_no_memory() {
+    let title = format!("zombie-{}", std::process::id() % 10_000_000);
+    let mut child =
+        Command::new("sh").args(["-c", "printf %s \"$0\" >/proc/$$/comm", &title]).spawn().unwrap();
+    let pid = child.id();
+    let patience = soon();
+    let snapshot = loop {
+        assert!(Instant::now() < patience, "it does not end");
+        let snapshot = snapshot(Needs::CMDLINE);
+        if snapshot.processes().any(|process| process.pid() == pid && process.state() == Some(b'Z')) {
+            break snapshot;
         }
+    };
+    let selector = Selector { state: Some(StateFilter::Zombie), ..Selector::by_name(&title) };
+    assert_eq!(snapshot.count(&selector), 1);
+    for kind in [MemType::Vsize, MemType::Rss, MemType::Pss] {
+        let memory = snapshot.memory(&selector, kind, soon()).unwrap();
+        assert_eq!((memory.count, memory.unreadable), (0, 0), "{kind:?}");
     }
-    assert!(compared > 0);
+    child.wait().unwrap();
 }
 
 #[test]
