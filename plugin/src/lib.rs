@@ -1,1 +1,33 @@
-//! Under construction.
+//! OomWatch: items about processes and memory for Zabbix agent 2.
+//!
+//! The nouns:
+//!
+//! * A [`Key`] is one item key of the table [`KEYS`]: its parameters, what it answers, and the function that answers.
+//!   The table is the one source for the registration with the agent, for parameter checks, `--help` and the key
+//!   reference.
+//! * [`OomWatch`] is the exporter: the configuration, the shared walk over `/proc` and the CPU sampler.
+//! * [`command_line`] is what people call: `get`, `top`, `--help`, `--version`.
+//!
+//! ```
+//! let proc_mem = oomwatch::Key::find("oomwatch.proc.mem").unwrap();
+//! assert_eq!(proc_mem.mirrors, Some("proc.mem"));
+//! ```
+
+mod arguments;
+mod cli;
+mod config;
+mod exporter;
+mod itself;
+mod json;
+mod key_text;
+mod keys;
+mod proc_get;
+mod processes;
+mod ranking;
+mod reference;
+
+pub use cli::command_line;
+pub use config::Options;
+pub use exporter::{OomWatch, plugin};
+pub use keys::{KEYS, Key, Parameter};
+pub use reference::key_reference;

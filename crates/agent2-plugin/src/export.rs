@@ -170,7 +170,8 @@ impl From<String> for Reply {
 
 /// Why an item has no value: the item becomes *not supported* with this text.
 ///
-/// Any error converts into it, so `?` works in handlers. Agents capitalise the text and end it with a full stop.
+/// Any error converts into it, so `?` works in handlers. Agents since 6.4 capitalise the text and end it with a full
+/// stop; 6.0 shows it as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemError(String);
 

@@ -32,6 +32,11 @@ impl OptionError {
         Self { message: message.to_string(), place: None }
     }
 
+    /// An error about one option, by its whole name, such as `Plugins.Echo.Limits.Lines`.
+    pub fn about(option: &str, message: impl fmt::Display) -> Self {
+        Self::new(message).at(option, 0)
+    }
+
     /// The option's whole name, such as `Plugins.Echo.Limits.Lines`, where one option is to blame.
     #[must_use]
     pub fn option(&self) -> Option<&str> {

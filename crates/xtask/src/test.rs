@@ -56,7 +56,11 @@ fn nextest(fast: bool) -> Command {
 fn cargo_test(fast: bool) -> Command {
     let mut runner = cargo();
     runner.args(["test", "--workspace"]);
-    runner.args(if fast { ["--lib", "--bins"].as_slice() } else { &["--all-targets"] });
+    runner.args(if fast {
+        ["--lib", "--bins"].as_slice()
+    } else {
+        &["--lib", "--bins", "--tests", "--examples"]
+    });
     runner.args(["--", "--test-threads=1"]);
     runner
 }

@@ -1,0 +1,268 @@
+//! One walk for all who ask at about the same time.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::ProcError;
+use crate::root::ProcRoot;
+use crate::snapshot::{Needs, Snapshot};
+
+/// Counts since the start, for the `self` item and for tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WalkStats {
+    /// Walks that were completed.
+    pub walks: u64,
+    /// Walks that ended in an error or a panic.
+    pub failed: u64,
+    /// Requests that were answered with a walk made for another.
+    pub shared: u64,
+    /// Time spent in completed walks.
+    pub walking: Duration,
+    /// Time of the last completed walk.
+    pub last: Duration,
+    /// Processes seen by the last completed walk.
+    pub processes: usize,
+}
+
+/// Walks over one `/proc`, shared by requests that come close together.
+///
+/// A hundred items that are polled at once cost one walk:
+///
+/// ```
+/// # fn main() -> Result<(), proc_snapshot::ProcError> {
+/// use std::{path::Path, sync::Arc, time::{Duration, Instant}};
+/// use proc_snapshot::{Needs, ProcRoot, SharedWalk};
+///
+/// let walks = SharedWalk::new(Arc::new(ProcRoot::open(Path::new("/"))?), Duration::from_secs(60));
+/// let deadline = Instant::now() + Duration::from_secs(60);
+/// for _ in 0..100 {
+///     assert!(!walks.snapshot(Needs::CMDLINE, deadline)?.is_empty());
+/// }
+/// assert_eq!((walks.stats().walks, walks.stats().shared), (1, 99));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SharedWalk {
+    root: Arc<ProcRoot>,
+    max_age: Duration,
+    state: Mutex<State>,
+    ended: Condvar,
+    /// The process that the walk under way is reading.
+    at: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last completed walk and its number.
+    current: Option<(u64, Arc<Snapshot>)>,
+    /// The walk under way: its number and what it reads.
+    walking: Option<(u64, Needs)>,
+    started: u64,
+    /// When the command line and the owner were last asked for.
+    asked: [Option<Instant>; 2],
+    stats: WalkStats,
+}
+
+/// What is cheap to read for all and was asked for within this time is read by every walk, so that items with different
+/// needs, polled every few minutes, do not cause a walk each.
+const NEEDS_REMEMBERED: Duration = Duration::from_secs(600);
+const REMEMBERED: [Needs; 2] = [Needs::CMDLINE, Needs::OWNER];
+
+impl State {
+    fn note(&mut self, needs: Needs, now: Instant) {
+        for (asked, need) in self.asked.iter_mut().zip(REMEMBERED) {
+            if needs.contains(need) {
+                *asked = Some(now);
+            }
+        }
+    }
+
+    fn recent_needs(&self, now: Instant) -> Needs {
+        let recent = self.asked.iter().zip(REMEMBERED).filter(|(asked, _)| {
+            asked.is_some_and(|asked| now.saturating_duration_since(asked) < NEEDS_REMEMBERED)
+        });
+        recent.map(|(_, need)| need).collect()
+    }
+
+    /// The last walk, if it covers the needs and is young enough or the one that was waited for.
+    fn usable(&self, needs: Needs, max_age: Duration, joined: Option<u64>) -> Option<Arc<Snapshot>> {
+        let (number, snapshot) = self.current.as_ref()?;
+        let fresh = joined == Some(*number) || snapshot.taken().elapsed() <= max_age && !max_age.is_zero();
+        (fresh && covers(snapshot.needs(), needs)).then(|| Arc::clone(snapshot))
+    }
+
+    fn begin(&mut self, needs: Needs) -> u64 {
+        self.started += 1;
+        self.walking = Some((self.started, needs));
+        self.started
+    }
+}
+
+/// Whether a walk that read `have` can answer for `needs`. `status` can always be had later, process by process, which
+/// is less work than another walk.
+fn covers(have: Needs, needs: Needs) -> bool {
+    have.contains(needs.difference(Needs::STATUS))
+}
+
+impl SharedWalk {
+    /// A walk may be shared until `max_age` after its end.
+    #[must_use]
+    pub fn new(root: Arc<ProcRoot>, max_age: Duration) -> Self {
+        Self { root, max_age, state: Mutex::default(), ended: Condvar::new(), at: AtomicU32::new(0) }
+    }
+
+    /// The directory that is walked.
+    #[must_use]
+    pub fn root(&self) -> &Arc<ProcRoot> {
+        &self.root
+    }
+
+    /// A snapshot that covers `needs`: of a walk that is under way, of one that ended at most `max_age` ago, or of a
+    /// new one, made by the calling thread.
+    ///
+    /// [`Needs::STATUS`] is a wish: a snapshot without it is shared too, since [`Process::status`] reads what is
+    /// missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Read`] if `/proc` cannot be listed, [`ProcError::Deadline`].
+    ///
+    /// [`Process::status`]: crate::Process::status
+    pub fn snapshot(&self, needs: Needs, deadline: Instant) -> Result<Arc<Snapshot>, ProcError> {
+        let mut state = self.lock();
+        state.note(needs, Instant::now());
+        let mut joined = None;
+        loop {
+            if let Some(snapshot) = state.usable(needs, self.max_age, joined) {
+                state.stats.shared += 1;
+                return Ok(snapshot);
+            }
+            let Some((number, reads)) = state.walking else { break };
+            if covers(reads, needs) {
+                joined = Some(number);
+            }
+            state = self.wait(state, deadline)?;
+        }
+        let needs = needs | state.recent_needs(Instant::now());
+        let number = state.begin(needs);
+        drop(state);
+        self.walk(number, needs, deadline)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the walk under way to end. A kernel can hold a reader of `/proc` for as long as it likes, so the error
+    /// names the process where that happens.
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        deadline: Instant,
+    ) -> Result<MutexGuard<'a, State>, ProcError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ProcError::walk_deadline(self.at.load(Ordering::Relaxed)));
+        }
+        let waited = self.ended.wait_timeout(state, left);
+        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn walk(&self, number: u64, needs: Needs, deadline: Instant) -> Result<Arc<Snapshot>, ProcError> {
+        let mut ending = Ending { shared: self, number, began: Instant::now(), made: None };
+        let snapshot = Arc::new(Snapshot::take(&self.root, needs, deadline, &self.at)?);
+        ending.made = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// Lets go of a snapshot that ended longer ago than `age`, so that an idle plugin holds no memory for it.
+    pub fn forget_if_older(&self, age: Duration) {
+        let mut state = self.lock();
+        if state.current.as_ref().is_some_and(|(_, snapshot)| snapshot.taken().elapsed() > age) {
+            state.current = None;
+        }
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn stats(&self) -> WalkStats {
+        self.lock().stats
+    }
+}
+
+/// Ends a walk, however it ends: an error or a panic must not leave the others waiting.
+struct Ending<'a> {
+    shared: &'a SharedWalk,
+    number: u64,
+    began: Instant,
+    made: Option<Arc<Snapshot>>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.walking = None;
+        match self.made.take() {
+            Some(snapshot) => {
+                state.stats.walks += 1;
+                state.stats.last = self.began.elapsed();
+                state.stats.walking += self.began.elapsed();
+                state.stats.processes = snapshot.len();
+                state.current = Some((self.number, snapshot));
+            }
+            None => state.stats.failed += 1,
+        }
+        drop(state);
+        self.shared.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::Path;
+
+    use super::*;
+
+    fn walks() -> SharedWalk {
+        SharedWalk::new(Arc::new(ProcRoot::open(Path::new("/")).unwrap()), Duration::from_secs(60))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn a_walker_that_panics_leaves_nobody_waiting() {
+        let walks = walks();
+        let number = walks.lock().begin(Needs::empty());
+        std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| walks.snapshot(Needs::empty(), soon()).map(|snapshot| snapshot.len()));
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _ending = Ending { shared: &walks, number, began: Instant::now(), made: None };
+                panic!("on purpose");
+            }));
+            assert!(panicked.is_err());
+            assert!(waiting.join().unwrap().unwrap() > 0);
+        });
+        assert_eq!((walks.stats().walks, walks.stats().failed), (1, 1));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_walk_that_stalls_is_told_where() {
+        let walks = walks();
+        walks.lock().begin(Needs::empty());
+        walks.at.store(42, Ordering::Relaxed);
+        let error = walks.snapshot(Needs::empty(), Instant::now() + Duration::from_millis(5)).unwrap_err();
+        assert_eq!(error.to_string(), "deadline passed while walking /proc, at process 42");
+    }
+
+    #[test]
+    fn status_is_no_reason_for_another_walk() {
+        assert!(covers(Needs::CMDLINE, Needs::CMDLINE | Needs::STATUS));
+        assert!(!covers(Needs::STATUS, Needs::OWNER));
+    }
+}

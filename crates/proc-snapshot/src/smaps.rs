@@ -1,0 +1,160 @@
+//! `/proc/PID/smaps_rollup` and its ancestor `smaps`.
+//!
+//! The parser of the `procfs-core` crate keeps a map of strings for every mapping and refuses paths that are not UTF-8.
+//! A process may have 65,530 mappings and more, so this one adds up line by line in a fixed buffer instead.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+
+use crate::root::open_file;
+use crate::text;
+
+/// The built-in key takes the kernel's Pss to be rounded down to KiB and adds half of one for each mapping.
+const BUILTIN_ADJUSTMENT: u64 = 512;
+/// Longer than any line: a path takes at most 4,096 bytes, escaped ones four times that.
+const BUFFER_BYTES: usize = 32 * 1024;
+
+/// Memory shares of a process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Smaps {
+    /// Proportional set size: each page divided by the number of processes that map it.
+    pub pss_bytes: u64,
+    /// Unique set size: pages that only this process maps, which its end would free.
+    pub uss_bytes: u64,
+    /// The sum that the built-in `proc.get` calls pss: 512 bytes more for every mapping (once for `smaps_rollup`), and
+    /// with the huge pages of hugetlbfs.
+    pub builtin_pss_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    pss: u64,
+    pss_lines: u64,
+    shared: u64,
+    private: u64,
+    private_huge: u64,
+    shared_huge: u64,
+}
+
+impl Sums {
+    fn take_line(&mut self, line: &[u8]) {
+        let Some((key, value)) = text::lines(line).next() else { return };
+        let text::Amount::Bytes(bytes) = text::amount(value) else { return };
+        let (sum, lines) = match key {
+            b"Pss" => (&mut self.pss, 1),
+            b"Private_Hugetlb" => (&mut self.private_huge, 0),
+            b"Shared_Hugetlb" => (&mut self.shared_huge, 0),
+            _ if key.starts_with(b"Shared") => (&mut self.shared, 0),
+            _ if key.starts_with(b"Private") => (&mut self.private, 0),
+            _ => return,
+        };
+        *sum = sum.saturating_add(bytes);
+        self.pss_lines += lines;
+    }
+
+    fn finish(&self) -> Smaps {
+        let adjusted = self.pss + self.pss_lines * BUILTIN_ADJUSTMENT;
+        let proportional = if self.pss_lines > 0 { adjusted } else { self.shared + self.private };
+        Smaps {
+            pss_bytes: self.pss,
+            uss_bytes: self.private + self.private_huge,
+            builtin_pss_bytes: proportional + self.private_huge + self.shared_huge,
+        }
+    }
+}
+
+impl Smaps {
+    /// Reads the files of the process whose directory is given. `None` if neither can be read, for want of permission
+    /// or because the process is gone.
+    pub(crate) fn read(process: BorrowedFd<'_>) -> Option<Self> {
+        let sums = match add_up(process, c"smaps_rollup") {
+            Ok(sums) => sums,
+            // Before Linux 4.14 there is no rollup.
+            Err(_) => add_up(process, c"smaps").ok()?,
+        };
+        Some(sums.finish())
+    }
+}
+
+fn add_up(process: BorrowedFd<'_>, name: &std::ffi::CStr) -> rustix::io::Result<Sums> {
+    let file = open_file(process, name)?;
+    let mut sums = Sums::default();
+    let mut buffer = vec![0_u8; BUFFER_BYTES];
+    let mut filled = 0;
+    loop {
+        let got = match rustix::io::read(&file, &mut buffer[filled..]) {
+            Err(Errno::INTR) => continue,
+            got => got?,
+        };
+        if got == 0 {
+            sums.take_line(&buffer[..filled]);
+            return Ok(sums);
+        }
+        filled = take_lines(&mut sums, &mut buffer, filled + got);
+    }
+}
+
+/// Takes the whole lines in the first `filled` bytes and moves the rest to the front. Returns the length of the rest.
+fn take_lines(sums: &mut Sums, buffer: &mut [u8], filled: usize) -> usize {
+    let Some(end) = buffer[..filled].iter().rposition(|&byte| byte == b'\n') else {
+        // A line that fills the buffer is no line of numbers.
+        return if filled == buffer.len() { 0 } else { filled };
+    };
+    buffer[..end].split(|&byte| byte == b'\n').for_each(|line| sums.take_line(line));
+    buffer.copy_within(end + 1..filled, 0);
+    filled - end - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    const ROLLUP: &str = "55d0-7ffc ---p 00000000 00:00 0    [rollup]\nRss:    100 kB\nPss:    50 kB\nPss_Dirty: 7 kB\n\
+        Shared_Clean: 60 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 10 kB\nPrivate_Dirty: 30 kB\n\
+        Shared_Hugetlb: 2048 kB\nPrivate_Hugetlb: 4096 kB\n";
+
+    fn read(files: &[(&str, &[u8])]) -> Option<Smaps> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        Smaps::read(File::open(dir.path()).unwrap().as_fd())
+    }
+
+    #[test]
+    fn rollup_gives_shares_and_the_builtin_s_sum() {
+        let smaps = read(&[("smaps_rollup", ROLLUP.as_bytes())]).unwrap();
+        assert_eq!(smaps.pss_bytes, 50 << 10);
+        assert_eq!(smaps.uss_bytes, (40 + 4096) << 10);
+        assert_eq!(smaps.builtin_pss_bytes, (50 << 10) + 512 + ((2048 + 4096) << 10));
+    }
+
+    #[test]
+    fn smaps_serves_where_there_is_no_rollup() {
+        let two = "1-2 r--p 0 08:01 5 /lib:odd \u{1b}\nPss: 1 kB\nPrivate_Clean: 1 kB\n".repeat(2);
+        let mut data = two.into_bytes();
+        data.extend_from_slice(b"3-4 r--p 0 08:01 5 /\xff\xfe\nPss: 2 kB");
+        let smaps = read(&[("smaps", &data)]).unwrap();
+        assert_eq!((smaps.pss_bytes, smaps.uss_bytes), (4 << 10, 2 << 10));
+        assert_eq!(smaps.builtin_pss_bytes, (4 << 10) + 3 * 512);
+    }
+
+    #[test]
+    fn many_mappings_and_endless_lines_stay_bounded() {
+        let mut data = b"1-2 r--p 0 08:01 5 /x\nPss: 1 kB\n".repeat(5_000);
+        data.extend(std::iter::repeat_n(b'x', 100_000));
+        data.extend_from_slice(b"\nPss: 1 kB\n");
+        assert_eq!(read(&[("smaps", &data)]).unwrap().pss_bytes, 5_001 << 10);
+    }
+
+    #[test]
+    fn without_pss_lines_shared_and_private_count() {
+        let smaps = read(&[("smaps_rollup", b"Shared_Clean: 3 kB\nPrivate_Dirty: 4 kB\n")]).unwrap();
+        assert_eq!((smaps.pss_bytes, smaps.builtin_pss_bytes), (0, 7 << 10));
+        assert_eq!(read(&[]), None);
+    }
+}

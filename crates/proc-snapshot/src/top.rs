@@ -1,0 +1,108 @@
+//! Process names ranked by what they use.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use crate::error::ProcError;
+use crate::memory::{MemSummary, MemType, Reading, to_float};
+use crate::snapshot::Snapshot;
+
+/// What to rank by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TopBy {
+    /// Resident memory, bytes. Shared pages are counted once for each process.
+    Rss,
+    /// Proportional set size, bytes.
+    Pss,
+    /// Swapped-out memory, bytes.
+    Swap,
+    /// CPU, percent of one CPU over about the last minute ([`CpuSampler::top`](crate::CpuSampler::top)).
+    Cpu,
+}
+
+impl TopBy {
+    /// By the word of the item key: `rss`, `pss`, `swap`, `cpu`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "rss" => Some(Self::Rss),
+            "pss" => Some(Self::Pss),
+            "swap" => Some(Self::Swap),
+            "cpu" => Some(Self::Cpu),
+            _ => None,
+        }
+    }
+}
+
+/// What all processes of one name use together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NameTotal {
+    /// The kernel's name, completed from the first argument where the kernel cut it.
+    pub name: Vec<u8>,
+    /// How many processes have the name and a value.
+    pub count: u64,
+    /// Their sum: bytes, or percent of one CPU.
+    pub sum: f64,
+    /// Their mean.
+    pub avg: f64,
+    /// The largest.
+    pub max: f64,
+    /// How many processes of the name have memory that could not be read ([`TopBy::Pss`] of other users' processes).
+    pub unreadable: u64,
+}
+
+impl Snapshot {
+    /// Names ranked by memory, largest sum first, ties by name. Needs a walk with
+    /// [`Needs::CMDLINE`](crate::Needs::CMDLINE); [`TopBy::Rss`] and [`TopBy::Swap`] are cheapest with
+    /// [`Needs::STATUS`](crate::Needs::STATUS). Names without any memory are left out. [`TopBy::Cpu`] gives an empty
+    /// list: ask [`CpuSampler::top`](crate::CpuSampler::top).
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Deadline`].
+    pub fn top(&self, by: TopBy, deadline: Instant) -> Result<Vec<NameTotal>, ProcError> {
+        let kind = match by {
+            TopBy::Rss => MemType::Rss,
+            TopBy::Pss => MemType::Pss,
+            TopBy::Swap => MemType::Swap,
+            TopBy::Cpu => return Ok(Vec::new()),
+        };
+        let mut totals: HashMap<&[u8], MemSummary> = HashMap::new();
+        for process in self.processes().filter(|process| process.vsize_bytes() > 0) {
+            process.check(deadline)?;
+            let Some(name) = process.full_name() else { continue };
+            match process.memory(kind) {
+                Ok(Reading::Bytes(bytes)) => totals.entry(name).or_default().add(to_float(bytes)),
+                Ok(Reading::Unreadable) => totals.entry(name).or_default().unreadable += 1,
+                // An unusable line of one process must not spoil the ranking of the others.
+                Ok(Reading::Nothing) | Err(_) => {}
+            }
+        }
+        Ok(rank(totals.into_iter().map(|(name, total)| NameTotal::new(name, &total)).collect()))
+    }
+}
+
+impl NameTotal {
+    /// Percent of one CPU. `sum` includes processes that have ended meanwhile, which `count` does not.
+    pub(crate) fn of_cpu(name: &[u8], count: u64, sum: f64, max: f64) -> Self {
+        let avg = if count == 0 { 0.0 } else { sum / to_float(count) };
+        Self { name: name.to_vec(), count, sum, avg, max, unreadable: 0 }
+    }
+
+    pub(crate) fn new(name: &[u8], total: &MemSummary) -> Self {
+        Self {
+            name: name.to_vec(),
+            count: total.count,
+            sum: total.sum,
+            avg: total.avg().unwrap_or(0.0),
+            max: total.max,
+            unreadable: total.unreadable,
+        }
+    }
+}
+
+/// Largest sum first, ties by name.
+pub(crate) fn rank(mut totals: Vec<NameTotal>) -> Vec<NameTotal> {
+    totals.sort_by(|a, b| b.sum.total_cmp(&a.sum).then_with(|| a.name.cmp(&b.name)));
+    totals
+}

@@ -1,0 +1,353 @@
+//! Processes from one look of the sampler to the next: who matches which query, and who used how much.
+//!
+//! Each second only `stat` is read of every process. Command lines and owners are read when a process is new, when its
+//! name changes (exec), when the queries change, and every ten seconds besides, since a process may set a new title. The
+//! built-in key reads them each second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cpu::{CpuRanking, CpuType, Owner, Ticks, Watch};
+use crate::memory::to_float;
+use crate::stat::Stat;
+use crate::text::{self, Cmdline};
+use crate::top::{NameTotal, rank};
+
+/// How long command line and owner of a process are taken for granted.
+const TEXTS_AGE: Duration = Duration::from_secs(10);
+/// The ranking goes back to a mark that is a minute old, or just older.
+const MARK_EVERY: Duration = Duration::from_secs(5);
+const MARKS: usize = 13;
+
+/// What is read of a process besides `stat`.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) cmdline: Option<Cmdline>,
+    pub(crate) uid: Option<u32>,
+}
+
+/// Use of CPU time, and how much it was at the last marks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Meter {
+    total: Ticks,
+    marks: [Ticks; MARKS],
+}
+
+#[derive(Debug)]
+struct Tracked {
+    start: u64,
+    last: Ticks,
+    meter: Meter,
+    comm: Box<[u8]>,
+    name: Arc<[u8]>,
+    /// Numbers of the queries that the process matches.
+    matches: Box<[u16]>,
+    texts_read: Duration,
+    seen: u64,
+}
+
+/// All processes, as the last look saw them.
+#[derive(Debug, Default)]
+pub(crate) struct Tracker {
+    processes: HashMap<u32, Tracked>,
+    names: HashMap<Arc<[u8]>, Meter>,
+    watches: Vec<Watch>,
+    generation: Option<u64>,
+    used: Vec<Ticks>,
+    look: u64,
+    now: Duration,
+    changed: bool,
+    mark_times: [Duration; MARKS],
+    marks: usize,
+}
+
+impl Tracker {
+    /// Begins a look at the time `now`.
+    pub(crate) fn begin(&mut self, now: Duration) {
+        self.now = now;
+        self.look += 1;
+        self.used.clear();
+        self.used.resize(self.watches.len(), Ticks::default());
+    }
+
+    /// Takes over what to match, if it has changed.
+    pub(crate) fn watch(&mut self, generation: u64, watches: &[Watch]) {
+        self.changed = self.generation != Some(generation);
+        if self.changed {
+            self.generation = Some(generation);
+            self.watches = watches.to_vec();
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Takes in one process. `read` gives its command line and owner when they are needed.
+    pub(crate) fn take(&mut self, pid: u32, stat: &Stat<'_>, read: impl FnOnce() -> Texts) {
+        if !stat.complete {
+            return;
+        }
+        let known = self.processes.get(&pid).filter(|tracked| tracked.start == stat.start);
+        let stale = known.is_none_or(|tracked| {
+            self.changed
+                || *tracked.comm != *stat.comm
+                || self.now.saturating_sub(tracked.texts_read) >= TEXTS_AGE
+        });
+        if known.is_none() {
+            self.processes.insert(pid, Tracked::new(stat));
+        }
+        let recognized = stale.then(|| self.recognize(pid, stat, &read()));
+        self.charge(pid, stat, recognized);
+    }
+
+    /// Who the process is: its name and the queries that it matches.
+    fn recognize(&mut self, pid: u32, stat: &Stat<'_>, texts: &Texts) -> (Arc<[u8]>, Box<[u16]>, Duration) {
+        let cmdline = texts.cmdline.as_ref().map_or(&b""[..], Cmdline::matched);
+        let name = text::full_name(stat.comm, cmdline);
+        let name = match self.names.get_key_value(name) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::from(name),
+        };
+        let matching = self.watches.iter().zip(0_u16..).filter(|(watch, _)| watch.matches(stat.comm, texts));
+        let matches = matching.map(|(_, number)| number).collect();
+        // Spread over the ten seconds, so that not all are read again in the same one.
+        let spread = Duration::from_secs(u64::from(pid) % TEXTS_AGE.as_secs());
+        (name, matches, self.now.saturating_sub(spread))
+    }
+
+    fn charge(&mut self, pid: u32, stat: &Stat<'_>, recognized: Option<(Arc<[u8]>, Box<[u16]>, Duration)>) {
+        let Some(tracked) = self.processes.get_mut(&pid) else { return };
+        tracked.seen = self.look;
+        if let Some((name, matches, read)) = recognized {
+            if *tracked.comm != *stat.comm {
+                tracked.comm = stat.comm.into();
+            }
+            (tracked.name, tracked.matches, tracked.texts_read) = (name, matches, read);
+        }
+        let total = ticks_of(stat);
+        let used = total.since(tracked.last);
+        tracked.last = total;
+        tracked.meter.total.add(used);
+        for &number in &tracked.matches {
+            if let Some(sum) = self.used.get_mut(usize::from(number)) {
+                sum.add(used);
+            }
+        }
+        if let Some(meter) = self.names.get_mut(&tracked.name) {
+            meter.total.add(used);
+        } else {
+            let mut meter = Meter::default();
+            meter.total.add(used);
+            self.names.insert(Arc::clone(&tracked.name), meter);
+        }
+    }
+
+    /// Ends the look. Returns what each query used.
+    pub(crate) fn end(&mut self) -> &[Ticks] {
+        let look = self.look;
+        self.processes.retain(|_, tracked| tracked.seen == look);
+        if self.marks == 0 || self.now.saturating_sub(self.mark_time(self.marks - 1)) >= MARK_EVERY {
+            self.mark();
+        }
+        self.changed = false;
+        &self.used
+    }
+
+    fn mark_time(&self, mark: usize) -> Duration {
+        self.mark_times[mark % MARKS]
+    }
+
+    fn mark(&mut self) {
+        let slot = self.marks % MARKS;
+        self.mark_times[slot] = self.now;
+        self.marks += 1;
+        for tracked in self.processes.values_mut() {
+            tracked.meter.marks[slot] = tracked.meter.total;
+        }
+        for meter in self.names.values_mut() {
+            meter.marks[slot] = meter.total;
+        }
+        let live: std::collections::HashSet<&Arc<[u8]>> =
+            self.processes.values().map(|tracked| &tracked.name).collect();
+        // A name without processes is kept while its use is part of the last minute.
+        self.names
+            .retain(|name, meter| live.contains(name) || meter.marks.iter().any(|mark| *mark != meter.total));
+    }
+
+    /// Names ranked by what they used since the oldest mark; `None` before the second look.
+    pub(crate) fn ranking(&self, clock_ticks: u64) -> Option<CpuRanking> {
+        let oldest = self.marks.checked_sub(1)?.saturating_sub(MARKS - 1);
+        let window = self.now.saturating_sub(self.mark_time(oldest));
+        if window.is_zero() {
+            return None;
+        }
+        let percent = |meter: &Meter| {
+            let used = meter.total.since(meter.marks[oldest % MARKS]).of(CpuType::Total);
+            to_float(used) * 100.0 / to_float(clock_ticks) / window.as_secs_f64()
+        };
+        let mut names: HashMap<&Arc<[u8]>, (u64, f64)> = HashMap::new();
+        for tracked in self.processes.values() {
+            let (count, max) = names.entry(&tracked.name).or_default();
+            *count += 1;
+            *max = max.max(percent(&tracked.meter));
+        }
+        let totals = self.names.iter().filter_map(|(name, meter)| {
+            let (count, max) = names.get(name).copied().unwrap_or_default();
+            let sum = percent(meter);
+            (sum > 0.0).then(|| NameTotal::of_cpu(name, count, sum, max))
+        });
+        Some(CpuRanking { window, names: rank(totals.collect()) })
+    }
+}
+
+impl Tracked {
+    fn new(stat: &Stat<'_>) -> Self {
+        Self {
+            start: stat.start,
+            last: ticks_of(stat),
+            meter: Meter::default(),
+            comm: stat.comm.into(),
+            name: Arc::from(&b""[..]),
+            matches: Box::default(),
+            texts_read: Duration::ZERO,
+            seen: 0,
+        }
+    }
+}
+
+/// Counted around: see [`Ticks`].
+#[allow(clippy::cast_possible_truncation)]
+fn ticks_of(stat: &Stat<'_>) -> Ticks {
+    Ticks { user: stat.utime as u32, system: stat.stime as u32 }
+}
+
+impl Watch {
+    fn matches(&self, comm: &[u8], texts: &Texts) -> bool {
+        let name = self.query.name.as_bytes();
+        let arg0 = texts.cmdline.as_ref().map(Cmdline::arg0);
+        let named = name.is_empty() || name == comm || arg0 == Some(name);
+        let owned = match self.owner {
+            Owner::Anybody => true,
+            Owner::Known(uid) => texts.uid == Some(uid),
+            Owner::Pending | Owner::Unknown | Owner::Failed(_) => false,
+        };
+        let lined = self.pattern.as_ref().is_none_or(|pattern| {
+            texts.cmdline.as_ref().is_some_and(|line| pattern.is_match(line.matched()))
+        });
+        named && owned && lined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::CpuQuery;
+    use crate::go_regexp::GoPattern;
+
+    fn stat(comm: &'static str, start: u64, ticks: u64) -> Stat<'static> {
+        Stat { comm: comm.as_bytes(), start, utime: ticks, complete: true, ..Stat::default() }
+    }
+
+    fn texts(cmdline: &str) -> Texts {
+        Texts { cmdline: Some(Cmdline::new(cmdline.as_bytes().to_vec())), uid: Some(5) }
+    }
+
+    fn watch(name: &str, cmdline: &str, owner: Owner) -> Watch {
+        let query = CpuQuery { name: name.to_owned(), user: String::new(), cmdline: cmdline.to_owned() };
+        let pattern = (!cmdline.is_empty()).then(|| GoPattern::new(cmdline.as_bytes()).unwrap());
+        Watch { query, pattern, owner }
+    }
+
+    /// One look at a few processes: pid, `stat`, command line.
+    fn look(tracker: &mut Tracker, now: u64, processes: &[(u32, Stat<'static>, &str)]) -> Vec<u32> {
+        tracker.begin(Duration::from_secs(now));
+        for (pid, stat, cmdline) in processes {
+            tracker.take(*pid, stat, || texts(cmdline));
+        }
+        tracker.end().iter().map(|used| used.user).collect()
+    }
+
+    fn tracker(watches: &[Watch]) -> Tracker {
+        let mut tracker = Tracker::default();
+        tracker.watch(1, watches);
+        tracker
+    }
+
+    #[test]
+    fn use_counts_for_every_query_that_matches() {
+        let watches = [
+            watch("httpd", "", Owner::Anybody),
+            watch("", "-D", Owner::Known(5)),
+            watch("", "", Owner::Known(6)),
+            watch("apache", "", Owner::Unknown),
+        ];
+        let mut tracker = tracker(&watches);
+        let line = "/usr/sbin/httpd\0-D\0";
+        assert_eq!(look(&mut tracker, 1, &[(1, stat("httpd", 7, 100), line)]), [0, 0, 0, 0]);
+        assert_eq!(look(&mut tracker, 2, &[(1, stat("httpd", 7, 142), line)]), [42, 42, 0, 0]);
+        assert_eq!(look(&mut tracker, 3, &[]), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_reused_number_is_a_new_process() {
+        let mut tracker = tracker(&[watch("", "", Owner::Anybody)]);
+        look(&mut tracker, 1, &[(1, stat("a", 7, 100), "")]);
+        assert_eq!(look(&mut tracker, 2, &[(1, stat("a", 8, 150), "")]), [0]);
+        assert_eq!(look(&mut tracker, 3, &[(1, stat("a", 8, 151), "")]), [1]);
+    }
+
+    #[test]
+    fn texts_are_read_anew_after_exec_and_from_time_to_time() {
+        let mut tracker = tracker(&[watch("", "busy", Owner::Anybody)]);
+        look(&mut tracker, 100, &[(10, stat("a", 7, 0), "idle")]);
+        assert_eq!(look(&mut tracker, 101, &[(10, stat("a", 7, 1), "busy")]), [0], "known for ten seconds");
+        assert_eq!(look(&mut tracker, 110, &[(10, stat("a", 7, 3), "busy")]), [2]);
+        assert_eq!(look(&mut tracker, 111, &[(10, stat("b", 7, 6), "idle")]), [0], "another name after exec");
+        tracker.watch(2, &[watch("", "", Owner::Anybody)]);
+        assert_eq!(look(&mut tracker, 112, &[(10, stat("b", 7, 7), "idle")]), [1], "other queries");
+    }
+
+    #[test]
+    fn the_ranking_covers_about_a_minute() {
+        let mut tracker = tracker(&[]);
+        let mut ticks = 0;
+        for now in 1..=200 {
+            ticks += if now > 150 { 100 } else { 0 };
+            look(&mut tracker, now, &[(1, stat("busy", 7, ticks), ""), (2, stat("idle", 7, 5), "")]);
+        }
+        let ranking = tracker.ranking(100).unwrap();
+        assert_eq!(ranking.window, Duration::from_secs(64));
+        let names: Vec<_> =
+            ranking.names.iter().map(|total| (&*total.name, total.count, total.sum)).collect();
+        assert_eq!(names, [(&b"busy"[..], 1, 50.0 * 100.0 / 64.0)]);
+    }
+
+    #[test]
+    fn names_add_up_and_ended_processes_count_for_a_minute() {
+        let mut tracker = tracker(&[]);
+        look(
+            &mut tracker,
+            1,
+            &[(1, stat("w", 7, 0), ""), (2, stat("w", 7, 0), ""), (3, stat("gone", 7, 0), "")],
+        );
+        assert_eq!(tracker.ranking(100), None);
+        look(
+            &mut tracker,
+            2,
+            &[(1, stat("w", 7, 10), ""), (2, stat("w", 7, 30), ""), (3, stat("gone", 7, 20), "")],
+        );
+        look(&mut tracker, 3, &[(1, stat("w", 7, 10), ""), (2, stat("w", 7, 30), "")]);
+        let ranking = tracker.ranking(100).unwrap();
+        let total =
+            |name: &str| ranking.names.iter().find(|total| total.name == name.as_bytes()).cloned().unwrap();
+        assert_eq!(total("w"), NameTotal { avg: 10.0, ..NameTotal::of_cpu(b"w", 2, 20.0, 15.0) });
+        assert_eq!((total("gone").count, total("gone").sum), (0, 10.0));
+        for now in 4..=100 {
+            look(&mut tracker, now, &[(1, stat("w", 7, 10), "")]);
+        }
+        assert_eq!(tracker.ranking(100).unwrap().names, []);
+        assert_eq!(tracker.names.len(), 1, "forgotten names take no memory");
+    }
+}

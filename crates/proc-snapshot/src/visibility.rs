@@ -1,0 +1,145 @@
+//! Whether what was seen is all there is.
+
+use crate::root::ProcRoot;
+use crate::snapshot::Snapshot;
+
+/// How much of the machine's processes this user may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visibility {
+    /// The `hidepid` option of the mount: 0 (off), 1 (`noaccess`), 2 (`invisible`), 4 (`ptraceable`). `None` if the
+    /// mount options could not be read.
+    pub hidepid: Option<u8>,
+    /// Whether processes of other users can be seen and read.
+    pub others_visible: bool,
+    /// Process directories that were listed but could not be read.
+    pub unreadable: usize,
+}
+
+impl Visibility {
+    /// Judges by the mount options and by what the walk could read.
+    #[must_use]
+    pub fn of(root: &ProcRoot, snapshot: &Snapshot) -> Self {
+        let hidepid = root.proc_mount_options().map(|options| hidepid_of(&options));
+        // Every PID namespace has a process 1, which is root's: whoever can read it can read others'.
+        let first_readable =
+            snapshot.processes().any(|process| process.pid() == 1 && process.comm().is_some());
+        let others_visible = hidepid == Some(0) || first_readable;
+        Self { hidepid, others_visible, unreadable: snapshot.unreadable() }
+    }
+
+    /// Whether an answer may leave processes out, so that a 0 would say nothing.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.others_visible || self.unreadable > 0
+    }
+}
+
+/// The value of the `hidepid` option: Linux before 5.8 writes a number, later a word.
+fn hidepid_of(options: &str) -> u8 {
+    let value = options.split(',').find_map(|option| option.strip_prefix("hidepid="));
+    match value {
+        Some("1" | "noaccess") => 1,
+        Some("2" | "invisible") => 2,
+        Some("4" | "ptraceable") => 4,
+        _ => 0,
+    }
+}
+
+impl ProcRoot {
+    /// The options of the mount that this directory is, those of the file system included.
+    fn proc_mount_options(&self) -> Option<String> {
+        let own = rustix::fs::fstat(self.dir())
+            .ok()
+            .map(|stat| format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev)));
+        let from_mountinfo = self.read_whole(c"self/mountinfo").ok().and_then(|data| {
+            let text = String::from_utf8_lossy(&data);
+            let mounts: Vec<Mount<'_>> = text.lines().filter_map(Mount::from_mountinfo).collect();
+            own_mount(&mounts, own.as_deref())
+        });
+        from_mountinfo.or_else(|| {
+            let data = self.read_whole(c"mounts").ok()?;
+            let text = String::from_utf8_lossy(&data);
+            let mounts: Vec<Mount<'_>> = text.lines().filter_map(Mount::from_mounts).collect();
+            own_mount(&mounts, None)
+        })
+    }
+}
+
+/// A mounted proc file system.
+#[derive(Debug)]
+struct Mount<'a> {
+    device: Option<&'a str>,
+    point: &'a str,
+    options: String,
+}
+
+impl<'a> Mount<'a> {
+    /// A line of `mountinfo`: the file system's type and options stand behind a lone hyphen.
+    fn from_mountinfo(line: &'a str) -> Option<Self> {
+        let (mount, system) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(2);
+        let (device, point, flags) = (mount.next()?, mount.nth(1)?, mount.next()?);
+        let mut system = system.split(' ');
+        let is_proc = system.next() == Some("proc");
+        let options = format!("{flags},{}", system.nth(1)?);
+        is_proc.then_some(Self { device: Some(device), point, options })
+    }
+
+    /// A line of `mounts`.
+    fn from_mounts(line: &'a str) -> Option<Self> {
+        let mut fields = line.split(' ').skip(1);
+        let (point, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
+        (kind == "proc").then(|| Self { device: None, point, options: options.to_owned() })
+    }
+}
+
+/// The mount of our directory: by its device, else the last one on `/proc` (it hides the earlier ones), else the last.
+fn own_mount(mounts: &[Mount<'_>], device: Option<&str>) -> Option<String> {
+    let by_device = mounts.iter().rfind(|mount| device.is_some() && mount.device == device);
+    let by_point = || mounts.iter().rfind(|mount| mount.point == "/proc");
+    by_device.or_else(by_point).or(mounts.last()).map(|mount| mount.options.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTINFO: &str = "21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
+        22 21 0:20 / /proc rw,nosuid shared:13 - proc proc rw\n\
+        23 21 0:41 / /host/proc rw,nosuid master:2 - proc proc rw,gid=5,hidepid=invisible\n";
+
+    fn options(device: Option<&str>) -> String {
+        let mounts: Vec<_> = MOUNTINFO.lines().filter_map(Mount::from_mountinfo).collect();
+        own_mount(&mounts, device).unwrap()
+    }
+
+    #[test]
+    fn the_mount_is_found_by_its_device() {
+        assert_eq!(hidepid_of(&options(Some("0:41"))), 2);
+        assert_eq!(hidepid_of(&options(Some("0:20"))), 0);
+        assert_eq!(hidepid_of(&options(Some("0:99"))), 0);
+    }
+
+    #[test]
+    fn old_and_new_spellings() {
+        for (options, expected) in [
+            ("rw", 0),
+            ("rw,hidepid=0", 0),
+            ("rw,hidepid=1", 1),
+            ("rw,hidepid=noaccess,gid=1", 1),
+            ("hidepid=2", 2),
+            ("hidepid=ptraceable", 4),
+            ("hidepid=off", 0),
+        ] {
+            assert_eq!(hidepid_of(options), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn mounts_are_read_where_there_is_no_mountinfo() {
+        let mount = Mount::from_mounts("proc /proc proc rw,nosuid,hidepid=1 0 0").unwrap();
+        assert_eq!(hidepid_of(&mount.options), 1);
+        assert!(Mount::from_mounts("tmpfs /proc tmpfs rw 0 0").is_none());
+        assert!(Mount::from_mounts("short").is_none());
+    }
+}

@@ -1,0 +1,297 @@
+//! The command line, for people.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agent2_plugin::{Delivery, Exporter, ItemError, Node, Reply, Request, Stats};
+use lexopt::prelude::*;
+
+use crate::config::Options;
+use crate::exporter::{NAME, OomWatch};
+use crate::key_text::{KeyText, KeyTextError};
+use crate::keys::{KEYS, Key};
+use crate::ranking::Ranking;
+
+/// How long an item may take here: longer than in an agent, since a person can end it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long `get` waits for an item that has no value at first, such as one that needs two samples.
+const FIRST_VALUE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(250);
+const DEFAULT_TOP: usize = 20;
+
+const USAGE: &str = "\
+OomWatch: items about processes and memory for Zabbix agent 2
+
+Usage: zabbix-agent2-plugin-oomwatch [--config FILE]... COMMAND
+
+Commands:
+  get KEY                           the value of an item, asked without an agent
+  top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
+
+Options:
+  -c, --config FILE   take the lines Plugins.OomWatch.* of this agent configuration file (repeatable)
+  -h, --help          this text
+  -V, --version       the version
+
+An agent starts this program by itself, where its configuration has
+  Plugins.OomWatch.System.Path=";
+
+/// What the arguments ask for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Version,
+    Get { key: String },
+    Top { by: &'static str, count: usize },
+}
+
+/// Why there is no answer. The exit code tells the two apart: 2 for a wrong call, 1 for anything else.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot read {}: {source}", path.display())]
+    Config { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Item(ItemError),
+    #[error("no value within {} s", FIRST_VALUE.as_secs())]
+    NoValue,
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<KeyTextError> for CliError {
+    fn from(error: KeyTextError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<ItemError> for CliError {
+    fn from(error: ItemError) -> Self {
+        Self::Item(error)
+    }
+}
+
+/// Runs the command that this process was called with.
+#[must_use]
+pub fn command_line() -> ExitCode {
+    match run(std::env::args_os().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `... | head` has seen enough.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "errors of a command line go there")]
+fn complain(error: &CliError) -> ExitCode {
+    eprintln!("zabbix-agent2-plugin-oomwatch: {error}");
+    if matches!(error, CliError::Usage(_)) {
+        eprintln!("Try --help.");
+        return ExitCode::from(2);
+    }
+    ExitCode::FAILURE
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CliError> {
+    let (command, configs) = parse(arguments)?;
+    let text = match command {
+        Command::Help => help(),
+        Command::Version => format!("zabbix-agent2-plugin-oomwatch {}\n", env!("CARGO_PKG_VERSION")),
+        Command::Get { key } => get(&exporter(&configs)?, &key)? + "\n",
+        Command::Top { by, count } => top(&exporter(&configs)?, by, count)?,
+    };
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Vec<PathBuf>), CliError> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut configs = Vec::new();
+    let mut words = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok((Command::Help, configs)),
+            Short('V') | Long("version") => return Ok((Command::Version, configs)),
+            Short('c') | Long("config") => configs.push(parser.value()?.into()),
+            Value(word) => words.push(word.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    Ok((command(&words)?, configs))
+}
+
+fn command(words: &[&str]) -> Result<Command, CliError> {
+    let usage = |text: &str| CliError::Usage(text.to_owned());
+    match *words {
+        [] => Err(usage("no command is given")),
+        ["help"] => Ok(Command::Help),
+        ["get", key] => Ok(Command::Get { key: key.to_owned() }),
+        ["get", ..] => Err(usage("get takes one item key (put it in quotes: the shell reads brackets, too)")),
+        ["top"] => top_command(&[]),
+        ["top", ref rest @ ..] => top_command(rest),
+        [other, ..] => Err(CliError::Usage(format!("there is no command `{other}`"))),
+    }
+}
+
+fn top_command(rest: &[&str]) -> Result<Command, CliError> {
+    let by_words = Key::find("proc.top").map_or(&[][..], |key| key.parameters[0].words);
+    let by_of = |word: &str| by_words.iter().copied().find(|&by| by == word);
+    let (by, count) = match *rest {
+        [] => (None, None),
+        [word] if by_of(word).is_none() => (None, Some(word)),
+        [word] => (Some(word), None),
+        [by, count] => (Some(by), Some(count)),
+        _ => return Err(CliError::Usage("top takes a word and a number at most".to_owned())),
+    };
+    let by = by.map_or(Some("rss"), by_of);
+    let count = count.map_or(Some(DEFAULT_TOP), |count| count.parse().ok());
+    match (by, count) {
+        (Some(by), Some(count)) => Ok(Command::Top { by, count }),
+        _ => Err(CliError::Usage(format!("top takes one of {} and a number", by_words.join(", ")))),
+    }
+}
+
+fn help() -> String {
+    let program = std::env::current_exe().unwrap_or_default();
+    let mut text = format!("{USAGE}{}\n\nItem keys:\n", program.display());
+    for key in KEYS {
+        let _ = writeln!(text, "  {}\n      {}", key.signature(), key.summary);
+    }
+    text
+}
+
+fn exporter(configs: &[PathBuf]) -> Result<OomWatch, CliError> {
+    let mut text = String::new();
+    for path in configs {
+        let part = std::fs::read_to_string(path)
+            .map_err(|source| CliError::Config { path: path.clone(), source })?;
+        text.push_str(&part);
+        text.push('\n');
+    }
+    let options: Options = Node::from_conf(NAME, &text).options().map_err(ItemError::from)?;
+    Ok(OomWatch::new(&options, Arc::new(Stats::default()))?)
+}
+
+fn get(oomwatch: &OomWatch, key: &str) -> Result<String, CliError> {
+    let KeyText { name, parameters } = KeyText::parse(key)?;
+    let key = Key::find(&name)
+        .ok_or_else(|| CliError::Usage(format!("there is no key `{name}`; --help lists them all")))?;
+    let parameters: Vec<_> = parameters.iter().map(String::as_str).collect();
+    let give_up = Instant::now() + FIRST_VALUE;
+    loop {
+        let reply = oomwatch.export(&Request::new(key.name, &parameters, TIMEOUT))?;
+        if let Some(value) = look(reply) {
+            return Ok(value);
+        }
+        if Instant::now() >= give_up {
+            return Err(CliError::NoValue);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// A person's look is not a delivery: no position moves.
+fn look(reply: Reply) -> Option<String> {
+    let value = reply.text().map(str::to_owned);
+    reply.settle(Delivery::Lost);
+    value
+}
+
+fn top(oomwatch: &OomWatch, by: &'static str, count: usize) -> Result<String, CliError> {
+    let request = Request::new("oomwatch.proc.top", &[], TIMEOUT);
+    let ranking = Ranking::make(oomwatch, by, count, &request)?;
+    let figure = |value: f64| if ranking.unit == "%" { format!("{value:.1} %") } else { bytes(value) };
+    let mut table =
+        format!("{:<24} {:>6} {:>11} {:>11} {:>11}\n", "NAME", "COUNT", "SUM", "AVERAGE", "LARGEST");
+    for name in &ranking.names {
+        let label = printable(&name.name);
+        let [sum, avg, max] = [name.sum, name.avg, name.max].map(figure);
+        let _ = writeln!(table, "{label:<24} {:>6} {sum:>11} {avg:>11} {max:>11}", name.count);
+    }
+    let _ =
+        writeln!(table, "{:<24} {:>6} {:>11}", format!("all, by {}", ranking.by), "", figure(ranking.total));
+    if ranking.unreadable > 0 {
+        let _ = writeln!(
+            table,
+            "{} processes are missing: their smaps_rollup cannot be read",
+            ranking.unreadable
+        );
+    }
+    Ok(table)
+}
+
+/// Names come from other users' processes: control characters would reach the reader's terminal.
+fn printable(name: &[u8]) -> String {
+    crate::json::text(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn bytes(value: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = value;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, String> {
+        parse(arguments.iter().map(OsString::from))
+            .map(|(command, _)| command)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn commands_are_read() {
+        assert_eq!(parsed(&["get", "proc.num[httpd]"]), Ok(Command::Get { key: "proc.num[httpd]".into() }));
+        assert_eq!(parsed(&["top"]), Ok(Command::Top { by: "rss", count: DEFAULT_TOP }));
+        assert_eq!(parsed(&["top", "5"]), Ok(Command::Top { by: "rss", count: 5 }));
+        assert_eq!(parsed(&["top", "swap"]), Ok(Command::Top { by: "swap", count: DEFAULT_TOP }));
+        assert_eq!(parsed(&["-c", "/x", "top", "cpu", "3"]), Ok(Command::Top { by: "cpu", count: 3 }));
+        assert_eq!(parsed(&["get", "--help"]), Ok(Command::Help));
+        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
+    }
+
+    #[test]
+    fn wrong_calls_are_named() {
+        assert_eq!(parsed(&[]), Err("no command is given".into()));
+        assert_eq!(parsed(&["gte", "x"]), Err("there is no command `gte`".into()));
+        assert_eq!(
+            parsed(&["top", "vsize"]),
+            Err("top takes one of rss, pss, swap, cpu and a number".into())
+        );
+        assert!(parsed(&["--what"]).unwrap_err().contains("--what"));
+        assert!(parsed(&["get"]).unwrap_err().starts_with("get takes one item key"));
+    }
+
+    #[test]
+    fn amounts_are_readable() {
+        assert_eq!(
+            [bytes(0.0), bytes(1023.0), bytes(1536.0), bytes(3.7e9)],
+            ["0 B", "1023 B", "1.5 KiB", "3.4 GiB"]
+        );
+    }
+
+    #[test]
+    fn a_process_name_cannot_reach_the_terminal() {
+        assert_eq!(printable(b"a\x1b[2Jb\n"), "a?[2Jb?");
+    }
+}

@@ -1,0 +1,149 @@
+//! `self`: the plugin about itself.
+
+use agent2_plugin::{ItemError, Reply};
+use proc_snapshot::{Needs, ProcError, Visibility};
+use procfs_core::FromRead;
+use procfs_core::process::{Stat, Status};
+use serde::Serialize;
+
+use crate::arguments::Arguments;
+use crate::exporter::OomWatch;
+use crate::json;
+
+/// `self`
+pub(crate) fn answer(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    json::reply(&SelfJson {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: oomwatch.since.elapsed().as_secs(),
+        process: ProcessJson::read(oomwatch)?,
+        exports: ExportsJson::of(oomwatch),
+        walks: WalksJson::of(oomwatch),
+        cpu_sampler: SamplerJson::of(oomwatch),
+        processes: ProcessesJson::of(oomwatch, arguments)?,
+    })
+}
+
+#[derive(Serialize)]
+struct SelfJson {
+    version: &'static str,
+    uptime_seconds: u64,
+    process: ProcessJson,
+    exports: ExportsJson,
+    walks: WalksJson,
+    cpu_sampler: SamplerJson,
+    processes: ProcessesJson,
+}
+
+/// This process.
+#[derive(Serialize)]
+struct ProcessJson {
+    rss_bytes: u64,
+    cpu_user_seconds: f64,
+    cpu_system_seconds: f64,
+    threads: u64,
+}
+
+impl ProcessJson {
+    /// Always from /proc: the host's tree under another root has other process numbers.
+    fn read(oomwatch: &OomWatch) -> Result<Self, ItemError> {
+        let status = Status::from_file("/proc/self/status")?;
+        let stat = Stat::from_file("/proc/self/stat")?;
+        let clock_ticks = oomwatch.walk.root().facts().clock_ticks;
+        let seconds = |ticks: u64| ticks as f64 / clock_ticks as f64;
+        Ok(Self {
+            rss_bytes: status.vmrss.unwrap_or_default() * 1024,
+            cpu_user_seconds: seconds(stat.utime),
+            cpu_system_seconds: seconds(stat.stime),
+            threads: status.threads,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ExportsJson {
+    total: u64,
+    errors: u64,
+    timeouts: u64,
+    panics: u64,
+    hanging: u64,
+    log_lines_dropped: u64,
+}
+
+impl ExportsJson {
+    fn of(oomwatch: &OomWatch) -> Self {
+        let stats = &oomwatch.stats;
+        Self {
+            total: stats.exports(),
+            errors: stats.errors(),
+            timeouts: stats.timeouts(),
+            panics: stats.panics(),
+            hanging: stats.hanging(),
+            log_lines_dropped: stats.log_lines_dropped(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WalksJson {
+    total: u64,
+    failed: u64,
+    shared: u64,
+    seconds: f64,
+    last_seconds: f64,
+}
+
+impl WalksJson {
+    fn of(oomwatch: &OomWatch) -> Self {
+        let stats = oomwatch.walk.stats();
+        Self {
+            total: stats.walks,
+            failed: stats.failed,
+            shared: stats.shared,
+            seconds: stats.walking.as_secs_f64(),
+            last_seconds: stats.last.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SamplerJson {
+    queries: usize,
+    looks: u64,
+    failed: u64,
+    seconds: f64,
+}
+
+impl SamplerJson {
+    fn of(oomwatch: &OomWatch) -> Self {
+        let stats = oomwatch.sampler.stats();
+        Self {
+            queries: stats.queries,
+            looks: stats.looks,
+            failed: stats.failed,
+            seconds: stats.looking.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ProcessesJson {
+    seen: usize,
+    unreadable: usize,
+    hidepid: Option<u8>,
+    others_visible: bool,
+    cmdlines_cut: usize,
+}
+
+impl ProcessesJson {
+    fn of(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Self, ProcError> {
+        let snapshot = oomwatch.snapshot(Needs::empty(), arguments.request())?;
+        let visibility = Visibility::of(oomwatch.walk.root(), &snapshot);
+        Ok(Self {
+            seen: snapshot.len(),
+            unreadable: visibility.unreadable,
+            hidepid: visibility.hidepid,
+            others_visible: visibility.others_visible,
+            cmdlines_cut: snapshot.truncated_cmdlines(),
+        })
+    }
+}

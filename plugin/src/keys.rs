@@ -1,0 +1,223 @@
+//! The table of item keys: the one place that knows which keys there are.
+//!
+//! Adding a key is one entry here and one function. Registration, parameter checks, `--help` and the key reference
+//! follow from the entry.
+
+use agent2_plugin::{ItemError, Reply};
+
+use crate::arguments::Arguments;
+use crate::exporter::OomWatch;
+use crate::{itself, proc_get, processes, ranking};
+
+/// One item key.
+#[derive(Debug)]
+pub struct Key {
+    /// The name, with the prefix that all keys have.
+    pub name: &'static str,
+    /// The parameters in their order.
+    pub parameters: &'static [Parameter],
+    /// What it is, as the agent shows it: begins with a capital and ends with a full stop.
+    pub summary: &'static str,
+    /// What it answers: form, units, absences and errors.
+    pub answer: &'static str,
+    /// The agent's own key that it answers like, for `Alias=`.
+    pub mirrors: Option<&'static str>,
+    /// Where the numbers come from.
+    pub source: &'static str,
+    /// An item that works on any machine.
+    pub example: &'static str,
+    pub(crate) handler: fn(&OomWatch, Arguments<'_>) -> Result<Reply, ItemError>,
+}
+
+/// One parameter of a [`Key`].
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name, as the manual writes it.
+    pub name: &'static str,
+    /// The words that it takes, the default first; empty for free text.
+    pub words: &'static [&'static str],
+    /// What it does, without the words.
+    pub meaning: &'static str,
+}
+
+const fn text(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, words: &[], meaning }
+}
+
+const fn words(name: &'static str, words: &'static [&'static str], meaning: &'static str) -> Parameter {
+    Parameter { name, words, meaning }
+}
+
+const NAME: Parameter = text(
+    "name",
+    "the process's name: what the kernel calls it, or the base name of its first argument; default: all",
+);
+const USER: Parameter = text("user", "the name of the user that owns the process; default: all");
+const CMDLINE: Parameter =
+    text("cmdline", "a regular expression (Go's syntax, RE2) that the command line must match; default: all");
+const TOP_BY: Parameter = words("by", &["rss", "pss", "swap", "cpu"], "what to rank by");
+const TOP_COUNT: Parameter = text("count", "how many names, 10 by default");
+
+/// All item keys.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "oomwatch.proc.mem",
+        parameters: &[
+            NAME,
+            USER,
+            words("mode", &["sum", "avg", "max", "min"], "how the processes' values become one"),
+            CMDLINE,
+            words(
+                "memtype",
+                &[
+                    "vsize", "rss", "pmem", "size", "peak", "swap", "lib", "lck", "pin", "hwm", "data",
+                    "stk", "exe", "pte", "pss", "uss",
+                ],
+                "the kind of memory; `pss` and `uss`, which the built-in key lacks, need the right to read smaps_rollup",
+            ),
+        ],
+        summary: "Memory used by processes, as the agent's own proc.mem.",
+        answer: "Bytes; percent of the machine's memory for `pmem`. 0 where no process matches, as built in. \
+                 An error for `pss` and `uss` where processes match whose smaps_rollup may not be read.",
+        mirrors: Some("proc.mem"),
+        source: "proc_pid_status(5): VmSize, VmRSS and their kin; proc_pid_smaps(5): Pss, Private_*",
+        example: "oomwatch.proc.mem[,root,sum,,rss]",
+        handler: processes::mem,
+    },
+    Key {
+        name: "oomwatch.proc.num",
+        parameters: &[
+            NAME,
+            USER,
+            words("state", &["all", "disk", "run", "sleep", "trace", "zomb"], "the state"),
+            CMDLINE,
+        ],
+        summary: "The number of processes, as the agent's own proc.num.",
+        answer: "A count. 0 where no process matches, as built in.",
+        mirrors: Some("proc.num"),
+        source: "proc_pid_stat(5)",
+        example: "oomwatch.proc.num[,root]",
+        handler: processes::num,
+    },
+    Key {
+        name: "oomwatch.proc.cpu.util",
+        parameters: &[
+            NAME,
+            USER,
+            words("type", &["total", "user", "system"], "which CPU time"),
+            CMDLINE,
+            words("mode", &["avg1", "avg5", "avg15"], "the average over one, five or fifteen minutes"),
+        ],
+        summary: "CPU used by processes, as the agent's own proc.cpu.util.",
+        answer: "Percent of one CPU with one decimal place. No value at the first poll: two samples are needed, taken a second apart.",
+        mirrors: Some("proc.cpu.util"),
+        source: "proc_pid_stat(5): utime, stime, starttime",
+        example: "oomwatch.proc.cpu.util[,root]",
+        handler: processes::cpu_util,
+    },
+    Key {
+        name: "oomwatch.proc.get",
+        parameters: &[
+            NAME,
+            USER,
+            CMDLINE,
+            words(
+                "mode",
+                &["process", "thread", "summary"],
+                "one object for each process, thread or name; `cmdline` cannot be combined with `summary`",
+            ),
+        ],
+        summary: "Processes, threads or names with their figures, as proc.get of agent 7.0.",
+        answer: "JSON: a list of objects. Memory in bytes, CPU times in seconds, -1 for what is absent.",
+        mirrors: Some("proc.get"),
+        source: "proc_pid_status(5), proc_pid_stat(5), proc_pid_smaps(5)",
+        example: "oomwatch.proc.get[,,,summary]",
+        handler: proc_get::get,
+    },
+    Key {
+        name: "oomwatch.proc.top",
+        parameters: &[TOP_BY, TOP_COUNT],
+        summary: "Process names ranked by the memory or CPU that they use together.",
+        answer: "JSON: `by`, `unit` (`B`, or `%` of one CPU over about the last minute), `total` (sum over all names) \
+                 and `names`, largest sum first, each with `name`, `count` (processes), `sum`, `avg` and `max`. \
+                 `unreadable`, there and for each name, counts processes whose smaps_rollup may not be read: a ranking by `pss` lacks them. \
+ An error where hidepid hides the processes of others.",
+        mirrors: None,
+        source: "proc_pid_status(5): VmRSS, VmSwap; proc_pid_smaps(5): Pss; proc_pid_stat(5): utime, stime",
+        example: "oomwatch.proc.top[rss,5]",
+        handler: ranking::top,
+    },
+    Key {
+        name: "oomwatch.proc.discovery",
+        parameters: &[TOP_BY, TOP_COUNT],
+        summary: "Low-level discovery of the process names that oomwatch.proc.top ranks.",
+        answer: "JSON: a list of objects with `{#NAME}`, `{#COUNT}` (processes) and `{#SUM}` (bytes, or percent of one CPU).",
+        mirrors: None,
+        source: "as oomwatch.proc.top",
+        example: "oomwatch.proc.discovery[rss,10]",
+        handler: ranking::discovery,
+    },
+    Key {
+        name: "oomwatch.self",
+        parameters: &[],
+        summary: "The plugin about itself.",
+        answer: "JSON: `version`, `uptime_seconds`; `process` (`rss_bytes`, `cpu_user_seconds`, `cpu_system_seconds`, `threads`); \
+                 `exports` (`total`, `errors`, `timeouts`, `panics`, `hanging`: handlers that are late and still running, \
+                 `log_lines_dropped`); `walks` over /proc (`total`, `failed`, `shared`, `seconds`, `last_seconds`); \
+                 `cpu_sampler` (`queries`, `looks`, `failed`, `seconds`); `processes` (`seen`, `unreadable`, `hidepid`, \
+                 `others_visible`, `cmdlines_cut`).",
+        mirrors: None,
+        source: "the plugin's own counts; proc_pid_status(5); the mount options of /proc",
+        example: "oomwatch.self",
+        handler: itself::answer,
+    },
+];
+
+impl Key {
+    /// The key of this name, with its prefix or without.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name || key.short_name() == name)
+    }
+
+    /// The name without the prefix.
+    #[must_use]
+    pub fn short_name(&self) -> &'static str {
+        self.name.strip_prefix("oomwatch.").unwrap_or(self.name)
+    }
+
+    /// The key with its parameters' names, as the manual writes keys: `oomwatch.proc.num[name,user,state,cmdline]`.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let names: Vec<_> = self.parameters.iter().map(|parameter| parameter.name).collect();
+        if names.is_empty() { self.name.to_owned() } else { format!("{}[{}]", self.name, names.join(",")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_take_every_entry() {
+        assert_eq!(crate::plugin().check(), Ok(()));
+    }
+
+    #[test]
+    fn every_entry_is_whole() {
+        for key in KEYS {
+            assert!(key.name.starts_with("oomwatch."), "{}", key.name);
+            assert!(key.answer.ends_with('.') && !key.source.is_empty(), "{}", key.name);
+            let example = crate::key_text::KeyText::parse(key.example).unwrap();
+            assert_eq!(example.name, key.name);
+            assert!(example.parameters.len() <= key.parameters.len(), "{}", key.example);
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_with_and_without_its_prefix() {
+        assert_eq!(Key::find("proc.num").unwrap().signature(), "oomwatch.proc.num[name,user,state,cmdline]");
+        assert_eq!(Key::find("oomwatch.self").unwrap().signature(), "oomwatch.self");
+        assert!(Key::find("proc.nothing").is_none());
+    }
+}

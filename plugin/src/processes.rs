@@ -1,0 +1,147 @@
+//! `proc.mem`, `proc.num` and `proc.cpu.util`: answers equal to the built-in keys'.
+//!
+//! The order of the checks is the built-in's too, because it decides which error a doubly wrong key gets. Agents 6.0
+//! and 7.0 differ in what they say to a pattern that does not compile and to a user that does not exist; each agent
+//! gets its own.
+
+use agent2_plugin::{ItemError, Reply};
+use proc_snapshot::{
+    CpuQuery, CpuType, CpuWindow, GoPattern, MemSummary, MemType, PatternError, ProcError, Selector,
+    StateFilter,
+};
+
+use crate::arguments::{Arguments, invalid};
+use crate::exporter::OomWatch;
+
+const NOTHING: &str = "0";
+
+/// `proc.mem[name,user,mode,cmdline,memtype]`
+pub(crate) fn mem(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let Some(uid) = user(oomwatch, arguments, 1)? else { return Ok(NOTHING.into()) };
+    let mode = arguments.word(2)?;
+    let kind = MemType::from_word(arguments.text(4)).ok_or_else(|| invalid(4))?;
+    let cmdline = match pattern(arguments, 3) {
+        Ok(pattern) => pattern,
+        Err(_) if arguments.is_before_6_4() => return Ok(NOTHING.into()),
+        Err(error) => {
+            let text = arguments.text(3);
+            return Err(ItemError::new(format!("Failed to compile regular expression '{text}': {error}")));
+        }
+    };
+    let selector = Selector { name: name(arguments), uid, cmdline, state: None };
+    let request = arguments.request();
+    let snapshot = oomwatch.snapshot(selector.needs(), request)?;
+    match snapshot.memory(&selector, kind, request.deadline()) {
+        Ok(summary) if summary.unreadable > 0 => Err(maps_unreadable(summary.unreadable, summary.count)),
+        Ok(summary) => Ok(amount(summary, mode, kind).into()),
+        // The built-in's answer to a machine without MemTotal.
+        Err(ProcError::NoTotalMemory { .. }) => Ok(NOTHING.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// PSS and USS of some would be a confident wrong answer about all.
+fn maps_unreadable(unreadable: u64, readable: u64) -> ItemError {
+    let all = unreadable + readable;
+    ItemError::new(format!(
+        "smaps_rollup of {unreadable} of {all} processes cannot be read: the agent's unit needs \
+         AmbientCapabilities=CAP_SYS_PTRACE, or ask for rss"
+    ))
+}
+
+/// An amount as agents print it: bytes as a whole number, averages and percentages with six decimals.
+fn amount(summary: MemSummary, mode: &str, kind: MemType) -> String {
+    let value = match mode {
+        "avg" => return summary.avg().map_or_else(|| NOTHING.to_owned(), |avg| format!("{avg:.6}")),
+        "max" => summary.max,
+        "min" => summary.min,
+        _ => summary.sum,
+    };
+    match (summary.count, kind) {
+        (0, _) => NOTHING.to_owned(),
+        (_, MemType::Pmem) => format!("{value:.6}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// `proc.num[name,user,state,cmdline]`
+pub(crate) fn num(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let state = StateFilter::from_word(arguments.word(2)?);
+    let cmdline = match pattern(arguments, 3) {
+        Ok(pattern) => pattern,
+        Err(_) if arguments.is_before_6_4() => return Ok(NOTHING.into()),
+        Err(error) => {
+            let text = arguments.text(3);
+            return Err(ItemError::new(format!(
+                "Failed to prepare query: cannot compile regex for {text}: {error}"
+            )));
+        }
+    };
+    let Some(uid) = user(oomwatch, arguments, 1)? else { return Ok(NOTHING.into()) };
+    let selector = Selector { name: name(arguments), uid, cmdline, state };
+    let snapshot = oomwatch.snapshot(selector.needs(), arguments.request())?;
+    Ok(snapshot.count(&selector).into())
+}
+
+/// `proc.cpu.util[name,user,type,cmdline,mode]`
+pub(crate) fn cpu_util(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let window = CpuWindow::from_word(arguments.text(4)).ok_or_else(|| invalid(4))?;
+    let kind = CpuType::from_word(arguments.text(2)).ok_or_else(|| invalid(2))?;
+    let query = CpuQuery {
+        name: arguments.text(0).to_owned(),
+        user: arguments.text(1).to_owned(),
+        cmdline: arguments.text(3).to_owned(),
+    };
+    match oomwatch.sampler.utilization(&query, kind, window) {
+        Ok(Some(percent)) => Ok(format!("{percent:.6}").into()),
+        Ok(None) => Ok(Reply::none()),
+        Err(ProcError::UnknownUser { name }) if arguments.is_before_6_4() => {
+            Err(ItemError::new(format!("user: unknown user {name}")))
+        }
+        Err(ProcError::UnknownUser { .. }) => Ok(NOTHING.into()),
+        Err(ProcError::Pattern(error)) if arguments.is_before_6_4() => Err(ItemError::new(error.to_string())),
+        Err(ProcError::Pattern(error)) => {
+            Err(ItemError::new(format!("cannot register CPU utilization query: {error}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn name(arguments: Arguments<'_>) -> Option<Box<[u8]>> {
+    arguments.filter(0).map(|name| name.as_bytes().into())
+}
+
+pub(crate) fn pattern(arguments: Arguments<'_>, place: usize) -> Result<Option<GoPattern>, PatternError> {
+    arguments.filter(place).map(|text| GoPattern::new(text.as_bytes())).transpose()
+}
+
+/// The user that the item asks for: nothing at all where there is no such user, `Some(None)` where all are meant.
+#[expect(clippy::option_option, reason = "three cases: no such user, any user, this user")]
+pub(crate) fn user(
+    oomwatch: &OomWatch,
+    arguments: Arguments<'_>,
+    place: usize,
+) -> Result<Option<Option<u32>>, ProcError> {
+    match arguments.filter(place) {
+        None => Ok(Some(None)),
+        Some(name) => Ok(oomwatch.users.uid(name)?.map(Some)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_printed_as_agents_print_them() {
+        let mut summary = MemSummary::default();
+        assert_eq!(amount(summary, "avg", MemType::Rss), "0");
+        assert_eq!(amount(summary, "sum", MemType::Pmem), "0");
+        summary.add(1.0);
+        summary.add(4.0);
+        assert_eq!(amount(summary, "avg", MemType::Rss), "2.500000");
+        assert_eq!(amount(summary, "sum", MemType::Rss), "5");
+        assert_eq!(amount(summary, "min", MemType::Rss), "1");
+        assert_eq!(amount(summary, "max", MemType::Pmem), "4.000000");
+    }
+}

@@ -1,0 +1,134 @@
+//! `proc.top` and `proc.discovery`: process names ranked by what they use together.
+
+use agent2_plugin::{ItemError, Reply, Request};
+use proc_snapshot::{NameTotal, Needs, TopBy, Visibility};
+use serde::Serialize;
+
+use crate::arguments::{Arguments, invalid};
+use crate::exporter::OomWatch;
+use crate::json;
+
+const DEFAULT_COUNT: usize = 10;
+
+/// The names of a ranking, largest sum first, and the sum over all of them.
+pub(crate) struct Ranking {
+    pub(crate) by: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) total: f64,
+    /// Processes whose smaps_rollup could not be read, which a ranking by PSS lacks.
+    pub(crate) unreadable: u64,
+    pub(crate) names: Vec<NameTotal>,
+}
+
+impl Ranking {
+    /// Ranks what is running now. An agent that cannot see the processes of others would rank its own and mislead.
+    pub(crate) fn make(
+        oomwatch: &OomWatch,
+        by: &'static str,
+        count: usize,
+        request: &Request,
+    ) -> Result<Self, ItemError> {
+        let what = TopBy::from_word(by).ok_or_else(|| invalid(0))?;
+        let needs = match what {
+            TopBy::Rss | TopBy::Swap => Needs::CMDLINE | Needs::STATUS,
+            TopBy::Pss | TopBy::Cpu => Needs::CMDLINE,
+        };
+        let snapshot = oomwatch.snapshot(needs, request)?;
+        refuse_partial(&Visibility::of(oomwatch.walk.root(), &snapshot))?;
+        let mut names = match what {
+            TopBy::Cpu => oomwatch.sampler.top(request.deadline())?.names,
+            _ => snapshot.top(what, request.deadline())?,
+        };
+        let unreadable = names.iter().map(|name| name.unreadable).sum();
+        let total = names.iter().map(|name| name.sum).sum();
+        names.truncate(count);
+        Ok(Self { by, unit: if what == TopBy::Cpu { "%" } else { "B" }, total, unreadable, names })
+    }
+}
+
+fn refuse_partial(visibility: &Visibility) -> Result<(), ItemError> {
+    if !visibility.is_partial() {
+        return Ok(());
+    }
+    let hidepid = visibility.hidepid.map_or_else(|| "unknown".to_owned(), |hidepid| hidepid.to_string());
+    Err(ItemError::new(format!(
+        "the processes of other users cannot be seen (hidepid={hidepid} on /proc): \
+         add the agent's user to the group of the mount's gid= option, or mount /proc with hidepid=0"
+    )))
+}
+
+/// `proc.top[by,count]`
+pub(crate) fn top(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let ranking = of_arguments(oomwatch, arguments)?;
+    json::reply(&TopJson {
+        by: ranking.by,
+        unit: ranking.unit,
+        total: ranking.total,
+        unreadable: ranking.unreadable,
+        names: ranking.names.iter().map(NameJson::of).collect(),
+    })
+}
+
+/// `proc.discovery[by,count]`
+pub(crate) fn discovery(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let ranking = of_arguments(oomwatch, arguments)?;
+    json::reply(&ranking.names.iter().map(DiscoveryJson::of).collect::<Vec<_>>())
+}
+
+fn of_arguments(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Ranking, ItemError> {
+    let by = arguments.word(0)?;
+    let count = arguments.count(1, DEFAULT_COUNT)?;
+    Ranking::make(oomwatch, by, count, arguments.request())
+}
+
+#[derive(Serialize)]
+struct TopJson {
+    by: &'static str,
+    unit: &'static str,
+    #[serde(serialize_with = "json::number")]
+    total: f64,
+    unreadable: u64,
+    names: Vec<NameJson>,
+}
+
+#[derive(Serialize)]
+struct NameJson {
+    name: String,
+    count: u64,
+    unreadable: u64,
+    #[serde(serialize_with = "json::number")]
+    sum: f64,
+    #[serde(serialize_with = "json::number")]
+    avg: f64,
+    #[serde(serialize_with = "json::number")]
+    max: f64,
+}
+
+impl NameJson {
+    fn of(total: &NameTotal) -> Self {
+        Self {
+            name: json::text(&total.name),
+            count: total.count,
+            unreadable: total.unreadable,
+            sum: total.sum,
+            avg: total.avg,
+            max: total.max,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DiscoveryJson {
+    #[serde(rename = "{#NAME}")]
+    name: String,
+    #[serde(rename = "{#COUNT}")]
+    count: u64,
+    #[serde(rename = "{#SUM}", serialize_with = "json::number")]
+    sum: f64,
+}
+
+impl DiscoveryJson {
+    fn of(total: &NameTotal) -> Self {
+        Self { name: json::text(&total.name), count: total.count, sum: total.sum }
+    }
+}

@@ -1,0 +1,82 @@
+//! The plugin's process as a person at a terminal sees it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::{Command, Output};
+
+fn call(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch")).args(arguments).output().unwrap()
+}
+
+fn answer(arguments: &[&str]) -> String {
+    let output = call(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn complaint(arguments: &[&str]) -> (i32, String) {
+    let output = call(arguments);
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn help_lists_every_key_and_version_the_version() {
+    let help = answer(&["--help"]);
+    for key in oomwatch::KEYS {
+        assert!(help.contains(&key.signature()) && help.contains(key.summary), "{}", key.name);
+    }
+    assert_eq!(
+        answer(&["--version"]),
+        format!("zabbix-agent2-plugin-oomwatch {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn get_answers_an_item_with_its_parameters() {
+    assert_ne!(answer(&["get", "proc.num[zabbix-agent2-plugin-oomwatch]"]), "0\n");
+    assert_eq!(answer(&["get", "oomwatch.proc.num[no such name]"]), "0\n");
+    assert_eq!(answer(&["get", r#"proc.num["no, such",root]"#]), "0\n");
+}
+
+#[test]
+fn get_waits_for_an_item_that_needs_two_samples() {
+    let percent: f64 = answer(&["get", "proc.cpu.util[no such name]"]).trim().parse().unwrap();
+    assert!(percent.abs() < f64::EPSILON, "{percent}");
+}
+
+#[test]
+fn top_is_a_table() {
+    let table = answer(&["top", "rss", "3"]);
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 5, "{table}");
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["NAME", "COUNT", "SUM", "AVERAGE", "LARGEST"]
+    );
+    assert!(lines[1].ends_with('B') && lines[4].starts_with("all, by rss"), "{table}");
+}
+
+#[test]
+fn wrong_calls_and_failing_items_have_their_own_exit_codes() {
+    let (code, text) = complaint(&["get", "proc.nothing"]);
+    assert_eq!(code, 2);
+    assert!(text.contains("there is no key `proc.nothing`"), "{text}");
+    let (code, text) = complaint(&["get", "proc.mem[a,,median]"]);
+    assert_eq!((code, text.as_str()), (1, "zabbix-agent2-plugin-oomwatch: Invalid third parameter.\n"));
+    assert_eq!(complaint(&[]).0, 2);
+    assert_eq!(complaint(&["get", "proc.mem[a"]).0, 2);
+}
+
+#[test]
+fn options_come_from_the_agents_configuration() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "Hostname=x\nPlugins.OomWatch.HostRoot=/nowhere\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let (code, text) = complaint(&["--config", path, "get", "self"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("Plugins.OomWatch.HostRoot: /nowhere"), "{text}");
+    let (code, text) = complaint(&["--config", "/nowhere/x.conf", "get", "self"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("cannot read /nowhere/x.conf"), "{text}");
+}

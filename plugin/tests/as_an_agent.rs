@@ -1,0 +1,261 @@
+//! The plugin's process as an agent sees it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+
+use agent2_plugin::{FakeAgent, Pass};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
+
+fn launched(pass: Pass) -> FakeAgent {
+    FakeAgent::launch(Path::new(PROGRAM), "OomWatch", pass).unwrap()
+}
+
+fn serving(conf: &str) -> FakeAgent {
+    let mut agent = launched(Pass::Serve);
+    agent.configure(conf, 3).unwrap();
+    agent
+}
+
+fn value(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> String {
+    agent.export(key, parameters).unwrap().unwrap().unwrap()
+}
+
+fn json(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> Value {
+    serde_json::from_str(&value(agent, key, parameters)).unwrap()
+}
+
+fn error(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> String {
+    agent.export(key, parameters).unwrap().unwrap_err()
+}
+
+#[test]
+fn every_key_of_the_table_is_registered_and_answers_its_example() {
+    let mut agent = launched(Pass::Register);
+    let registration = agent.register("6.0.13").unwrap();
+    assert_eq!((registration.name.as_str(), registration.error.as_str()), ("OomWatch", ""));
+    let registered: Vec<_> = registration.metrics.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(registered, oomwatch::KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    agent.terminate().unwrap();
+
+    let mut agent = serving("");
+    for key in oomwatch::KEYS {
+        let parameters = key.example.trim_start_matches(key.name).trim_matches(['[', ']']);
+        let parameters: Vec<_> = parameters.split(',').filter(|_| !parameters.is_empty()).collect();
+        let answer = agent.export(key.name, &parameters).unwrap();
+        let has_value = matches!(&answer, Ok(Some(text)) if !text.is_empty());
+        assert!(
+            has_value || key.short_name() == "proc.cpu.util" && answer == Ok(None),
+            "{}: {answer:?}",
+            key.example
+        );
+    }
+    agent.terminate().unwrap();
+}
+
+#[test]
+fn a_wrong_option_is_refused_with_its_name() {
+    let mut agent = launched(Pass::Register);
+    agent.register("6.4.0").unwrap();
+    assert_eq!(agent.validate("Plugins.OomWatch.Proc.MaxAge=0.5").unwrap(), Ok(()));
+    let refusal = agent.validate("\n\nPlugins.OomWatch.Proc.MaxAeg=1").unwrap().unwrap_err();
+    assert!(
+        refusal.starts_with("option Plugins.OomWatch.Proc.MaxAeg (line 3): there is no such option"),
+        "{refusal}"
+    );
+    let refusal = agent.validate("Plugins.OomWatch.HostRoot=/nowhere").unwrap().unwrap_err();
+    assert!(refusal.contains("Plugins.OomWatch.HostRoot: /nowhere"), "{refusal}");
+    agent.terminate().unwrap();
+}
+
+#[test]
+fn errors_have_the_built_in_keys_words() {
+    let mut agent = serving("");
+    let table: [(&str, &[&str], &str); 10] = [
+        ("oomwatch.proc.mem", &["a", "", "", "", "", ""], "Too many parameters."),
+        ("oomwatch.proc.mem", &["a", "", "median"], "Invalid third parameter."),
+        ("oomwatch.proc.mem", &["a", "", "", "", "rrs"], "Invalid fifth parameter."),
+        ("oomwatch.proc.num", &["a", "", "", "", ""], "Too many parameters."),
+        ("oomwatch.proc.num", &["a", "", "asleep"], "Invalid third parameter."),
+        ("oomwatch.proc.cpu.util", &["a", "", "sum"], "Invalid third parameter."),
+        ("oomwatch.proc.cpu.util", &["a", "", "", "", "avg2"], "Invalid fifth parameter."),
+        ("oomwatch.proc.get", &["", "", "x", "summary"], "Invalid fourth parameter."),
+        ("oomwatch.proc.top", &["vsize"], "Invalid first parameter."),
+        ("oomwatch.self", &["x"], "Too many parameters."),
+    ];
+    for (key, parameters, expected) in table {
+        assert_eq!(error(&mut agent, key, parameters), expected, "{key}{parameters:?}");
+    }
+    assert_eq!(error(&mut agent, "oomwatch.nothing", &[]), "OomWatch has no key oomwatch.nothing");
+}
+
+#[test]
+fn a_pattern_that_does_not_compile_is_told_as_each_agent_tells_it() {
+    let mut agent = serving("");
+    assert_eq!(
+        error(&mut agent, "oomwatch.proc.mem", &["", "", "", "("]),
+        "Failed to compile regular expression '(': error parsing regexp: missing closing ): `(`"
+    );
+    agent.set_request_timeout(None);
+    assert_eq!(value(&mut agent, "oomwatch.proc.mem", &["", "", "", "("]), "0");
+    assert_eq!(value(&mut agent, "oomwatch.proc.num", &["", "", "", "("]), "0");
+    assert_eq!(
+        error(&mut agent, "oomwatch.proc.cpu.util", &["", "", "", "("]),
+        "error parsing regexp: missing closing ): `(`"
+    );
+}
+
+#[test]
+fn the_plugin_finds_itself() {
+    let mut agent = serving("");
+    let own = "zabbix-agent2-plugin-oomwatch";
+    let socket = format!("^{PROGRAM} .*plugin.sock false$");
+    assert_ne!(value(&mut agent, "oomwatch.proc.num", &[own, "", "", &socket]), "0");
+    let top = json(&mut agent, "oomwatch.proc.top", &["pss", "100000"]);
+    assert_eq!((top["by"].as_str(), top["unit"].as_str()), (Some("pss"), Some("B")));
+    let names = top["names"].as_array().unwrap();
+    let entry = names.iter().find(|name| name["name"] == own).expect("the plugin ranks itself");
+    assert!(entry["count"].as_u64() >= Some(1) && entry["sum"].as_f64() > Some(100_000.0), "{entry}");
+    let sums: Vec<_> = names.iter().map(|name| name["sum"].as_f64().unwrap()).collect();
+    assert!(sums.is_sorted_by(|a, b| a >= b), "{sums:?}");
+    assert_eq!(top["total"].as_f64().unwrap(), sums.iter().sum::<f64>());
+}
+
+#[test]
+fn discovery_lists_the_ranked_names() {
+    let mut agent = serving("");
+    let rows = json(&mut agent, "oomwatch.proc.discovery", &["rss", "3"]);
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert!(
+            row["{#NAME}"].is_string() && row["{#COUNT}"].is_u64() && row["{#SUM}"].as_f64() > Some(0.0),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn a_ranking_by_cpu_has_a_value_at_the_first_poll() {
+    let mut agent = serving("");
+    let top = json(&mut agent, "oomwatch.proc.top", &["cpu", "5"]);
+    assert_eq!((top["by"].as_str(), top["unit"].as_str()), (Some("cpu"), Some("%")));
+    assert!(top["names"].is_array());
+}
+
+#[test]
+fn the_plugin_tells_about_itself() {
+    let mut agent = serving("");
+    error(&mut agent, "oomwatch.nothing", &[]);
+    value(&mut agent, "oomwatch.proc.num", &[]);
+    let itself = json(&mut agent, "oomwatch.self", &[]);
+    assert_eq!(itself["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (&itself["exports"]["total"], &itself["exports"]["errors"]),
+        (&Value::from(2), &Value::from(1))
+    );
+    assert!(itself["process"]["rss_bytes"].as_u64() > Some(1_000_000));
+    assert!(itself["walks"]["total"].as_u64() >= Some(1));
+    assert!(itself["processes"]["seen"].as_u64() > Some(2));
+    assert_eq!(itself["processes"]["others_visible"], true);
+}
+
+#[test]
+fn polls_that_come_together_share_one_walk() {
+    let mut agent = serving("Plugins.OomWatch.Proc.MaxAge=10");
+    value(&mut agent, "oomwatch.proc.num", &["init"]);
+    let before = json(&mut agent, "oomwatch.self", &[])["walks"]["total"].as_u64().unwrap();
+    for name in 0..100 {
+        agent.send_export("oomwatch.proc.num", &[&format!("name{name}")]).unwrap();
+    }
+    for _ in 0..100 {
+        assert_eq!(agent.next_answer().unwrap().1, Ok(Some("0".into())));
+    }
+    assert_eq!(json(&mut agent, "oomwatch.self", &[])["walks"]["total"].as_u64().unwrap(), before);
+}
+
+/// A made-up machine: two processes of one name that share most of their pages, and a kernel thread.
+fn machine(root: &Path) {
+    let write = |path: &str, text: &str| {
+        let path = root.join("proc").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("stat", "cpu 0 0 0 0\nbtime 1700000000\n");
+    write("meminfo", "MemTotal:        4096000 kB\n");
+    for pid in [100, 101] {
+        let fields = "1 100 100 0 -1 4194304 10 0 2 0 7 3 0 0 20 0 1 0 500 209715200 12800 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0";
+        write(&format!("{pid}/stat"), &format!("{pid} (httpd) S {fields}\n"));
+        write(&format!("{pid}/cmdline"), "/usr/sbin/httpd\0-k\0start\0");
+        write(
+            &format!("{pid}/status"),
+            "Name:\thttpd\nState:\tS (sleeping)\nVmPeak:\t  204800 kB\nVmSize:\t  204800 kB\nVmRSS:\t   51200 kB\nVmSwap:\t     100 kB\nThreads:\t1\n",
+        );
+        write(
+            &format!("{pid}/smaps_rollup"),
+            "55e0-7ffc ---p 00000000 00:00 0    [rollup]\nRss:  51200 kB\nPss:  11000 kB\nShared_Clean: 41200 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 10000 kB\n",
+        );
+    }
+    write(
+        "2/stat",
+        "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 0 0 0 18446744073709551615 0 0 0 0 0 0 0 2147483647 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+    );
+    write("2/cmdline", "");
+    write("2/status", "Name:\tkthreadd\nState:\tS (sleeping)\nThreads:\t1\n");
+}
+
+#[test]
+fn another_machines_root_is_read_and_shared_pages_are_told_from_private_ones() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    let table: [(&str, &[&str], &str); 8] = [
+        ("oomwatch.proc.num", &[], "3"),
+        ("oomwatch.proc.num", &["kthreadd"], "1"),
+        ("oomwatch.proc.mem", &["httpd", "", "", "", "rss"], "104857600"),
+        ("oomwatch.proc.mem", &["httpd", "", "", "", "pss"], "22528000"),
+        ("oomwatch.proc.mem", &["httpd", "", "avg", "", "uss"], "10240000.000000"),
+        ("oomwatch.proc.mem", &["httpd", "", "max", "", "pmem"], "1.250000"),
+        ("oomwatch.proc.mem", &["kthreadd"], "0"),
+        ("oomwatch.proc.mem", &["", "", "min", "-k start", "swap"], "102400"),
+    ];
+    for (key, parameters, expected) in table {
+        assert_eq!(value(&mut agent, key, parameters), expected, "{key}{parameters:?}");
+    }
+}
+
+#[test]
+fn pss_of_processes_that_may_not_be_read_is_an_error_with_the_way_out() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let maps = root.path().join("proc/101/smaps_rollup");
+    std::fs::remove_file(&maps).unwrap();
+    // A directory in the file's place: not even root can read it.
+    std::fs::create_dir(&maps).unwrap();
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    let expected = "smaps_rollup of 1 of 2 processes cannot be read: \
+                    the agent's unit needs AmbientCapabilities=CAP_SYS_PTRACE, or ask for rss";
+    assert_eq!(error(&mut agent, "oomwatch.proc.mem", &["httpd", "", "", "", "pss"]), expected);
+    assert_eq!(value(&mut agent, "oomwatch.proc.mem", &["httpd", "", "", "", "rss"]), "104857600");
+}
+
+#[test]
+fn failure_26_hidden_processes_are_an_error_and_not_a_ranking_of_oneself() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    std::fs::create_dir(root.path().join("proc/self")).unwrap();
+    let mount = "22 28 0:21 / /proc rw,relatime shared:12 - proc proc rw,hidepid=invisible\n";
+    std::fs::write(root.path().join("proc/self/mountinfo"), mount).unwrap();
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    let itself = json(&mut agent, "oomwatch.self", &[]);
+    assert_eq!(itself["processes"]["hidepid"], 2);
+    assert_eq!(itself["processes"]["others_visible"], false);
+    for key in ["oomwatch.proc.top", "oomwatch.proc.discovery"] {
+        let refusal = error(&mut agent, key, &["rss"]);
+        assert!(refusal.contains("hidepid=2"), "{refusal}");
+    }
+    // The mirrored keys answer as the built-in ones do.
+    assert_eq!(value(&mut agent, "oomwatch.proc.num", &["mysqld"]), "0");
+}
