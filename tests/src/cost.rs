@@ -78,9 +78,29 @@ pub fn state(pid: u32) -> Option<char> {
     stat_fields(pid)?.split(' ').next()?.chars().next()
 }
 
-/// When a process was started, in clock ticks since boot: with the pid, its identity.
-#[must_use]
-pub fn start_time(pid: u32) -> Option<u64> {
+/// A process that was there: a pid alone could be another's by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    pid: u32,
+    start_ticks: u64,
+}
+
+impl Process {
+    /// The process that has this id now; nothing when there is none.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, start_ticks: start_time(pid)? })
+    }
+
+    /// Whether it has ended. A zombie has, however long its parent takes to notice: when a plugin's agent is gone that is
+    /// init, and the init of a container may be slow.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        start_time(self.pid) != Some(self.start_ticks) || state(self.pid) == Some('Z')
+    }
+}
+
+fn start_time(pid: u32) -> Option<u64> {
     stat_fields(pid)?.split(' ').nth(19)?.parse().ok()
 }
 
@@ -110,12 +130,12 @@ mod tests {
         assert!(Duration::ZERO < spent && spent < start.elapsed() * 2, "{spent:?}");
         assert!(rss_bytes(me).unwrap() > 100_000);
         assert!(children(std::os::unix::process::parent_id()).contains(&me));
-        assert!(start_time(me).unwrap() > 0);
+        assert!(!Process::of(me).unwrap().has_ended());
     }
 
     #[test]
     fn a_process_that_is_gone_is_an_error() {
         assert!(CpuTimes::of(u32::MAX).is_err());
-        assert_eq!(state(u32::MAX), None);
+        assert_eq!((state(u32::MAX), Process::of(u32::MAX)), (None, None));
     }
 }
