@@ -332,11 +332,12 @@ mod tests {
         let workers = cost::children(pool.pid());
         assert_eq!(workers.len(), 3);
         let crowd = stage.crowd("ow-crowd", 20).unwrap();
-        let pids: Vec<u32> = crowd.children.iter().map(Child::id).chain(workers).collect();
+        let pids = crowd.children.iter().map(Child::id).chain(workers);
+        let everyone: Vec<_> = pids.filter_map(cost::Process::of).collect();
+        assert_eq!(everyone.len(), 23);
         drop((pool, crowd));
-        assert!(wait_until(Duration::from_secs(5), || pids
-            .iter()
-            .all(|pid| cost::start_time(*pid).is_none())));
+        let left = || everyone.iter().all(cost::Process::has_ended);
+        assert!(wait_until(Duration::from_secs(5), left));
     }
 
     #[test]

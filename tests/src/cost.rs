@@ -1,5 +1,6 @@
 //! What a process has cost so far: CPU time and memory, as the kernel counts them.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -7,23 +8,36 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// CPU time of all threads of a process, finer than the clock ticks of `stat`.
+/// CPU time of each thread of a process at one moment, finer than the clock ticks of `stat`.
 ///
-/// `/proc/PID/schedstat` counts the main thread alone, so the threads are summed; what threads cost that have ended
-/// meanwhile is missing from the sum. Neither the agent nor the plugin ends threads while it is being measured.
-///
-/// # Errors
-///
-/// When the process is gone.
-pub fn cpu_time(pid: u32) -> Result<Duration, Error> {
-    let tasks = format!("/proc/{pid}/task");
-    let entries = fs::read_dir(&tasks).map_err(Error::file(&tasks))?;
-    let nanoseconds = entries
-        .flatten()
-        .filter_map(|entry| fs::read_to_string(entry.path().join("schedstat")).ok())
-        .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
-        .sum();
-    Ok(Duration::from_nanos(nanoseconds))
+/// `/proc/PID/schedstat` counts the main thread alone, so the threads are read one by one. A thread that ends between two
+/// readings takes with it what it cost since the first; one that ends because it was idle has cost next to nothing then.
+#[derive(Debug, Clone)]
+pub struct CpuTimes(HashMap<OsString, u64>);
+
+impl CpuTimes {
+    /// What the threads have cost until now.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone.
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        let tasks = format!("/proc/{pid}/task");
+        let entries = fs::read_dir(&tasks).map_err(Error::file(&tasks))?;
+        let times = entries.flatten().filter_map(|entry| {
+            let text = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+            Some((entry.file_name(), text.split(' ').next()?.parse().ok()?))
+        });
+        Ok(Self(times.collect()))
+    }
+
+    /// What they have cost since an earlier reading; what a thread cost that has ended before it does not count.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Duration {
+        let before = |thread| earlier.0.get(thread).copied().unwrap_or(0);
+        let spent = self.0.iter().map(|(thread, nanoseconds)| nanoseconds.saturating_sub(before(thread)));
+        Duration::from_nanos(spent.sum())
+    }
 }
 
 /// Resident memory of a process in bytes (VmRSS of `/proc/PID/status`).
@@ -64,9 +78,29 @@ pub fn state(pid: u32) -> Option<char> {
     stat_fields(pid)?.split(' ').next()?.chars().next()
 }
 
-/// When a process was started, in clock ticks since boot: with the pid, its identity.
-#[must_use]
-pub fn start_time(pid: u32) -> Option<u64> {
+/// A process that was there: a pid alone could be another's by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    pid: u32,
+    start_ticks: u64,
+}
+
+impl Process {
+    /// The process that has this id now; nothing when there is none.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, start_ticks: start_time(pid)? })
+    }
+
+    /// Whether it has ended. A zombie has, however long its parent takes to notice: when a plugin's agent is gone that is
+    /// init, and the init of a container may be slow.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        start_time(self.pid) != Some(self.start_ticks) || state(self.pid) == Some('Z')
+    }
+}
+
+fn start_time(pid: u32) -> Option<u64> {
     stat_fields(pid)?.split(' ').nth(19)?.parse().ok()
 }
 
@@ -88,15 +122,20 @@ mod tests {
     #[test]
     fn this_process_has_costs_and_a_parent() {
         let me = std::process::id();
-        assert!(cpu_time(me).unwrap() > Duration::ZERO);
+        let before = CpuTimes::of(me).unwrap();
+        let start = std::time::Instant::now();
+        std::thread::spawn(move || while start.elapsed() < Duration::from_millis(50) {}).join().unwrap();
+        while start.elapsed() < Duration::from_millis(100) {}
+        let spent = CpuTimes::of(me).unwrap().since(&before);
+        assert!(Duration::ZERO < spent && spent < start.elapsed() * 2, "{spent:?}");
         assert!(rss_bytes(me).unwrap() > 100_000);
         assert!(children(std::os::unix::process::parent_id()).contains(&me));
-        assert!(start_time(me).unwrap() > 0);
+        assert!(!Process::of(me).unwrap().has_ended());
     }
 
     #[test]
     fn a_process_that_is_gone_is_an_error() {
-        assert!(cpu_time(u32::MAX).is_err());
-        assert_eq!(state(u32::MAX), None);
+        assert!(CpuTimes::of(u32::MAX).is_err());
+        assert_eq!((state(u32::MAX), Process::of(u32::MAX)), (None, None));
     }
 }

@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use oomwatch_tests::cost::Process;
 use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, PluginSpec, RealAgent, Reply};
-use oomwatch_tests::{binaries, cost, wait_until};
+use oomwatch_tests::{binaries, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The agent's `Timeout` in these tests, in seconds: long against a busy machine, short against the tests' patience.
@@ -50,6 +51,10 @@ fn plugin_pid(agent: &RealAgent) -> Result<u32, Error> {
     let pid = pid.unwrap_or_else(|| panic!("{reply:?}"));
     assert_eq!(agent.plugin_pids(), [pid]);
     Ok(pid)
+}
+
+fn plugin_process(agent: &RealAgent) -> Result<Process, Error> {
+    Ok(Process::of(plugin_pid(agent)?).expect("it has just answered"))
 }
 
 fn send(pid: u32, signal: Signal) {
@@ -190,13 +195,12 @@ fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), 
     for generation in Generation::ALL {
         for signal in [Signal::INT, Signal::TERM] {
             let mut agent = agent(generation)?;
-            let pid = plugin_pid(&agent)?;
-            let start = cost::start_time(pid);
+            let plugin = plugin_process(&agent)?;
             agent.signal_group(signal);
             let status = agent.wait_for_end(TIMEOUT * 3);
             assert!(status.is_some_and(|status| status.success()), "{generation} {signal:?}: {status:?}");
             assert!(!agent.output().contains("panic"), "{}", agent.output());
-            assert!(wait_until(PLUGIN_END, || cost::start_time(pid) != start), "the plugin is still there");
+            assert!(wait_until(PLUGIN_END, || plugin.has_ended()), "the plugin is still there");
         }
     }
     Ok(())
@@ -206,13 +210,12 @@ fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), 
 fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
     for generation in Generation::ALL {
         let agent = agent(generation)?;
-        let pid = plugin_pid(&agent)?;
-        let start = cost::start_time(pid);
+        let plugin = plugin_process(&agent)?;
         let stopped = agent.stop();
         assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
         assert!(stopped.took < TIMEOUT, "the agent waited for its plugin: {:?}", stopped.took);
         // 6.0 does not wait for its plugins after it has said *terminate*.
-        let gone = wait_until(AT_ONCE, || cost::start_time(pid) != start);
+        let gone = wait_until(AT_ONCE, || plugin.has_ended());
         assert!(gone, "the plugin of {generation} outlived the agent");
     }
     Ok(())
@@ -222,12 +225,11 @@ fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
 fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
     for generation in Generation::ALL {
         let agent = agent(generation)?;
-        let pid = plugin_pid(&agent)?;
-        let start = cost::start_time(pid);
+        let plugin = plugin_process(&agent)?;
         let _ = agent.get_within("faulty.hang[600]", Duration::from_millis(500));
         let stopped = agent.stop();
         assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
-        assert!(wait_until(PLUGIN_END, || cost::start_time(pid) != start), "the plugin is still there");
+        assert!(wait_until(PLUGIN_END, || plugin.has_ended()), "the plugin is still there");
     }
     Ok(())
 }
@@ -236,12 +238,11 @@ fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
 fn the_plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
     for generation in Generation::ALL {
         let agent = agent(generation)?;
-        let pid = plugin_pid(&agent)?;
-        let start = cost::start_time(pid);
+        let plugin = plugin_process(&agent)?;
         // A handler that hangs must not keep the process either.
         let _ = agent.get_within("faulty.hang[600]", Duration::from_millis(500));
         agent.signal(Signal::KILL);
-        let gone = wait_until(PLUGIN_END, || cost::start_time(pid) != start);
+        let gone = wait_until(PLUGIN_END, || plugin.has_ended());
         assert!(gone, "the plugin of {generation} is still there");
     }
     Ok(())

@@ -121,32 +121,36 @@ fn number(text: &str, unit: Unit) -> Result<String, std::num::ParseFloatError> {
     })
 }
 
-/// A list of objects becomes a table, one object a list of its members.
+/// An object becomes a list of its members, and a list of objects within it a table.
 fn json(text: &str) -> Result<String, serde_json::Error> {
-    Ok(match serde_json::from_str(text)? {
-        Value::Array(rows) => list(&rows),
-        Value::Object(members) => {
-            let rows: Vec<_> =
-                members.iter().map(|(name, value)| vec![name.clone(), cell(name, value)]).collect();
-            columns(&rows)
-        }
-        other => other.to_string(),
-    })
+    let whole: Value = serde_json::from_str(text)?;
+    let in_bytes = whole["unit"] == "B";
+    let members: Vec<(&String, &Value)> = whole.as_object().into_iter().flatten().collect();
+    let (lists, others): (Vec<_>, Vec<_>) = members.into_iter().partition(|(_, value)| value.is_array());
+    let rows: Vec<_> =
+        others.iter().map(|(name, value)| vec![(*name).clone(), cell(name, value, false)]).collect();
+    let tables = lists.iter().filter_map(|(_, value)| Some(list(value.as_array()?, in_bytes)));
+    Ok(std::iter::once(columns(&rows)).chain(tables).collect::<Vec<_>>().join("\n"))
 }
 
-fn list(rows: &[Value]) -> String {
-    let names: Vec<&String> =
-        rows.first().and_then(Value::as_object).into_iter().flat_map(|row| row.keys()).collect();
+fn list(rows: &[Value], in_bytes: bool) -> String {
+    let first = rows.first().and_then(Value::as_object);
+    let mut names: Vec<&String> = first.into_iter().flat_map(|row| row.keys()).collect();
+    names.sort_by_key(|name| *name != "name");
     let head = names.iter().map(|name| (*name).clone()).collect();
-    let cells = |row: &Value| names.iter().map(|name| cell(name, &row[name.as_str()])).collect();
+    let cells = |row: &Value| names.iter().map(|name| cell(name, &row[name.as_str()], in_bytes)).collect();
     columns(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>())
 }
 
-/// The unit is in the member's name.
-fn cell(name: &str, value: &Value) -> String {
+/// The unit is in the member's name, or that of all numbers but counts.
+fn cell(name: &str, value: &Value, in_bytes: bool) -> String {
     match (value, value.as_f64()) {
-        (_, Some(number)) if name.ends_with("_bytes") => bytes(number),
+        (_, Some(number)) if name.ends_with("_bytes") || (in_bytes && name != "count") => bytes(number),
         (Value::String(text), _) => text.clone(),
+        (Value::Object(members), _) => {
+            let parts = members.iter().map(|(name, value)| format!("{name} {}", cell(name, value, false)));
+            parts.collect::<Vec<_>>().join(", ")
+        }
         (other, _) => other.to_string(),
     }
 }

@@ -9,16 +9,17 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::id;
 
-use oomwatch_tests::{Error, cost};
+use oomwatch_tests::Error;
+use oomwatch_tests::cost::{self, CpuTimes};
 
 fn main() -> Result<(), Error> {
     let files: Vec<String> = args().skip(1).collect();
     let mut buffer = vec![0; 64 * 1024];
     // The first round finds its own code and the kernel's caches cold.
     round(&files, &mut buffer);
-    let before = cost::cpu_time(id())?;
+    let before = CpuTimes::of(id())?;
     round(&files, &mut buffer);
-    tell(cost::cpu_time(id())?.saturating_sub(before).as_nanos());
+    tell(CpuTimes::of(id())?.since(&before).as_nanos());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::OURS;
 /// A selection that moves is asked about so often before it counts as a mismatch.
 const TRIES: usize = 8;
 /// Ours may answer from a walk that is up to a second old, so a few tries together are longer than that.
-const BETWEEN_TRIES: Duration = Duration::from_millis(300);
+pub(crate) const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 /// A 7.0 agent holds the connection for half a minute when an item has no value.
 const PATIENCE: Duration = Duration::from_secs(5);
 

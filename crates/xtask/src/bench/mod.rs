@@ -21,6 +21,8 @@ pub(super) struct Row {
 
 /// What ours should be, in terms of the peer or by itself.
 pub(super) enum Target {
+    /// Told for the record.
+    None,
     TimesPeer(f64),
     AtMost(f64),
     AtLeast(f64),
@@ -60,11 +62,12 @@ impl Row {
         self.ours.median() / self.peer.median()
     }
 
-    fn reached(&self) -> bool {
+    fn reached(&self) -> Option<bool> {
         match self.target {
-            Target::TimesPeer(times) => self.ratio() <= times,
-            Target::AtMost(most) => self.ours.median() <= most,
-            Target::AtLeast(least) => self.ours.median() >= least,
+            Target::None => None,
+            Target::TimesPeer(times) => Some(self.ratio() <= times),
+            Target::AtMost(most) => Some(self.ours.median() <= most),
+            Target::AtLeast(least) => Some(self.ours.median() >= least),
         }
     }
 }

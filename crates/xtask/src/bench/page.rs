@@ -32,13 +32,14 @@ pub(super) fn table(rows: &[Row]) -> String {
 
 fn line(row: &Row) -> String {
     let Row { work, ours, peer_name, peer, .. } = row;
-    let reached = if row.reached() { "yes" } else { "no" };
+    let reached = row.reached().map_or("", |reached| if reached { "yes" } else { "no" });
     let (ours, peer, ratio) = (samples(ours), samples(peer), row.ratio());
     format!("| {work} | {ours} | {peer_name} | {peer} | {ratio:.3} | {} | {reached} |", target(row))
 }
 
 fn target(row: &Row) -> String {
     match row.target {
+        Target::None => String::new(),
         Target::TimesPeer(times) => format!("at most {times} of the peer's"),
         Target::AtMost(most) => format!("at most {}", value(row.ours.unit, most)),
         Target::AtLeast(least) => format!("at least {}", value(row.ours.unit, least)),

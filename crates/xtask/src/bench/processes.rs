@@ -7,7 +7,8 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use oomwatch_tests::actors::{Crowd, Stage};
-use oomwatch_tests::{Generation, Key, PluginSpec, RealAgent, Reply, binaries, cost};
+use oomwatch_tests::cost::{self, CpuTimes};
+use oomwatch_tests::{Generation, Key, PluginSpec, RealAgent, Reply, binaries};
 
 use super::{Row, Samples, Target, Unit};
 use crate::say;
@@ -87,15 +88,15 @@ impl Bench {
             ours: Samples::milliseconds(&ours),
             peer_name: "built-in items",
             peer: Samples::milliseconds(&built_in),
-            target: Target::TimesPeer(target),
+            target,
         };
         Ok(vec![
             row(
                 "100 process items in one poll, 2,000 processes: CPU time of the plugin",
                 of_plugin(&ours),
-                0.01,
+                Target::TimesPeer(0.01),
             ),
-            row("the same: CPU time of plugin and agent together", together(&ours), 0.02),
+            row("the same: CPU time of plugin and agent together", together(&ours), Target::None),
         ])
     }
 
@@ -148,11 +149,11 @@ impl Bench {
 
     fn cost_of(&self, keys: &[Key]) -> Outcome<Cost> {
         sleep(COLD);
-        let (agent, plugin) = (cost::cpu_time(self.agent.pid())?, cost::cpu_time(self.plugin)?);
+        let (agent, plugin) = (CpuTimes::of(self.agent.pid())?, CpuTimes::of(self.plugin)?);
         self.poll_all(keys)?;
         Ok(Cost {
-            agent: cost::cpu_time(self.agent.pid())?.saturating_sub(agent),
-            plugin: cost::cpu_time(self.plugin)?.saturating_sub(plugin),
+            agent: CpuTimes::of(self.agent.pid())?.since(&agent),
+            plugin: CpuTimes::of(self.plugin)?.since(&plugin),
         })
     }
 
