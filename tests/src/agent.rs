@@ -184,11 +184,10 @@ impl AgentBuilder {
     /// When the agent cannot be had, ends at its start, or does not answer in 20 s.
     pub fn start(self) -> Result<RealAgent, Error> {
         let files = debian::agent(self.generation)?;
-        // Two tests may choose the same free port at the same moment: the loser's agent ends, and gets another.
         let mut result = self.attempt(&files);
         for _ in 1..START_ATTEMPTS {
             match &result {
-                Err(Error::AgentExited { output, .. }) if output.contains("address already in use") => {
+                Err(Error::AgentExited { output, .. }) if is_bad_luck(output) => {
                     result = self.attempt(&files);
                 }
                 _ => break,
@@ -253,6 +252,12 @@ fn with_libraries(command: &mut Command, files: &AgentFiles) {
     if let Some(path) = &files.library_path {
         command.env("LD_LIBRARY_PATH", path);
     }
+}
+
+/// What says nothing about the plugin: two tests chose the same free port at the same moment, or 6.0 lost the race
+/// between its two waits for the plugin's first process, as it does now and then on a busy machine with any plugin.
+fn is_bad_luck(output: &str) -> bool {
+    output.contains("address already in use") || output.contains("failed to obtain PID of dead child process")
 }
 
 /// The agent takes ports from 1024 to 32767 only, and the kernel's own choice is above that.
