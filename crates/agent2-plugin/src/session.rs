@@ -93,6 +93,7 @@ impl<'a, E: Exporter> Session<'a, E> {
             // Everything has been answered, or the agent would not have gone on to *terminate*. It pays to be quick:
             // an agent 6.0 panics now and then when this process ends only after its start is complete ("failed to
             // obtain PID of dead child process"), because two of its threads then wait for the same child.
+            self.outbox.close();
             return outcome;
         }
         self.stop();
