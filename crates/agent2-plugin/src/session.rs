@@ -89,6 +89,12 @@ impl<'a, E: Exporter> Session<'a, E> {
     /// Answers until *terminate* or the end of the stream.
     pub(crate) fn run(mut self) -> Result<(), SessionError> {
         let outcome = self.read_messages();
+        if self.pass == Pass::Register {
+            // Everything has been answered, or the agent would not have gone on to *terminate*. It pays to be quick:
+            // an agent 6.0 panics now and then when this process ends only after its start is complete ("failed to
+            // obtain PID of dead child process"), because two of its threads then wait for the same child.
+            return outcome;
+        }
         self.stop();
         self.outbox.flush(FLUSH_FOR);
         self.outbox.close();

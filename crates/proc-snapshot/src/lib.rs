@@ -12,6 +12,45 @@
 //!   [`Snapshot::thread_details`] and [`Snapshot::name_summaries`] (proc.get), [`Snapshot::top`], and
 //!   [`CpuSampler`] (proc.cpu.util and the ranking by CPU).
 //! * [`Visibility`] says whether what was seen is all there is.
+//!
+//! How much memory do the processes called `httpd` have, and how many are there?
+//!
+//! ```
+//! use std::{path::Path, sync::Arc, time::{Duration, Instant}};
+//! use proc_snapshot::{MemType, Needs, ProcRoot, Selector, SharedWalk};
+//!
+//! # fn main() -> Result<(), proc_snapshot::ProcError> {
+//! let root = Arc::new(ProcRoot::open(Path::new("/"))?);
+//! let walks = SharedWalk::new(root, Duration::from_secs(1));
+//! let deadline = Instant::now() + Duration::from_secs(3);
+//!
+//! let httpd = Selector::by_name("httpd");
+//! let snapshot = walks.snapshot(httpd.needs(), deadline)?;
+//! let memory = snapshot.memory(&httpd, MemType::Rss, deadline)?;
+//! println!("{} processes, {} bytes, on average {:?}", snapshot.count(&httpd), memory.sum, memory.avg());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Why not the procfs crate
+//!
+//! It parses every field of every file into owned values; a poll needs a few fields of many. CPU time of one walk over
+//! 2,000 sleeping processes (`cargo bench -p proc-snapshot`; 2 cores, Linux 6.18, median of 15):
+//!
+//! | files read | bare loop that only opens and reads | this crate | procfs crate |
+//! |---|---|---|---|
+//! | `stat` | 22.2 ms | 21.5 ms (0.97) | 31.3 ms (1.41) |
+//! | `stat`, `cmdline` | 37.8 ms | 38.9 ms (1.03) | 49.4 ms (1.31) |
+//! | `stat`, `cmdline`, `status` | 61.7 ms | 64.1 ms (1.04) | 108.5 ms (1.76) |
+//!
+//! The rest is the kernel's work. That this crate can be faster than a bare loop comes from opening files relative to
+//! the open directory. A walk that reads several files of a process goes through the process's own directory
+//! descriptor, so that they are all of the same process even if the number is used again in between.
+//!
+//! # Names, bytes and absence
+//!
+//! Names and command lines are bytes: the kernel lets any byte but NUL into them. A process that vanished, or a file
+//! that may not be read, is never an error; what could not be read is absent and counted.
 
 mod cpu;
 mod details;

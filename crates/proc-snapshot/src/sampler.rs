@@ -32,7 +32,7 @@ pub struct SamplerStats {
 /// Takes one look a second at the CPU times of all processes, while anybody asks.
 ///
 /// The thread begins with the first question and ends when there is nothing left to watch. A look reads `stat` of every
-/// process: about 10 ms for 2,000 processes.
+/// process: about 20 ms of CPU time for 2,000 processes (2 cores, Linux 6.18).
 #[derive(Debug)]
 pub struct CpuSampler {
     shared: Arc<Shared>,

@@ -40,11 +40,17 @@ struct Tracked {
     last: Ticks,
     meter: Meter,
     comm: Box<[u8]>,
+    recognized: Recognized,
+    seen: u64,
+}
+
+/// Who a process is.
+#[derive(Debug)]
+struct Recognized {
     name: Arc<[u8]>,
     /// Numbers of the queries that the process matches.
     matches: Box<[u16]>,
     texts_read: Duration,
-    seen: u64,
 }
 
 /// All processes, as the last look saw them.
@@ -93,7 +99,7 @@ impl Tracker {
         let stale = known.is_none_or(|tracked| {
             self.changed
                 || *tracked.comm != *stat.comm
-                || self.now.saturating_sub(tracked.texts_read) >= TEXTS_AGE
+                || self.now.saturating_sub(tracked.recognized.texts_read) >= TEXTS_AGE
         });
         if known.is_none() {
             self.processes.insert(pid, Tracked::new(stat));
@@ -102,8 +108,8 @@ impl Tracker {
         self.charge(pid, stat, recognized);
     }
 
-    /// Who the process is: its name and the queries that it matches.
-    fn recognize(&mut self, pid: u32, stat: &Stat<'_>, texts: &Texts) -> (Arc<[u8]>, Box<[u16]>, Duration) {
+    /// Finds out who the process is.
+    fn recognize(&self, pid: u32, stat: &Stat<'_>, texts: &Texts) -> Recognized {
         let cmdline = texts.cmdline.as_ref().map_or(&b""[..], Cmdline::matched);
         let name = text::full_name(stat.comm, cmdline);
         let name = match self.names.get_key_value(name) {
@@ -114,33 +120,33 @@ impl Tracker {
         let matches = matching.map(|(_, number)| number).collect();
         // Spread over the ten seconds, so that not all are read again in the same one.
         let spread = Duration::from_secs(u64::from(pid) % TEXTS_AGE.as_secs());
-        (name, matches, self.now.saturating_sub(spread))
+        Recognized { name, matches, texts_read: self.now.saturating_sub(spread) }
     }
 
-    fn charge(&mut self, pid: u32, stat: &Stat<'_>, recognized: Option<(Arc<[u8]>, Box<[u16]>, Duration)>) {
+    fn charge(&mut self, pid: u32, stat: &Stat<'_>, recognized: Option<Recognized>) {
         let Some(tracked) = self.processes.get_mut(&pid) else { return };
         tracked.seen = self.look;
-        if let Some((name, matches, read)) = recognized {
+        if let Some(recognized) = recognized {
             if *tracked.comm != *stat.comm {
                 tracked.comm = stat.comm.into();
             }
-            (tracked.name, tracked.matches, tracked.texts_read) = (name, matches, read);
+            tracked.recognized = recognized;
         }
         let total = ticks_of(stat);
         let used = total.since(tracked.last);
         tracked.last = total;
         tracked.meter.total.add(used);
-        for &number in &tracked.matches {
+        for &number in &tracked.recognized.matches {
             if let Some(sum) = self.used.get_mut(usize::from(number)) {
                 sum.add(used);
             }
         }
-        if let Some(meter) = self.names.get_mut(&tracked.name) {
+        if let Some(meter) = self.names.get_mut(&tracked.recognized.name) {
             meter.total.add(used);
         } else {
             let mut meter = Meter::default();
             meter.total.add(used);
-            self.names.insert(Arc::clone(&tracked.name), meter);
+            self.names.insert(Arc::clone(&tracked.recognized.name), meter);
         }
     }
 
@@ -170,7 +176,7 @@ impl Tracker {
             meter.marks[slot] = meter.total;
         }
         let live: std::collections::HashSet<&Arc<[u8]>> =
-            self.processes.values().map(|tracked| &tracked.name).collect();
+            self.processes.values().map(|tracked| &tracked.recognized.name).collect();
         // A name without processes is kept while its use is part of the last minute.
         self.names
             .retain(|name, meter| live.contains(name) || meter.marks.iter().any(|mark| *mark != meter.total));
@@ -189,7 +195,7 @@ impl Tracker {
         };
         let mut names: HashMap<&Arc<[u8]>, (u64, f64)> = HashMap::new();
         for tracked in self.processes.values() {
-            let (count, max) = names.entry(&tracked.name).or_default();
+            let (count, max) = names.entry(&tracked.recognized.name).or_default();
             *count += 1;
             *max = max.max(percent(&tracked.meter));
         }
@@ -209,9 +215,11 @@ impl Tracked {
             last: ticks_of(stat),
             meter: Meter::default(),
             comm: stat.comm.into(),
-            name: Arc::from(&b""[..]),
-            matches: Box::default(),
-            texts_read: Duration::ZERO,
+            recognized: Recognized {
+                name: Arc::from(&b""[..]),
+                matches: Box::default(),
+                texts_read: Duration::ZERO,
+            },
             seen: 0,
         }
     }
