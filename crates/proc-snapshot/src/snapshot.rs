@@ -299,6 +299,11 @@ impl Snapshot {
         self.truncated
     }
 
+    /// How many processes' `status` was read, by the walk or since.
+    pub(crate) fn statuses_read(&self) -> usize {
+        self.lazy.iter().filter(|lazy| lazy.status.get().is_some()).count()
+    }
+
     /// The processes, in the directory's order.
     pub fn processes(&self) -> impl Iterator<Item = Process<'_>> + '_ {
         (0..self.entries.len()).map(|index| Process { snapshot: self, index })

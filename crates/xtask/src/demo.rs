@@ -145,7 +145,11 @@ fn list(rows: &[Value], in_bytes: bool) -> String {
 /// The unit is in the member's name, or that of all numbers but counts.
 fn cell(name: &str, value: &Value, in_bytes: bool) -> String {
     match (value, value.as_f64()) {
-        (_, Some(number)) if name.ends_with("_bytes") || (in_bytes && name != "count") => bytes(number),
+        (_, Some(number))
+            if name.ends_with("_bytes") || (in_bytes && !matches!(name, "count" | "unreadable")) =>
+        {
+            bytes(number)
+        }
         (Value::String(text), _) => text.clone(),
         (Value::Object(members), _) => {
             let parts = members.iter().map(|(name, value)| format!("{name} {}", cell(name, value, false)));
