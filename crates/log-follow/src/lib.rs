@@ -49,7 +49,7 @@ mod totals;
 pub use encoding::{Encoding, UnknownEncoding};
 pub use error::Error;
 pub use follower::{Ask, Delivery, Follower, MAX_VALUE_BYTES, Pending, Settings};
-pub use pattern::{Pattern, PatternError, Template};
+pub use pattern::{Captures, Pattern, PatternError, Template};
 pub use query::{Item, Query, Rotation, Start};
 pub use source::{AllowPath, Source, SourceError};
 pub use status::{Persistence, Status, Warning};
