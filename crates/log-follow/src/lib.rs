@@ -39,18 +39,26 @@
 
 mod encoding;
 mod error;
+mod file;
 mod follower;
 mod pattern;
+mod position;
 mod query;
+mod reader;
+mod rotation;
+mod scan;
 mod source;
 mod status;
+mod store;
 mod totals;
+mod value;
 
 pub use encoding::{Encoding, UnknownEncoding};
 pub use error::Error;
-pub use follower::{Ask, Delivery, Follower, MAX_VALUE_BYTES, Pending, Settings};
+pub use follower::{Ask, Delivery, Follower, Pending, Settings};
 pub use pattern::{Captures, Pattern, PatternError, Template};
 pub use query::{Item, Query, Rotation, Start};
 pub use source::{AllowPath, Source, SourceError};
 pub use status::{Persistence, Status, Warning};
 pub use totals::{Group, Groups, Last, LastMatch, Total};
+pub use value::MAX_VALUE_BYTES;

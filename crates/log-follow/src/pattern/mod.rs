@@ -13,7 +13,7 @@ use emit::{Dialect, Emitted, NOT_UTF8};
 use memchr::memmem;
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A compiled pattern. The default one, and the empty one, match every line.
 ///
@@ -47,6 +47,31 @@ struct Compiled {
     /// Of each group of the text, its numbers in the engine.
     groups: Vec<Vec<usize>>,
     required: Option<Vec<Vec<u8>>>,
+    /// Made when it is first needed: most patterns never need it.
+    required_search: OnceLock<Option<TextSearch>>,
+}
+
+/// A fast search for any of some texts.
+pub(crate) enum TextSearch {
+    One(memmem::Finder<'static>),
+    Many(aho_corasick::AhoCorasick),
+}
+
+impl TextSearch {
+    pub(crate) fn new(texts: &[Vec<u8>]) -> Option<Self> {
+        match texts {
+            [text] => Some(Self::One(memmem::Finder::new(text).into_owned())),
+            texts => aho_corasick::AhoCorasick::new(texts).ok().map(Self::Many),
+        }
+    }
+
+    /// Where the first of them begins.
+    pub(crate) fn find(&self, buffer: &[u8]) -> Option<usize> {
+        match self {
+            Self::One(finder) => finder.find(buffer),
+            Self::Many(search) => search.find(buffer).map(|m| m.start()),
+        }
+    }
 }
 
 enum Engine {
@@ -108,7 +133,13 @@ impl Pattern {
             Some(literal) => (Engine::Literal(memmem::Finder::new(&literal).into_owned()), vec![vec![0]]),
             None => engine(text, &parsed)?,
         };
-        Ok(Self(Some(Arc::new(Compiled { text: text.into(), engine, groups, required }))))
+        Ok(Self(Some(Arc::new(Compiled {
+            text: text.into(),
+            engine,
+            groups,
+            required,
+            required_search: OnceLock::new(),
+        }))))
     }
 
     /// The text that it was compiled from.
@@ -156,11 +187,6 @@ impl Pattern {
         if yes { Verdict::Yes } else { Verdict::No }
     }
 
-    /// Whether it matches every line.
-    pub(crate) fn matches_all(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// How to search a whole buffer of UTF-8 lines for it.
     pub(crate) fn searcher(&self) -> Searcher<'_> {
         match self.0.as_deref() {
@@ -169,6 +195,17 @@ impl Pattern {
             Some(Compiled { engine: Engine::Linear(regex), .. }) => Searcher::Linear(regex),
             Some(_) => Searcher::EachLine,
         }
+    }
+
+    /// Whether one line can take long.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self.0.as_deref(), Some(Compiled { engine: Engine::Backtracking(_), .. }))
+    }
+
+    /// A search for [`Pattern::required_texts`].
+    pub(crate) fn required_search(&self) -> Option<&TextSearch> {
+        let compiled = self.0.as_deref()?;
+        compiled.required_search.get_or_init(|| TextSearch::new(compiled.required.as_deref()?)).as_ref()
     }
 
     /// Texts of which each matching line contains at least one.
