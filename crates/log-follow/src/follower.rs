@@ -3,6 +3,7 @@
 use crate::position::{Position, unix_secs};
 use crate::reader::{Behind, Progress, Reader};
 use crate::scan::{CHUNK_BYTES, Counters, Sink};
+use crate::share::Shared;
 use crate::store::Store;
 use crate::totals::Tally;
 use crate::value::{Count, Lines, Tallying, Want};
@@ -125,6 +126,7 @@ struct Inner {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     store: Mutex<Store>,
     buffers: Mutex<Vec<Vec<u8>>>,
+    shared: Shared,
     read_bytes: AtomicU64,
     lines_too_hard: AtomicU64,
     last_forgetting: Mutex<SystemTime>,
@@ -205,7 +207,7 @@ impl Inner {
         if let Some(slot) = slots.get(item.identity()) {
             return slot.clone();
         }
-        let identity: Arc<str> = item.identity().into();
+        let identity = item.shared_identity().clone();
         let record = self.stored(&identity);
         let state = SlotState { stored_seen: record.seen, record, ..SlotState::default() };
         let slot =
@@ -220,8 +222,7 @@ impl Inner {
     }
 
     fn store(&self, identity: &str, record: &Record, now: SystemTime) {
-        // Strings, numbers, and maps with string keys: this cannot fail. A path that is not UTF-8 would; such are not
-        // written, and the item then goes on from memory.
+        // Strings, numbers, and maps with string keys: this cannot fail.
         if let Ok(json) = serde_json::to_string(record) {
             lock(&self.store).put(identity, json, now);
         }
@@ -240,6 +241,8 @@ impl Inner {
             query: item.query(),
             allow: &self.allow,
             ask,
+            shared: &self.shared,
+            identity: item.shared_identity(),
             buffer: &mut buffer,
             counters: Counters::default(),
         };
@@ -267,6 +270,7 @@ impl Follower {
                 slots: Mutex::default(),
                 store: Mutex::new(Store::open(state_dir, read_only)),
                 buffers: Mutex::default(),
+                shared: Shared::default(),
                 read_bytes: AtomicU64::new(0),
                 lines_too_hard: AtomicU64::new(0),
                 last_forgetting: Mutex::new(SystemTime::UNIX_EPOCH),
@@ -441,7 +445,11 @@ impl Follower {
     /// days, and tries a state directory that failed before once more. Call it every few seconds; polls do not need it.
     pub fn tidy(&self, now: SystemTime) {
         self.forget(now);
-        lock(&self.inner.store).tidy();
+        let unsynced = lock(&self.inner.store).tidy();
+        if let Some(Err(error)) = unsynced.map(|file| file.sync_data()) {
+            lock(&self.inner.store).fail(&error);
+        }
+        self.inner.shared.tidy();
         // Large buffers are for bursts.
         lock(&self.inner.buffers).retain(|buffer| buffer.len() < CHUNK_BYTES);
     }

@@ -47,6 +47,7 @@ mod query;
 mod reader;
 mod rotation;
 mod scan;
+mod share;
 mod source;
 mod status;
 mod store;

@@ -8,7 +8,7 @@ use crate::file::{Fingerprint, Stat, is_compressed, open};
 use crate::rotation::{self, Entry};
 use crate::scan::Spot;
 use crate::{AllowPath, Error, Query, Rotation, Source, Start};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -48,7 +48,8 @@ pub(crate) struct Mark {
     /// As it was when the file was looked at last: nothing new while both stay.
     size: u64,
     mtime: (i64, i64),
-    /// The name that it had then.
+    /// The name that it had then: a hint where to look first. (One that is not UTF-8 is found again by its inode.)
+    #[serde(serialize_with = "lossy")]
     path: PathBuf,
     /// There is more to read although nothing changed.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -64,6 +65,10 @@ pub(crate) struct Mark {
 #[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde calls
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 impl Mark {
@@ -144,18 +149,11 @@ pub(crate) struct Step {
 
 impl Step {
     /// From `mark`, of a file that is now at `path`.
-    fn new(path: &Path, mark: Mark, stat: Stat) -> Self {
+    fn new(path: &Path, mark: &Mark, stat: Stat) -> Self {
         let idle = mark.is_unchanged(stat) && !mark.more;
-        let mark = Mark {
-            dev: stat.dev,
-            ino: stat.ino,
-            size: stat.size,
-            mtime: stat.mtime,
-            path: path.into(),
-            touched: false,
-            ..mark
-        };
-        Self { path: path.into(), mark, size: stat.size, idle, finished: false }
+        let Stat { dev, ino, size, mtime } = stat;
+        let mark = Mark { dev, ino, size, mtime, path: path.into(), touched: false, ..mark.clone() };
+        Self { path: path.into(), mark, size, idle, finished: false }
     }
 }
 
@@ -238,13 +236,13 @@ impl Planner<'_> {
             && last.is_place_of(stat)
             && (last.is_unchanged(stat) || last.is_content_of(path, stat, self.allow)?)
         {
-            steps.push(Step::new(path, last.clone(), stat));
+            steps.push(Step::new(path, last, stat));
             return Ok(Plan { steps, ..Plan::default() });
         }
         steps.extend(self.predecessors(path, last, &steps)?);
         let missing = match current {
             Ok(stat) => {
-                steps.push(Step::new(path, Mark::new(path, stat), stat));
+                steps.push(Step::new(path, &Mark::new(path, stat), stat));
                 None
             }
             Err(error) => {
@@ -263,7 +261,7 @@ impl Planner<'_> {
             mark.offset = stat.size;
             mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
         }
-        Ok(Step::new(path, mark, stat))
+        Ok(Step::new(path, &mark, stat))
     }
 
     /// Files that were rotated away some time ago and may still be written to, or were not read to their end yet.
@@ -301,7 +299,7 @@ impl Planner<'_> {
     fn push_if_same(&self, steps: &mut Vec<Step>, path: &Path, mark: &Mark, stat: Stat) -> bool {
         let same = mark.is_unchanged(stat) || mark.is_content_of(path, stat, self.allow).unwrap_or(false);
         if same {
-            steps.push(Step::new(path, mark.clone(), stat));
+            steps.push(Step::new(path, mark, stat));
         }
         same
     }
@@ -319,7 +317,7 @@ impl Planner<'_> {
         for entry in rotation::after(path, &listing, steps.first().map(|s| s.path.as_path()), last.mtime) {
             match Stat::of(&entry.path) {
                 Ok(stat) if !known(stat) && stat.size > 0 && !self.is_compressed(&entry.path) => {
-                    unseen.push(Step::new(&entry.path, Mark::new(&entry.path, stat), stat));
+                    unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
                 }
                 _ => {}
             }
@@ -363,7 +361,7 @@ impl Planner<'_> {
     fn keep_last(&self, path: &Path, last: &Mark, steps: &mut Vec<Step>) {
         if !steps.iter().any(|step| step.mark.dev == last.dev && step.mark.ino == last.ino) {
             let stat = Stat { dev: last.dev, ino: last.ino, size: last.size, mtime: last.mtime };
-            let mut step = Step::new(path, last.clone(), stat);
+            let mut step = Step::new(path, last, stat);
             step.idle = true;
             steps.push(step);
         }
@@ -379,16 +377,19 @@ impl Planner<'_> {
         let truncated = self.truncated(&files);
         for (path, stat) in &files {
             let step = match self.mark_of(path, *stat)? {
-                Known::Same(mark) => Some(Step::new(path, mark, *stat)),
+                Known::Same(mark) => Some(Step::new(path, &mark, *stat)),
                 Known::Touched(mark) => {
-                    Some(Step { idle: true, ..Step::new(path, *mark.clone(), *stat) }.touched(&mark))
+                    Some(Step { idle: true, ..Step::new(path, &mark, *stat) }.touched(&mark))
                 }
                 Known::Changed | Known::No if skip => Some(self.first(path, *stat)?),
-                Known::Changed => Some(Step::new(path, Mark::new(path, *stat), *stat)),
+                Known::Changed => Some(Step::new(path, &Mark::new(path, *stat), *stat)),
                 Known::No => self.unknown(path, *stat, &files, &truncated)?,
             };
             plan.steps.extend(step);
         }
+        // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
+        // original was truncated and written again, within one tick of the clock.
+        plan.steps.sort_by_key(|step| (step.mark.mtime, step.mark.offset == 0));
         Ok(plan)
     }
 
@@ -434,7 +435,7 @@ impl Planner<'_> {
             return Ok(None);
         }
         if self.is_compressed(path) {
-            let mut step = Step { idle: true, ..Step::new(path, Mark::new(path, stat), stat) };
+            let mut step = Step { idle: true, ..Step::new(path, &Mark::new(path, stat), stat) };
             let (file, stat) = open(path, self.allow)?;
             step.mark.offset = stat.size;
             step.mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
@@ -445,12 +446,12 @@ impl Planner<'_> {
             sure && stat.mtime >= mark.mtime && mark.is_content_of(path, stat, self.allow).unwrap_or(false)
         };
         if let Some(mark) = truncated.iter().filter(copy_of).max_by_key(|mark| mark.offset) {
-            return Ok(Some(Step::new(path, Mark { more: true, ..(*mark).clone() }, stat)));
+            return Ok(Some(Step::new(path, &Mark { more: true, ..(*mark).clone() }, stat)));
         }
         if self.query.rotation == Rotation::CopyTruncate && self.is_copy_in_the_making(path, stat, files)? {
             return Ok(None);
         }
-        Ok(Some(Step::new(path, Mark::new(path, stat), stat)))
+        Ok(Some(Step::new(path, &Mark::new(path, stat), stat)))
     }
 
     /// Whether everything in this file is also at the start of a file that is being read: its original, not truncated yet.

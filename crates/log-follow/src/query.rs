@@ -128,6 +128,10 @@ impl Item {
         &self.identity
     }
 
+    pub(crate) fn shared_identity(&self) -> &Arc<str> {
+        &self.identity
+    }
+
     /// What is asked for.
     #[must_use]
     pub fn query(&self) -> &Query {

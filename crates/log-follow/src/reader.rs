@@ -3,7 +3,9 @@
 use crate::file::{open, read_at};
 use crate::position::{Plan, Position, Step, plan};
 use crate::scan::{Counters, Scan, Sink, Stop};
+use crate::share::Shared;
 use crate::{AllowPath, Ask, Error, Query, Source};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Everything that reading needs beside the position.
@@ -11,6 +13,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) query: &'a Query,
     pub(crate) allow: &'a AllowPath,
     pub(crate) ask: &'a Ask,
+    pub(crate) shared: &'a Shared,
+    pub(crate) identity: &'a Arc<str>,
     pub(crate) buffer: &'a mut Vec<u8>,
     pub(crate) counters: Counters,
 }
@@ -82,14 +86,18 @@ impl Reader<'_> {
 
     fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
         let query = self.query;
-        let (file, _) = open(&step.path, self.allow)?;
+        let (file, stat) = open(&step.path, self.allow)?;
         let error = |source| Error::Read { path: step.path.clone(), source };
         let mut head = [0; 4];
         let head_bytes = read_at(&file, &mut head, 0).map_err(error)?;
+        let codec = query.encoding.for_file(&head[..head_bytes]);
+        let part = if codec.is_utf8() { self.shared.join(self.identity, query) } else { None };
         let scan = Scan {
             file: &file,
             path: &step.path,
-            codec: query.encoding.for_file(&head[..head_bytes]),
+            codec,
+            stat,
+            part: part.as_ref(),
             pattern: &query.pattern,
             finished: step.finished,
             deadline: self.ask.deadline,

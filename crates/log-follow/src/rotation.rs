@@ -99,7 +99,8 @@ pub(crate) fn rotated<'e>(path: &'e Path, listing: &'e [Entry]) -> impl Iterator
 }
 
 /// Rotated files that came after `found` (the file that was read last, under its new name), oldest first. When it was not
-/// found: those that changed after `mtime`.
+/// found: those that did not change before `mtime`. (Equal times are common: the clock of a file system ticks every few
+/// milliseconds.)
 pub(crate) fn after<'e>(
     path: &'e Path,
     listing: &'e [Entry],
@@ -114,7 +115,7 @@ pub(crate) fn after<'e>(
         .filter(|(stamp, changed, _)| match (&found, stamp) {
             (Some(Some(Stamp::Number(found))), Stamp::Number(number)) => number < found,
             (Some(Some(Stamp::Text(found))), Stamp::Text(text)) => text > found,
-            _ => *changed > mtime,
+            _ => *changed >= mtime,
         })
         .collect();
     // Numbers say the order by themselves; dates do when they are written alike; a mixture goes by time.

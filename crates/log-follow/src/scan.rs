@@ -4,8 +4,9 @@
 
 use crate::Error;
 use crate::encoding::{Codec, LineEnd};
-use crate::file::read_at;
+use crate::file::{Stat, read_at};
 use crate::pattern::{Pattern, Searcher, TextSearch, Verdict};
+use crate::share::{self, Part};
 use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
@@ -59,6 +60,10 @@ pub(crate) struct Scan<'a> {
     /// The last line is complete even without an end: nobody will write to this file any more.
     pub(crate) finished: bool,
     pub(crate) deadline: Instant,
+    /// Of the file when it was opened.
+    pub(crate) stat: Stat,
+    /// What other items on this file have found already.
+    pub(crate) part: Option<&'a Part>,
 }
 
 /// What a scan did, beside moving the spot.
@@ -81,6 +86,9 @@ impl Scan<'_> {
             spot.offset = self.codec.bom_bytes as u64;
         }
         loop {
+            if let Some(stop) = self.noted(spot, buffer, sink, counters)? {
+                return Ok(stop);
+            }
             let length = self.fill(spot.offset, buffer)?;
             counters.read_bytes += length as u64;
             let at_end = length < buffer.len();
@@ -96,6 +104,39 @@ impl Scan<'_> {
                 return Ok(Stop::Late);
             }
         }
+    }
+
+    /// Goes through stretches that were searched for all items at once. `None` when it is at one that was not.
+    fn noted(
+        &self,
+        spot: &mut Spot,
+        buffer: &mut Vec<u8>,
+        sink: &mut dyn Sink,
+        counters: &mut Counters,
+    ) -> Result<Option<Stop>, Error> {
+        let Some(part) = self.part else { return Ok(None) };
+        let place = (self.stat.dev, self.stat.ino);
+        let error = |source| Error::Read { path: self.path.into(), source };
+        while !spot.skipping
+            && !spot.after_cr
+            && self.stat.size.saturating_sub(spot.offset) >= share::MIN_BYTES
+        {
+            let segment =
+                part.segment((self.file, place), self.codec, spot.offset, buffer, counters).map_err(error)?;
+            let Some(segment) = segment else { return Ok(None) };
+            let mut matcher = Matcher { scan: self, sink, counters };
+            for (start, line) in segment.lines_from(spot.offset) {
+                if matcher.line(line, false) == Flow::Full {
+                    spot.offset = start;
+                    return Ok(Some(Stop::Full));
+                }
+            }
+            spot.offset = segment.end();
+            if Instant::now() >= self.deadline {
+                return Ok(Some(Stop::Late));
+            }
+        }
+        Ok(None)
     }
 
     /// Fills the buffer. Most polls find a few lines: a buffer for a whole chunk is only made when there is so much.
@@ -156,7 +197,7 @@ impl Scan<'_> {
 }
 
 /// A NUL in a line counts as a question mark, as in the agent. A search for it costs next to nothing.
-fn replace_nul(chunk: &mut [u8]) {
+pub(crate) fn replace_nul(chunk: &mut [u8]) {
     let mut at = 0;
     while let Some(found) = memchr::memchr(0, &chunk[at..]) {
         at += found;
@@ -252,7 +293,8 @@ impl Matcher<'_, '_> {
             return (whole, None);
         }
         let too_long = rest.len() >= MAX_LINE_BYTES;
-        if !too_long && !(at_end && self.scan.finished) {
+        let waits = !(at_end && self.scan.finished);
+        if waits && !too_long {
             return (start, None);
         }
         if self.line(rest, false) == Flow::Full {

@@ -37,6 +37,14 @@ impl Source {
         Self::File(path.as_ref().to_owned())
     }
 
+    /// The same for the same files.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::File(path) => path.to_string_lossy().into_owned(),
+            Self::Names { directory, name } => format!("{}\0{}", directory.to_string_lossy(), name.as_str()),
+        }
+    }
+
     /// A path whose last component is a pattern: `/var/log/httpd/^error_log.*$`. The directory is taken literally.
     ///
     /// # Errors

@@ -113,7 +113,9 @@ impl Store {
     fn load_file(&mut self, path: &Path) -> Option<Records> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return None;
+            }
             Err(e) => {
                 self.warn(format!("Cannot read the state file {}", describe(path, &e)));
                 return None;
@@ -231,27 +233,25 @@ impl Store {
     }
 
     /// From now on in memory, until a tidying can write everything again. The lock is let go with the file.
-    fn fail(&mut self, error: &io::Error) {
+    pub(crate) fn fail(&mut self, error: &io::Error) {
         let reason = self.dir.as_deref().map_or_else(String::new, |dir| describe(dir, error));
         self.warn(format!("Positions in logs are kept in memory only: {reason}"));
         self.disk = Disk::Failed(reason);
     }
 
-    /// Syncs, writes the file anew when it has grown, and tries once more what failed.
-    pub(crate) fn tidy(&mut self) {
-        match &mut self.disk {
-            Disk::Open(journal)
-                if journal.bytes > COMPACT_BYTES && journal.bytes > 4 * self.records_bytes =>
-            {
-                self.reattach();
-            }
-            Disk::Open(journal) if journal.unsynced => match journal.file.sync_data() {
-                Ok(()) => journal.unsynced = false,
-                Err(e) => self.fail(&e),
-            },
-            Disk::Open(_) => {}
-            Disk::ReadOnly | Disk::Failed(_) => self.retry(),
+    /// Writes the file anew when it has grown, and tries once more what failed. Gives back what is to be synced: on a busy
+    /// disk that takes seconds, and nobody should wait for it.
+    pub(crate) fn tidy(&mut self) -> Option<File> {
+        let Disk::Open(journal) = &mut self.disk else {
+            self.retry();
+            return None;
+        };
+        if journal.bytes > COMPACT_BYTES && journal.bytes > 4 * self.records_bytes {
+            self.reattach();
+            return None;
         }
+        let unsynced = std::mem::take(&mut journal.unsynced);
+        unsynced.then(|| journal.file.try_clone().ok()).flatten()
     }
 
     /// The process that had the lock may have ended; the disk may have space again.

@@ -1,7 +1,7 @@
 //! Answers that only grow: counted from the moment when an item was first asked for.
 
 use crate::pattern::{Captures, Template};
-use crate::value::cut;
+use crate::value::{char_boundary, cut};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -108,7 +108,7 @@ impl Tally {
         let bytes = captures.get(usize::from(captures.groups() > 0)).unwrap_or_default();
         let end = bytes.len().min(Groups::MAX_VALUE_BYTES + 4);
         let mut value = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        value.truncate(value.floor_char_boundary(Groups::MAX_VALUE_BYTES));
+        value.truncate(char_boundary(&value, Groups::MAX_VALUE_BYTES));
         *self.values.entry(value).or_default() += 1;
         if self.values.len() >= 2 * Groups::MAX_VALUES {
             self.drop_rarest();

@@ -14,10 +14,15 @@ const CUT_MARK: &str = "…";
 /// At most `max` bytes of a text, cut at a character's boundary and marked.
 pub(crate) fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
-        text.truncate(text.floor_char_boundary(max - CUT_MARK.len()));
+        text.truncate(char_boundary(&text, max - CUT_MARK.len()));
         text.push_str(CUT_MARK);
     }
     text
+}
+
+/// The last boundary of a character at or before `at`.
+pub(crate) fn char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// Lines joined into one value.

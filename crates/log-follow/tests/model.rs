@@ -9,6 +9,8 @@
 //!
 //! `LOG_FOLLOW_CASES` says how many histories are tried (default 4,000), `LOG_FOLLOW_SEED` where they start.
 
+#![allow(clippy::unwrap_used)] // a test that panics has failed
+
 mod common;
 
 use common::{Place, Random, append, ask, ask_in};

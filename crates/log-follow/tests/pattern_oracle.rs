@@ -1,6 +1,8 @@
 //! Patterns against PCRE2 itself, compiled with the agent's options: the same are valid, match the same lines, with the same
 //! groups.
 
+#![allow(clippy::unwrap_used)] // a test that panics has failed
+
 use log_follow::{Pattern, Template};
 
 /// Patterns that PCRE2 compiles and this crate must understand alike.

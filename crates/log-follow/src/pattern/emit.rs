@@ -198,7 +198,7 @@ impl Writer {
             // To repeat an assertion is to make it once, or not at all.
             self.wrapped("(?:", node);
             if min == 0 {
-                self.text.insert_str(self.text.len() - 1, "|");
+                self.text.insert(self.text.len() - 1, '|');
             }
             return;
         }

@@ -52,16 +52,22 @@ struct Compiled {
 }
 
 /// A fast search for any of some texts.
+#[derive(Debug)]
 pub(crate) enum TextSearch {
-    One(memmem::Finder<'static>),
+    One(Box<memmem::Finder<'static>>),
+    /// Vectorised, for some dozens of texts.
+    Some(Box<aho_corasick::packed::Searcher>),
     Many(aho_corasick::AhoCorasick),
 }
 
 impl TextSearch {
     pub(crate) fn new(texts: &[Vec<u8>]) -> Option<Self> {
         match texts {
-            [text] => Some(Self::One(memmem::Finder::new(text).into_owned())),
-            texts => aho_corasick::AhoCorasick::new(texts).ok().map(Self::Many),
+            [text] => Some(Self::One(Box::new(memmem::Finder::new(text).into_owned()))),
+            texts => match aho_corasick::packed::Searcher::new(texts) {
+                Some(search) => Some(Self::Some(Box::new(search))),
+                None => aho_corasick::AhoCorasick::new(texts).ok().map(Self::Many),
+            },
         }
     }
 
@@ -69,13 +75,14 @@ impl TextSearch {
     pub(crate) fn find(&self, buffer: &[u8]) -> Option<usize> {
         match self {
             Self::One(finder) => finder.find(buffer),
+            Self::Some(search) => search.find(buffer).map(|m| m.start()),
             Self::Many(search) => search.find(buffer).map(|m| m.start()),
         }
     }
 }
 
 enum Engine {
-    Literal(memmem::Finder<'static>),
+    Literal(Box<memmem::Finder<'static>>),
     Linear(regex::bytes::Regex),
     Backtracking(Box<fancy_regex::Regex>),
 }
@@ -130,7 +137,9 @@ impl Pattern {
         let parsed = parse::parse(text, no_capture)?;
         let required = literal::required(&parsed.node);
         let (engine, groups) = match literal::whole(&parsed.node) {
-            Some(literal) => (Engine::Literal(memmem::Finder::new(&literal).into_owned()), vec![vec![0]]),
+            Some(literal) => {
+                (Engine::Literal(Box::new(memmem::Finder::new(&literal).into_owned())), vec![vec![0]])
+            }
             None => engine(text, &parsed)?,
         };
         Ok(Self(Some(Arc::new(Compiled {

@@ -1,5 +1,6 @@
 //! What the tests share: a log directory, rotation in every style, and polls.
 
+#![allow(clippy::unwrap_used)] // a test that panics has failed
 #![allow(dead_code)] // each test file uses a part of it
 
 use log_follow::{Ask, Follower, Item, Query, Settings, Source};
