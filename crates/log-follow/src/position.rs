@@ -37,7 +37,7 @@ pub(crate) struct Position {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Mark {
     dev: u64,
-    ino: u64,
+    pub(crate) ino: u64,
     pub(crate) offset: u64,
     #[serde(default, skip_serializing_if = "is_false")]
     skipping: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Mark {
     fingerprint: Fingerprint,
     /// As it was when the file was looked at last: nothing new while both stay.
     size: u64,
-    mtime: (i64, i64),
+    pub(crate) mtime: (i64, i64),
     /// The name that it had then: a hint where to look first. (One that is not UTF-8 is found again by its inode.)
     #[serde(serialize_with = "lossy")]
     path: PathBuf,
@@ -309,12 +309,18 @@ impl Planner<'_> {
     fn predecessors(&self, path: &Path, last: &Mark, watched: &[Step]) -> Result<Vec<Step>, Error> {
         let listing = rotation::list(path)?;
         let mut steps = Vec::new();
-        if !self.push_by_inode(&mut steps, path, last, &listing) {
+        // Of a file that was empty nothing but the inode is known, and that may be another file's by now: what is rotated is
+        // then ordered by itself, and this file is one of them.
+        let proven = last.offset > 0;
+        if (proven || !Self::is_rotated(path, last, &listing))
+            && !self.push_by_inode(&mut steps, path, last, &listing)
+        {
             self.push_copy(&mut steps, path, last, watched, &listing);
         }
         let known = |stat: Stat| watched.iter().chain(&steps).any(|step| step.mark.is_place_of(stat));
         let mut unseen = Vec::new();
-        for entry in rotation::after(path, &listing, steps.first().map(|s| s.path.as_path()), last.mtime) {
+        let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
+        for entry in rotation::after(path, &listing, found, last) {
             match Stat::of(&entry.path) {
                 Ok(stat) if !known(stat) && stat.size > 0 && !self.is_compressed(&entry.path) => {
                     unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
@@ -324,6 +330,11 @@ impl Planner<'_> {
         }
         steps.extend(unseen);
         Ok(steps)
+    }
+
+    /// Whether the file with the inode of the mark has a name that rotation gave it.
+    fn is_rotated(path: &Path, mark: &Mark, listing: &[Entry]) -> bool {
+        rotation::rotated(path, listing).any(|entry| entry.ino == mark.ino)
     }
 
     /// A copy that `copytruncate` left: begins with all that was read, and is not older than what was read.

@@ -1,6 +1,7 @@
 //! What rotation does to names: which files of a directory were once the log, and in what order.
 
 use crate::file::Stat;
+use crate::position::Mark;
 use crate::{Error, Pattern};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -99,23 +100,23 @@ pub(crate) fn rotated<'e>(path: &'e Path, listing: &'e [Entry]) -> impl Iterator
 }
 
 /// Rotated files that came after `found` (the file that was read last, under its new name), oldest first. When it was not
-/// found: those that did not change before `mtime`. (Equal times are common: the clock of a file system ticks every few
-/// milliseconds.)
+/// found: the one with its inode, and those that did not change before it. (Equal times are common: the clock of a file system
+/// ticks every few milliseconds.)
 pub(crate) fn after<'e>(
     path: &'e Path,
     listing: &'e [Entry],
     found: Option<&Path>,
-    mtime: (i64, i64),
+    last: &Mark,
 ) -> Vec<&'e Entry> {
     let base = path.file_name().unwrap_or_default();
     let stamp_of = |path: &Path| path.file_name().and_then(|name| stamp(base, name));
     let found = found.map(stamp_of);
     let mut entries: Vec<_> = rotated(path, listing)
         .filter_map(|entry| Some((stamp_of(&entry.path)?, Stat::of(&entry.path).ok()?.mtime, entry)))
-        .filter(|(stamp, changed, _)| match (&found, stamp) {
+        .filter(|(stamp, changed, entry)| match (&found, stamp) {
             (Some(Some(Stamp::Number(found))), Stamp::Number(number)) => number < found,
             (Some(Some(Stamp::Text(found))), Stamp::Text(text)) => text > found,
-            _ => *changed >= mtime,
+            _ => *changed >= last.mtime || entry.ino == last.ino,
         })
         .collect();
     // Numbers say the order by themselves; dates do when they are written alike; a mixture goes by time.
