@@ -234,11 +234,12 @@ impl Planner<'_> {
         let mut steps = self.watched(path, older)?;
         if let Ok(stat) = current
             && last.is_place_of(stat)
-            && (last.is_unchanged(stat) || last.is_content_of(path, stat, self.allow)?)
+            && (last.is_unchanged(stat) || (last.offset > 0 && last.is_content_of(path, stat, self.allow)?))
         {
             steps.push(Step::new(path, last, stat));
             return Ok(Plan { steps, ..Plan::default() });
         }
+        // Also when the file was empty and has its first lines: it may be another one with the same inode.
         steps.extend(self.predecessors(path, last, &steps)?);
         let missing = match current {
             Ok(stat) => {
