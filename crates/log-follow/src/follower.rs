@@ -1,0 +1,551 @@
+//! The follower: answers items, and moves their positions when told that an answer arrived.
+
+use crate::position::{Position, unix_secs};
+use crate::reader::{Behind, Progress, Reader};
+use crate::scan::{CHUNK_BYTES, Counters, Sink};
+use crate::share::Shared;
+use crate::store::Store;
+use crate::totals::Tally;
+use crate::value::{Count, Lines, Tallying, Want};
+use crate::{AllowPath, Error, Groups, Item, Last, Status, Total, Warning};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Items nobody asked for in so long are forgotten.
+const FORGET_AFTER_SECS: u64 = 30 * 24 * 3600;
+/// How often it is written down that an item is still asked for.
+const SEEN_EVERY_SECS: u64 = 24 * 3600;
+/// A fixed file that was there and is missing is an error after so many polls: rotation takes a moment.
+const MISSES_ALLOWED: u32 = 2;
+/// Buffers kept for the next poll.
+const SPARE_BUFFERS: usize = 2;
+
+/// How a [`Follower`] is opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where positions are kept; `None` keeps them in memory. Created when it is absent.
+    pub state_dir: Option<PathBuf>,
+    /// Look at the positions of another process and write nothing.
+    pub read_only: bool,
+    /// Which files may be read.
+    pub allow: AllowPath,
+}
+
+impl Settings {
+    /// Positions in `state_dir`, every file allowed.
+    #[must_use]
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self { state_dir: Some(state_dir.into()), read_only: false, allow: AllowPath::everything() }
+    }
+
+    /// Positions in memory, every file allowed.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { state_dir: None, read_only: false, allow: AllowPath::everything() }
+    }
+}
+
+/// One poll: when it is, and until when its answer is of use.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// What was found until then is the answer; the next poll goes on from there.
+    pub deadline: Instant,
+    /// The time of the poll.
+    pub now: SystemTime,
+}
+
+impl Ask {
+    /// A poll now, to be answered within `time`.
+    #[must_use]
+    pub fn within(time: Duration) -> Self {
+        Self { deadline: Instant::now() + time, now: SystemTime::now() }
+    }
+}
+
+/// An answer whose position has not moved yet.
+#[derive(Debug)]
+#[must_use]
+pub struct Delivery<T> {
+    /// The answer.
+    pub value: T,
+    /// The position that it leads to.
+    pub pending: Pending,
+}
+
+/// A position that waits for its answer to arrive. Dropped, it leaves the item where it was: the next poll gives the same
+/// lines again. Until it is committed or dropped, other polls of the same item wait, each until its own deadline.
+#[must_use]
+pub struct Pending {
+    turn: Turn,
+    record: Record,
+    behind: Option<Behind>,
+    now: SystemTime,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("identity", &self.turn.slot.identity).finish_non_exhaustive()
+    }
+}
+
+impl Pending {
+    /// Moves the position. To be called when the answer has been written in time, and not before.
+    ///
+    /// The position is in the page cache when this returns: a process that is killed after it repeats nothing. It is on the
+    /// disk within seconds; after a power loss lines may be repeated, but none is lost.
+    pub fn commit(self) {
+        let Self { turn, record, behind, now } = self;
+        let mut state = turn.slot.lock();
+        state.behind = behind;
+        state.last_poll = Some(now);
+        let stale = record.seen.saturating_sub(state.stored_seen) >= SEEN_EVERY_SECS;
+        if stale || record.position != state.record.position || record.tally != state.record.tally {
+            state.stored_seen = record.seen;
+            turn.inner.store(&turn.slot.identity, &record, now);
+        }
+        state.record = record;
+    }
+}
+
+/// Answers items from log files. One for the process; share it between threads.
+///
+/// A poll of a file that did not change costs one `stat`. (Of a fixed name that was rotated within the last hour: one more
+/// for the rotated file, to which its writer may still write. Of a name pattern: one for each file that matches.)
+#[derive(Debug)]
+pub struct Follower {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    allow: AllowPath,
+    slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
+    store: Mutex<Store>,
+    buffers: Mutex<Vec<Vec<u8>>>,
+    shared: Shared,
+    read_bytes: AtomicU64,
+    lines_too_hard: AtomicU64,
+    last_forgetting: Mutex<SystemTime>,
+}
+
+/// One item: its record, and whose turn it is.
+#[derive(Debug)]
+struct Slot {
+    identity: Arc<str>,
+    state: Mutex<SlotState>,
+    free: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    taken: bool,
+    record: Record,
+    last_poll: Option<SystemTime>,
+    behind: Option<Behind>,
+    misses: u32,
+    stored_seen: u64,
+}
+
+/// What is kept of an item.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Record {
+    position: Position,
+    /// Seconds since 1970 when it was first asked for.
+    since: u64,
+    /// And when last; written down once a day at least.
+    seen: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tally: Option<Tally>,
+}
+
+/// The right to move an item, given back when dropped.
+struct Turn {
+    inner: Arc<Inner>,
+    slot: Arc<Slot>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.slot.lock().taken = false;
+        self.slot.free.notify_one();
+    }
+}
+
+/// A panic in one poll leaves its item where it was; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        lock(&self.state)
+    }
+
+    /// Waits for other polls of this item.
+    fn take(&self, ask: &Ask) -> Result<(), Error> {
+        let started = Instant::now();
+        let mut state = self.lock();
+        while state.taken {
+            let left = ask.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Busy { waited: started.elapsed() });
+            }
+            state = self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.taken = true;
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn slot(&self, item: &Item) -> Arc<Slot> {
+        let mut slots = lock(&self.slots);
+        if let Some(slot) = slots.get(item.identity()) {
+            return slot.clone();
+        }
+        let identity = item.shared_identity().clone();
+        let record = self.stored(&identity);
+        let state = SlotState { stored_seen: record.seen, record, ..SlotState::default() };
+        let slot =
+            Arc::new(Slot { identity: identity.clone(), state: Mutex::new(state), free: Condvar::new() });
+        slots.insert(identity, slot.clone());
+        slot
+    }
+
+    /// A record that cannot be understood counts as none: its line had the right checksum, so another version wrote it.
+    fn stored(&self, identity: &str) -> Record {
+        lock(&self.store).get(identity).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
+
+    fn store(&self, identity: &str, record: &Record, now: SystemTime) {
+        // Strings, numbers, and maps with string keys: this cannot fail.
+        if let Ok(json) = serde_json::to_string(record) {
+            lock(&self.store).put(identity, json, now);
+        }
+    }
+
+    fn read(
+        &self,
+        item: &Item,
+        ask: &Ask,
+        at: &Position,
+        behind: Option<Behind>,
+        sink: &mut dyn Sink,
+    ) -> Result<Progress, Error> {
+        let mut buffer = lock(&self.buffers).pop().unwrap_or_default();
+        let mut reader = Reader {
+            query: item.query(),
+            allow: &self.allow,
+            ask,
+            shared: &self.shared,
+            identity: item.shared_identity(),
+            buffer: &mut buffer,
+            counters: Counters::default(),
+        };
+        let progress = reader.read(at, behind, sink);
+        let counters = reader.counters;
+        self.read_bytes.fetch_add(counters.read_bytes, Ordering::Relaxed);
+        self.lines_too_hard.fetch_add(counters.lines_too_hard, Ordering::Relaxed);
+        let mut buffers = lock(&self.buffers);
+        if buffers.len() < SPARE_BUFFERS {
+            buffers.push(buffer);
+        }
+        progress
+    }
+}
+
+impl Follower {
+    /// Opens the state directory and takes its lock. Never fails: without a directory positions are kept in memory, and
+    /// [`Follower::status`] and [`Follower::take_warnings`] say so.
+    #[must_use]
+    pub fn open(settings: Settings) -> Self {
+        let Settings { state_dir, read_only, allow } = settings;
+        Self {
+            inner: Arc::new(Inner {
+                allow,
+                slots: Mutex::default(),
+                store: Mutex::new(Store::open(state_dir, read_only)),
+                buffers: Mutex::default(),
+                shared: Shared::default(),
+                read_bytes: AtomicU64::new(0),
+                lines_too_hard: AtomicU64::new(0),
+                last_forgetting: Mutex::new(SystemTime::UNIX_EPOCH),
+            }),
+        }
+    }
+
+    /// Matching lines since the last committed poll, newest last, joined by `\n`; `None` when there is none. At most
+    /// 65,535 bytes and the query's lines per second; the rest comes with the next poll. A single line that is longer is cut
+    /// and ends with `…`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. The position stays where it was.
+    pub fn lines(&self, item: &Item, ask: &Ask) -> Result<Delivery<Option<String>>, Error> {
+        let turn = self.turn(item, ask)?;
+        let mut sink = lines_sink(item, turn.budget(item, ask));
+        let (pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        match (sink.value, error) {
+            (None, Some(error)) => Err(error),
+            (value, _) => Ok(Delivery { value, pending }),
+        }
+    }
+
+    /// How many lines matched since the last committed poll, at most the query's lines per second.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. The position stays where it was.
+    pub fn count(&self, item: &Item, ask: &Ask) -> Result<Delivery<u64>, Error> {
+        let turn = self.turn(item, ask)?;
+        let mut sink = Count { budget: turn.budget(item, ask), lines: 0 };
+        let (pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        match (sink.lines, error) {
+            (0, Some(error)) => Err(error),
+            (value, _) => Ok(Delivery { value, pending }),
+        }
+    }
+
+    /// What the next [`Follower::lines`] would deliver. Moves nothing, writes nothing, waits for nobody.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn peek_lines(&self, item: &Item, ask: &Ask) -> Result<Option<String>, Error> {
+        let (record, budget) = self.look(item, ask);
+        let mut sink = lines_sink(item, budget);
+        let progress = self.inner.read(item, ask, &record.position, None, &mut sink)?;
+        match (sink.value, progress.error) {
+            (None, Some(error)) => Err(error),
+            (value, _) => Ok(value),
+        }
+    }
+
+    /// What the next [`Follower::count`] would deliver. Moves nothing, writes nothing, waits for nobody.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn peek_count(&self, item: &Item, ask: &Ask) -> Result<u64, Error> {
+        let (record, budget) = self.look(item, ask);
+        let mut sink = Count { budget, lines: 0 };
+        let progress = self.inner.read(item, ask, &record.position, None, &mut sink)?;
+        match (sink.lines, progress.error) {
+            (0, Some(error)) => Err(error),
+            (lines, _) => Ok(lines),
+        }
+    }
+
+    /// Matching lines since the item was first asked for. Only grows, survives restarts. What was in the log before is
+    /// counted with [`Start::All`](crate::Start::All) and not with [`Start::Skip`](crate::Start::Skip).
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn total(&self, item: &Item, ask: &Ask) -> Result<Total, Error> {
+        self.tally(item, ask, Want::Total).map(|(_, total)| total)
+    }
+
+    /// The last matching line, and how many there were since the item was first asked for.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn last(&self, item: &Item, ask: &Ask) -> Result<Last, Error> {
+        self.tally(item, ask, Want::Last).map(|(tally, total)| Last { total, last: tally.last })
+    }
+
+    /// Matching lines by the value of the first capture group, the `limit` largest (at most [`Groups::MAX_VALUES`]).
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn groups(&self, item: &Item, limit: usize, ask: &Ask) -> Result<Groups, Error> {
+        self.tally(item, ask, Want::Groups).map(|(tally, total)| tally.groups(total, limit))
+    }
+
+    /// Counts what came and commits it at once: to read a total again is harmless.
+    fn tally(&self, item: &Item, ask: &Ask, want: Want) -> Result<(Tally, Total), Error> {
+        let turn = self.turn(item, ask)?;
+        let query = item.query();
+        let before = turn.slot.lock().record.tally.clone().unwrap_or_default();
+        let lines_before = before.lines;
+        let mut sink = Tallying {
+            pattern: &query.pattern,
+            template: &query.template,
+            want,
+            read_unix_secs: unix_secs(ask.now),
+            tally: before,
+        };
+        let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        let tally = sink.tally;
+        if let Some(error) = error.filter(|_| tally.lines == lines_before) {
+            return Err(error);
+        }
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(pending.record.since);
+        let total = Total { lines: tally.lines, since, complete: pending.behind.is_none() };
+        pending.record.tally = Some(tally.clone());
+        pending.commit();
+        Ok((tally, total))
+    }
+
+    // ---- one poll
+
+    fn turn(&self, item: &Item, ask: &Ask) -> Result<Turn, Error> {
+        let slot = self.inner.slot(item);
+        slot.take(ask)?;
+        Ok(Turn { inner: self.inner.clone(), slot })
+    }
+
+    /// Reads on from where the item stands. An error that comes beside a pending position is to be told when there was no
+    /// line.
+    fn advance(
+        &self,
+        turn: Turn,
+        item: &Item,
+        ask: &Ask,
+        sink: &mut dyn Sink,
+    ) -> Result<(Pending, Option<Error>), Error> {
+        let (mut record, behind) = {
+            let state = turn.slot.lock();
+            (state.record.clone(), state.behind)
+        };
+        record.seen = unix_secs(ask.now);
+        if record.since == 0 {
+            record.since = record.seen;
+        }
+        let progress = match self.inner.read(item, ask, &record.position, behind, sink) {
+            Ok(progress) => progress,
+            Err(error) => return Err(turn.failed(record, error, ask)),
+        };
+        record.position = progress.position;
+        let error = turn.excuse(progress.error);
+        Ok((Pending { turn, record, behind: progress.behind, now: ask.now }, error))
+    }
+
+    /// The record and the budget of an item, nothing taken.
+    fn look(&self, item: &Item, ask: &Ask) -> (Record, u64) {
+        let slot = lock(&self.inner.slots).get(item.identity()).cloned();
+        match slot {
+            Some(slot) => {
+                let state = slot.lock();
+                (state.record.clone(), budget(item, ask, state.last_poll))
+            }
+            None => (self.inner.stored(item.identity()), budget(item, ask, None)),
+        }
+    }
+
+    // ---- housekeeping
+
+    /// Writes what waits to the disk, compacts the state file when it has grown, forgets items that nobody asked for in 30
+    /// days, and tries a state directory that failed before once more. Call it every few seconds; polls do not need it.
+    pub fn tidy(&self, now: SystemTime) {
+        self.forget(now);
+        let unsynced = lock(&self.inner.store).tidy();
+        if let Some(Err(error)) = unsynced.map(|file| file.sync_data()) {
+            lock(&self.inner.store).fail(&error);
+        }
+        self.inner.shared.tidy();
+        // Large buffers are for bursts.
+        lock(&self.inner.buffers).retain(|buffer| buffer.len() < CHUNK_BYTES);
+    }
+
+    /// Once an hour.
+    fn forget(&self, now: SystemTime) {
+        let mut last = lock(&self.inner.last_forgetting);
+        if now.duration_since(*last).is_ok_and(|age| age < Duration::from_secs(3600)) {
+            return;
+        }
+        *last = now;
+        let oldest = unix_secs(now).saturating_sub(FORGET_AFTER_SECS);
+        lock(&self.inner.slots).retain(|_, slot| {
+            let state = slot.lock();
+            state.taken || state.record.seen >= oldest
+        });
+        let mut store = lock(&self.inner.store);
+        let is_old = |json: &str| serde_json::from_str::<Seen>(json).is_ok_and(|record| record.seen < oldest);
+        let old: Vec<String> = store
+            .records()
+            .filter(|(_, json)| is_old(json))
+            .map(|(identity, _)| identity.to_owned())
+            .collect();
+        for identity in old {
+            store.remove(&identity, now);
+        }
+    }
+
+    /// Health and counters.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let store = lock(&self.inner.store);
+        Status {
+            persistence: store.persistence(),
+            items: store.len(),
+            read_bytes: self.inner.read_bytes.load(Ordering::Relaxed),
+            lines_too_hard: self.inner.lines_too_hard.load(Ordering::Relaxed),
+            last_write: store.last_write(),
+        }
+    }
+
+    /// Warnings since the last call, to be logged by the caller.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        lock(&self.inner.store).take_warnings()
+    }
+}
+
+/// The one field of a record that forgetting needs.
+#[derive(Deserialize)]
+struct Seen {
+    seen: u64,
+}
+
+impl Turn {
+    fn budget(&self, item: &Item, ask: &Ask) -> u64 {
+        budget(item, ask, self.slot.lock().last_poll)
+    }
+
+    /// The file is not there. When the item is new that settles its start: what comes later is read from its beginning.
+    fn failed(&self, mut record: Record, error: Error, ask: &Ask) -> Error {
+        if matches!(error, Error::Missing { .. }) && !record.position.started {
+            record.position.started = true;
+            self.inner.store(&self.slot.identity, &record, ask.now);
+            let mut state = self.slot.lock();
+            state.stored_seen = record.seen;
+            state.record = record;
+        }
+        error
+    }
+
+    /// A file that was there and is missing may be in the middle of its rotation.
+    fn excuse(&self, error: Option<Error>) -> Option<Error> {
+        let mut state = self.slot.lock();
+        match error {
+            Some(Error::Missing { .. }) if state.misses < MISSES_ALLOWED => {
+                state.misses += 1;
+                None
+            }
+            None => {
+                state.misses = 0;
+                None
+            }
+            error => error,
+        }
+    }
+}
+
+/// Lines that one poll may deliver.
+fn budget(item: &Item, ask: &Ask, last_poll: Option<SystemTime>) -> u64 {
+    let elapsed = last_poll.and_then(|last| ask.now.duration_since(last).ok()).unwrap_or_default();
+    let seconds = (elapsed + Duration::from_millis(500)).as_secs().max(1);
+    u64::from(item.query().max_lines_per_sec.get()).saturating_mul(seconds)
+}
+
+fn lines_sink(item: &Item, budget: u64) -> Lines<'_> {
+    let query = item.query();
+    Lines { pattern: &query.pattern, template: &query.template, budget, value: None }
+}

@@ -1,0 +1,59 @@
+//! What to deliver of a matching line.
+
+use super::Captures;
+
+/// What to deliver of a matching line: `\0` stands for the whole match, `\1` to `\9` for groups, `\\` for a backslash. The
+/// empty template, which is the default, delivers the whole line.
+///
+/// ```
+/// use log_follow::{Pattern, Template};
+///
+/// let pattern: Pattern = r"client (\S+) port (\d+)".parse().unwrap();
+/// let captures = pattern.captures(b"refused: client 10.0.0.7 port 4711").unwrap();
+/// assert_eq!(Template::new(r"\1:\2").apply(&captures), "10.0.0.7:4711");
+/// assert_eq!(Template::default().apply(&captures), "refused: client 10.0.0.7 port 4711");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Template(String);
+
+impl Template {
+    /// Every text is a template: a backslash before anything else stands for itself, as does a number without a group for
+    /// nothing.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether whole lines are delivered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text for one match. Bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn apply(&self, captures: &Captures<'_>) -> String {
+        if self.0.is_empty() {
+            return String::from_utf8_lossy(captures.line()).into_owned();
+        }
+        let mut out = Vec::new();
+        let mut rest = self.0.as_bytes();
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at + 1..];
+            match rest.first() {
+                Some(digit @ b'0'..=b'9') => {
+                    out.extend_from_slice(captures.get(usize::from(digit - b'0')).unwrap_or_default());
+                    rest = &rest[1..];
+                }
+                Some(b'\\') => {
+                    out.push(b'\\');
+                    rest = &rest[1..];
+                }
+                _ => out.push(b'\\'),
+            }
+        }
+        out.extend_from_slice(rest);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}

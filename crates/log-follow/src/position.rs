@@ -1,0 +1,535 @@
+//! Where reading stands: which files were read how far, and which to read next.
+//!
+//! A position is a row of marks, oldest file first; each tells a file by device, inode and by what was read from it, and how
+//! far that was. A [`Step`] is a mark with the path where its file is now. Planning turns a position into steps: it finds out
+//! what rotation did since the last poll. Reading moves the marks of the steps, and these are the next position.
+
+use crate::file::{Fingerprint, Stat, is_compressed, open};
+use crate::rotation::{self, Entry};
+use crate::scan::Spot;
+use crate::{AllowPath, Error, Query, Rotation, Source, Start};
+use serde::{Deserialize, Serialize, Serializer};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A rotated file is watched for a writer that is slow to let go: so long, and at most so many of them.
+const WATCH_ROTATED: Duration = Duration::from_secs(3600);
+const MAX_WATCHED: usize = 4;
+/// The unfinished last line of a rotated file is complete when the next file has content, or after so long without change.
+const SETTLED: Duration = Duration::from_secs(10);
+/// Marks of files that were read to their end and are older than all others are dropped beyond this number.
+const MAX_MARKS: usize = 500;
+
+/// Where an item stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Oldest first. With a fixed name, the last one is the file of that name.
+    pub(crate) marks: Vec<Mark>,
+    /// Files that are older than this and have no mark are done with (name patterns only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<(i64, i64)>,
+    /// The item was asked for before: `skip` applies to the first time only.
+    #[serde(default)]
+    pub(crate) started: bool,
+}
+
+/// How far one file was read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    dev: u64,
+    pub(crate) ino: u64,
+    pub(crate) offset: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    skipping: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    after_cr: bool,
+    #[serde(rename = "print")]
+    fingerprint: Fingerprint,
+    /// As it was when the file was looked at last: nothing new while both stay.
+    size: u64,
+    pub(crate) mtime: (i64, i64),
+    /// The name that it had then: a hint where to look first. (One that is not UTF-8 is found again by its inode.)
+    #[serde(serialize_with = "lossy")]
+    path: PathBuf,
+    /// There is more to read although nothing changed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) more: bool,
+    /// Its time changed and its size did not, one poll ago.
+    #[serde(default, skip_serializing_if = "is_false")]
+    touched: bool,
+    /// When it was found rotated, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotated: Option<u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde calls
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+impl Mark {
+    fn new(path: &Path, stat: Stat) -> Self {
+        Self { dev: stat.dev, ino: stat.ino, path: path.into(), ..Self::default() }
+    }
+
+    fn is_place_of(&self, stat: Stat) -> bool {
+        (self.dev, self.ino) == (stat.dev, stat.ino)
+    }
+
+    fn is_unchanged(&self, stat: Stat) -> bool {
+        self.is_place_of(stat) && self.size == stat.size && self.mtime == stat.mtime
+    }
+
+    fn is_read_to_end(&self) -> bool {
+        !self.more && self.offset >= self.size
+    }
+
+    /// Whether the file at `path` begins with everything that was read under this mark.
+    fn is_content_of(&self, path: &Path, stat: Stat, allow: &AllowPath) -> Result<bool, Error> {
+        if stat.size < self.offset {
+            return Ok(false);
+        }
+        if self.offset == 0 {
+            return Ok(true);
+        }
+        let (file, _) = open(path, allow)?;
+        let print = Fingerprint::read(&file, self.offset)
+            .map_err(|source| Error::Read { path: path.into(), source })?;
+        Ok(print == Some(self.fingerprint))
+    }
+
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { offset: self.offset, skipping: self.skipping, after_cr: self.after_cr }
+    }
+
+    /// Moves the mark to where reading `file` stopped.
+    pub(crate) fn moved(&mut self, spot: Spot, more: bool, file: &std::fs::File) -> std::io::Result<()> {
+        self.more = more;
+        self.skipping = spot.skipping;
+        self.after_cr = spot.after_cr;
+        if self.offset == spot.offset {
+            return Ok(());
+        }
+        // When the file shrank in this very moment, no fingerprint fits: it is a new file in the next poll.
+        self.fingerprint = Fingerprint::read(file, spot.offset)?.unwrap_or_default();
+        self.offset = spot.offset;
+        Ok(())
+    }
+
+    /// Jumps ahead by `bytes`, to the beginning of the next line after that. How far it went.
+    pub(crate) fn jump(&mut self, bytes: u64, size: u64) -> u64 {
+        let jumped = bytes.min(size.saturating_sub(self.offset)) / 4 * 4;
+        self.offset += jumped;
+        self.skipping |= jumped > 0;
+        jumped
+    }
+
+    /// After a jump the fingerprint must be made anew.
+    pub(crate) fn refresh(&mut self, file: &std::fs::File) -> std::io::Result<()> {
+        self.fingerprint = Fingerprint::read(file, self.offset)?.unwrap_or_default();
+        Ok(())
+    }
+}
+
+/// One file to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) path: PathBuf,
+    pub(crate) mark: Mark,
+    pub(crate) size: u64,
+    /// Nothing to do but to keep the mark.
+    pub(crate) idle: bool,
+    /// The last line is complete even without an end.
+    pub(crate) finished: bool,
+}
+
+impl Step {
+    /// From `mark`, of a file that is now at `path`.
+    fn new(path: &Path, mark: &Mark, stat: Stat) -> Self {
+        let idle = mark.is_unchanged(stat) && !mark.more;
+        let Stat { dev, ino, size, mtime } = stat;
+        let mark = Mark { dev, ino, size, mtime, path: path.into(), touched: false, ..mark.clone() };
+        Self { path: path.into(), mark, size, idle, finished: false }
+    }
+}
+
+/// What to read.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Oldest first.
+    pub(crate) steps: Vec<Step>,
+    pub(crate) floor: Option<(i64, i64)>,
+    /// To be told when the steps gave no line: the file is not there.
+    pub(crate) missing: Option<Error>,
+}
+
+impl Plan {
+    /// The position when all steps were taken as far as their marks say.
+    pub(crate) fn position(mut self, now: SystemTime) -> Position {
+        if self.steps.len() > MAX_MARKS {
+            self.forget_oldest();
+        }
+        let secs = unix_secs(now);
+        let last = self.steps.len().saturating_sub(1);
+        let marks = self
+            .steps
+            .into_iter()
+            .enumerate()
+            .map(|(i, step)| Mark {
+                rotated: if i < last { step.mark.rotated.or(Some(secs)) } else { None },
+                ..step.mark
+            })
+            .collect();
+        Position { marks, floor: self.floor, started: true }
+    }
+
+    /// Drops the oldest marks of files that were read, as long as all that is dropped is older than all that is kept.
+    fn forget_oldest(&mut self) {
+        let done = self.steps.iter().take_while(|step| step.mark.is_read_to_end()).count();
+        let mut drop = (self.steps.len() - MAX_MARKS).min(done);
+        while drop > 0 && self.steps[drop - 1].mark.mtime >= self.steps[drop].mark.mtime {
+            drop -= 1;
+        }
+        if drop > 0 {
+            self.floor = Some(self.steps[drop].mark.mtime);
+            self.steps.drain(..drop);
+        }
+    }
+}
+
+/// Finds out what there is to read.
+pub(crate) fn plan(query: &Query, at: &Position, allow: &AllowPath, now: SystemTime) -> Result<Plan, Error> {
+    let planner = Planner { query, at, allow, now };
+    let mut plan = match &query.source {
+        Source::File(path) => planner.fixed(path)?,
+        Source::Names { directory, name } => planner.names(directory, name)?,
+    };
+    planner.finish(&mut plan.steps);
+    Ok(plan)
+}
+
+struct Planner<'a> {
+    query: &'a Query,
+    at: &'a Position,
+    allow: &'a AllowPath,
+    now: SystemTime,
+}
+
+impl Planner<'_> {
+    // ---- a fixed name
+
+    fn fixed(&self, path: &Path) -> Result<Plan, Error> {
+        let current = match Stat::of(path) {
+            Err(error) if !matches!(error, Error::Missing { .. }) => return Err(error),
+            current => current,
+        };
+        let Some((last, older)) = self.at.marks.split_last() else {
+            let stat = current?;
+            return Ok(Plan { steps: vec![self.first(path, stat)?], ..Plan::default() });
+        };
+        let mut steps = self.watched(path, older)?;
+        if let Ok(stat) = current
+            && last.is_place_of(stat)
+            && (last.is_unchanged(stat) || (last.offset > 0 && last.is_content_of(path, stat, self.allow)?))
+        {
+            steps.push(Step::new(path, last, stat));
+            return Ok(Plan { steps, ..Plan::default() });
+        }
+        // Also when the file was empty and has its first lines: it may be another one with the same inode.
+        steps.extend(self.predecessors(path, last, &steps)?);
+        let missing = match current {
+            Ok(stat) => {
+                steps.push(Step::new(path, &Mark::new(path, stat), stat));
+                None
+            }
+            Err(error) => {
+                self.keep_last(path, last, &mut steps);
+                Some(error)
+            }
+        };
+        Ok(Plan { steps, missing, ..Plan::default() })
+    }
+
+    /// A file that was never seen: from its start, or from its end when the item is new and says `skip`.
+    fn first(&self, path: &Path, stat: Stat) -> Result<Step, Error> {
+        let mut mark = Mark::new(path, stat);
+        if self.query.start == Start::Skip && !self.at.started && stat.size > 0 {
+            let (file, stat) = open(path, self.allow)?;
+            mark.offset = stat.size;
+            mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
+        }
+        Ok(Step::new(path, &mark, stat))
+    }
+
+    /// Files that were rotated away some time ago and may still be written to, or were not read to their end yet.
+    fn watched(&self, path: &Path, marks: &[Mark]) -> Result<Vec<Step>, Error> {
+        let mut steps = Vec::new();
+        let mut listing: Option<Vec<Entry>> = None;
+        let surplus = marks.len().saturating_sub(MAX_WATCHED);
+        for (i, mark) in marks.iter().enumerate() {
+            let age = unix_secs(self.now).saturating_sub(mark.rotated.unwrap_or_default());
+            if mark.is_read_to_end() && (i < surplus || age > WATCH_ROTATED.as_secs()) {
+                continue;
+            }
+            let here = Stat::of(&mark.path).ok().filter(|stat| mark.is_place_of(*stat) && mark.path != path);
+            if let Some(stat) = here {
+                self.push_if_same(&mut steps, &mark.path, mark, stat);
+                continue;
+            }
+            if listing.is_none() {
+                listing = Some(rotation::list(path)?);
+            }
+            self.push_by_inode(&mut steps, path, mark, listing.as_deref().unwrap_or_default());
+        }
+        Ok(steps)
+    }
+
+    fn push_by_inode(&self, steps: &mut Vec<Step>, current: &Path, mark: &Mark, listing: &[Entry]) -> bool {
+        let place = |entry: &&Entry| entry.ino == mark.ino && entry.path != current;
+        listing.iter().find(place).is_some_and(|entry| match Stat::of(&entry.path) {
+            Ok(stat) if mark.is_place_of(stat) => self.push_if_same(steps, &entry.path, mark, stat),
+            _ => false,
+        })
+    }
+
+    /// A file that vanished or was replaced in this moment is no reason to stop.
+    fn push_if_same(&self, steps: &mut Vec<Step>, path: &Path, mark: &Mark, stat: Stat) -> bool {
+        let same = mark.is_unchanged(stat) || mark.is_content_of(path, stat, self.allow).unwrap_or(false);
+        if same {
+            steps.push(Step::new(path, mark, stat));
+        }
+        same
+    }
+
+    /// What came between the file that was read last and the one that has its name now: the rest of the former, wherever
+    /// rotation put it, and what was rotated after it.
+    fn predecessors(&self, path: &Path, last: &Mark, watched: &[Step]) -> Result<Vec<Step>, Error> {
+        let listing = rotation::list(path)?;
+        let mut steps = Vec::new();
+        // Of a file that was empty nothing but the inode is known, and that may be another file's by now: what is rotated is
+        // then ordered by itself, and this file is one of them.
+        let proven = last.offset > 0;
+        if (proven || !Self::is_rotated(path, last, &listing))
+            && !self.push_by_inode(&mut steps, path, last, &listing)
+        {
+            self.push_copy(&mut steps, path, last, watched, &listing);
+        }
+        let known = |stat: Stat| watched.iter().chain(&steps).any(|step| step.mark.is_place_of(stat));
+        let mut unseen = Vec::new();
+        let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
+        for entry in rotation::after(path, &listing, found, last) {
+            match Stat::of(&entry.path) {
+                Ok(stat) if !known(stat) && stat.size > 0 && !self.is_compressed(&entry.path) => {
+                    unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
+                }
+                _ => {}
+            }
+        }
+        steps.extend(unseen);
+        Ok(steps)
+    }
+
+    /// Whether the file with the inode of the mark has a name that rotation gave it.
+    fn is_rotated(path: &Path, mark: &Mark, listing: &[Entry]) -> bool {
+        rotation::rotated(path, listing).any(|entry| entry.ino == mark.ino)
+    }
+
+    /// A copy that `copytruncate` left: begins with all that was read, and is not older than what was read.
+    fn push_copy(
+        &self,
+        steps: &mut Vec<Step>,
+        path: &Path,
+        last: &Mark,
+        watched: &[Step],
+        listing: &[Entry],
+    ) {
+        if last.offset == 0 {
+            return;
+        }
+        let mut copies: Vec<(Stat, &Entry)> = rotation::rotated(path, listing)
+            .filter_map(|entry| Some((Stat::of(&entry.path).ok()?, entry)))
+            .filter(|(stat, _)| {
+                stat.mtime >= last.mtime && !watched.iter().any(|step| step.mark.is_place_of(*stat))
+            })
+            .collect();
+        copies.sort_by_key(|(stat, _)| std::cmp::Reverse(stat.mtime));
+        for (stat, entry) in copies {
+            if self.push_if_same(steps, &entry.path, &Mark { more: true, ..last.clone() }, stat) {
+                return;
+            }
+        }
+    }
+
+    fn is_compressed(&self, path: &Path) -> bool {
+        open(path, self.allow).is_ok_and(|(file, _)| is_compressed(&file))
+    }
+
+    /// Between a rename and the creation of the next file: the mark of the old file stays the last one, so that the next
+    /// poll finds out what became of it.
+    fn keep_last(&self, path: &Path, last: &Mark, steps: &mut Vec<Step>) {
+        if !steps.iter().any(|step| step.mark.dev == last.dev && step.mark.ino == last.ino) {
+            let stat = Stat { dev: last.dev, ino: last.ino, size: last.size, mtime: last.mtime };
+            let mut step = Step::new(path, last, stat);
+            step.idle = true;
+            steps.push(step);
+        }
+    }
+
+    // ---- a pattern of names
+
+    fn names(&self, directory: &Path, name: &crate::Pattern) -> Result<Plan, Error> {
+        let mut files = rotation::matching(directory, name)?;
+        files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, a).cmp(&(b_stat.mtime, b)));
+        let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
+        let skip = self.query.start == Start::Skip && !self.at.started;
+        let truncated = self.truncated(&files);
+        for (path, stat) in &files {
+            let step = match self.mark_of(path, *stat)? {
+                Known::Same(mark) => Some(Step::new(path, &mark, *stat)),
+                Known::Touched(mark) => {
+                    Some(Step { idle: true, ..Step::new(path, &mark, *stat) }.touched(&mark))
+                }
+                Known::Changed | Known::No if skip => Some(self.first(path, *stat)?),
+                Known::Changed => Some(Step::new(path, &Mark::new(path, *stat), *stat)),
+                Known::No => self.unknown(path, *stat, &files, &truncated)?,
+            };
+            plan.steps.extend(step);
+        }
+        // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
+        // original was truncated and written again, within one tick of the clock.
+        plan.steps.sort_by_key(|step| (step.mark.mtime, step.mark.offset == 0));
+        Ok(plan)
+    }
+
+    /// Marks whose files are in place and hold something else now, or are gone: their content may be in a copy.
+    fn truncated<'m>(&'m self, files: &[(PathBuf, Stat)]) -> Vec<&'m Mark> {
+        let intact = |mark: &Mark| {
+            files.iter().any(|(path, stat)| {
+                mark.is_place_of(*stat)
+                    && (mark.is_unchanged(*stat)
+                        || mark.is_content_of(path, *stat, self.allow).unwrap_or(true))
+            })
+        };
+        self.at.marks.iter().filter(|mark| mark.offset > 0 && !intact(mark)).collect()
+    }
+
+    fn mark_of(&self, path: &Path, stat: Stat) -> Result<Known, Error> {
+        let Some(mark) = self.at.marks.iter().find(|mark| mark.is_place_of(stat)) else {
+            return Ok(Known::No);
+        };
+        if mark.is_unchanged(stat) && !mark.touched {
+            return Ok(Known::Same(mark.clone()));
+        }
+        if !mark.is_content_of(path, stat, self.allow)? {
+            return Ok(Known::Changed);
+        }
+        let only_time = mark.size == stat.size && (mark.mtime < stat.mtime || mark.touched);
+        if !only_time || self.query.rotation != Rotation::Reread {
+            return Ok(Known::Same(mark.clone()));
+        }
+        // The size may follow the time a moment later: the second poll decides.
+        Ok(if mark.touched { Known::Changed } else { Known::Touched(Box::new(mark.clone())) })
+    }
+
+    /// A file without a mark: new, or a copy of one that was read, or nothing to read at all.
+    fn unknown(
+        &self,
+        path: &Path,
+        stat: Stat,
+        files: &[(PathBuf, Stat)],
+        truncated: &[&Mark],
+    ) -> Result<Option<Step>, Error> {
+        if self.at.floor.is_some_and(|floor| stat.mtime < floor) {
+            return Ok(None);
+        }
+        if self.is_compressed(path) {
+            let mut step = Step { idle: true, ..Step::new(path, &Mark::new(path, stat), stat) };
+            let (file, stat) = open(path, self.allow)?;
+            step.mark.offset = stat.size;
+            step.mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
+            return Ok(Some(step));
+        }
+        let copy_of = |mark: &&&Mark| {
+            let sure = self.query.rotation == Rotation::CopyTruncate || mark.offset >= 1024;
+            sure && stat.mtime >= mark.mtime && mark.is_content_of(path, stat, self.allow).unwrap_or(false)
+        };
+        if let Some(mark) = truncated.iter().filter(copy_of).max_by_key(|mark| mark.offset) {
+            return Ok(Some(Step::new(path, &Mark { more: true, ..(*mark).clone() }, stat)));
+        }
+        if self.query.rotation == Rotation::CopyTruncate && self.is_copy_in_the_making(path, stat, files)? {
+            return Ok(None);
+        }
+        Ok(Some(Step::new(path, &Mark::new(path, stat), stat)))
+    }
+
+    /// Whether everything in this file is also at the start of a file that is being read: its original, not truncated yet.
+    /// It waits without a mark until the original is truncated, or until it differs.
+    fn is_copy_in_the_making(
+        &self,
+        path: &Path,
+        stat: Stat,
+        files: &[(PathBuf, Stat)],
+    ) -> Result<bool, Error> {
+        if stat.size == 0 {
+            return Ok(false);
+        }
+        let (copy, copy_stat) = open(path, self.allow)?;
+        let error = |source| Error::Read { path: path.into(), source };
+        let Some(print) = Fingerprint::read(&copy, copy_stat.size).map_err(error)? else { return Ok(true) };
+        for (other, other_stat) in files {
+            let marked = self.at.marks.iter().any(|mark| mark.is_place_of(*other_stat) && mark.offset > 0);
+            if other == path || !marked || other_stat.size < copy_stat.size {
+                continue;
+            }
+            let (original, _) = open(other, self.allow)?;
+            if Fingerprint::read(&original, copy_stat.size).map_err(error)? == Some(print) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    // ---- both
+
+    /// Decides which last lines are complete although they have no end.
+    fn finish(&self, steps: &mut [Step]) {
+        let fixed = matches!(self.query.source, Source::File(_));
+        let mut later_content = false;
+        for step in steps.iter_mut().rev() {
+            step.finished = later_content && (fixed || self.is_settled(step.mark.mtime));
+            step.idle &= !(step.finished && step.mark.offset < step.size);
+            later_content |= step.size > 0;
+        }
+    }
+
+    fn is_settled(&self, mtime: (i64, i64)) -> bool {
+        let mtime = Duration::from_secs(mtime.0.try_into().unwrap_or(0));
+        self.now.duration_since(SystemTime::UNIX_EPOCH + mtime).is_ok_and(|age| age > SETTLED)
+    }
+}
+
+impl Step {
+    /// Remembers that only the time changed; size and time stay those of the last poll.
+    fn touched(mut self, before: &Mark) -> Self {
+        self.mark = Mark { touched: true, path: self.mark.path, ..before.clone() };
+        self
+    }
+}
+
+enum Known {
+    No,
+    Same(Mark),
+    /// The time changed, the size did not: wait for the next poll.
+    Touched(Box<Mark>),
+    /// The same place with another content.
+    Changed,
+}
+
+/// Seconds since 1970; 0 before.
+pub(crate) fn unix_secs(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

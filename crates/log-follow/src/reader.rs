@@ -1,0 +1,153 @@
+//! Takes the steps of a plan: opens, reads, moves the marks.
+
+use crate::file::{open, read_at};
+use crate::position::{Plan, Position, Step, plan};
+use crate::scan::{Counters, Scan, Sink, Stop};
+use crate::share::Shared;
+use crate::{AllowPath, Ask, Error, Query, Source};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Everything that reading needs beside the position.
+pub(crate) struct Reader<'a> {
+    pub(crate) query: &'a Query,
+    pub(crate) allow: &'a AllowPath,
+    pub(crate) ask: &'a Ask,
+    pub(crate) shared: &'a Shared,
+    pub(crate) identity: &'a Arc<str>,
+    pub(crate) buffer: &'a mut Vec<u8>,
+    pub(crate) counters: Counters,
+}
+
+/// Delivery fell behind: how much one poll dealt with, and when it began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Behind {
+    since: SystemTime,
+    bytes: u64,
+}
+
+/// What a poll found out.
+pub(crate) struct Progress {
+    pub(crate) position: Position,
+    /// There is more to read.
+    pub(crate) behind: Option<Behind>,
+    /// What to say when there is no line to deliver.
+    pub(crate) error: Option<Error>,
+}
+
+impl Reader<'_> {
+    /// Reads from `at` on until the end, until `sink` is full, or until the deadline.
+    pub(crate) fn read(
+        &mut self,
+        at: &Position,
+        behind: Option<Behind>,
+        sink: &mut dyn Sink,
+    ) -> Result<Progress, Error> {
+        let mut plan = plan(self.query, at, self.allow, self.ask.now)?;
+        if let Some((max_delay, behind)) = self.query.max_delay.zip(behind) {
+            self.jump(&mut plan.steps, max_delay, behind)?;
+        }
+        let mut error = plan.missing.take();
+        let before: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
+        let full = self.take_steps(&mut plan, sink, &mut error);
+        let after: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
+        let bytes = after.saturating_sub(before);
+        Ok(Progress {
+            position: plan.position(self.ask.now),
+            behind: full.then_some(Behind { since: self.ask.now, bytes }),
+            error,
+        })
+    }
+
+    /// Whether something was left because the sink was full or the time was over. A file that cannot be read keeps its mark,
+    /// and those after it are read all the same: the trouble of one, which may be a rotated file that changed its owner,
+    /// must not hold up the others.
+    fn take_steps(&mut self, plan: &mut Plan, sink: &mut dyn Sink, error: &mut Option<Error>) -> bool {
+        let fixed = matches!(self.query.source, Source::File(_));
+        let last = plan.steps.len().saturating_sub(1);
+        let mut full = false;
+        for (i, step) in plan.steps.iter_mut().enumerate().filter(|(_, step)| !step.idle) {
+            if full {
+                step.mark.more = true;
+                continue;
+            }
+            match self.take(step, sink) {
+                Ok(stop) => full = stop != Stop::End,
+                Err(e) => {
+                    step.mark.more = true;
+                    if !fixed || i == last {
+                        error.get_or_insert(e);
+                    }
+                }
+            }
+        }
+        full
+    }
+
+    fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
+        let query = self.query;
+        let (file, stat) = open(&step.path, self.allow)?;
+        let error = |source| Error::Read { path: step.path.clone(), source };
+        let mut head = [0; 4];
+        let head_bytes = read_at(&file, &mut head, 0).map_err(error)?;
+        let codec = query.encoding.for_file(&head[..head_bytes]);
+        let part = if codec.is_utf8() { self.shared.join(self.identity, query) } else { None };
+        let scan = Scan {
+            file: &file,
+            path: &step.path,
+            codec,
+            stat,
+            part: part.as_ref(),
+            pattern: &query.pattern,
+            finished: step.finished,
+            deadline: self.ask.deadline,
+        };
+        let mut spot = step.mark.spot();
+        let stop = scan.run(&mut spot, self.buffer, sink, &mut self.counters)?;
+        step.mark.moved(spot, stop != Stop::End, &file).map_err(error)?;
+        Ok(stop)
+    }
+
+    /// Skips so much that what remains is read within `max_delay`, at the rate of the last poll.
+    fn jump(&self, steps: &mut [Step], max_delay: Duration, behind: Behind) -> Result<(), Error> {
+        let remaining: u64 = steps.iter().map(|step| step.size.saturating_sub(step.mark.offset)).sum();
+        let took = self.ask.now.duration_since(behind.since).unwrap_or_default();
+        let mut bytes = bytes_to_jump(remaining, behind.bytes, took, max_delay);
+        for step in steps {
+            if bytes < 4 {
+                break;
+            }
+            bytes -= step.mark.jump(bytes, step.size).min(bytes);
+            step.idle = false;
+            let (file, _) = open(&step.path, self.allow)?;
+            step.mark.refresh(&file).map_err(|source| Error::Read { path: step.path.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+/// At `processed` bytes in `took`, the newest of `remaining` bytes comes after a delay; what is more than `max_delay` of it is
+/// to be skipped.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate in bytes
+fn bytes_to_jump(remaining: u64, processed: u64, took: Duration, max_delay: Duration) -> u64 {
+    if processed == 0 || took.is_zero() {
+        return 0;
+    }
+    let delay = remaining as f64 / (processed as f64 / took.as_secs_f64());
+    let max_delay = max_delay.as_secs_f64();
+    if delay <= max_delay { 0 } else { (remaining as f64 * (delay - max_delay) / delay) as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_is_jumped_as_the_delay_is_too_long() {
+        let secs = Duration::from_secs;
+        // 100 bytes a second, 10,000 bytes left: 100 s. For 25 s three quarters must go.
+        assert_eq!(bytes_to_jump(10_000, 1_000, secs(10), secs(25)), 7_500);
+        assert_eq!(bytes_to_jump(10_000, 1_000, secs(10), secs(100)), 0);
+        assert_eq!(bytes_to_jump(10_000, 0, secs(10), secs(1)), 0);
+    }
+}

@@ -1,0 +1,268 @@
+//! Items on the same file share the search.
+//!
+//! Ten items on one log would search the same gigabyte ten times. When two or more items with required texts follow a file,
+//! whoever comes first searches each chunk for the texts of all of them at once, and notes the lines that hold any. The others
+//! look at these lines only: for them a chunk of half a megabyte costs a look into the notes.
+//!
+//! The notes are bounded, and they are hints: an item for which there are none searches by itself. They are checked against
+//! the file before they are used, because it may have been truncated and written again since.
+
+use crate::Query;
+use crate::encoding::Codec;
+use crate::file::read_at;
+use crate::pattern::TextSearch;
+use crate::scan::{CHUNK_BYTES, Counters, MAX_LINE_BYTES, replace_nul};
+use siphasher::sip::SipHasher13;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::File;
+use std::hash::Hasher as _;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Less than this is read faster than it is looked up.
+pub(crate) const MIN_BYTES: u64 = 128 * 1024;
+/// Text of noted lines in one chunk; more, and the chunk is not noted: most of its lines would have to be looked at anyway.
+const MAX_SEGMENT_BYTES: usize = CHUNK_BYTES / 8;
+/// Text of noted lines, and chunks, of one file.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+const MAX_SEGMENTS: usize = 8192;
+/// Logs with notes.
+const MAX_LOGS: usize = 16 * 1024;
+/// An item that did not come for so long has no part any more; notes are dropped when no item came.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+const CHECK_BYTES: usize = 256;
+
+/// Notes of all logs.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    logs: Mutex<Logs>,
+}
+
+/// By what the queries say: the items of a log stay together when the log is rotated.
+type Logs = HashMap<String, Arc<Mutex<Notes>>>;
+
+/// Device and inode.
+type FilePlace = (u64, u64);
+
+/// Which lines of a log hold any of the texts.
+#[derive(Debug, Default)]
+struct Notes {
+    members: HashMap<Arc<str>, Membership>,
+    /// Counts changes of what is searched for.
+    version: u64,
+    /// Made when it is needed.
+    search: Option<TextSearch>,
+    /// The file that the segments are of.
+    place: FilePlace,
+    segments: VecDeque<Arc<Segment>>,
+    text_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Membership {
+    texts: Vec<Vec<u8>>,
+    /// Notes from this version on know the texts.
+    since: u64,
+    last: Instant,
+}
+
+/// The noted lines of one stretch of the file, which begins and ends between lines.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    start: u64,
+    end: u64,
+    version: u64,
+    /// Of the last bytes before `end`.
+    check: u64,
+    /// Where each noted line begins in the file, and where its text is in `text`.
+    lines: Vec<(u64, std::ops::Range<usize>)>,
+    text: Vec<u8>,
+}
+
+impl Segment {
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether the file still ends this stretch as it did.
+    fn is_still_in(&self, file: &File) -> io::Result<bool> {
+        let mut buffer = [0; CHECK_BYTES];
+        let length = usize::try_from(self.end - self.start).unwrap_or(CHECK_BYTES).min(CHECK_BYTES);
+        let buffer = &mut buffer[..length];
+        let read = read_at(file, buffer, self.end - length as u64)?;
+        replace_nul(buffer);
+        Ok(read == length && hash(buffer) == self.check)
+    }
+
+    /// Noted lines from `offset` on.
+    pub(crate) fn lines_from(&self, offset: u64) -> impl Iterator<Item = (u64, &[u8])> {
+        let first = self.lines.partition_point(|(start, _)| *start < offset);
+        self.lines[first..].iter().map(|(start, range)| (*start, &self.text[range.clone()]))
+    }
+}
+
+/// One item's part in the notes of one file.
+pub(crate) struct Part {
+    notes: Arc<Mutex<Notes>>,
+    identity: Arc<str>,
+}
+
+impl Shared {
+    /// The part of an item in its log, when its pattern has texts to search for.
+    pub(crate) fn join(&self, identity: &Arc<str>, query: &Query) -> Option<Part> {
+        let texts = query.pattern.required_texts()?;
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = query.source.describe();
+        if logs.len() >= MAX_LOGS && !logs.contains_key(&log) {
+            return None;
+        }
+        let notes = logs.entry(log).or_default().clone();
+        drop(logs);
+        notes.lock().unwrap_or_else(PoisonError::into_inner).join(identity, texts);
+        Some(Part { notes, identity: identity.clone() })
+    }
+
+    /// Drops the notes of logs whose items do not come any more.
+    pub(crate) fn tidy(&self) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.retain(|_, notes| notes.try_lock().map_or(true, |mut notes| notes.is_in_use()));
+    }
+}
+
+impl Part {
+    /// The noted lines of the stretch at `offset`, which must be between two lines. Whoever asks first searches it; the
+    /// others wait for that, which takes as long as the search of one chunk. `None` when the item must search by itself.
+    pub(crate) fn segment(
+        &self,
+        (file, place): (&File, FilePlace),
+        codec: Codec,
+        offset: u64,
+        buffer: &mut Vec<u8>,
+        counters: &mut Counters,
+    ) -> io::Result<Option<Arc<Segment>>> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(since) = notes.members.get(&self.identity).map(|m| m.since) else { return Ok(None) };
+        if notes.place != place {
+            notes.clear();
+            notes.place = place;
+        }
+        if let Some(segment) = notes.find(offset, since) {
+            if segment.is_still_in(file)? {
+                return Ok(Some(segment));
+            }
+            notes.clear();
+        }
+        if notes.members.len() < 2 {
+            return Ok(None);
+        }
+        buffer.resize(CHUNK_BYTES, 0);
+        let length = read_at(file, buffer, offset)?;
+        counters.read_bytes += length as u64;
+        let chunk = &mut buffer[..length];
+        replace_nul(chunk);
+        notes.prepare();
+        let segment = notes.search(chunk, codec, offset).map(Arc::new);
+        if let Some(segment) = &segment {
+            notes.push(segment.clone());
+        }
+        Ok(segment)
+    }
+}
+
+impl Notes {
+    fn join(&mut self, identity: &Arc<str>, texts: &[Vec<u8>]) {
+        let now = Instant::now();
+        if let Some(member) = self.members.get_mut(identity).filter(|member| member.texts == texts) {
+            member.last = now;
+            return;
+        }
+        self.version += 1;
+        let member = Membership { texts: texts.to_vec(), since: self.version, last: now };
+        self.members.insert(identity.clone(), member);
+        self.search = None;
+    }
+
+    fn prepare(&mut self) {
+        if self.search.is_none() {
+            let texts: HashSet<&Vec<u8>> = self.members.values().flat_map(|m| &m.texts).collect();
+            self.search = TextSearch::new(&texts.into_iter().cloned().collect::<Vec<_>>());
+        }
+    }
+
+    /// Forgets items that stayed away; whether any is left.
+    fn is_in_use(&mut self) -> bool {
+        let before = self.members.len();
+        self.members.retain(|_, member| member.last.elapsed() < FORGET_AFTER);
+        if self.members.len() != before {
+            self.search = None;
+        }
+        !self.members.is_empty()
+    }
+
+    fn find(&self, offset: u64, since: u64) -> Option<Arc<Segment>> {
+        let at = self.segments.partition_point(|segment| segment.end <= offset);
+        let segment = self.segments.get(at)?;
+        (segment.start <= offset && segment.version >= since).then(|| segment.clone())
+    }
+
+    fn clear(&mut self) {
+        self.segments.clear();
+        self.text_bytes = 0;
+    }
+
+    /// Searches whole lines at the start of `chunk` for all texts. `None` when there is not one whole line, when a line is
+    /// too long, or when too many lines would have to be noted.
+    fn search(&self, chunk: &[u8], codec: Codec, offset: u64) -> Option<Segment> {
+        let search = self.search.as_ref()?;
+        let complete = codec.complete(chunk);
+        // A CR at the end may belong to a LF that comes: that is for the item's own scan.
+        if complete == 0 || codec.ends_with_cr(&chunk[..complete]) {
+            return None;
+        }
+        let region = &chunk[..complete];
+        let (mut lines, mut text, mut at) = (Vec::new(), Vec::new(), 0);
+        while let Some(found) = search.find(&region[at..]).map(|found| at + found) {
+            let before = memchr::memrchr2(b'\n', b'\r', &region[at..found]);
+            let start = before.map_or(at, |before| at + before + 1);
+            let end = codec.line_end(region, found)?;
+            let line = &region[start..end.end];
+            if line.len() > MAX_LINE_BYTES || text.len() + line.len() > MAX_SEGMENT_BYTES {
+                return None;
+            }
+            lines.push((offset + start as u64, text.len()..text.len() + line.len()));
+            text.extend_from_slice(line);
+            at = end.next;
+        }
+        let check = hash(&region[complete.saturating_sub(CHECK_BYTES)..]);
+        Some(Segment {
+            start: offset,
+            end: offset + complete as u64,
+            version: self.version,
+            check,
+            lines,
+            text,
+        })
+    }
+
+    /// Segments lie one after the other in the file; one that does not follow starts them anew.
+    fn push(&mut self, segment: Arc<Segment>) {
+        let at = self.segments.partition_point(|other| other.end <= segment.start);
+        while let Some(old) = self.segments.get(at).filter(|old| old.start < segment.end).cloned() {
+            self.text_bytes -= old.text.len();
+            self.segments.remove(at);
+        }
+        self.text_bytes += segment.text.len();
+        self.segments.insert(at, segment);
+        while self.text_bytes > MAX_FILE_BYTES || self.segments.len() > MAX_SEGMENTS {
+            let Some(oldest) = self.segments.pop_front() else { break };
+            self.text_bytes -= oldest.text.len();
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish()
+}

@@ -1,0 +1,126 @@
+//! Sinks: what becomes of matching lines.
+
+use crate::pattern::{Pattern, Template};
+use crate::scan::{Flow, Sink};
+use crate::totals::Tally;
+use std::path::Path;
+
+/// The longest value, in bytes of UTF-8.
+pub const MAX_VALUE_BYTES: usize = 65_535;
+
+/// Stands at the end of a text that was cut.
+const CUT_MARK: &str = "…";
+
+/// At most `max` bytes of a text, cut at a character's boundary and marked.
+pub(crate) fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(char_boundary(&text, max - CUT_MARK.len()));
+        text.push_str(CUT_MARK);
+    }
+    text
+}
+
+/// The last boundary of a character at or before `at`.
+pub(crate) fn char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// Lines joined into one value.
+pub(crate) struct Lines<'a> {
+    pub(crate) pattern: &'a Pattern,
+    pub(crate) template: &'a Template,
+    /// So many more lines fit.
+    pub(crate) budget: u64,
+    pub(crate) value: Option<String>,
+}
+
+impl Sink for Lines<'_> {
+    fn line(&mut self, line: &[u8], _file: &Path) -> Flow {
+        if self.budget == 0 {
+            return Flow::Full;
+        }
+        let Some(text) = self.text(line) else { return Flow::Next };
+        match &mut self.value {
+            None => self.value = Some(cut(text, MAX_VALUE_BYTES)),
+            Some(value) if value.len() + 1 + text.len() > MAX_VALUE_BYTES => return Flow::Full,
+            Some(value) => {
+                value.push('\n');
+                value.push_str(&text);
+            }
+        }
+        self.budget -= 1;
+        Flow::Next
+    }
+}
+
+impl Lines<'_> {
+    /// A captured group may hold no line end either, so what is joined by line ends comes apart again.
+    fn text(&self, line: &[u8]) -> Option<String> {
+        if self.template.is_empty() {
+            return Some(String::from_utf8_lossy(line).into_owned());
+        }
+        self.pattern.captures(line).map(|captures| self.template.apply(&captures))
+    }
+}
+
+/// Lines counted up to a limit.
+pub(crate) struct Count {
+    pub(crate) budget: u64,
+    pub(crate) lines: u64,
+}
+
+impl Sink for Count {
+    fn line(&mut self, _line: &[u8], _file: &Path) -> Flow {
+        if self.lines >= self.budget {
+            return Flow::Full;
+        }
+        self.lines += 1;
+        Flow::Next
+    }
+}
+
+/// What a tally is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    Total,
+    Last,
+    Groups,
+}
+
+/// Lines counted without a limit.
+pub(crate) struct Tallying<'a> {
+    pub(crate) pattern: &'a Pattern,
+    pub(crate) template: &'a Template,
+    pub(crate) want: Want,
+    pub(crate) read_unix_secs: u64,
+    pub(crate) tally: Tally,
+}
+
+impl Sink for Tallying<'_> {
+    fn line(&mut self, line: &[u8], file: &Path) -> Flow {
+        self.tally.lines += 1;
+        if self.want == Want::Total {
+            return Flow::Next;
+        }
+        // The line matched already; a second look that gives up counts it all the same.
+        if let Some(captures) = self.pattern.captures(line) {
+            match self.want {
+                Want::Groups => self.tally.sort_in(&captures),
+                _ => self.tally.remember(&captures, self.template, file, self.read_unix_secs),
+            }
+        }
+        Flow::Next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cutting_respects_characters_and_says_so() {
+        assert_eq!(cut("abc".into(), 3), "abc");
+        assert_eq!(cut("abcdef".into(), 5), "ab…");
+        assert_eq!(cut("日本語".into(), 8), "日…");
+    }
+}

@@ -1,0 +1,112 @@
+//! What the tests share: a log directory, rotation in every style, and polls.
+
+#![allow(clippy::unwrap_used)] // a test that panics has failed
+#![allow(dead_code)] // each test file uses a part of it
+
+use log_follow::{Ask, Follower, Item, Query, Settings, Source};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A directory with a log in it, and a state directory.
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) log: PathBuf,
+    /// In memory where the machine has a place for that: thousands of followers sync their state when they open it.
+    state: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("log")).unwrap();
+        let log = dir.path().join("log/messages");
+        let state = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self { dir, log, state }
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.state.path().join("state")
+    }
+
+    pub(crate) fn follower(&self) -> Follower {
+        Follower::open(Settings::new(self.state()))
+    }
+
+    /// Every line of the log.
+    pub(crate) fn item(&self) -> Item {
+        self.item_of(Query::new(Source::file(&self.log)))
+    }
+
+    pub(crate) fn item_of(&self, query: Query) -> Item {
+        Item::new("test", query.max_lines_per_sec(1_000_000.try_into().unwrap()))
+    }
+
+    /// The log and everything that rotation makes of it, by name pattern.
+    pub(crate) fn names(&self) -> Source {
+        Source::names(&format!("{}/^messages", self.log.parent().unwrap().display())).unwrap()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.log.with_file_name(name)
+    }
+
+    pub(crate) fn append(&self, text: impl AsRef<[u8]>) {
+        append(&self.log, text);
+    }
+}
+
+pub(crate) fn append(path: &Path, text: impl AsRef<[u8]>) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_ref()).unwrap();
+}
+
+/// Moves a file's modification time, since tests are faster than clocks.
+pub(crate) fn set_mtime(path: &Path, time: SystemTime) {
+    File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+pub(crate) fn ask() -> Ask {
+    Ask::within(Duration::from_secs(60))
+}
+
+pub(crate) fn ask_in(secs: u64) -> Ask {
+    Ask { now: SystemTime::now() + Duration::from_secs(secs), ..ask() }
+}
+
+/// Polls once and commits.
+pub(crate) fn poll(follower: &Follower, item: &Item) -> Option<String> {
+    poll_with(follower, item, &ask())
+}
+
+pub(crate) fn poll_with(follower: &Follower, item: &Item, ask: &Ask) -> Option<String> {
+    let delivery = follower.lines(item, ask).unwrap();
+    delivery.pending.commit();
+    delivery.value
+}
+
+/// Polls until nothing comes.
+pub(crate) fn drain(follower: &Follower, item: &Item) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(value) = poll(follower, item) {
+        lines.extend(value.split('\n').map(str::to_owned));
+    }
+    lines
+}
+
+/// A generator of test cases: small, seeded, and the same everywhere.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n
+    }
+}

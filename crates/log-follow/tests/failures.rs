@@ -1,0 +1,1129 @@
+//! What went wrong in other programs that follow logs. The number in a name is that of the kind of failure:
+//!
+//! 1 inode reuse; 2 equal beginnings, empty and tiny files; 3 truncation, and growth past the old offset; 4 several rotations;
+//! 5 races of rename, delete and creation; 6 permissions and other errors; 7 partial last lines; 8 over-long lines;
+//! 9 compressed files; 10 damaged state; 11 times, `skip`, NUL, encodings; 12 patterns that blow up; 13 idle cost.
+
+#![allow(clippy::unwrap_used)] // a test that panics has failed
+
+mod common;
+
+use common::{Place, append, ask, ask_in, drain, poll, poll_with, set_mtime};
+use log_follow::{
+    AllowPath, Ask, Encoding, Error, Follower, Item, MAX_VALUE_BYTES, Pattern, Persistence, Query, Rotation,
+    Settings, Source, Start, Template,
+};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::time::{Duration, SystemTime};
+
+#[allow(clippy::needless_pass_by_value)] // what a poll gives is taken apart
+fn lines(value: Option<String>) -> Vec<String> {
+    value.iter().flat_map(|v| v.split('\n')).map(str::to_owned).collect()
+}
+
+fn inode(path: &std::path::Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
+// ---- 1
+
+#[test]
+fn failure_01_inode_reuse_starts_at_the_beginning() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("old 1\nold 2\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "old 1\nold 2");
+    // The same inode with another content is what a reused inode looks like; and the new file is longer.
+    fs::write(&place.log, "new 1\nnew 2\nnew 3\n").unwrap();
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "new 1\nnew 2\nnew 3");
+}
+
+#[test]
+fn failure_01_inode_of_a_rotated_file_is_reused_by_the_log() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("first\n");
+    poll(&follower, &place.item());
+    let before = inode(&place.log);
+    let mut reused = false;
+    for round in 0..50 {
+        fs::remove_file(&place.log).unwrap();
+        place.append(format!("round {round}\n"));
+        reused |= inode(&place.log) == before;
+        assert_eq!(poll(&follower, &place.item()).unwrap(), format!("round {round}"));
+    }
+    // Not every file system reuses inodes; where it does, this test has seen it.
+    eprintln!("the inode was reused: {reused}");
+}
+
+// ---- 2
+
+#[test]
+fn failure_02_equal_first_lines_are_two_files() {
+    let place = Place::new();
+    let header = format!("# a header of a fixed text {}\n", "=".repeat(2000));
+    append(&place.file("messages-a"), format!("{header}only in a\n"));
+    append(&place.file("messages-b"), format!("{header}only in b\n"));
+    let item = place.item_of(Query::new(place.names()).pattern("only".parse().unwrap()));
+    let follower = place.follower();
+    let mut found = lines(poll(&follower, &item));
+    found.sort();
+    assert_eq!(found, ["only in a", "only in b"]);
+    append(&place.file("messages-a"), "only in a again\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "only in a again");
+}
+
+#[test]
+fn failure_02_empty_and_tiny_files_are_each_their_own() {
+    let place = Place::new();
+    for name in ["messages-a", "messages-b", "messages-c"] {
+        append(&place.file(name), "");
+    }
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &item), None);
+    append(&place.file("messages-b"), "x\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "x");
+    append(&place.file("messages-a"), "x\n");
+    append(&place.file("messages-c"), "\n");
+    let mut found = lines(poll(&follower, &item));
+    found.sort();
+    assert_eq!(found, ["", "x"]);
+    assert_eq!(poll(&follower, &item), None);
+}
+
+// ---- 3
+
+#[test]
+fn failure_03_truncated_then_grown_past_offset() {
+    let place = Place::new();
+    place.append("old line 1\nold line 2\n");
+    poll(&place.follower(), &place.item());
+    // While nobody looks: truncated, and longer than before, so that the size tells nothing.
+    let mut new = String::new();
+    for n in 0..100 {
+        new += &format!("new line {n}\n");
+    }
+    OpenOptions::new().write(true).truncate(true).open(&place.log).unwrap();
+    place.append(&new);
+    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), new.trim_end());
+}
+
+#[test]
+fn failure_03_truncated_with_the_same_head_and_grown() {
+    let place = Place::new();
+    let head = format!("{}.\n", "the same head ".repeat(100));
+    place.append(format!("{head}old\n"));
+    let follower = place.follower();
+    poll(&follower, &place.item());
+    fs::write(&place.log, format!("{head}new, and longer than before\n")).unwrap();
+    assert_eq!(
+        poll(&follower, &place.item()).unwrap(),
+        format!("{}\nnew, and longer than before", head.trim_end())
+    );
+}
+
+#[test]
+fn failure_03_offset_beyond_the_end() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("a line\n".repeat(100));
+    poll(&follower, &place.item());
+    fs::write(&place.log, "short\n").unwrap();
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "short");
+}
+
+#[test]
+fn failure_03_copytruncate_loses_nothing() {
+    for by_name in [false, true] {
+        let place = Place::new();
+        let source = if by_name { place.names() } else { Source::file(&place.log) };
+        let item = place.item_of(Query::new(source).rotation(Rotation::CopyTruncate));
+        let follower = place.follower();
+        place.append("1\n2\n");
+        assert_eq!(poll(&follower, &item).unwrap(), "1\n2");
+        place.append("3\n");
+        fs::copy(&place.log, place.file("messages.1")).unwrap();
+        File::create(&place.log).unwrap();
+        place.append("4\n5\n6\n7\n8\n");
+        assert_eq!(drain(&follower, &item), ["3", "4", "5", "6", "7", "8"], "by name: {by_name}");
+    }
+}
+
+#[test]
+fn failure_03_copy_that_is_not_finished_is_not_read() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).rotation(Rotation::CopyTruncate));
+    let follower = place.follower();
+    place.append("1\n2\n3\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "1\n2\n3");
+    append(&place.file("messages.1"), "1\n2");
+    assert_eq!(poll(&follower, &item), None);
+    append(&place.file("messages.1"), "\n3\n");
+    assert_eq!(poll(&follower, &item), None);
+    File::create(&place.log).unwrap();
+    place.append("4\n");
+    assert_eq!(drain(&follower, &item), ["4"]);
+}
+
+// ---- 4
+
+#[test]
+fn failure_04_rotations_between_polls_and_while_down() {
+    let place = Place::new();
+    place.append("1\n");
+    poll(&place.follower(), &place.item());
+    place.append("2\n");
+    for n in 3..8 {
+        for old in (1..10).rev() {
+            let _ = fs::rename(
+                place.file(&format!("messages.{old}")),
+                place.file(&format!("messages.{}", old + 1)),
+            );
+        }
+        fs::rename(&place.log, place.file("messages.1")).unwrap();
+        place.append(format!("{n}\n"));
+    }
+    let follower = place.follower();
+    assert_eq!(drain(&follower, &place.item()), ["2", "3", "4", "5", "6", "7"]);
+    assert_eq!(poll(&follower, &place.item()), None);
+}
+
+#[test]
+fn failure_04_renamed_file_is_not_read_again() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    place.append("1\n2\n");
+    poll(&follower, &item);
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    assert_eq!(poll(&follower, &item), None);
+    place.append("3\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "3");
+}
+
+#[test]
+fn failure_04_slow_writer_still_writes_to_the_rotated_file() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("1\n");
+    poll(&follower, &place.item());
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    place.append("2\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+    append(&place.file("messages.1"), "late\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "late");
+    assert_eq!(poll(&follower, &place.item()), None);
+}
+
+#[test]
+fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
+    let place = Place::new();
+    let items: Vec<(Item, u32)> = (0..5)
+        .map(|f| {
+            let query = Query::new(Source::file(place.file(&format!("log{f}"))));
+            (Item::new(&format!("file {f}"), query.max_lines_per_sec(1_000_000.try_into().unwrap())), f)
+        })
+        .collect();
+    let follower = place.follower();
+    for (item, f) in &items {
+        let log = place.file(&format!("log{f}"));
+        append(&log, "");
+        let (mut delivered, mut size, mut chunk) = (0_u32, 0, String::new());
+        let mut take = |value: Option<String>| {
+            for line in lines(value) {
+                assert_eq!(line, format!("file {f} line {delivered} of a log that is rotated by size"));
+                delivered += 1;
+            }
+        };
+        for n in 0..100_000 {
+            chunk += &format!("file {f} line {n} of a log that is rotated by size\n");
+            if chunk.len() > 8192 || n == 99_999 {
+                size += chunk.len();
+                append(&log, std::mem::take(&mut chunk));
+            }
+            if size > 256 * 1024 {
+                size = 0;
+                for old in (1..40).rev() {
+                    let from = place.file(&format!("log{f}.{old}"));
+                    let _ = fs::rename(from, place.file(&format!("log{f}.{}", old + 1)));
+                }
+                fs::rename(&log, place.file(&format!("log{f}.1"))).unwrap();
+                append(&log, "");
+            }
+            if n % 9_999 == 0 {
+                take(poll(&follower, item));
+            }
+        }
+        while let Some(value) = poll(&follower, item) {
+            take(Some(value));
+        }
+        assert_eq!(delivered, 100_000);
+    }
+}
+
+// ---- 5
+
+#[test]
+fn failure_05_log_vanishes_and_comes_back() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("1\n");
+    poll(&follower, &place.item());
+    place.append("2\n");
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    // Between the rename and the creation: the rest comes, and it is no error.
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+    assert_eq!(poll(&follower, &place.item()), None);
+    // Missing for long is one, with the path and the reason.
+    let error = follower.lines(&place.item(), &ask()).unwrap_err().to_string();
+    let path = place.log.display();
+    assert_eq!(
+        error,
+        format!("Cannot obtain information for file \"{path}\": [2] No such file or directory")
+    );
+    place.append("3\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+}
+
+#[test]
+fn failure_05_created_through_a_temporary_file() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("1\n");
+    poll(&follower, &place.item());
+    place.append("2\n");
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    append(&place.file("messages.tmp"), "3\n");
+    fs::rename(place.file("messages.tmp"), &place.log).unwrap();
+    assert_eq!(drain(&follower, &place.item()), ["2", "3"]);
+}
+
+#[test]
+fn failure_05_files_that_vanish_while_they_are_listed() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    append(&place.file("messages-a"), "a\n");
+    symlink("/nowhere/at/all", place.file("messages-dangling")).unwrap();
+    assert_eq!(poll(&follower, &item).unwrap(), "a");
+}
+
+// ---- 6
+
+#[test]
+fn failure_06_what_is_no_regular_file_is_an_error_at_once() {
+    let place = Place::new();
+    let follower = place.follower();
+    let fifo = place.file("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for path in [fifo, place.log.parent().unwrap().to_owned(), "/dev/null".into()] {
+        let item = Item::new(path.to_str().unwrap(), Query::new(Source::file(&path)));
+        let error = follower.lines(&item, &ask()).unwrap_err();
+        assert_eq!(error.to_string(), format!("\"{}\" is not a regular file.", path.display()));
+    }
+}
+
+#[test]
+fn failure_06_links_are_judged_by_where_they_lead() {
+    let place = Place::new();
+    let secret = place.dir.path().join("secret");
+    fs::write(&secret, "secret\n").unwrap();
+    let inside = place.log.parent().unwrap().canonicalize().unwrap();
+    let allow = AllowPath::only(vec![Pattern::new(&format!("^{}/", inside.display())).unwrap()]);
+    let follower = Follower::open(Settings { allow, ..Settings::in_memory() });
+    symlink(&secret, &place.log).unwrap();
+    let error = follower.lines(&place.item(), &ask()).unwrap_err();
+    assert!(matches!(error, Error::NotAllowed { .. }), "{error}");
+    assert!(error.to_string().contains("secret") && error.to_string().contains("messages"), "{error}");
+    fs::remove_file(&place.log).unwrap();
+    append(&place.file("real"), "fine\n");
+    symlink(place.file("real"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "fine");
+}
+
+#[test]
+fn failure_06_trouble_that_ends_resumes_where_it_was() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("1\n");
+    poll(&follower, &place.item());
+    place.append("2\n");
+    // For root no file is forbidden: a directory in its place is as unreadable for everyone.
+    fs::rename(&place.log, place.file("aside")).unwrap();
+    fs::create_dir(&place.log).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(follower.lines(&place.item(), &ask()), Err(Error::NotRegular { .. })));
+    }
+    fs::remove_dir(&place.log).unwrap();
+    fs::rename(place.file("aside"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+}
+
+#[test]
+fn failure_06_missing_directory_of_a_name_pattern() {
+    let follower = Follower::open(Settings::in_memory());
+    let item = Item::new("x", Query::new(Source::names("/no/such/dir/^log$").unwrap()));
+    let error = follower.lines(&item, &ask()).unwrap_err().to_string();
+    assert_eq!(error, "Cannot open directory \"/no/such/dir\" for reading: [2] No such file or directory");
+}
+
+// ---- 7
+
+#[test]
+fn failure_07_partial_last_line_waits_for_its_end() {
+    let place = Place::new();
+    place.append("whole\npar");
+    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), "whole");
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &place.item()), None);
+    place.append("tial");
+    assert_eq!(poll(&follower, &place.item()), None);
+    place.append("\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "partial");
+}
+
+#[test]
+fn failure_07_partial_last_line_of_a_rotated_file_is_delivered() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("1\nunfinished");
+    poll(&follower, &place.item());
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    place.append("");
+    assert_eq!(poll(&follower, &place.item()), None, "its writer may still end it");
+    append(&place.file("messages.1"), " but then ended");
+    place.append("2\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "unfinished but then ended\n2");
+}
+
+#[test]
+fn failure_07_partial_last_line_of_an_older_file_settles() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    append(&place.file("messages-1"), "1\nunfinished");
+    set_mtime(&place.file("messages-1"), SystemTime::now() - Duration::from_secs(2));
+    append(&place.file("messages-2"), "2\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "1\n2");
+    assert_eq!(poll_with(&follower, &item, &ask_in(60)).unwrap(), "unfinished");
+    assert_eq!(poll_with(&follower, &item, &ask_in(70)), None);
+}
+
+// ---- 8
+
+#[test]
+fn failure_08_over_long_lines_are_cut_and_passed() {
+    let place = Place::new();
+    let follower = place.follower();
+    for size in
+        [65_535, 65_536, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 512 * 1024, 512 * 1024 + 1, 5_000_000]
+    {
+        place.append([&b"long "[..], &vec![b'x'; size - 5], b"\nafter\n"].concat());
+        let found = drain(&follower, &place.item());
+        assert_eq!(found.len(), 2, "a line of {size} bytes");
+        let expected = if size <= MAX_VALUE_BYTES { size } else { MAX_VALUE_BYTES };
+        assert_eq!(found[0].len(), expected);
+        assert_eq!(found[0].ends_with('…'), size > MAX_VALUE_BYTES, "{size}");
+        assert_eq!(found[1], "after");
+    }
+}
+
+#[test]
+fn failure_08_only_the_first_256_kib_are_matched() {
+    let place = Place::new();
+    let follower = place.follower();
+    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("needle".parse().unwrap()));
+    let hay = "x".repeat(256 * 1024);
+    place.append(format!("needle {hay}\n{hay} needle\n{hay}{hay}{hay} needle\nneedle\n"));
+    let found = drain(&follower, &item);
+    assert_eq!(found.len(), 2);
+    assert!(found[0].starts_with("needle xxx") && found[1] == "needle");
+}
+
+#[test]
+fn failure_08_endless_line_neither_stalls_nor_grows() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("x".repeat(3_000_000));
+    assert_eq!(poll(&follower, &place.item()).map(|v| v.len()), Some(MAX_VALUE_BYTES));
+    for _ in 0..5 {
+        place.append("y".repeat(1_000_000));
+        assert_eq!(poll(&follower, &place.item()), None);
+    }
+    place.append("\nnext\n");
+    assert_eq!(poll(&place.follower_after(follower), &place.item()).unwrap(), "next");
+}
+
+impl Place {
+    /// A new follower when the old one has let the state go.
+    fn follower_after(&self, old: Follower) -> Follower {
+        drop(old);
+        self.follower()
+    }
+}
+
+#[test]
+fn failure_08_value_limit_splits_between_lines() {
+    let place = Place::new();
+    let follower = place.follower();
+    let written: Vec<String> = (0..2000).map(|n| format!("{n} {}", "é".repeat(50))).collect();
+    place.append(written.join("\n") + "\n");
+    let mut found = Vec::new();
+    while let Some(value) = poll(&follower, &place.item()) {
+        assert!(value.len() <= MAX_VALUE_BYTES);
+        assert!(value.len() > MAX_VALUE_BYTES - 200 || found.len() + value.split('\n').count() == 2000);
+        found.extend(value.split('\n').map(str::to_owned));
+    }
+    assert_eq!(found, written);
+}
+
+// ---- 9
+
+#[test]
+fn failure_09_compressed_files_are_never_read() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    for (name, head) in [
+        ("gz", &b"\x1f\x8b\x08\0"[..]),
+        ("xz", b"\xfd7zXZ\0"),
+        ("bz2", b"BZh9"),
+        ("zst", b"\x28\xb5\x2f\xfd"),
+    ] {
+        append(&place.file(&format!("messages.1.{name}")), [head, b"text\nin a compressed file\n"].concat());
+        // Compressed under a name that does not say so.
+        append(&place.file(&format!("messages-{name}")), [head, b"more\n"].concat());
+    }
+    place.append("text\n");
+    assert_eq!(drain(&follower, &item), ["text"]);
+    let fixed = Item::new("fixed", Query::new(Source::file(&place.log)));
+    assert_eq!(drain(&follower, &fixed), ["text"]);
+    fs::rename(&place.log, place.file("messages.2")).unwrap();
+    append(&place.file("messages.1"), b"\x1f\x8b\x08\0compressed\n");
+    place.append("next\n");
+    assert_eq!(drain(&follower, &fixed), ["next"]);
+}
+
+// ---- 10
+
+/// Leaves a state directory whose item has read one line, and the path of its file.
+fn state_after_one_line(place: &Place) -> std::path::PathBuf {
+    place.append("1\n");
+    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), "1");
+    place.append("2\n");
+    place.state().join("positions")
+}
+
+type Damage = fn(&[u8]) -> Vec<u8>;
+
+#[test]
+fn failure_10_damaged_state_costs_a_warning_and_never_a_start() {
+    let damages: [(&str, Damage); 6] = [
+        ("filled with NUL", |b| vec![0; b.len()]),
+        ("empty", |_| Vec::new()),
+        ("another version", |b| [&b"log-follow positions 999\n"[..], b].concat()),
+        ("random", |b| b.iter().map(|x| x.wrapping_mul(31)).collect()),
+        ("one long line", |_| vec![b'x'; 1_000_000]),
+        ("cut in the header", |b| b[..5].to_vec()),
+    ];
+    for (name, damage) in damages {
+        let place = Place::new();
+        let path = state_after_one_line(&place);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, damage(&bytes)).unwrap();
+        let follower = place.follower();
+        assert_eq!(follower.take_warnings().len(), 1, "{name}");
+        assert_eq!(poll(&follower, &place.item()).unwrap(), "1\n2", "{name}: repeated, not lost");
+        drop(follower);
+        let follower = place.follower();
+        assert_eq!(follower.take_warnings(), [], "{name}");
+        assert_eq!(poll(&follower, &place.item()), None, "{name}");
+    }
+}
+
+#[test]
+fn failure_10_state_cut_anywhere_falls_back_and_goes_on() {
+    let place = Place::new();
+    let path = state_after_one_line(&place);
+    poll(&place.follower(), &place.item());
+    let bytes = fs::read(&path).unwrap();
+    let last_line = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+    for cut in last_line..bytes.len() - 1 {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let follower = place.follower();
+        let value = poll(&follower, &place.item());
+        assert!(value.as_deref() == Some("1\n2") || value.as_deref() == Some("2"), "cut at {cut}: {value:?}");
+        drop(follower);
+        assert_eq!(poll(&place.follower(), &place.item()), None, "cut at {cut}");
+    }
+}
+
+#[test]
+fn failure_10_one_bad_line_costs_one_item() {
+    let place = Place::new();
+    let other = Item::new("other", Query::new(Source::file(&place.log)));
+    place.append("1\n");
+    {
+        let follower = place.follower();
+        poll(&follower, &place.item());
+        poll(&follower, &other);
+    }
+    let path = place.state().join("positions");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"other\"", "\"0ther\"")).unwrap();
+    let follower = place.follower();
+    assert_eq!(follower.take_warnings().len(), 1);
+    assert_eq!(poll(&follower, &place.item()), None);
+    assert_eq!(poll(&follower, &other).unwrap(), "1");
+}
+
+#[test]
+fn failure_10_leftover_of_a_rename_is_recovered() {
+    let place = Place::new();
+    let path = state_after_one_line(&place);
+    fs::rename(&path, place.state().join("positions.new")).unwrap();
+    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), "2");
+    // An unfinished leftover beside a good file is nothing.
+    place.append("3\n");
+    fs::write(place.state().join("positions.new"), "log-follow pos").unwrap();
+    let follower = place.follower();
+    assert_eq!(follower.take_warnings(), []);
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+}
+
+#[test]
+fn failure_10_state_that_cannot_be_written_is_kept_in_memory_until_it_can() {
+    let place = Place::new();
+    // A file in the place of the directory stops root as well.
+    fs::write(place.state(), "").unwrap();
+    let follower = place.follower();
+    assert_eq!(follower.take_warnings().len(), 1);
+    assert!(matches!(follower.status().persistence, Persistence::Memory { dir: Some(_), .. }));
+    place.append("1\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
+    assert_eq!(poll(&follower, &place.item()), None);
+    follower.tidy(SystemTime::now());
+    assert!(matches!(follower.status().persistence, Persistence::Memory { .. }));
+    fs::remove_file(place.state()).unwrap();
+    follower.tidy(SystemTime::now());
+    assert_eq!(follower.status().persistence, Persistence::Durable { dir: place.state() });
+    assert_eq!(poll(&place.follower_after(follower), &place.item()), None);
+}
+
+#[test]
+fn failure_10_directory_in_place_of_the_state_file() {
+    let place = Place::new();
+    fs::create_dir_all(place.state().join("positions")).unwrap();
+    let follower = place.follower();
+    assert!(matches!(follower.status().persistence, Persistence::Memory { .. }));
+    place.append("1\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
+}
+
+#[test]
+fn failure_10_second_process_reads_and_leaves_alone() {
+    let place = Place::new();
+    let first = place.follower();
+    place.append("1\n");
+    poll(&first, &place.item());
+    place.append("2\n");
+    let before = fs::read(place.state().join("positions")).unwrap();
+    let second = place.follower();
+    assert_eq!(second.status().persistence, Persistence::ReadOnly { dir: place.state() });
+    assert_eq!(poll(&second, &place.item()).unwrap(), "2");
+    second.tidy(SystemTime::now());
+    assert_eq!(fs::read(place.state().join("positions")).unwrap(), before);
+    assert_eq!(poll(&first, &place.item()).unwrap(), "2");
+    // When the first ends, the second takes over.
+    drop(first);
+    second.tidy(SystemTime::now());
+    assert_eq!(second.status().persistence, Persistence::Durable { dir: place.state() });
+}
+
+#[test]
+fn failure_10_journal_is_compacted_and_old_items_are_forgotten() {
+    let place = Place::new();
+    let follower = place.follower();
+    let now = SystemTime::now();
+    place.append("1\n");
+    let old = Item::new("old", Query::new(Source::file(&place.log)));
+    poll(&follower, &old);
+    for n in 0..6000 {
+        place.append(format!("{n}\n"));
+        poll(&follower, &place.item());
+    }
+    let path = place.state().join("positions");
+    assert!(fs::metadata(&path).unwrap().len() > 1024 * 1024);
+    follower.tidy(now);
+    assert!(fs::metadata(&path).unwrap().len() < 10_000);
+    assert_eq!(follower.status().items, 2);
+    // 31 days later one of them is still asked for.
+    let days = Duration::from_secs(31 * 24 * 3600);
+    let later = Ask { now: now + days, ..ask() };
+    assert_eq!(poll_with(&follower, &place.item(), &later), None);
+    follower.tidy(now + days);
+    assert_eq!(follower.status().items, 1);
+    let follower = place.follower_after(follower);
+    assert_eq!(follower.status().items, 1);
+    assert_eq!(poll(&follower, &place.item()), None);
+}
+
+// ---- 11
+
+#[test]
+fn failure_11_time_changes_and_size_does_not() {
+    for (rotation, expected) in
+        [(Rotation::Reread, Some("1\n2")), (Rotation::NoReread, None), (Rotation::CopyTruncate, None)]
+    {
+        let place = Place::new();
+        let item = place.item_of(Query::new(place.names()).rotation(rotation));
+        let follower = place.follower();
+        place.append("1\n2\n");
+        poll(&follower, &item);
+        set_mtime(&place.log, SystemTime::now() + Duration::from_secs(5));
+        assert_eq!(poll(&follower, &item), None, "{rotation:?}: the size may follow");
+        assert_eq!(poll(&follower, &item).as_deref(), expected, "{rotation:?}");
+        assert_eq!(poll(&follower, &item), None);
+        // A fixed name ignores times.
+        let fixed = Item::new("fixed", Query::new(Source::file(&place.log)).rotation(rotation));
+        poll(&follower, &fixed);
+        set_mtime(&place.log, SystemTime::now() + Duration::from_secs(50));
+        assert_eq!((poll(&follower, &fixed), poll(&follower, &fixed)), (None, None));
+    }
+}
+
+#[test]
+fn failure_11_clock_set_back() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    place.append("1\n");
+    poll(&follower, &item);
+    place.append("2\n");
+    set_mtime(&place.log, SystemTime::now() - Duration::from_secs(86_400));
+    assert_eq!(poll(&follower, &item).unwrap(), "2");
+    set_mtime(&place.log, SystemTime::now() - Duration::from_secs(90_000));
+    assert_eq!((poll(&follower, &item), poll(&follower, &item)), (None, None));
+}
+
+#[test]
+fn failure_11_equal_times_go_by_name() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let time = SystemTime::now() - Duration::from_secs(100);
+    for name in ["messages-b", "messages-a", "messages-c"] {
+        append(&place.file(name), format!("{name}\n"));
+        set_mtime(&place.file(name), time);
+    }
+    assert_eq!(poll(&place.follower(), &item).unwrap(), "messages-a\nmessages-b\nmessages-c");
+    assert_eq!(poll(&place.follower(), &item), None);
+}
+
+#[test]
+fn failure_11_skip_with_full_empty_and_absent_file() {
+    let skip = |place: &Place| place.item_of(Query::new(Source::file(&place.log)).start(Start::Skip));
+    let place = Place::new();
+    place.append("old\n");
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &skip(&place)), None);
+    place.append("new\n");
+    assert_eq!(poll(&follower, &skip(&place)).unwrap(), "new");
+
+    let place = Place::new();
+    place.append("");
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &skip(&place)), None);
+    place.append("first\n");
+    assert_eq!(poll(&follower, &skip(&place)).unwrap(), "first");
+
+    let place = Place::new();
+    let follower = place.follower();
+    assert!(matches!(follower.lines(&skip(&place), &ask()), Err(Error::Missing { .. })));
+    place.append("first\n");
+    // Even when the process was started anew meanwhile.
+    assert_eq!(poll(&place.follower_after(follower), &skip(&place)).unwrap(), "first");
+}
+
+#[test]
+fn failure_11_skip_by_name_passes_all_files_that_are_there() {
+    let place = Place::new();
+    append(&place.file("messages-1"), "old\n");
+    append(&place.file("messages-2"), "old\n");
+    let item = place.item_of(Query::new(place.names()).start(Start::Skip));
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &item), None);
+    append(&place.file("messages-2"), "new\n");
+    append(&place.file("messages-3"), "newer\n");
+    assert_eq!(drain(&follower, &item), ["new", "newer"]);
+}
+
+#[test]
+fn failure_11_nul_and_all_line_ends() {
+    let place = Place::new();
+    place.append(b"a\0b\nmac\rdos\r\n\0\0\n");
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "a?b\nmac\ndos\n??");
+    // CR at the end of what was read, its LF afterwards: no empty line between.
+    place.append("one\r");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "one");
+    place.append("\ntwo\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "two");
+}
+
+type Encode<'a> = &'a dyn Fn(&str) -> Vec<u8>;
+
+#[test]
+fn failure_11_encodings_end_to_end() {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let shift_jis = |text: &str| encoding(text, "Shift_JIS");
+    let euc_jp = |text: &str| encoding(text, "EUC-JP");
+    let cases: [(&str, Encode<'_>); 4] = [
+        ("UTF-16", &utf16),
+        ("Shift_JIS", &shift_jis),
+        ("EUC-JP", &euc_jp),
+        ("", &|t: &str| t.as_bytes().to_vec()),
+    ];
+    for (name, encode) in cases {
+        let place = Place::new();
+        for pattern in ["ソフト.*発動", "OOM", "(?<=OOM ).*発動"] {
+            let query = Query::new(Source::file(&place.log)).pattern(pattern.parse().unwrap());
+            let item = Item::new(pattern, query.encoding(Encoding::named(name).unwrap()));
+            let follower = Follower::open(Settings::in_memory());
+            fs::write(&place.log, encode("ソフトの OOM killer が発動されました。\n別の行\r\nソ")).unwrap();
+            assert_eq!(
+                poll(&follower, &item).unwrap(),
+                "ソフトの OOM killer が発動されました。",
+                "{name} {pattern}"
+            );
+            place.append(encode("フト OOM 発動\n"));
+            assert_eq!(poll(&follower, &item).unwrap(), "ソフト OOM 発動", "{name} {pattern}");
+        }
+    }
+}
+
+/// The bytes of a few Japanese words, so that the tests need no encoder of their own.
+fn encoding(text: &str, name: &str) -> Vec<u8> {
+    let table: &[(&str, &[u8], &[u8])] = &[
+        ("ソ", b"\x83\x5c", b"\xa5\xbd"),
+        ("フ", b"\x83\x74", b"\xa5\xd5"),
+        ("ト", b"\x83\x67", b"\xa5\xc8"),
+        ("の", b"\x82\xcc", b"\xa4\xce"),
+        ("が", b"\x82\xaa", b"\xa4\xac"),
+        ("発", b"\x94\xad", b"\xc8\xaf"),
+        ("動", b"\x93\xae", b"\xc6\xb0"),
+        ("さ", b"\x82\xb3", b"\xa4\xb5"),
+        ("れ", b"\x82\xea", b"\xa4\xec"),
+        ("ま", b"\x82\xdc", b"\xa4\xde"),
+        ("し", b"\x82\xb5", b"\xa4\xb7"),
+        ("た", b"\x82\xbd", b"\xa4\xbf"),
+        ("。", b"\x81\x42", b"\xa1\xa3"),
+        ("別", b"\x95\xca", b"\xca\xcc"),
+        ("行", b"\x8d\x73", b"\xb9\xd4"),
+    ];
+    let of = |c: char| {
+        let text = c.to_string();
+        match table.iter().find(|(known, ..)| *known == text) {
+            Some((_, sjis, euc)) => {
+                if name == "EUC-JP" {
+                    euc.to_vec()
+                } else {
+                    sjis.to_vec()
+                }
+            }
+            None => vec![u8::try_from(c).unwrap()],
+        }
+    };
+    text.chars().flat_map(of).collect()
+}
+
+// ---- 12 is with the patterns, and:
+
+#[test]
+fn failure_12_hard_lines_are_skipped_counted_and_do_not_hold_up_a_poll() {
+    let place = Place::new();
+    let follower = place.follower();
+    let query =
+        Query::new(Source::file(&place.log)).pattern(r"^(a|aa)+(?<!x)\1\1b|fine(?=!)".parse().unwrap());
+    let item = place.item_of(query);
+    let hard = format!("{}!\n", "a".repeat(3000));
+    place.append(hard.repeat(20) + "this is fine!\n");
+    let start = std::time::Instant::now();
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        let value = poll_with(&follower, &item, &Ask::within(Duration::from_millis(200)));
+        if let Some(value) = value {
+            assert_eq!(value, "this is fine!");
+            break;
+        }
+        assert!(polls < 10_000, "no progress after {:?}", start.elapsed());
+    }
+    assert_eq!(follower.status().lines_too_hard, 20);
+}
+
+// ---- 13
+
+#[test]
+fn failure_13_idle_files_are_not_read() {
+    let place = Place::new();
+    let follower = Follower::open(Settings::in_memory());
+    let items: Vec<Item> = (0..2000)
+        .map(|n| {
+            let path = place.file(&format!("idle{n}"));
+            fs::write(&path, "a line\npartial").unwrap();
+            Item::new(&format!("{n}"), Query::new(Source::file(path)))
+        })
+        .collect();
+    for item in &items {
+        assert_eq!(poll(&follower, item).unwrap(), "a line");
+    }
+    let read = follower.status().read_bytes;
+    for item in &items {
+        assert_eq!(poll(&follower, item), None);
+    }
+    assert_eq!(follower.status().read_bytes, read, "an idle poll opens and reads nothing");
+}
+
+// ---- what one poll is
+
+#[test]
+fn lines_per_second_limit_a_poll_and_the_rest_follows() {
+    let place = Place::new();
+    let follower = place.follower();
+    let query = Query::new(Source::file(&place.log)).max_lines_per_sec(10.try_into().unwrap());
+    let item = Item::new("limited", query);
+    place.append((0..100).map(|n| format!("{n}\n")).collect::<String>());
+    assert_eq!(lines(poll(&follower, &item)).len(), 10);
+    // Three seconds later three times as many.
+    assert_eq!(lines(poll_with(&follower, &item, &ask_in(3))).len(), 30);
+    let delivery = follower.count(&item, &ask_in(4)).unwrap();
+    delivery.pending.commit();
+    assert_eq!(delivery.value, 10);
+    assert_eq!(poll_with(&follower, &item, &ask_in(100)).unwrap().split('\n').next(), Some("50"));
+}
+
+#[test]
+fn reply_that_was_not_delivered_comes_again() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append("1\n");
+    let delivery = follower.lines(&place.item(), &ask()).unwrap();
+    assert_eq!(delivery.value.as_deref(), Some("1"));
+    // Another poll of the same item waits for the first, and no longer than it may.
+    let busy = follower.lines(&place.item(), &Ask::within(Duration::from_millis(20)));
+    assert!(matches!(busy, Err(Error::Busy { .. })));
+    drop(delivery.pending);
+    place.append("2\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "1\n2");
+    assert_eq!(poll(&follower, &place.item()), None);
+}
+
+#[test]
+fn deadline_ends_a_poll_with_what_was_found_and_the_next_goes_on() {
+    let place = Place::new();
+    let follower = place.follower();
+    place.append(format!("start\n{}end\n", "nothing of interest in this line\n".repeat(200_000)));
+    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("start|end".parse().unwrap()));
+    let late = || Ask::within(Duration::ZERO);
+    assert_eq!(poll_with(&follower, &item, &late()).unwrap(), "start");
+    let mut polls = 1;
+    while poll_with(&follower, &item, &late()).is_none() {
+        polls += 1;
+    }
+    assert!((5..50).contains(&polls), "{polls} polls of about half a megabyte each");
+}
+
+#[test]
+fn peek_moves_nothing() {
+    let place = Place::new();
+    place.append("1\n2\n");
+    let follower = place.follower();
+    for _ in 0..2 {
+        assert_eq!(follower.peek_lines(&place.item(), &ask()).unwrap().unwrap(), "1\n2");
+        assert_eq!(follower.peek_count(&place.item(), &ask()).unwrap(), 2);
+    }
+    poll(&follower, &place.item());
+    place.append("3\n");
+    let looking = Follower::open(Settings { read_only: true, ..Settings::new(place.state()) });
+    let before = fs::read(place.state().join("positions")).unwrap();
+    assert_eq!(looking.peek_lines(&place.item(), &ask()).unwrap().unwrap(), "3");
+    assert_eq!(fs::read(place.state().join("positions")).unwrap(), before);
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+}
+
+#[test]
+fn max_delay_skips_what_would_come_too_late() {
+    let place = Place::new();
+    let follower = place.follower();
+    let query = Query::new(Source::file(&place.log)).max_lines_per_sec(10.try_into().unwrap());
+    let item = Item::new("delayed", query.max_delay(Some(Duration::from_secs(20))));
+    place.append((0..1000).map(|n| format!("{n:08}\n")).collect::<String>());
+    assert_eq!(lines(poll(&follower, &item)).len(), 10);
+    // 990 lines are left at 10 a second: 99 s. All but 20 s of them are skipped.
+    let first: u32 = lines(poll_with(&follower, &item, &ask_in(1)))[0].parse().unwrap();
+    assert!((750..850).contains(&first), "{first}");
+}
+
+#[test]
+fn templates_are_applied() {
+    let place = Place::new();
+    place.append("client 10.0.0.7 port 4711\nnothing\n");
+    let query = Query::new(Source::file(&place.log)).pattern(r"client (\S+) port (\d+)".parse().unwrap());
+    let item = place.item_of(query.template(Template::new(r"\2@\1")));
+    assert_eq!(poll(&place.follower(), &item).unwrap(), "4711@10.0.0.7");
+}
+
+// ---- answers that only grow
+
+#[test]
+fn totals_grow_survive_and_can_be_asked_by_anyone() {
+    let place = Place::new();
+    place.append("oom 1\nother\n");
+    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("oom".parse().unwrap()));
+    let follower = place.follower();
+    let first = follower.total(&item, &ask()).unwrap();
+    assert_eq!((first.lines, first.complete), (1, true));
+    place.append("oom 2\noom 3\n");
+    assert_eq!(follower.total(&item, &ask()).unwrap().lines, 3);
+    assert_eq!(follower.total(&item, &ask()).unwrap().lines, 3);
+    let follower = place.follower_after(follower);
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    place.append("oom 4\n");
+    let total = follower.total(&item, &ask_in(5)).unwrap();
+    assert_eq!((total.lines, total.since), (4, first.since));
+
+    let skip = Item::new("skip", item.query().clone().start(Start::Skip));
+    assert_eq!(follower.total(&skip, &ask()).unwrap().lines, 0);
+    place.append("oom 5\n");
+    assert_eq!(follower.total(&skip, &ask()).unwrap().lines, 1);
+}
+
+#[test]
+fn last_tells_line_groups_and_file() {
+    let place = Place::new();
+    place.append("killed 7 (httpd)\nkilled 8 (mysqld)\nrest\n");
+    let query = Query::new(Source::file(&place.log)).pattern(r"killed (\d+) \((\w+)\)(x)?".parse().unwrap());
+    let item = place.item_of(query);
+    let follower = place.follower();
+    let last = follower.last(&item, &ask()).unwrap();
+    assert_eq!(last.total.lines, 2);
+    let found = last.last.unwrap();
+    assert_eq!(found.text, "killed 8 (mysqld)");
+    assert_eq!(found.groups, [Some("8".into()), Some("mysqld".into()), None]);
+    assert_eq!(found.file, place.log.to_str().unwrap());
+    let follower = place.follower_after(follower);
+    assert_eq!(follower.last(&item, &ask()).unwrap().last.unwrap(), found);
+}
+
+#[test]
+fn groups_stay_bounded_with_a_million_values() {
+    let place = Place::new();
+    let follower = place.follower();
+    let query = Query::new(Source::file(&place.log)).pattern(r"host=(\S+)".parse().unwrap());
+    let item = place.item_of(query);
+    for part in 0..10 {
+        let mut text = String::new();
+        for n in 0..100_000 {
+            text += &format!("host=h{part}x{n}\n");
+            if n % 10 == 0 {
+                text += "host=busy\n";
+            }
+        }
+        place.append(text);
+        follower.groups(&item, 3, &ask()).unwrap();
+    }
+    let groups = follower.groups(&item, 3, &ask()).unwrap();
+    assert_eq!(groups.total.lines, 1_100_000);
+    assert_eq!((groups.groups[0].value.as_str(), groups.groups[0].lines), ("busy", 100_000));
+    assert_eq!(groups.groups.iter().map(|g| g.lines).sum::<u64>() + groups.other, 1_100_000);
+    assert!(!groups.exact && groups.groups.len() == 3);
+    assert!(fs::metadata(place.state().join("positions")).unwrap().len() < 2_000_000);
+}
+
+#[test]
+fn groups_are_exact_below_the_limit() {
+    let place = Place::new();
+    place.append("a\nb\na\nc\na\nb\n");
+    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("^(.)$".parse().unwrap()));
+    let groups = place.follower().groups(&item, 2, &ask()).unwrap();
+    let found: Vec<(&str, u64)> = groups.groups.iter().map(|g| (g.value.as_str(), g.lines)).collect();
+    assert_eq!(found, [("a", 3), ("b", 2)]);
+    assert!(groups.exact && groups.other == 1 && groups.total.lines == 6);
+}
+
+// ---- items that share a file
+
+#[test]
+fn items_on_one_file_find_what_they_find_alone() {
+    let place = Place::new();
+    let words = ["alpha", "beta", "gamma", "alphabet", "(?i)delta", "omega$", "^first.*alpha", "(?<=x)gamma"];
+    let mut random = common::Random::new(7);
+    let mut text = String::from("first alpha\n");
+    for n in 0..60_000 {
+        let word = ["alpha", "beta", "xgamma", "alphabet", "DELTA", "omega"]
+            [usize::try_from(random.below(6)).unwrap()];
+        let noise = "-".repeat(usize::try_from(random.below(120)).unwrap());
+        let end = ["\n", "\r\n", "\n", "\0\n"][usize::try_from(random.below(4)).unwrap()];
+        if random.below(50) == 0 {
+            text += &format!("{n} {noise} {word}{end}");
+        } else {
+            text += &format!("{n} {noise}{end}");
+        }
+    }
+    let item = |name: &str, word: &str| {
+        let query = Query::new(Source::file(&place.log)).pattern(word.parse().unwrap());
+        Item::new(name, query.max_lines_per_sec(1_000_000.try_into().unwrap()))
+    };
+    let together = Follower::open(Settings::in_memory());
+    place.append("x\n".repeat(200_000));
+    for word in words {
+        poll(&together, &item(word, word));
+    }
+    for round in 0..3 {
+        place.append(&text);
+        let shared: Vec<Vec<String>> = words.iter().map(|word| drain(&together, &item(word, word))).collect();
+        for (word, shared) in words.iter().zip(shared) {
+            let alone = Follower::open(Settings::in_memory());
+            let all = drain(&alone, &item(word, word));
+            let expected = &all[all.len() / (round + 1) * round..];
+            assert_eq!(shared, expected, "{word} in round {round}");
+        }
+    }
+    // The file is written anew with the same length: old findings must not be used.
+    fs::write(&place.log, text.replace("alpha", "ALPHA").repeat(4)).unwrap();
+    assert_eq!(drain(&together, &item("alpha", "alpha")), Vec::<String>::new());
+    assert!(!drain(&together, &item("beta", "beta")).is_empty());
+}
+
+#[test]
+fn many_threads_poll_many_items() {
+    let place = Place::new();
+    let follower = place.follower();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..8)
+            .map(|n| {
+                let item = Item::new(&format!("thread {n}"), Query::new(Source::file(&place.log)));
+                let follower = &follower;
+                scope.spawn(move || {
+                    let mut found = Vec::new();
+                    while found.last().map(String::as_str) != Some("end") {
+                        if let Ok(delivery) = follower.lines(&item, &ask()) {
+                            found.extend(lines(delivery.value));
+                            delivery.pending.commit();
+                        }
+                    }
+                    found.len()
+                })
+            })
+            .collect();
+        for n in 0..500 {
+            place.append(format!("{n}\n").repeat(20));
+        }
+        place.append("end\n");
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), 10_001);
+        }
+    });
+}

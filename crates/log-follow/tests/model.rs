@@ -1,0 +1,345 @@
+//! Random histories of a log against a simple model of what must be delivered.
+//!
+//! A history is a sequence of writes, rotations of one style, pauses, polls, restarts of the reader and deaths of the reader
+//! between reading and committing. Without truncation, what was delivered must equal what was written, line by line. With it,
+//! nothing may come twice, and all must come but what was written after the last poll before a truncation.
+//!
+//! Several rotations within one tick of the file system's clock leave files with equal times, which a name pattern orders by
+//! name: there the order of lines is not compared, only that each comes exactly once.
+//!
+//! `LOG_FOLLOW_CASES` says how many histories are tried (default 4,000), `LOG_FOLLOW_SEED` where they start.
+
+#![allow(clippy::unwrap_used)] // a test that panics has failed
+
+mod common;
+
+use common::{Place, Random, append, ask, ask_in};
+use log_follow::{Error, Follower, Item, Query, Rotation};
+use std::collections::HashSet;
+use std::fs;
+
+/// How the log is rotated in one history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// `messages` becomes `messages.1`, that becomes `messages.2`; a new file is created at once.
+    Numbers,
+    /// The same, but the new file is created with the next write.
+    NumbersLate,
+    /// `messages-20240101`, one day more each time.
+    Dates,
+    /// The new file is written beside and renamed into place.
+    ThroughTemporary,
+    /// A copy is made and the file truncated.
+    CopyTruncate,
+    /// As `Numbers`, and what is older than one rotation is compressed (when it was read).
+    Compressed,
+}
+
+const STYLES: [Style; 6] = [
+    Style::Numbers,
+    Style::NumbersLate,
+    Style::Dates,
+    Style::ThroughTemporary,
+    Style::CopyTruncate,
+    Style::Compressed,
+];
+
+struct History {
+    place: Place,
+    random: Random,
+    style: Style,
+    item: Item,
+    follower: Option<Follower>,
+    written: Vec<String>,
+    delivered: Vec<String>,
+    partial: String,
+    rotations: u32,
+    script: Vec<String>,
+    truncates: bool,
+    by_name: bool,
+    /// Numbers of the first line that no poll has seen, and of the first in the current file.
+    unseen: usize,
+    file_start: usize,
+    /// Lines that a truncation took before a poll.
+    lost: HashSet<usize>,
+}
+
+impl History {
+    fn new(seed: u64, truncates: bool) -> Self {
+        let mut random = Random::new(seed);
+        let style = STYLES[usize::try_from(random.below(6)).unwrap()];
+        let by_name = random.below(2) == 0;
+        let place = Place::new();
+        let rotation = if style == Style::CopyTruncate { Rotation::CopyTruncate } else { Rotation::NoReread };
+        let query = if by_name {
+            Query::new(place.names()).rotation(rotation)
+        } else {
+            Query::new(log_follow::Source::file(&place.log)).rotation(rotation)
+        };
+        let item = place.item_of(query);
+        let follower = Some(place.follower());
+        append(&place.log, "");
+        let mut history = Self {
+            place,
+            random,
+            style,
+            item,
+            follower,
+            written: Vec::new(),
+            delivered: Vec::new(),
+            partial: String::new(),
+            rotations: 0,
+            script: Vec::new(),
+            truncates,
+            by_name,
+            unseen: 0,
+            file_start: 0,
+            lost: HashSet::new(),
+        };
+        history.note(format!("{style:?}, by name: {by_name}"));
+        history.poll();
+        history
+    }
+
+    fn note(&mut self, text: String) {
+        self.script.push(text);
+    }
+
+    fn run(mut self) -> Result<(), String> {
+        for _ in 0..self.random.below(25) + 5 {
+            match self.random.below(12) {
+                0..=3 => self.write(),
+                4 => self.write_partial(),
+                5 | 6 => self.rotate(),
+                7 | 8 => self.poll(),
+                9 => self.restart(),
+                10 => self.poll_and_die(),
+                _ if self.truncates && self.random.below(2) == 0 => self.delete(),
+                _ if self.truncates => self.truncate(),
+                _ => self.poll_undelivered(),
+            }
+        }
+        self.end_partial();
+        self.drain();
+        self.check()
+    }
+
+    /// Every line is different, so that a repeat or a loss shows.
+    fn line(&mut self) -> String {
+        let ending = ["\n", "\r\n", "\n", "\n"][usize::try_from(self.random.below(4)).unwrap()];
+        let length = [1, 5, 40, 400][usize::try_from(self.random.below(4)).unwrap()];
+        let text = format!("line {} {}", self.written.len(), "x".repeat(length));
+        self.written.push(text.clone());
+        text + ending
+    }
+
+    fn write(&mut self) {
+        self.end_partial();
+        let lines = self.random.below(8) + 1;
+        let text: String = (0..lines).map(|_| self.line()).collect();
+        self.note(format!("write {lines} lines, {} bytes", text.len()));
+        append(&self.place.log, text);
+    }
+
+    fn write_partial(&mut self) {
+        self.end_partial();
+        let line = self.line();
+        let cut = usize::try_from(self.random.below(line.len() as u64 - 2)).unwrap() + 1;
+        self.note(format!("write {cut} bytes of {}", line.len()));
+        append(&self.place.log, &line[..cut]);
+        self.partial = line[cut..].to_owned();
+    }
+
+    fn end_partial(&mut self) {
+        if !self.partial.is_empty() {
+            self.note("end the line".into());
+            append(&self.place.log, std::mem::take(&mut self.partial));
+        }
+    }
+
+    fn rotate(&mut self) {
+        self.end_partial();
+        self.rotations += 1;
+        self.file_start = self.written.len();
+        self.note("rotate".into());
+        let log = self.place.log.clone();
+        match self.style {
+            Style::Dates => {
+                fs::rename(&log, self.place.file(&format!("messages-202401{:02}", self.rotations))).unwrap();
+                fs::write(&log, "").unwrap();
+            }
+            Style::CopyTruncate => {
+                // A copy must be seen before the next one is made of the same file, or its rest cannot be told from the next.
+                self.drain();
+                self.shift();
+                fs::copy(&log, self.place.file("messages.1")).unwrap();
+                fs::File::create(&log).unwrap();
+            }
+            Style::ThroughTemporary => {
+                self.shift();
+                fs::rename(&log, self.place.file("messages.1")).unwrap();
+                let line = self.line();
+                let new = self.place.dir.path().join("new");
+                append(&new, line);
+                fs::rename(new, &log).unwrap();
+            }
+            _ => {
+                if self.style == Style::Compressed {
+                    self.compress();
+                }
+                self.shift();
+                fs::rename(&log, self.place.file("messages.1")).unwrap();
+                if self.style != Style::NumbersLate {
+                    fs::write(&log, "").unwrap();
+                }
+            }
+        }
+        if self.style == Style::NumbersLate {
+            let line = self.line();
+            append(&log, line);
+        }
+    }
+
+    fn shift(&self) {
+        for n in (1..40).rev() {
+            let (from, to) = (format!("messages.{n}"), format!("messages.{}", n + 1));
+            if self.place.file(&from).exists() {
+                fs::rename(self.place.file(&from), self.place.file(&to)).unwrap();
+            }
+        }
+    }
+
+    /// Compression keeps the time of the file and takes its name away; it comes when the content was read.
+    fn compress(&mut self) {
+        self.drain();
+        let plain = self.place.file("messages.1");
+        if let Ok(meta) = fs::metadata(&plain) {
+            let compressed = self.place.file(&format!("messages.{}.gz", self.rotations));
+            fs::write(&compressed, b"\x1f\x8b\x08\0line 0 in a compressed file\n").unwrap();
+            common::set_mtime(&compressed, meta.modified().unwrap());
+            fs::remove_file(plain).unwrap();
+        }
+    }
+
+    fn truncate(&mut self) {
+        self.lose();
+        self.note("truncate".into());
+        fs::File::create(&self.place.log).unwrap();
+    }
+
+    /// The next file may well get the inode of this one.
+    fn delete(&mut self) {
+        self.lose();
+        self.note("delete".into());
+        fs::remove_file(&self.place.log).unwrap();
+        if self.random.below(2) == 0 {
+            self.poll();
+        }
+        append(&self.place.log, "");
+    }
+
+    fn lose(&mut self) {
+        self.partial.clear();
+        self.lost.extend(self.unseen.max(self.file_start)..self.written.len());
+        self.file_start = self.written.len();
+    }
+
+    fn follower(&mut self) -> &Follower {
+        let place = &self.place;
+        self.follower.get_or_insert_with(|| place.follower())
+    }
+
+    fn poll(&mut self) {
+        self.note("poll".into());
+        let item = self.item.clone();
+        let delivery = match self.follower().lines(&item, &ask()) {
+            Err(Error::Missing { .. }) if !self.place.log.exists() => return,
+            delivery => delivery.unwrap(),
+        };
+        delivery.pending.commit();
+        let lines = delivery.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned).collect::<Vec<_>>();
+        self.delivered.extend(lines);
+        self.unseen = self.written.len() - usize::from(!self.partial.is_empty());
+    }
+
+    fn poll_undelivered(&mut self) {
+        self.note("poll, reply too late".into());
+        let item = self.item.clone();
+        drop(self.follower().lines(&item, &ask()).unwrap());
+    }
+
+    fn restart(&mut self) {
+        self.note("restart".into());
+        self.follower = None;
+    }
+
+    /// The reply was written and the process killed before the position moved: the lines come again.
+    fn poll_and_die(&mut self) {
+        self.note("poll and die before the commit".into());
+        let item = self.item.clone();
+        let delivery = self.follower().lines(&item, &ask()).unwrap();
+        drop(delivery);
+        self.follower = None;
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..3 {
+            self.poll();
+        }
+        // What is still unfinished in a rotated file is settled by time.
+        let item = self.item.clone();
+        let delivery = self.follower().lines(&item, &ask_in(60)).unwrap();
+        delivery.pending.commit();
+        self.delivered.extend(delivery.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned));
+    }
+
+    fn check(mut self) -> Result<(), String> {
+        if self.by_name {
+            self.delivered
+                .sort_by_key(|line| line.split(' ').nth(1).unwrap_or_default().parse::<usize>().ok());
+        }
+        let mut must = self.written.iter().enumerate().peekable();
+        let mut fine = true;
+        for line in &self.delivered {
+            while must.peek().is_some_and(|(number, other)| *other != line && self.lost.contains(number)) {
+                must.next();
+            }
+            fine &= must.next().is_some_and(|(_, other)| other == line);
+        }
+        fine &= must.all(|(number, _)| self.lost.contains(&number));
+        if fine {
+            return Ok(());
+        }
+        let short =
+            |lines: &[String]| lines.iter().map(|l| l[..l.len().min(10)].to_owned()).collect::<Vec<_>>();
+        Err(format!(
+            "delivered {:?}\nwritten {:?}\nscript:\n{}",
+            short(&self.delivered),
+            short(&self.written),
+            self.script.join("\n")
+        ))
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn run_histories(truncates: bool) {
+    let (first, cases) = (number("LOG_FOLLOW_SEED", 1), number("LOG_FOLLOW_CASES", 4000));
+    for seed in first..first + cases / 2 {
+        if let Err(report) = History::new(seed, truncates).run() {
+            panic!("seed {seed} (LOG_FOLLOW_SEED={seed} LOG_FOLLOW_CASES=2 runs it alone)\n{report}");
+        }
+    }
+}
+
+#[test]
+fn without_truncation_everything_is_delivered_once() {
+    run_histories(false);
+}
+
+#[test]
+fn with_truncation_only_what_no_poll_saw_is_lost() {
+    run_histories(true);
+}
