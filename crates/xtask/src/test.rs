@@ -47,7 +47,7 @@ fn nextest(fast: bool) -> Command {
     let mut runner = cargo();
     runner.args(["nextest", "run", "--workspace"]);
     if fast {
-        runner.args(["--filter-expr", "not (package(oomwatch-tests) & kind(test))"]);
+        runner.args(["--filterset", "not (package(oomwatch-tests) & kind(test))"]);
     }
     runner
 }
