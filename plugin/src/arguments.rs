@@ -54,6 +54,24 @@ impl<'a> Arguments<'a> {
         words.iter().copied().find(|&word| word == text).ok_or_else(|| invalid(place))
     }
 
+    /// A parameter by its name in the table; empty where it was not given, or where the key has none of that name.
+    pub(crate) fn named(self, name: &str) -> &'a str {
+        self.place(name).map_or("", |place| self.text(place))
+    }
+
+    /// Where the key has the parameter of this name.
+    pub(crate) fn place(self, name: &str) -> Option<usize> {
+        self.key.parameters.iter().position(|parameter| parameter.name == name)
+    }
+
+    /// The key and all parameters as they were given, written so that no two items have the same text.
+    pub(crate) fn identity(self) -> String {
+        self.request
+            .parameters()
+            .iter()
+            .fold(self.key.short_name().to_owned(), |identity, parameter| format!("{identity} {parameter:?}"))
+    }
+
     /// A whole number of at least 1, or the given one where there is none.
     ///
     /// # Errors

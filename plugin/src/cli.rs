@@ -13,7 +13,7 @@ use agent2_plugin::{Delivery, Exporter, ItemError, Node, Reply, Request, Stats};
 use lexopt::prelude::*;
 
 use crate::config::Options;
-use crate::exporter::{NAME, OomWatch};
+use crate::exporter::{NAME, OomWatch, Purpose};
 use crate::key_text::{KeyText, KeyTextError};
 use crate::keys::{KEYS, Key};
 use crate::ranking::Ranking;
@@ -33,6 +33,7 @@ Usage: zabbix-agent2-plugin-oomwatch [--config FILE]... COMMAND
 Commands:
   get KEY                           the value of an item, asked without an agent
   top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
+  check                             can this user read what the items need? call it as the agent's user
 
 Options:
   -c, --config FILE   take the lines Plugins.OomWatch.* of this agent configuration file (repeatable)
@@ -49,6 +50,7 @@ enum Command {
     Version,
     Get { key: String },
     Top { by: &'static str, count: usize },
+    Check,
 }
 
 /// Why there is no answer. The exit code tells the two apart: 2 for a wrong call, 1 for anything else.
@@ -62,6 +64,8 @@ enum CliError {
     Item(ItemError),
     #[error("no value within {} s", FIRST_VALUE.as_secs())]
     NoValue,
+    #[error("{0} of the checks failed")]
+    Check(usize),
     #[error("cannot write the answer: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -112,6 +116,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CliError> {
         Command::Version => format!("zabbix-agent2-plugin-oomwatch {}\n", env!("CARGO_PKG_VERSION")),
         Command::Get { key } => get(&exporter(&configs)?, &key)? + "\n",
         Command::Top { by, count } => top(&exporter(&configs)?, by, count)?,
+        Command::Check => return check(&configs),
     };
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
@@ -140,6 +145,7 @@ fn command(words: &[&str]) -> Result<Command, CliError> {
         ["help"] => Ok(Command::Help),
         ["get", key] => Ok(Command::Get { key: key.to_owned() }),
         ["get", ..] => Err(usage("get takes one item key (put it in quotes: the shell reads brackets, too)")),
+        ["check"] => Ok(Command::Check),
         ["top"] => top_command(&[]),
         ["top", ref rest @ ..] => top_command(rest),
         [other, ..] => Err(CliError::Usage(format!("there is no command `{other}`"))),
@@ -174,15 +180,28 @@ fn help() -> String {
 }
 
 fn exporter(configs: &[PathBuf]) -> Result<OomWatch, CliError> {
-    let mut text = String::new();
-    for path in configs {
-        let part = std::fs::read_to_string(path)
-            .map_err(|source| CliError::Config { path: path.clone(), source })?;
-        text.push_str(&part);
-        text.push('\n');
+    let options: Options = Node::from_conf(NAME, &text_of(configs)?).options().map_err(ItemError::from)?;
+    Ok(OomWatch::new(&options, Arc::new(Stats::default()), Purpose::Look)?)
+}
+
+fn text_of(configs: &[PathBuf]) -> Result<String, CliError> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|source| CliError::Config { path: path.clone(), source })
+    };
+    Ok(configs.iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+fn check(configs: &[PathBuf]) -> Result<(), CliError> {
+    let agent_conf = text_of(configs)?;
+    let findings = crate::check::findings(&exporter(configs)?, &agent_conf, TIMEOUT)?;
+    let mut out = std::io::stdout().lock();
+    for finding in &findings {
+        write!(out, "{finding}")?;
     }
-    let options: Options = Node::from_conf(NAME, &text).options().map_err(ItemError::from)?;
-    Ok(OomWatch::new(&options, Arc::new(Stats::default()))?)
+    match findings.iter().filter(|finding| finding.problem.is_some()).count() {
+        0 => Ok(()),
+        problems => Err(CliError::Check(problems)),
+    }
 }
 
 fn get(oomwatch: &OomWatch, key: &str) -> Result<String, CliError> {

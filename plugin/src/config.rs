@@ -1,9 +1,12 @@
 //! `Plugins.OomWatch.*`: from what was written to what was checked.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent2_plugin::OptionError;
+use log_follow::{AllowPath, Pattern, Query};
 use serde::Deserialize;
 
 /// The options as they are written.
@@ -16,6 +19,15 @@ pub struct Options {
     /// `Proc.*`.
     #[serde(default)]
     proc: ProcOptions,
+    /// Where positions in logs are kept.
+    #[serde(default)]
+    state_dir: Option<PathBuf>,
+    /// `Log.*`.
+    #[serde(default)]
+    log: LogOptions,
+    /// `Regexp.<name>`: patterns that items call `@name`.
+    #[serde(default)]
+    regexp: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,13 +36,30 @@ struct ProcOptions {
     max_age: Option<String>,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct LogOptions {
+    max_lines: Option<u32>,
+    #[serde(default)]
+    allow_path: Vec<String>,
+}
+
 /// The options as they were checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) host_root: PathBuf,
     /// How old a shared walk may be.
     pub(crate) proc_max_age: Duration,
+    pub(crate) state_dir: PathBuf,
+    /// Lines a second that a log item delivers where its key does not say.
+    pub(crate) log_max_lines: NonZeroU32,
+    pub(crate) log_allow_path: AllowPath,
+    /// What `@name` stands for.
+    pub(crate) regexps: BTreeMap<String, String>,
 }
+
+const STATE_DIR: &str = "/var/lib/zabbix-agent2-plugin-oomwatch";
+const MAX_LOG_MAX_LINES: u32 = 1_000_000;
 
 /// An older walk would answer polls of one second with the state of a minute ago.
 const MAX_PROC_MAX_AGE: Duration = Duration::from_secs(60);
@@ -42,6 +71,10 @@ impl Options {
         Ok(Config {
             host_root: check_host_root(self.host_root.as_deref())?,
             proc_max_age: check_max_age(self.proc.max_age.as_deref())?,
+            state_dir: check_state_dir(self.state_dir.as_deref())?,
+            log_max_lines: check_max_lines(self.log.max_lines)?,
+            log_allow_path: check_allow_path(&self.log.allow_path)?,
+            regexps: check_regexps(&self.regexp)?,
         })
     }
 }
@@ -69,6 +102,45 @@ fn check_max_age(given: Option<&str>) -> Result<Duration, OptionError> {
     })
 }
 
+fn check_state_dir(given: Option<&Path>) -> Result<PathBuf, OptionError> {
+    match given {
+        None => Ok(PathBuf::from(STATE_DIR)),
+        Some(dir) if dir.is_absolute() => Ok(dir.to_owned()),
+        Some(dir) => {
+            let message = format_args!("{} is not an absolute path", dir.display());
+            Err(OptionError::about("Plugins.OomWatch.StateDir", message))
+        }
+    }
+}
+
+fn check_max_lines(given: Option<u32>) -> Result<NonZeroU32, OptionError> {
+    let lines = given.unwrap_or(Query::DEFAULT_MAX_LINES_PER_SEC);
+    NonZeroU32::new(lines).filter(|lines| lines.get() <= MAX_LOG_MAX_LINES).ok_or_else(|| {
+        let message = format_args!("`{lines}` is not a number of lines from 1 to {MAX_LOG_MAX_LINES}");
+        OptionError::about("Plugins.OomWatch.Log.MaxLines", message)
+    })
+}
+
+fn check_allow_path(given: &[String]) -> Result<AllowPath, OptionError> {
+    if given.is_empty() {
+        return Ok(AllowPath::everything());
+    }
+    let patterns = given.iter().map(|text| checked_pattern("Plugins.OomWatch.Log.AllowPath", text));
+    Ok(AllowPath::only(patterns.collect::<Result<_, _>>()?))
+}
+
+fn check_regexps(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, OptionError> {
+    for (name, text) in given {
+        checked_pattern(&format!("Plugins.OomWatch.Regexp.{name}"), text)?;
+    }
+    Ok(given.clone())
+}
+
+fn checked_pattern(option: &str, text: &str) -> Result<Pattern, OptionError> {
+    Pattern::new(text)
+        .map_err(|error| OptionError::about(option, format_args!("`{text}` is not a pattern: {error}")))
+}
+
 /// A time as Zabbix writes it: seconds, or a number with `s` or `m` behind it.
 fn seconds(text: &str) -> Option<Duration> {
     let (number, factor) = match text.strip_suffix('m') {
@@ -92,8 +164,10 @@ mod tests {
 
     #[test]
     fn defaults_are_the_machine_itself_and_one_second() {
-        let expected = Config { host_root: "/".into(), proc_max_age: Duration::from_secs(1) };
-        assert_eq!(check("Plugins.OomWatch.System.Path=/x"), Ok(expected));
+        let config = check("Plugins.OomWatch.System.Path=/x").unwrap();
+        assert_eq!((config.host_root, config.proc_max_age), ("/".into(), Duration::from_secs(1)));
+        assert_eq!((config.state_dir, config.log_max_lines.get()), (STATE_DIR.into(), 10_000));
+        assert!(config.log_allow_path.allows(Path::new("/anything")));
     }
 
     #[test]
@@ -120,6 +194,35 @@ mod tests {
         assert_eq!(check(&conf).unwrap().host_root, directory.path());
         let error = check("Plugins.OomWatch.HostRoot=relative").unwrap_err();
         assert_eq!(error, "option Plugins.OomWatch.HostRoot: relative is not an absolute path");
+    }
+
+    #[test]
+    fn log_options_are_checked() {
+        let conf = "Plugins.OomWatch.Log.AllowPath=^/var/log/\nPlugins.OomWatch.Log.AllowPath=\\.log$\n\
+                    Plugins.OomWatch.Log.MaxLines=5\nPlugins.OomWatch.Regexp.oom=oom-killer|Out of memory\n";
+        let config = check(conf).unwrap();
+        let allows = |path: &str| config.log_allow_path.allows(Path::new(path));
+        assert_eq!([allows("/var/log/x"), allows("/srv/a.log"), allows("/etc/shadow")], [true, true, false]);
+        assert_eq!(config.log_max_lines.get(), 5);
+        assert_eq!(config.regexps["oom"], "oom-killer|Out of memory");
+        for (conf, expected) in [
+            (
+                "Plugins.OomWatch.StateDir=here",
+                "option Plugins.OomWatch.StateDir: here is not an absolute path",
+            ),
+            (
+                "Plugins.OomWatch.Log.MaxLines=0",
+                "option Plugins.OomWatch.Log.MaxLines: `0` is not a number of lines",
+            ),
+            (
+                "Plugins.OomWatch.Log.AllowPath=(",
+                "option Plugins.OomWatch.Log.AllowPath: `(` is not a pattern: ",
+            ),
+            ("Plugins.OomWatch.Regexp.x=[", "option Plugins.OomWatch.Regexp.x: `[` is not a pattern: "),
+        ] {
+            let error = check(conf).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 
     #[test]

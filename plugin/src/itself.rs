@@ -1,6 +1,7 @@
 //! `self`: the plugin about itself.
 
 use agent2_plugin::{ItemError, Reply};
+use log_follow::Persistence;
 use proc_snapshot::{Needs, ProcError, Visibility};
 use procfs_core::FromRead;
 use procfs_core::process::{Stat, Status};
@@ -19,6 +20,7 @@ pub(crate) fn answer(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Re
         exports: ExportsJson::of(oomwatch),
         walks: WalksJson::of(oomwatch),
         cpu_sampler: SamplerJson::of(oomwatch),
+        logs: oomwatch.logs.status().map(|status| LogsJson::of(&status)),
         processes: ProcessesJson::of(oomwatch, arguments)?,
     })
 }
@@ -31,6 +33,7 @@ struct SelfJson {
     exports: ExportsJson,
     walks: WalksJson,
     cpu_sampler: SamplerJson,
+    logs: Option<LogsJson>,
     processes: ProcessesJson,
 }
 
@@ -121,6 +124,37 @@ impl SamplerJson {
             looks: stats.looks,
             failed: stats.failed,
             seconds: stats.looking.as_secs_f64(),
+        }
+    }
+}
+
+/// Null before the first log item.
+#[derive(Serialize)]
+struct LogsJson {
+    persistence: &'static str,
+    reason: Option<String>,
+    items: usize,
+    read_bytes: u64,
+    lines_too_hard: u64,
+    last_write_age_seconds: Option<u64>,
+}
+
+impl LogsJson {
+    fn of(status: &log_follow::Status) -> Self {
+        let (persistence, reason) = match &status.persistence {
+            Persistence::Durable { .. } => ("durable", None),
+            Persistence::ReadOnly { .. } => ("read-only", None),
+            Persistence::Memory { reason, .. } => ("memory", Some(reason.clone())),
+            _ => ("unknown", None),
+        };
+        let age = status.last_write.and_then(|time| time.elapsed().ok());
+        Self {
+            persistence,
+            reason,
+            items: status.items,
+            read_bytes: status.read_bytes,
+            lines_too_hard: status.lines_too_hard,
+            last_write_age_seconds: age.map(|age| age.as_secs()),
         }
     }
 }

@@ -7,7 +7,7 @@ use agent2_plugin::{ItemError, Reply};
 
 use crate::arguments::Arguments;
 use crate::exporter::OomWatch;
-use crate::{itself, proc_get, processes, ranking};
+use crate::{itself, logs, proc_get, processes, ranking};
 
 /// One item key.
 #[derive(Debug)]
@@ -57,6 +57,63 @@ const CMDLINE: Parameter =
     text("cmdline", "a regular expression (Go's syntax, RE2) that the command line must match; default: all");
 const TOP_BY: Parameter = words("by", &["rss", "pss", "swap", "cpu"], "what to rank by");
 const TOP_COUNT: Parameter = text("count", "how many names, 10 by default");
+
+const FILE: Parameter = text("file", "the file's path; what rotation made of it is read to its end first");
+const FILE_REGEXP: Parameter =
+    text("file_regexp", "a directory, and a regular expression (PCRE2) for the names of files in it");
+const REGEXP: Parameter = text(
+    "regexp",
+    "a regular expression (PCRE2) that lines must match, or `@name` for `Plugins.OomWatch.Regexp.name`; default: every line",
+);
+const ENCODING: Parameter = text("encoding", "the file's encoding, such as `SHIFT_JIS`; default: UTF-8");
+const MAXLINES: Parameter = text(
+    "maxlines",
+    "the most lines for each second since the last poll, 1 to 1000; default: `Plugins.OomWatch.Log.MaxLines`",
+);
+const MAXPROCLINES: Parameter = text(
+    "maxproclines",
+    "the most lines for each second since the last poll, 1 to 10000; default: `Plugins.OomWatch.Log.MaxLines`",
+);
+const FROM_START: Parameter =
+    words("mode", &["all", "skip"], "where a new item begins: at the first line, or at the end");
+const FROM_END: Parameter =
+    words("mode", &["skip", "all"], "where a new item begins: at the end, or at the first line");
+const OUTPUT: Parameter = text(
+    "output",
+    "what to deliver of a matching line: text with `\\0` for the match and `\\1` to `\\9` for groups; default: the line",
+);
+const MAXDELAY: Parameter = text(
+    "maxdelay",
+    "seconds; lines are skipped where delivery would fall behind further than that; default: never",
+);
+const OPTIONS: Parameter = text("options", "`mtime-reread` (default) or `mtime-noreread`");
+const RT_OPTIONS: Parameter =
+    text("options", "`rotate` (default), `copytruncate`, `mtime-reread` or `mtime-noreread`");
+const PERSISTENT_DIR: Parameter =
+    text("persistent_dir", "accepted and not used: positions are kept in `Plugins.OomWatch.StateDir`");
+
+const LOG: &[Parameter] =
+    &[FILE, REGEXP, ENCODING, MAXLINES, FROM_START, OUTPUT, MAXDELAY, OPTIONS, PERSISTENT_DIR];
+const LOGRT: &[Parameter] =
+    &[FILE_REGEXP, REGEXP, ENCODING, MAXLINES, FROM_START, OUTPUT, MAXDELAY, RT_OPTIONS, PERSISTENT_DIR];
+const LOG_COUNT: &[Parameter] =
+    &[FILE, REGEXP, ENCODING, MAXPROCLINES, FROM_START, MAXDELAY, OPTIONS, PERSISTENT_DIR];
+const LOGRT_COUNT: &[Parameter] =
+    &[FILE_REGEXP, REGEXP, ENCODING, MAXPROCLINES, FROM_START, MAXDELAY, RT_OPTIONS, PERSISTENT_DIR];
+const LOG_SINCE: &[Parameter] = &[FILE, REGEXP, ENCODING, FROM_END, OPTIONS];
+const LOGRT_SINCE: &[Parameter] = &[FILE_REGEXP, REGEXP, ENCODING, FROM_END, RT_OPTIONS];
+
+const LINES_ANSWER: &str = "Text: the new matching lines since the last poll, newest last, joined by newlines; at most \
+    65,535 bytes, the rest comes with the next poll. No value where there is no new line. The position moves when the \
+    agent has the answer, so ask for the same key from one place only.";
+const COUNT_ANSWER: &str = "A count of matching lines since the last poll. The position moves when the agent has the \
+    answer, so ask for the same key from one place only.";
+const TOTAL_ANSWER: &str = "A count of matching lines since the item was first asked for. It only grows and survives \
+    restarts, and may be asked for by anyone any number of times.";
+const LAST_ANSWER: &str = "JSON: `count` of matching lines since `since` (seconds since 1970); `line`, the last of them, \
+    its capture `groups`, the `time` at which it was read and its `file`, null before the first; `complete`, false \
+    where there was more to read than fits into a poll.";
+const LOG_SOURCE: &str = "the file; positions are kept in `Plugins.OomWatch.StateDir`";
 
 /// All item keys.
 pub const KEYS: &[Key] = &[
@@ -158,13 +215,115 @@ pub const KEYS: &[Key] = &[
         handler: ranking::discovery,
     },
     Key {
+        name: "oomwatch.log",
+        parameters: LOG,
+        summary: "New matching lines of a file, as the agent's own log.",
+        answer: LINES_ANSWER,
+        mirrors: Some("log"),
+        source: LOG_SOURCE,
+        example: "oomwatch.log[/etc/passwd,root]",
+        handler: logs::lines,
+    },
+    Key {
+        name: "oomwatch.logrt",
+        parameters: LOGRT,
+        summary: "New matching lines of rotated files, as the agent's own logrt.",
+        answer: LINES_ANSWER,
+        mirrors: Some("logrt"),
+        source: LOG_SOURCE,
+        example: "oomwatch.logrt[/etc/^passwd$,root]",
+        handler: logs::lines,
+    },
+    Key {
+        name: "oomwatch.log.count",
+        parameters: LOG_COUNT,
+        summary: "Number of new matching lines of a file, as the agent's own log.count.",
+        answer: COUNT_ANSWER,
+        mirrors: Some("log.count"),
+        source: LOG_SOURCE,
+        example: "oomwatch.log.count[/etc/passwd,root]",
+        handler: logs::count,
+    },
+    Key {
+        name: "oomwatch.logrt.count",
+        parameters: LOGRT_COUNT,
+        summary: "Number of new matching lines of rotated files, as the agent's own logrt.count.",
+        answer: COUNT_ANSWER,
+        mirrors: Some("logrt.count"),
+        source: LOG_SOURCE,
+        example: "oomwatch.logrt.count[/etc/^passwd$,root]",
+        handler: logs::count,
+    },
+    Key {
+        name: "oomwatch.log.total",
+        parameters: LOG_SINCE,
+        summary: "Number of matching lines of a file since the item was first asked for.",
+        answer: TOTAL_ANSWER,
+        mirrors: None,
+        source: LOG_SOURCE,
+        example: "oomwatch.log.total[/etc/passwd,root,,all]",
+        handler: logs::total,
+    },
+    Key {
+        name: "oomwatch.logrt.total",
+        parameters: LOGRT_SINCE,
+        summary: "Number of matching lines of rotated files since the item was first asked for.",
+        answer: TOTAL_ANSWER,
+        mirrors: None,
+        source: LOG_SOURCE,
+        example: "oomwatch.logrt.total[/etc/^passwd$,root,,all]",
+        handler: logs::total,
+    },
+    Key {
+        name: "oomwatch.log.last",
+        parameters: LOG_SINCE,
+        summary: "The last matching line of a file, with its capture groups.",
+        answer: LAST_ANSWER,
+        mirrors: None,
+        source: LOG_SOURCE,
+        example: "oomwatch.log.last[/etc/passwd,^(root):,,all]",
+        handler: logs::last,
+    },
+    Key {
+        name: "oomwatch.logrt.last",
+        parameters: LOGRT_SINCE,
+        summary: "The last matching line of rotated files, with its capture groups.",
+        answer: LAST_ANSWER,
+        mirrors: None,
+        source: LOG_SOURCE,
+        example: "oomwatch.logrt.last[/etc/^passwd$,^(root):,,all]",
+        handler: logs::last,
+    },
+    Key {
+        name: "oomwatch.log.groups",
+        parameters: &[
+            FILE,
+            REGEXP,
+            ENCODING,
+            FROM_END,
+            OPTIONS,
+            text("limit", "how many values to list, 100 by default"),
+        ],
+        summary: "Matching lines of a file counted by the value of the first capture group.",
+        answer: "JSON: `count` of matching lines since `since` (seconds since 1970); `groups`, largest first, each with \
+                 `value` and `count`; `other`, the lines of all values that are not listed; `exact`, false once more than \
+                 1,000 different values came, of which the later ones are in `other` alone; `complete`, false where there \
+                 was more to read than fits into a poll.",
+        mirrors: None,
+        source: LOG_SOURCE,
+        example: "oomwatch.log.groups[/etc/passwd,^(.),,all,,3]",
+        handler: logs::groups,
+    },
+    Key {
         name: "oomwatch.self",
         parameters: &[],
         summary: "The plugin about itself.",
         answer: "JSON: `version`, `uptime_seconds`; `process` (`rss_bytes`, `cpu_user_seconds`, `cpu_system_seconds`, `threads`); \
                  `exports` (`total`, `errors`, `timeouts`, `panics`, `hanging`: handlers that are late and still running, \
                  `log_lines_dropped`); `walks` over /proc (`total`, `failed`, `shared`, `seconds`, `last_seconds`); \
-                 `cpu_sampler` (`queries`, `looks`, `failed`, `seconds`); `processes` (`seen`, `unreadable`, `hidepid`, \
+                 `cpu_sampler` (`queries`, `looks`, `failed`, `seconds`); \
+                 `logs` (`persistence`: `durable`, `read-only` or `memory`, null before the first log item; `reason`, `items`, \
+                 `read_bytes`, `lines_too_hard`, `last_write_age_seconds`); `processes` (`seen`, `unreadable`, `hidepid`, \
                  `others_visible`, `cmdlines_cut`).",
         mirrors: None,
         source: "the plugin's own counts; proc_pid_status(5); the mount options of /proc",

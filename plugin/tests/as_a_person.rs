@@ -80,3 +80,41 @@ fn options_come_from_the_agents_configuration() {
     assert_eq!(code, 1);
     assert!(text.contains("cannot read /nowhere/x.conf"), "{text}");
 }
+
+#[test]
+fn get_on_a_log_shows_what_the_next_poll_would_deliver_and_moves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, conf, state) = (
+        directory.path().join("messages"),
+        directory.path().join("agent.conf"),
+        directory.path().join("state"),
+    );
+    std::fs::write(&log, "one\ntwo\n").unwrap();
+    std::fs::write(&conf, format!("Plugins.OomWatch.StateDir={}\n", state.display())).unwrap();
+    let key = format!("log[{},t]", log.display());
+    for _ in 0..2 {
+        assert_eq!(answer(&["-c", conf.to_str().unwrap(), "get", &key]), "two\n");
+    }
+    assert!(!state.exists(), "looking has written a state");
+    let count = format!("log.count[{}]", log.display());
+    assert_eq!(answer(&["-c", conf.to_str().unwrap(), "get", &count]), "2\n");
+}
+
+#[test]
+fn check_names_what_is_missing_and_how_to_mend_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("agent.conf");
+    let text = format!("Plugins.OomWatch.StateDir={}/state\n", directory.path().display());
+    std::fs::write(&conf, &text).unwrap();
+    let checked = || {
+        let output = call(&["check", "-c", conf.to_str().unwrap()]);
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (fine, report) = checked();
+    assert!(!fine && report.contains("EnablePersistentBuffer=1"), "{report}");
+    assert!(report.contains("ok       processes of other users"), "{report}");
+    assert!(report.contains("ok       positions in logs"), "{report}");
+    std::fs::write(&conf, text + "EnablePersistentBuffer=1\n").unwrap();
+    let (_, report) = checked();
+    assert!(report.contains("ok       log text while the server is away"), "{report}");
+}

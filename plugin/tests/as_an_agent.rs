@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use agent2_plugin::{FakeAgent, Pass};
 use serde_json::Value;
+use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
 
@@ -13,9 +15,34 @@ fn launched(pass: Pass) -> FakeAgent {
     FakeAgent::launch(Path::new(PROGRAM), "OomWatch", pass).unwrap()
 }
 
-fn serving(conf: &str) -> FakeAgent {
+/// A plugin that answers polls, with a state directory of its own.
+struct Serving {
+    agent: FakeAgent,
+    _state: TempDir,
+}
+
+impl Deref for Serving {
+    type Target = FakeAgent;
+
+    fn deref(&self) -> &FakeAgent {
+        &self.agent
+    }
+}
+
+impl DerefMut for Serving {
+    fn deref_mut(&mut self) -> &mut FakeAgent {
+        &mut self.agent
+    }
+}
+
+fn serving(conf: &str) -> Serving {
+    let state = tempfile::tempdir().unwrap();
+    Serving { agent: serving_from(state.path(), conf), _state: state }
+}
+
+fn serving_from(state: &Path, conf: &str) -> FakeAgent {
     let mut agent = launched(Pass::Serve);
-    agent.configure(conf, 3).unwrap();
+    agent.configure(&format!("Plugins.OomWatch.StateDir={}\n{conf}", state.display()), 3).unwrap();
     agent
 }
 
@@ -42,7 +69,9 @@ fn every_key_of_the_table_is_registered_and_answers_its_example() {
 
     let mut agent = serving("");
     for key in oomwatch::KEYS {
-        let parameters = key.example.trim_start_matches(key.name).trim_matches(['[', ']']);
+        let parameters = key.example.trim_start_matches(key.name);
+        let parameters =
+            parameters.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or_default();
         let parameters: Vec<_> = parameters.split(',').filter(|_| !parameters.is_empty()).collect();
         let answer = agent.export(key.name, &parameters).unwrap();
         let has_value = matches!(&answer, Ok(Some(text)) if !text.is_empty());
@@ -258,4 +287,163 @@ fn failure_26_hidden_processes_are_an_error_and_not_a_ranking_of_oneself() {
     }
     // The mirrored keys answer as the built-in ones do.
     assert_eq!(value(&mut agent, "oomwatch.proc.num", &["mysqld"]), "0");
+}
+
+/// Appends to a log.
+fn write(log: &Path, text: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn log_items_deliver_each_line_once_also_over_a_kill() {
+    let (state, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = logs.path().join("messages");
+    let path = log.to_str().unwrap();
+    write(&log, "one oom-killer\nnothing\ntwo oom-killer\npart");
+    let mut agent = serving_from(state.path(), "");
+    assert_eq!(value(&mut agent, "oomwatch.log", &[path, "oom-killer"]), "one oom-killer\ntwo oom-killer");
+    assert_eq!(agent.export("oomwatch.log", &[path, "oom-killer"]).unwrap(), Ok(None));
+    assert_eq!(value(&mut agent, "oomwatch.log.count", &[path, "oom-killer"]), "2");
+    assert_eq!(value(&mut agent, "oomwatch.log.count", &[path, "oom-killer"]), "0");
+    // Dropped, it is killed.
+    drop(agent);
+    write(&log, " of oom-killer\nthree oom-killer\n");
+    std::fs::rename(&log, logs.path().join("messages.1")).unwrap();
+    write(&log, "four oom-killer\n");
+    let mut agent = serving_from(state.path(), "");
+    let expected = "part of oom-killer\nthree oom-killer\nfour oom-killer";
+    assert_eq!(value(&mut agent, "oomwatch.log", &[path, "oom-killer"]), expected);
+    assert_eq!(value(&mut agent, "oomwatch.log.count", &[path, "oom-killer"]), "3");
+}
+
+#[test]
+fn a_second_process_looks_and_moves_nothing() {
+    let (state, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = logs.path().join("messages");
+    let path = log.to_str().unwrap();
+    write(&log, "first\n");
+    let mut agent = serving_from(state.path(), "");
+    assert_eq!(value(&mut agent, "oomwatch.log", &[path]), "first");
+    write(&log, "second\n");
+    let mut beside = serving_from(state.path(), "");
+    assert_eq!(value(&mut beside, "oomwatch.log", &[path]), "second");
+    assert_eq!(json(&mut beside, "oomwatch.self", &[])["logs"]["persistence"], "read-only");
+    beside.terminate().unwrap();
+    assert_eq!(value(&mut agent, "oomwatch.log", &[path]), "second");
+    assert_eq!(json(&mut agent, "oomwatch.self", &[])["logs"]["persistence"], "durable");
+}
+
+#[test]
+fn without_a_state_directory_log_items_work_and_say_so() {
+    let logs = tempfile::tempdir().unwrap();
+    let log = logs.path().join("messages");
+    write(&log, "first\n");
+    // A file in the directory's place: not even root can write into it.
+    let mut agent = serving_from(&log, "");
+    assert_eq!(value(&mut agent, "oomwatch.log", &[log.to_str().unwrap()]), "first");
+    let itself = json(&mut agent, "oomwatch.self", &[]);
+    assert_eq!(itself["logs"]["persistence"], "memory");
+    assert!(itself["logs"]["reason"].as_str().unwrap().contains("messages"), "{itself}");
+    assert!(
+        agent.log().iter().any(|line| line.severity == 3 && line.message.contains("memory only")),
+        "{:?}",
+        agent.log()
+    );
+}
+
+#[test]
+fn totals_are_the_same_for_whoever_asks() {
+    let logs = tempfile::tempdir().unwrap();
+    let log = logs.path().join("access.log");
+    let path = log.to_str().unwrap();
+    write(&log, "a.example GET\nb.example GET\n");
+    let mut agent = serving("");
+    assert_eq!(value(&mut agent, "oomwatch.log.total", &[path, "GET"]), "0");
+    let groups: &[&str] = &[path, r"^(\S+)", "", "all", "", "1"];
+    assert_eq!(json(&mut agent, "oomwatch.log.groups", groups)["count"], 2);
+    write(&log, "b.example GET\nc.example POST\n");
+    for _ in 0..2 {
+        assert_eq!(value(&mut agent, "oomwatch.log.total", &[path, "GET"]), "1");
+        assert_eq!(value(&mut agent, "oomwatch.log.total", &[path, "GET", "", "all"]), "3");
+        let counted = json(&mut agent, "oomwatch.log.groups", groups);
+        let largest = serde_json::json!([{"value": "b.example", "count": 2}]);
+        assert_eq!(
+            (&counted["groups"], &counted["other"], &counted["exact"]),
+            (&largest, &Value::from(2), &Value::from(true))
+        );
+        let last = json(&mut agent, "oomwatch.log.last", &[path, r"^(\S+) (P\w+)", "", "all"]);
+        assert_eq!(
+            (&last["line"], &last["groups"]),
+            (&Value::from("c.example POST"), &serde_json::json!(["c.example", "POST"]))
+        );
+        assert_eq!((&last["file"], &last["count"]), (&Value::from(path), &Value::from(1)));
+    }
+}
+
+#[test]
+fn log_items_refuse_what_the_built_in_keys_refuse() {
+    let mut agent = serving("Plugins.OomWatch.Regexp.known=x\nPlugins.OomWatch.Log.AllowPath=^/proc/\n");
+    let file = "/proc/version";
+    let table: [(&str, &[&str], &str); 15] = [
+        ("oomwatch.log", &[], "Invalid number of parameters."),
+        ("oomwatch.log", &[""], "Invalid first parameter."),
+        ("oomwatch.log", &["", "", "", "", "", "", "", "", "", ""], "Too many parameters."),
+        ("oomwatch.log.count", &["", "", "", "", "", "", "", "", ""], "Too many parameters."),
+        ("oomwatch.log", &[file, "", "", "0"], "Invalid fourth parameter."),
+        ("oomwatch.log", &[file, "", "", "1001"], "Invalid fourth parameter."),
+        ("oomwatch.log.count", &[file, "", "", "10001"], "Invalid fourth parameter."),
+        ("oomwatch.log", &[file, "", "", "", "none"], "Invalid fifth parameter."),
+        ("oomwatch.log", &[file, "", "", "", "", "", "-1"], "Invalid seventh parameter."),
+        ("oomwatch.log.count", &[file, "", "", "", "", "x"], "Invalid sixth parameter."),
+        ("oomwatch.log", &[file, "", "", "", "", "", "", "rotate"], "Invalid parameter \"options\"."),
+        (
+            "oomwatch.logrt",
+            &["/proc/^version$", "", "", "", "", "", "1", "copytruncate"],
+            "maxdelay > 0 is not supported with copytruncate option.",
+        ),
+        ("oomwatch.logrt", &["version"], "Cannot find separator \"/\" in path."),
+        (
+            "oomwatch.log",
+            &["/etc/passwd"],
+            "Reading of \"/etc/passwd\" (as \"/etc/passwd\") is not allowed by AllowPath.",
+        ),
+        ("oomwatch.log.groups", &[file, "", "", "", "", "0"], "Invalid sixth parameter."),
+    ];
+    for (key, parameters, expected) in table {
+        assert_eq!(error(&mut agent, key, parameters), expected, "{key}{parameters:?}");
+    }
+    let missing = error(&mut agent, "oomwatch.log", &[file, "@unknown"]);
+    assert!(missing.starts_with("Global regular expression \"unknown\" does not exist."), "{missing}");
+    assert!(missing.contains("Plugins.OomWatch.Regexp.unknown"), "{missing}");
+    let pattern = error(&mut agent, "oomwatch.log", &[file, "("]);
+    assert!(pattern.starts_with("Cannot compile regular expression: "), "{pattern}");
+}
+
+#[test]
+fn only_regular_files_are_read() {
+    let mut agent = serving("");
+    for (path, expected) in
+        [("/dev/null", "\"/dev/null\" is not a regular file."), ("/tmp", "\"/tmp\" is not a regular file.")]
+    {
+        assert_eq!(error(&mut agent, "oomwatch.log", &[path]), expected);
+    }
+    let missing = error(&mut agent, "oomwatch.log", &["/nowhere/messages"]);
+    assert!(missing.contains("\"/nowhere/messages\": [2] No such file or directory"), "{missing}");
+}
+
+#[test]
+fn named_patterns_and_the_hosts_root_come_from_the_configuration() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    std::fs::create_dir_all(root.path().join("var/log")).unwrap();
+    write(&root.path().join("var/log/messages"), "httpd invoked oom-killer\nsshd: hello\n");
+    let conf = format!(
+        "Plugins.OomWatch.HostRoot={}\nPlugins.OomWatch.Regexp.oom=oom-killer|Out of memory",
+        root.path().display()
+    );
+    let mut agent = serving(&conf);
+    assert_eq!(value(&mut agent, "oomwatch.log", &["/var/log/messages", "@oom"]), "httpd invoked oom-killer");
+    assert_eq!(value(&mut agent, "oomwatch.logrt", &["/var/log/^mess", "@oom"]), "httpd invoked oom-killer");
 }

@@ -165,7 +165,8 @@ impl Plugin {
         self
     }
 
-    /// The most threads that run handlers at once, 16 by default. Late ones that hang are not among them.
+    /// The most threads that run handlers at once, 128 by default; there are as few as the polls need. Late ones that hang
+    /// are not among them.
     #[must_use]
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.limits.workers = workers.max(1);

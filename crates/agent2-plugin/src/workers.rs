@@ -29,7 +29,8 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { workers: 16, hanging: 64, queued: 10_000 }
+        // A thread that waits costs a few pages. What hangs should run out of them as late as can be.
+        Self { workers: 128, hanging: 256, queued: 10_000 }
     }
 }
 
