@@ -1,0 +1,256 @@
+//! Bytes cut into lines, most of which are passed over unread.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use crate::assembly::{Assembly, Place};
+use crate::kernel;
+use crate::prefix::{self, Line, Writer};
+use crate::report::Report;
+use crate::scan;
+use crate::trust::Origin;
+use crate::userspace;
+
+/// While no report is open, a line without one of these says nothing.
+const WORDS: [&[u8]; 14] = [
+    b"oom-kill",
+    b"illed process",
+    b"ill process",
+    b"killed as a result of limit",
+    b"limit reached of cgroup",
+    b"memory.oom.group",
+    b"no killable",
+    b"deadlocked on memory",
+    b"ut of memory",
+    b"total_vm",
+    b"OOM killer.",
+    b"oomd",
+    b" to process ",
+    b"illing process ",
+];
+
+static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    // The words are constant and few: there is nothing that could be refused.
+    AhoCorasick::new(WORDS).unwrap_or_else(|error| unreachable!("constant words: {error}"))
+});
+
+/// Reads text of any length, given in pieces of any size, and hands out reports as they are complete.
+///
+/// A report is complete when the next one begins or 1 MiB of other text has passed. After the last one there may be
+/// nothing for months, so a reader of a live source calls [`Parser::flush`] when the source has been silent for a
+/// second.
+///
+/// Its memory is bounded whatever the text: a line counts for its first [`Parser::LINE_MAX`] bytes, at most eight
+/// reports are open, and each of them is bounded as [`Report`] says. That comes to less than [`Parser::MEMORY_MAX`].
+#[derive(Debug)]
+pub struct Parser {
+    /// The line that is not finished, without what is beyond the limit.
+    partial: Vec<u8>,
+    assembly: Assembly,
+    /// Bytes before the current line.
+    offset: u64,
+    /// Bytes of the unfinished line, the part beyond the limit among them.
+    partial_bytes: u64,
+}
+
+impl Parser {
+    /// What a line holds beyond this is passed over. The kernel's own lines have at most about 1,000 bytes, and four
+    /// times as many when every byte is escaped.
+    pub const LINE_MAX: usize = 8192;
+
+    /// No text makes a parser hold more than this, in bytes.
+    pub const MEMORY_MAX: usize = 16 << 20;
+
+    /// A parser for text that comes from `origin`, which decides how far its reports are to be trusted.
+    #[must_use]
+    pub fn new(origin: Origin) -> Self {
+        Self { partial: Vec::new(), assembly: Assembly::new(origin.trust()), offset: 0, partial_bytes: 0 }
+    }
+
+    /// Reads a piece of text. The iterator reads as it goes, so that reports do not pile up; what is left of the piece
+    /// when it is dropped is read then, and the reports in it are dropped, too.
+    pub fn feed<'a>(&'a mut self, text: &'a [u8]) -> Feed<'a> {
+        Feed { parser: self, text }
+    }
+
+    /// Ends every open report: the source has been silent, so nothing more will come to them. An unfinished line stays.
+    pub fn flush(&mut self) -> Vec<Report> {
+        self.assembly.close_all();
+        std::iter::from_fn(|| self.assembly.next_ready()).collect()
+    }
+
+    /// Ends the text: an unfinished line is a line.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Report> {
+        self.end_of_line();
+        self.flush()
+    }
+
+    /// Whether a report is open that [`Parser::flush`] would end.
+    #[must_use]
+    pub fn has_open_report(&self) -> bool {
+        !self.assembly.is_idle()
+    }
+
+    /// Reads on until a report may be ready or the text is used up, and returns the text that is left.
+    fn advance<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
+        if self.partial_bytes > 0 {
+            return self.complete(text);
+        }
+        let skipped = if self.assembly.is_idle() { Self::skip(text) } else { 0 };
+        self.offset += skipped as u64;
+        let text = &text[skipped..];
+        match memchr::memchr(b'\n', text) {
+            Some(end) => {
+                self.line(&text[..end]);
+                self.offset += end as u64 + 1;
+                &text[end + 1..]
+            }
+            None => self.keep(text),
+        }
+    }
+
+    /// How much of the text can be passed over: up to the first line with a known word, or up to the unfinished line.
+    fn skip(text: &[u8]) -> usize {
+        let end = FINDER.find(text).map_or(text.len(), |found| found.start());
+        memchr::memrchr(b'\n', &text[..end]).map_or(0, |at| at + 1)
+    }
+
+    /// Adds to the unfinished line, up to its end.
+    fn complete<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
+        let Some(end) = memchr::memchr(b'\n', text) else { return self.keep(text) };
+        self.keep(&text[..end]);
+        self.end_of_line();
+        self.offset += 1;
+        &text[end + 1..]
+    }
+
+    fn keep<'t>(&mut self, piece: &'t [u8]) -> &'t [u8] {
+        self.partial_bytes += piece.len() as u64;
+        let piece = if self.partial.is_empty() { without_nuls(piece) } else { piece };
+        let room = Self::LINE_MAX - self.partial.len();
+        self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
+        &[]
+    }
+
+    fn end_of_line(&mut self) {
+        let mut partial = std::mem::take(&mut self.partial);
+        self.line(&partial);
+        partial.clear();
+        self.partial = partial;
+        self.offset += self.partial_bytes;
+        self.partial_bytes = 0;
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let line = without_nuls(line);
+        let line = &line[..line.len().min(Self::LINE_MAX)];
+        self.assembly.expire(self.offset);
+        if !self.assembly.is_idle() || FINDER.is_match(line) {
+            self.read(line, 0);
+        }
+    }
+
+    fn read(&mut self, line: &[u8], depth: usize) {
+        let Some(line) = prefix::split(line.strip_suffix(b"\r").unwrap_or(line)) else { return };
+        let place = Place::of(&line, self.offset);
+        if !matches!(line.writer, Writer::Program(_)) {
+            let Some(event) = kernel::event(&line.message) else {
+                self.other(&line, place);
+                return;
+            };
+            let has_more = !line.is_record && depth < 8 && is_of_names_only(&event);
+            self.assembly.kernel_event(event, place);
+            if let Some(rest) = has_more.then(|| second_record(&line.message)).flatten() {
+                self.read(rest, depth + 1);
+            }
+        } else {
+            self.other(&line, place);
+        }
+    }
+
+    fn other(&mut self, line: &Line<'_>, place: Place<'_>) {
+        if let Some(event) = userspace::event(line.writer, &line.message) {
+            self.assembly.program_event(event, place);
+        } else if !matches!(line.writer, Writer::Program(_)) {
+            self.assembly.kernel_detail(&line.message, place);
+        }
+    }
+}
+
+/// Reports out of a piece of text, from [`Parser::feed`].
+#[derive(Debug)]
+#[must_use = "reports come out as the iterator is advanced"]
+pub struct Feed<'a> {
+    parser: &'a mut Parser,
+    text: &'a [u8],
+}
+
+impl Iterator for Feed<'_> {
+    type Item = Report;
+
+    fn next(&mut self) -> Option<Report> {
+        loop {
+            if let Some(report) = self.parser.assembly.next_ready() {
+                return Some(report);
+            }
+            if self.text.is_empty() {
+                return None;
+            }
+            self.text = self.parser.advance(self.text);
+        }
+    }
+}
+
+impl Drop for Feed<'_> {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
+}
+
+/// A machine that lost power leaves blocks of NUL bytes in its log, with the next boot's first line right behind.
+fn without_nuls(line: &[u8]) -> &[u8] {
+    let nuls = line.iter().take_while(|b| **b == 0).count();
+    &line[nuls..]
+}
+
+/// Two records share a line where a console was copied. Only lines in which nothing but a process's name is foreign are
+/// searched for a second record: 15 bytes cannot hold one, but a cgroup's path, which users choose, can.
+fn is_of_names_only(event: &kernel::Event<'_>) -> bool {
+    matches!(event, kernel::Event::Select { .. } | kernel::Event::Kill { .. })
+}
+
+fn second_record(message: &[u8]) -> Option<&[u8]> {
+    let mut rest = message;
+    loop {
+        let (_, after) = scan::cut(rest, b" [")?;
+        let record = &rest[rest.len() - after.len() - 1..];
+        if crate::time::boot(record).is_some() {
+            return Some(record);
+        }
+        rest = after;
+    }
+}
+
+/// Every report of a whole text, in the order in which they are complete.
+///
+/// ```
+/// use oom_evidence::{Constraint, Origin, parse_all};
+///
+/// let text = b"Oct 21 10:43:29 db1 kernel: Out of memory: Killed process 28266 (mysqld) total-vm:4671912kB, \
+///     anon-rss:834284kB, file-rss:392kB, shmem-rss:0kB, UID:27 pgtables:1912kB oom_score_adj:0\n";
+/// let reports = parse_all(Origin::Text, text);
+/// let victim = &reports[0].victims[0];
+/// assert_eq!((victim.pid, victim.uid), (28266, Some(27)));
+/// assert_eq!(victim.name.as_deref(), Some(&b"mysqld"[..]));
+/// assert_eq!(victim.anon_rss_bytes, Some(834_284 * 1024));
+/// assert_eq!(reports[0].constraint, Some(Constraint::None));
+/// ```
+#[must_use]
+pub fn parse_all(origin: Origin, text: &[u8]) -> Vec<Report> {
+    let mut parser = Parser::new(origin);
+    let mut reports: Vec<Report> = parser.feed(text).collect();
+    reports.extend(parser.finish());
+    reports
+}
