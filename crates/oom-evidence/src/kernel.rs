@@ -74,6 +74,7 @@ pub(crate) fn event(message: &[u8]) -> Option<Event<'_>> {
         .or_else(|| reaped(message))
         .or_else(|| group(message))
         .or_else(|| end(message))
+        .or_else(|| header(message))
 }
 
 fn header(message: &[u8]) -> Option<Event<'_>> {
@@ -86,14 +87,19 @@ fn header(message: &[u8]) -> Option<Event<'_>> {
     if !is_header || name.is_empty() {
         return None;
     }
-    // A longer name is a prefix of a kind unknown here. A quote in it means that somebody quotes the kernel.
-    let invoker = if name.len() < NAME_MAX { Some(name) } else { after_unknown_prefix(name) };
-    (invoker.is_some() || !name.contains(&b'"')).then_some(Event::Header { invoker })
+    // More than a name in front means that somebody quotes the kernel, or that it is a cgroup's path.
+    (name_len(name) <= 15).then_some(Event::Header { invoker: Some(name) })
 }
 
-fn after_unknown_prefix(name: &[u8]) -> Option<&[u8]> {
-    let (_, name) = scan::rcut(name, b"] ").or_else(|| scan::rcut(name, b": "))?;
-    (1..16).contains(&name.len()).then_some(name)
+/// The length of a name without escapes: log daemons write `#012`, dmesg `\x0a` for one byte.
+fn name_len(name: &[u8]) -> usize {
+    let is_octal = |rest: &[u8]| rest.len() > 3 && rest[1..4].iter().all(|b| matches!(b, b'0'..=b'7'));
+    let is_hex =
+        |rest: &[u8]| rest.len() > 3 && rest[1] == b'x' && rest[2..4].iter().all(u8::is_ascii_hexdigit);
+    let escapes = (0..name.len()).map(|at| &name[at..]);
+    let escapes =
+        escapes.filter(|rest| (rest[0] == b'#' && is_octal(rest)) || (rest[0] == b'\\' && is_hex(rest)));
+    name.len() - 3 * escapes.count()
 }
 
 /// `Killed process`, `Kill process`, `kill process` and OpenVZ's `OOM killed process`, with or without a reason.
@@ -107,7 +113,9 @@ fn kill(message: &[u8]) -> Option<Event<'_>> {
     let (before, is_openvz) = before.strip_suffix(b"OOM ").map_or((before, false), |before| (before, true));
     let wording = wording(before, is_openvz)?;
     if let Some(rest) = rest.strip_prefix(b" process ") {
-        return selection(rest).map(|selection| Event::Select { wording, selection });
+        // No kernel selects without a reason, but a process may be named like this.
+        let selection = selection(rest).filter(|_| wording != Wording::Silent);
+        return selection.map(|selection| Event::Select { wording, selection });
     }
     let rest = rest.strip_prefix(b"ed process ")?;
     if let Some((victim, container)) = is_openvz.then(|| old_openvz(rest)).flatten() {
@@ -157,13 +165,16 @@ fn victim(rest: &[u8]) -> Option<(Box<Victim>, Option<&[u8]>)> {
     let Some((between, rest)) = scan::cut(rest, b"(").filter(|(between, _)| between.len() <= 32) else {
         return is_end_of_pid(rest).then_some((victim, None));
     };
+    if !is_end_of_pid(between) {
+        return None;
+    }
     victim.uid = scan::cut(between, b"UID ").and_then(|(_, uid)| Some(scan::id(uid)?.0));
     let is_whole = finish_victim(&mut victim, rest);
     Some((victim, (!is_whole).then_some(rest)))
 }
 
 fn is_end_of_pid(rest: &[u8]) -> bool {
-    rest.first().is_none_or(|b| matches!(b, b' ' | b',' | b'.' | b':'))
+    rest.first().is_none_or(|b| matches!(b, b' ' | b',' | b'.' | b':' | b'['))
 }
 
 /// Reads name and sizes, from behind the name's parenthesis. False where the name does not end: it holds a newline,

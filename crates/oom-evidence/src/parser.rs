@@ -1,8 +1,10 @@
 //! Bytes cut into lines, most of which are passed over unread.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
+use memchr::memmem;
 
 use crate::assembly::{Assembly, Place};
 use crate::kernel;
@@ -153,7 +155,8 @@ impl Parser {
     }
 
     fn read(&mut self, line: &[u8], depth: usize) {
-        let Some(line) = prefix::split(line.strip_suffix(b"\r").unwrap_or(line)) else { return };
+        let line = without_colours(line.strip_suffix(b"\r").unwrap_or(line));
+        let Some(line) = prefix::split(&line) else { return };
         let place = Place::of(&line, self.offset);
         if !matches!(line.writer, Writer::Program(_)) {
             let Some(event) = kernel::event(&line.message) else {
@@ -213,6 +216,20 @@ impl Drop for Feed<'_> {
 fn without_nuls(line: &[u8]) -> &[u8] {
     let nuls = line.iter().take_while(|b| **b == 0).count();
     &line[nuls..]
+}
+
+/// dmesg and journalctl colour what they print, if they are told to even into a file.
+fn without_colours(line: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memmem::find(line, b"\x1b[") else { return Cow::Borrowed(line) };
+    let mut out = line[..first].to_vec();
+    let mut rest = &line[first..];
+    while let Some((text, after)) = scan::cut(rest, b"\x1b[") {
+        out.extend_from_slice(text);
+        let parameters = after.iter().take_while(|b| b.is_ascii_digit() || **b == b';').count();
+        rest = after[parameters..].strip_prefix(b"m").unwrap_or(after);
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
 }
 
 /// Two records share a line where a console was copied. Only lines in which nothing but a process's name is foreign are

@@ -66,7 +66,7 @@ fn text(line: &[u8]) -> Line<'_> {
     let mut front = Front::default();
     let rest = after_dropped_note(line.trim_ascii());
     let rest = front.priority(rest);
-    let rest = front.outer(rest);
+    let rest = front.outer(scan::skip_blanks(rest));
     let rest = front.printk(rest);
     Line {
         stamp: front.stamp,
@@ -177,9 +177,15 @@ impl<'a> Front<'a> {
         if let Some(name) = tag_name(first) {
             return self.is_program(name, after);
         }
+        if let Some(rest) = after_glued_tag(after) {
+            return self.is_kernel(rest);
+        }
         let (second, after) = scan::word(after);
-        let (tag, after) = if second.contains(&b'.') { scan::word(after) } else { (second, after) };
-        match tag_name(tag).or_else(|| tag_name(second)) {
+        if let Some(rest) = after.strip_prefix(b"- - - ").filter(|_| second == b"kernel") {
+            return self.is_kernel(rest);
+        }
+        let (tag, after) = if is_facility(second) { scan::word(after) } else { (second, after) };
+        match tag_name(tag).filter(|_| !rest.starts_with(b"[")) {
             Some(name) => self.is_program(name, after),
             None => rest,
         }
@@ -191,9 +197,9 @@ impl<'a> Front<'a> {
         if let Some(name) = tag_name(first).filter(|_| first.ends_with(b"]:")) {
             return self.is_program(name, rest);
         }
-        match after_kernel_tag(line) {
+        match after_glued_tag(line).or_else(|| after_kernel_tag(line)) {
             Some(rest) => self.is_kernel(rest),
-            None => line,
+            None => after_login_prompt(line),
         }
     }
 
@@ -285,6 +291,26 @@ fn after_kernel_tag(line: &[u8]) -> Option<&[u8]> {
     None
 }
 
+/// `kern.info` of busybox's log daemon.
+fn is_facility(token: &[u8]) -> bool {
+    let parts = scan::cut(token, b".");
+    parts.is_some_and(|(facility, level)| {
+        [facility, level].iter().all(|part| part.iter().all(u8::is_ascii_lowercase))
+    })
+}
+
+/// `kernel:[12345.678901] text` and `kernel:text`, as syslogd tells everyone who is logged in.
+fn after_glued_tag(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(b"kernel:").filter(|rest| !rest.starts_with(b" "))
+}
+
+/// A serial console shows the prompt in front of what the kernel prints next: `host login: [12345.678901] text`.
+fn after_login_prompt(line: &[u8]) -> &[u8] {
+    let after = scan::cut(line, b" login: ")
+        .filter(|(host, rest)| !host.contains(&b' ') && time::boot(rest).is_some());
+    after.map_or(line, |(_, rest)| rest)
+}
+
 /// `** 2 printk messages dropped ** ` stands before or after the time.
 fn after_dropped_note(line: &[u8]) -> &[u8] {
     let note = line.strip_prefix(b"** ").and_then(|rest| scan::cut(rest, b" dropped ** "));
@@ -339,12 +365,20 @@ mod tests {
             ("kernel", "[   12.345678] host kernel: x: y"),
             ("kernel", "[638074.104526] kernel: x: y"),
             ("kernel", "kern  :err   : [   12.345678] x: y"),
+            ("kernel", "/var/log/messages:Jun 20 12:47:42 host kernel: x: y"),
+            ("kernel", "2024/03/02 10:20:01 host kernel: x: y"),
+            ("kernel", "20240302T102001Z host kernel: x: y"),
+            ("kernel", "2023-04-03T16:24:41.390796-06:00 box kernel - - - [849085.223282] x: y"),
+            ("kernel", "Jun 20 12:47:42 host kernel:[   12.345678] x: y"),
+            ("kernel", " kernel:x: y"),
             ("kernel", "Jul 611:39:55 slize kernel: [1262223.326537] x: y"),
             ("unsaid", "[   12.345678] x: y"),
             ("unsaid", "12.345678] x: y"),
             ("unsaid", "[   12.345678]  x: y "),
             ("unsaid", "[   12.345678][ T1234] x: y"),
             ("unsaid", "[   12.345678] [C0] x: y"),
+            ("unsaid", "host login: [   12.345678] x: y"),
+            ("unsaid", "2024-05-01T00:00:00.123Z [   12.345678] x: y"),
             ("unsaid", "[Di Aug 12 03:54:03 2025] x: y"),
             ("unsaid", "[   12.345678 <    0.000001>] x: y"),
             ("unsaid", "[Aug12 03:54] x: y"),

@@ -132,10 +132,11 @@ fn after_weekday(line: &[u8]) -> Option<(Calendar, &[u8])> {
     iso(rest).or_else(|| named_month(rest))
 }
 
-/// `2026-02-08T00:40:07.136582+00:00`, with a blank for the T, a comma for the full stop, or a zone's name.
+/// `2026-02-08T00:40:07.136582+00:00`, with a blank for the T, a comma for the full stop, slashes, or a zone's name.
 fn iso(line: &[u8]) -> Option<(Calendar, &[u8])> {
-    let (year, rest) = two_parts(line, b"-")?;
-    let (month, rest) = two_parts(rest, b"-")?;
+    let mark = line.get(4..5).filter(|mark| matches!(*mark, b"-" | b"/"))?;
+    let (year, rest) = two_parts(line, mark)?;
+    let (month, rest) = two_parts(rest, mark)?;
     let (day, rest) = scan::number(rest)?;
     let date =
         Date { year: Some(year.try_into().ok()?), month: Some(month.try_into().ok()?), day: day_of(day)? };
@@ -295,7 +296,7 @@ mod tests {
         };
         let yearless = Calendar { year: None, ..same };
         let fraction = Calendar { nanosecond: 136_582_000, ..same };
-        let table: [(&str, Calendar); 15] = [
+        let table: [(&str, Calendar); 16] = [
             ("Mar  2 10:20:01 x", yearless),
             ("Mar 2 10:20:01 x", yearless),
             ("Mar  2 10:20:01.136582 x", Calendar { year: None, ..fraction }),
@@ -309,6 +310,7 @@ mod tests {
             ("2024-03-02T10:20:01,136582-01:00 x", Calendar { utc_offset_seconds: Some(-3600), ..fraction }),
             ("2024-03-02T10:20:01Z x", Calendar { utc_offset_seconds: Some(0), ..same }),
             ("2024-03-02 10:20:01 x", same),
+            ("2024/03/02 10:20:01 x", same),
             ("Sat 2024-03-02 10:20:01 UTC x", Calendar { utc_offset_seconds: Some(0), ..same }),
             ("Sat 2024-03-02 10:20:01.136582 CET x", fraction),
         ];
