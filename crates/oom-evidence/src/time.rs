@@ -274,8 +274,8 @@ pub(crate) fn boot(bytes: &[u8]) -> Option<(Duration, &[u8])> {
     }
     let (nanoseconds, rest) = fraction(rest);
     let end = rest.iter().take(24).position(|b| *b == b']')?;
-    let decorated = end > 0 && !matches!(rest[0], b',' | b'@' | b'<' | b' ');
-    (!decorated).then(|| (Duration::new(seconds, nanoseconds), &rest[end + 1..]))
+    let is_known = end == 0 || matches!(rest[0], b',' | b'@') || rest.starts_with(b" <");
+    is_known.then(|| (Duration::new(seconds, nanoseconds), &rest[end + 1..]))
 }
 
 #[cfg(test)]
@@ -346,7 +346,8 @@ mod tests {
         ] {
             assert_eq!(boot(text.as_bytes()), Some((Duration::from_millis(12_500), &b"x"[..])), "{text:?}");
         }
-        for text in ["[12]", "[ pid ]", "[1.5x]", "[ 1060]     0  1060", "1.2.3.4]"] {
+        for text in ["[12]", "[ pid ]", "[1.5x]", "[ 1060]     0  1060", "1.2.3.4]", "1712345678.5 h [ pid ]"]
+        {
             assert_eq!(boot(text.as_bytes()), None, "{text:?}");
         }
     }
