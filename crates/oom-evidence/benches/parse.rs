@@ -1,6 +1,9 @@
-//! How fast text without any kill is passed over, beside `grep -c oom-killer` on the same bytes.
+//! How fast text without any kill is passed over, beside `grep -c oom-killer` on the same bytes, and how fast text is
+//! read in which there is always a report open.
 //!
 //! `cargo bench -p oom-evidence --bench parse -- [MiB]`
+
+#![allow(clippy::print_stdout, reason = "a bench shows its numbers")]
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -43,6 +46,23 @@ fn main() {
         report("grep -c oom-killer", text.len(), || grep(&path));
     }
     let _ = std::fs::remove_file(&path);
+    let storm = storm(size / 8);
+    report("a kill in every 100 lines", storm.len(), || parse(&storm[..]));
+}
+
+/// Text that is read line by line throughout.
+fn storm(size: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(size + 20_000);
+    for pid in 1.. {
+        let kill =
+            format!("Jun 20 12:47:45 web1 kernel: Out of memory: Killed process {pid} (x) total-vm:10kB\n");
+        text.extend_from_slice(kill.as_bytes());
+        LINES.iter().cycle().take(99).for_each(|line| text.extend_from_slice(line.as_bytes()));
+        if text.len() >= size {
+            break;
+        }
+    }
+    text
 }
 
 fn report(what: &str, size: usize, work: impl FnOnce() -> usize) {

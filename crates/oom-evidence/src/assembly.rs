@@ -185,12 +185,13 @@ impl Assembly {
     }
 
     /// The limit is printed once for a report; a terminal's copy may hold it twice.
-    fn limit(&mut self, task: Option<&[u8]>, cgroup: &[u8], place: Place<'_>) {
-        let is_same = |open: &Open| open.report.cgroup.as_deref().is_none_or(|known| known == cgroup);
+    fn limit(&mut self, task: Option<&[u8]>, cgroup: Option<&[u8]>, place: Place<'_>) {
+        let is_same =
+            |open: &Open| open.report.cgroup.as_deref().zip(cgroup).is_none_or(|(known, said)| known == said);
         let open = self.kernel(place, |open| open.stage < Stage::Selection && is_same(open));
         open.is_evidence = true;
         open.report.constraint = Some(Constraint::Memcg);
-        open.report.cgroup = Some(scan::owned(cgroup, PATH_MAX));
+        open.report.cgroup = cgroup.map(|path| scan::owned(path, PATH_MAX));
         open.report.task_cgroup = task.map(|path| scan::owned(path, PATH_MAX));
     }
 
@@ -330,10 +331,9 @@ impl Assembly {
         let named = |open: &Open| open.report.victims.iter().any(|victim| victim.pid == reaped.pid);
         let killed = |open: &Open| open.report.killer == Killer::Kernel && open.stage == Stage::Killed;
         let at = self.open.iter().rposition(named).or_else(|| self.open.iter().rposition(killed));
-        if let Some(open) = at.map(|at| &mut self.open[at]) {
-            if open.report.reaped.len() < Report::VICTIMS_MAX {
-                open.report.reaped.push(reaped);
-            }
+        let Some(report) = at.map(|at| &mut self.open[at].report) else { return };
+        if report.reaped.len() < Report::VICTIMS_MAX {
+            report.reaped.push(reaped);
         }
     }
 
@@ -350,8 +350,9 @@ impl Assembly {
             (open.columns, open.stage) = (Some(columns), Stage::Table);
             return;
         }
-        if let Some(open) = self.open.iter_mut().rev().find(|open| open.unfinished.is_some()) {
-            open.rest_of_name(message);
+        let killed = self.open.iter_mut().rev().find(|open| open.stage == Stage::Killed);
+        if killed.is_some_and(|open| open.rest_of_kill(message)) {
+            return;
         }
         let waits = |open: &Open| open.stage < Stage::Killed && open.report.witness == Witness::Killer;
         if let Some(at) = self.find(Killer::Kernel, place, waits) {
@@ -558,16 +559,16 @@ impl Open {
         }
     }
 
-    /// A name with a newline in it: where the text has no escapes, the next line has its second half.
-    fn rest_of_name(&mut self, message: &[u8]) {
-        let Some(first) = self.unfinished.take() else { return };
-        let Some(end) = memchr::memmem::find(message, b") total-vm:").filter(|end| *end <= 15) else {
-            return;
-        };
-        let whole = [&*first, b"\n", message].concat();
-        if let Some(victim) = self.report.victims.last_mut().filter(|_| first.len() + end < 16) {
-            kernel::finish_victim(victim, &whole);
+    /// The second line of the last kill: the name has a newline in it and the text no escapes, or the line was wrapped.
+    fn rest_of_kill(&mut self, message: &[u8]) -> bool {
+        let first = self.unfinished.take();
+        let Some(victim) = self.report.victims.last_mut() else { return false };
+        let Some(first) = first else { return kernel::continue_victim(victim, message) };
+        let name_end = memchr::memmem::find(message, b") total-vm:");
+        if name_end.is_none_or(|end| first.len() + 1 + end > 15) {
+            return false;
         }
+        kernel::finish_victim(victim, &[&*first, b"\n", message].concat())
     }
 
     fn finish(self) -> Option<Report> {

@@ -16,7 +16,7 @@ pub(crate) enum Event<'a> {
     /// `oom-kill:constraint=...` (5.0).
     Constraint(ConstraintLine<'a>),
     /// `Task in A killed as a result of limit of B` and `Memory limit reached of cgroup B`.
-    Limit { task: Option<&'a [u8]>, cgroup: &'a [u8] },
+    Limit { task: Option<&'a [u8]>, cgroup: Option<&'a [u8]> },
     /// `Out of memory: Kill process N (X) score S or sacrifice child`.
     Select { wording: Wording, selection: Selection },
     /// `Killed process N (X) ...`, with the first part of a name that does not end on its line.
@@ -82,8 +82,7 @@ fn header(message: &[u8]) -> Option<Event<'_>> {
         return Some(Event::Header { invoker: None });
     }
     let (name, rest) = scan::cut(message, b" invoked oom-killer")?;
-    let is_header =
-        rest.starts_with(b": gfp_mask=") || rest.starts_with(b" in ub ") || rest.starts_with(b": order=");
+    let is_header = rest.starts_with(b": gfp_mask=") || rest.starts_with(b" in ub ") || rest == b":";
     if !is_header || name.is_empty() {
         return None;
     }
@@ -185,23 +184,41 @@ pub(crate) fn finish_victim(victim: &mut Victim, rest: &[u8]) -> bool {
         return victim.name.is_some();
     };
     victim.name = Some(scan::owned(name, NAME_MAX));
-    let kib = |key: &[u8]| kib(sizes, key);
-    victim.total_vm_bytes = kib(b"total-vm:").or_else(|| kib(b"vsz:")).or_else(|| kib(b" vm:"));
-    victim.anon_rss_bytes = kib(b"anon-rss:");
-    victim.file_rss_bytes = kib(b"file-rss:");
-    victim.shmem_rss_bytes = kib(b"shmem-rss:");
-    victim.rss_bytes = kib(b" rss:");
-    victim.swap_bytes = kib(b" swap:");
-    victim.pgtables_bytes = kib(b"pgtables:");
-    victim.uid = victim.uid.or_else(|| Some(scan::id(scan::cut(sizes, b" UID:")?.1)?.0));
-    victim.oom_score_adj =
-        scan::cut(sizes, b"oom_score_adj:").and_then(|(_, rest)| Some(scan::signed(rest)?.0));
+    fill_sizes(victim, sizes);
     true
+}
+
+/// What the sizes behind a name say and what is not known yet.
+fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
+    let fill = |value: &mut Option<u64>, key: &[u8]| *value = value.or_else(|| kib(sizes, key));
+    fill(&mut victim.total_vm_bytes, b"total-vm:");
+    fill(&mut victim.total_vm_bytes, b"vsz:");
+    fill(&mut victim.total_vm_bytes, b" vm:");
+    fill(&mut victim.anon_rss_bytes, b"anon-rss:");
+    fill(&mut victim.file_rss_bytes, b"file-rss:");
+    fill(&mut victim.shmem_rss_bytes, b"shmem-rss:");
+    fill(&mut victim.rss_bytes, b" rss:");
+    fill(&mut victim.swap_bytes, b" swap:");
+    fill(&mut victim.pgtables_bytes, b"pgtables:");
+    victim.uid = victim.uid.or_else(|| Some(scan::id(scan::cut(sizes, b" UID:")?.1)?.0));
+    let adj = || Some(scan::signed(scan::cut(sizes, b"oom_score_adj:")?.1)?.0);
+    victim.oom_score_adj = victim.oom_score_adj.or_else(adj);
+}
+
+/// A kill line that was wrapped (by a mail program, a terminal) goes on with the next field. True where this was one.
+pub(crate) fn continue_victim(victim: &mut Victim, message: &[u8]) -> bool {
+    let fields: [&[u8]; 7] =
+        [b"total-vm:", b"anon-rss:", b"file-rss:", b"shmem-rss:", b"UID:", b"pgtables:", b"oom_score_adj:"];
+    let goes_on = fields.iter().any(|field| message.starts_with(field));
+    if goes_on {
+        fill_sizes(victim, &[b" ", message].concat());
+    }
+    goes_on
 }
 
 /// What follows the name has a fixed form, so the last place where it fits is the right one, whatever the name holds.
 fn name_and_sizes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let marks: [&[u8]; 4] = [b") total-vm:", b") vsz:", b") score ", b") vm:"];
+    let marks: [&[u8]; 5] = [b") total-vm:", b") vsz:", b") score ", b") vm:", b"), "];
     let at = marks.iter().find_map(|mark| memchr::memmem::rfind(rest, mark))?;
     Some((&rest[..at], &rest[at + 1..]))
 }
@@ -238,7 +255,8 @@ fn kib(sizes: &[u8], key: &[u8]) -> Option<u64> {
 fn constraint(rest: &[u8]) -> ConstraintLine<'_> {
     let (text, rest) = scan::cut(rest, b",").unwrap_or_default();
     let (fields, pid, uid) = process_fields(rest);
-    let cgroup = scan::cut(fields, b",oom_memcg=").and_then(|(_, rest)| scan::cut(rest, b",task_memcg="));
+    let cgroup = scan::cut(fields, b",oom_memcg=")
+        .and_then(|(_, rest)| scan::cut(rest, b",task_memcg=").or_else(|| scan::cut(rest, b",task=")));
     let task_cgroup = scan::cut(fields, b",task_memcg=").and_then(|(_, rest)| before_task(rest));
     let is_memcg = memchr::memmem::find(fields, b",oom_memcg=").is_some();
     let constraint = if is_memcg { Some(Constraint::Memcg) } else { constraint_of(text) };
@@ -278,10 +296,16 @@ fn before_task(rest: &[u8]) -> Option<&[u8]> {
 
 fn limit(message: &[u8]) -> Option<Event<'_>> {
     if let Some(cgroup) = message.strip_prefix(b"Memory limit reached of cgroup ") {
-        return Some(Event::Limit { task: None, cgroup });
+        return Some(Event::Limit { task: None, cgroup: whole(cgroup) });
     }
     let (task, cgroup) = scan::rcut(message.strip_prefix(b"Task in ")?, b" killed as a result of limit of ")?;
-    Some(Event::Limit { task: Some(task), cgroup })
+    Some(Event::Limit { task: Some(task), cgroup: whole(cgroup) })
+}
+
+/// A path, unless a pager or a terminal says that it cut the line.
+fn whole(path: &[u8]) -> Option<&[u8]> {
+    let is_cut = path.ends_with(b"...") || path.ends_with(b">") || path.ends_with("…".as_bytes());
+    (!is_cut).then_some(path)
 }
 
 fn group(message: &[u8]) -> Option<Event<'_>> {

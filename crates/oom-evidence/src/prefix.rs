@@ -20,6 +20,14 @@ pub(crate) struct Line<'a> {
     pub(crate) is_record: bool,
 }
 
+impl<'a> Line<'a> {
+    /// A message of the kernel that came without any prefix.
+    pub(crate) fn of_kernel(stamp: Stamp<'a>, message: &'a [u8]) -> Self {
+        let message = Cow::Borrowed(message);
+        Self { stamp, writer: Writer::Kernel, caller: None, message, is_record: true }
+    }
+}
+
 /// Who wrote a line, by its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writer<'a> {

@@ -101,12 +101,14 @@ impl Calendar {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Date {
     year: Option<u16>,
     month: Option<u8>,
     day: u8,
 }
 
+#[derive(Clone, Copy)]
 struct Clock {
     hour: u8,
     minute: u8,

@@ -4,9 +4,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Raw records of /dev/kmsg. Writers other than the kernel carry another facility, and the parser passes them over.
+    /// Raw records of /dev/kmsg. Writers other than the kernel carry another facility, and the parser passes them over,
+    /// as it does whatever is no record.
     KernelRing,
-    /// The journal's records with `_TRANSPORT=kernel`, a field that only journald itself sets.
+    /// The journal's entries with `_TRANSPORT=kernel`, a field that only journald itself sets, and with
+    /// `SYSLOG_FACILITY=0`: what root writes to /dev/kmsg has that transport, too, but another facility.
     JournalKernel,
     /// Text of a log file, or of unknown descent: any local user can have a line written there with `logger`.
     Text,

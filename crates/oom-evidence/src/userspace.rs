@@ -29,7 +29,7 @@ pub(crate) fn event<'a>(writer: Writer<'_>, message: &'a [u8]) -> Option<Event<'
     };
     match program {
         Some(b"systemd-oomd") => oomd(message),
-        Some(b"earlyoom") => earlyoom(message),
+        Some(b"earlyoom") => earlyoom(message).or_else(|| first_earlyoom(message)),
         Some(b"systemd") => systemd(message),
         Some(_) => None,
         None => oomd(message).or_else(|| earlyoom(message)).or_else(|| systemd(message)),
@@ -74,6 +74,13 @@ fn earlyoom(message: &[u8]) -> Option<Event<'_>> {
     victim.oom_score_adj =
         scan::cut(facts, b"oom_score_adj ").and_then(|(_, adj)| Some(scan::signed(adj)?.0));
     Some(Event::Earlyoom(Box::new(victim)))
+}
+
+/// `Killing process 27541 bash` of earlyoom before 1.0, words that others use, too.
+fn first_earlyoom(message: &[u8]) -> Option<Event<'_>> {
+    let (pid, rest) = scan::id(message.strip_prefix(b"Killing process ")?)?;
+    let name = Some(scan::owned(rest.strip_prefix(b" ")?, NAME_MAX));
+    Some(Event::Earlyoom(Box::new(Victim { name, ..Victim::new(pid) })))
 }
 
 /// The name's end: a quote before what always follows it, because a name may hold quotes.

@@ -1,5 +1,7 @@
 //! Memory stays bounded, whatever the text. One test alone in its process, because the kernel counts for processes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 
 use oom_evidence::{Origin, Parser, Report};

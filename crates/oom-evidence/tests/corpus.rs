@@ -2,6 +2,8 @@
 //!
 //! Conventions of the truth are in `tests/corpus/README.txt`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;

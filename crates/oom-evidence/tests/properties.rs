@@ -1,5 +1,7 @@
 //! What must hold for any text: fuzz targets as property tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::PathBuf;
 

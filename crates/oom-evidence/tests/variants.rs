@@ -1,5 +1,7 @@
 //! Made-up reports: each kernel's formats, hostile names, interleavings, groups, storms.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use oom_evidence::{Constraint, Killer, Origin, Parser, Report, Trust, Victim, Witness, parse_all};
 
 fn parse(text: &str) -> Vec<Report> {
@@ -573,6 +575,11 @@ fn earlyoom() {
         (name(victim).as_str(), victim.rss_bytes, victim.oom_score_adj),
         ("a \"b\": x", Some(4962 << 20), Some(-5))
     );
+    let first = only("Feb 20 10:59:34 h earlyoom[1]: Killing process 5345 tail\n");
+    assert_eq!(
+        (first.killer, first.victims[0].pid, name(&first.victims[0]).as_str()),
+        (Killer::Earlyoom, 5345, "tail")
+    );
     let harder = line.replace("SIGTERM", "SIGKILL");
     assert_eq!(pids(&parse(&format!("{line}\n{harder}\n"))), [7378], "the same process, killed harder");
 }
@@ -630,6 +637,33 @@ fn trust_is_the_origins() {
 }
 
 #[test]
+fn the_ring_has_only_records() {
+    let kill = "Out of memory: Killed process 77 (x) total-vm:10kB\n";
+    let ring = |text: &str| pids(&parse_all(Origin::KernelRing, text.as_bytes()));
+    assert_eq!(ring(&format!("3,1,1,-;{kill}")), [77]);
+    assert_eq!(ring(kill), []);
+    assert_eq!(ring(&format!("Jun 20 12:47:42 h kernel: {kill}")), []);
+}
+
+#[test]
+fn messages_without_prefix_are_exact() {
+    let mut parser = Parser::new(Origin::JournalKernel);
+    let epoch = Some(std::time::Duration::from_secs(1_712_345_678));
+    let header = b" a\nb invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
+    assert_eq!(parser.feed_message(None, epoch, header).count(), 0);
+    let kill = b"Out of memory: Killed process 77 (\xff\n ) total-vm:10kB, anon-rss:7kB";
+    assert_eq!(parser.feed_message(None, epoch, kill).count(), 0);
+    let report = &parser.flush()[0];
+    assert_eq!(report.invoked_by.as_deref(), Some(&b" a\nb"[..]));
+    assert_eq!(report.victims[0].name.as_deref(), Some(&b"\xff\n "[..]));
+    assert_eq!(report.time.as_ref().unwrap().since_epoch, epoch);
+    // The next kill ends the first report.
+    parser.feed_message(None, None, b"Out of memory: Killed process 1 (x) total-vm:10kB").for_each(drop);
+    let mut ended = parser.feed_message(None, None, b"Out of memory: Killed process 2 (y) total-vm:10kB");
+    assert_eq!(ended.next().unwrap().victims[0].pid, 1);
+}
+
+#[test]
 fn records_of_kmsg_are_not_cut_and_not_joined() {
     let text = "6,1,1,-;usb 1-1: Product: x\n SUBSYSTEM=usb\n DEVICE=Killed process 1 (x)\n\
                 3,2,2,-;Killed process 77 (a) b [    1.000000] Killed process 78 (c) total-vm:10kB\n";
@@ -655,6 +689,32 @@ fn nul_bytes_after_a_power_loss() {
     let mut text = vec![0; 100_000];
     text.extend_from_slice(b"Jun 20 12:47:42 h kernel: Out of memory: Killed process 77 (x) total-vm:10kB\n");
     assert_eq!(pids(&parse_all(Origin::Text, &text)), [77]);
+}
+
+/// Mail programs wrap at blanks.
+#[test]
+fn a_wrapped_kill_line() {
+    let text = "Out of memory: Killed process 77 (x)\ntotal-vm:10kB, anon-rss:7kB,\nfile-rss:2kB, shmem-rss:1kB,\nUID:5 \
+                pgtables:4kB oom_score_adj:-17\n";
+    let wrapped = only_victim(text);
+    assert_eq!(
+        (wrapped.uid, wrapped.file_rss_bytes, wrapped.shmem_rss_bytes),
+        (Some(5), Some(2 * KIB), Some(KIB))
+    );
+    assert_eq!(wrapped.oom_score_adj, Some(-17));
+    let header = only("x invoked oom-killer:\ngfp_mask=0xcc0(GFP_KERNEL), order=0\nKilled process 77 (x)\n");
+    assert_eq!((header.invoked_by.as_deref(), header.victims.len()), (Some(&b"x"[..]), 1));
+}
+
+#[test]
+fn a_path_that_was_cut_is_absent() {
+    for end in ["...", ">", "…"] {
+        let report = only(&format!("Task in /a/b killed as a result of limit of /kubepo{end}\n"));
+        assert_eq!((report.constraint, report.cgroup), (Some(Constraint::Memcg), None));
+    }
+    let line =
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/kubepo";
+    assert_eq!(only(line).cgroup, None);
 }
 
 #[test]
