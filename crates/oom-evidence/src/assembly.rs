@@ -551,6 +551,7 @@ impl Open {
     }
 
     fn detail(&mut self, message: &[u8], place: Place<'_>) {
+        self.columns = self.columns.or_else(|| table::columns_of_row(message));
         if let Some(row) = self.columns.as_ref().and_then(|columns| table::row(columns, message)) {
             self.table.add(row);
             self.touch(place);

@@ -336,3 +336,24 @@ pub fn parse_all(origin: Origin, text: &[u8]) -> Vec<Report> {
     reports.extend(parser.finish());
     reports
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of the two is used depends on the processor, so tests of the parser see one alone.
+    #[test]
+    fn both_searches_find_every_word() {
+        let general = Finder::General(AhoCorasick::new(WORDS).unwrap());
+        let vectorised = packed::Searcher::new(WORDS).map(Finder::Vectorised);
+        for finder in vectorised.iter().chain([&general]) {
+            for word in WORDS {
+                for at in [0, 1, 15, 16, 63, 1000] {
+                    let text = [&vec![b'o'; at], word, &b"m".repeat(at)].concat();
+                    assert_eq!(finder.find(&text), Some(at));
+                }
+            }
+            assert_eq!(finder.find(b"oom kill"), None);
+        }
+    }
+}

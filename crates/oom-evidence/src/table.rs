@@ -38,6 +38,26 @@ pub(crate) fn columns(message: &[u8]) -> Option<Columns> {
     })
 }
 
+/// The columns of a table whose head was lost, from its first row. The first four are the same in all kernels, and how
+/// many numbers there are tells where the name begins.
+pub(crate) fn columns_of_row(message: &[u8]) -> Option<Columns> {
+    let (inner, rest) = scan::cut(message.strip_prefix(b"[")?, b"]")?;
+    scan::id(inner.trim_ascii()).filter(|(_, rest)| rest.is_empty())?;
+    let words = rest.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    let is_number = |word: &&[u8]| scan::signed(word).is_some_and(|(_, rest)| rest.is_empty());
+    let numbers = words.take_while(is_number).count();
+    let columns = Columns {
+        uid: Some(0),
+        total_vm: 2,
+        rss: 3,
+        swap: None,
+        oom_score_adj: None,
+        before_name: Some(numbers),
+    };
+    // 2.6.28; 2.6.36, 3.8 and 4.19; 4.0; 6.8.
+    matches!(numbers, 6 | 7 | 8 | 10).then_some(columns)
+}
+
 /// A row, in pages.
 #[derive(Debug)]
 pub(crate) struct Row {
