@@ -1,0 +1,335 @@
+//! The kernel's own words, from mm/oom_kill.c and mm/memcontrol.c of 2.6.9 to 6.18 and of its vendors.
+
+use crate::report::{Constraint, Reaped, Selection, Victim};
+use crate::scan;
+
+/// Names are at most 15 bytes; a log daemon's escapes make four bytes of one.
+pub(crate) const NAME_MAX: usize = 64;
+/// The kernel's own limit for a path, which its limit for a line (about 1000 bytes) makes unreachable.
+pub(crate) const PATH_MAX: usize = 4096;
+
+/// What a message of the kernel says.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// `NAME invoked oom-killer: gfp_mask=...`; 2.6.9 has no name.
+    Header { invoker: Option<&'a [u8]> },
+    /// `oom-kill:constraint=...` (5.0).
+    Constraint(ConstraintLine<'a>),
+    /// `Task in A killed as a result of limit of B` and `Memory limit reached of cgroup B`.
+    Limit { task: Option<&'a [u8]>, cgroup: Option<&'a [u8]> },
+    /// `Out of memory: Kill process N (X) score S or sacrifice child`.
+    Select { wording: Wording, selection: Selection },
+    /// `Killed process N (X) ...`, with the first part of a name that does not end on its line.
+    Kill { wording: Wording, victim: Box<Victim>, unfinished: Option<&'a [u8]> },
+    /// `Tasks in A are going to be killed due to memory.oom.group set` (4.19).
+    Group { cgroup: &'a [u8] },
+    /// `oom_reaper: reaped process N (X), now ...` (4.6).
+    Reaped(Reaped),
+    /// `Out of memory and no killable processes...`.
+    NoKillable,
+    /// `Kernel panic - not syncing: ...`, for want of memory.
+    Panic,
+    /// `Linux version ...`: another boot.
+    Boot,
+}
+
+/// The fields of `oom-kill:constraint=...` that were not cut.
+#[derive(Debug, Default)]
+pub(crate) struct ConstraintLine<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) constraint: Option<Constraint>,
+    pub(crate) cgroup: Option<&'a [u8]>,
+    pub(crate) task_cgroup: Option<&'a [u8]>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) uid: Option<u32>,
+}
+
+/// What stands before `Killed process` and `Kill process`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wording {
+    /// Nothing: a line of its own after the selection (2.6.2x to 4.20).
+    Silent,
+    Limited(Constraint),
+    /// OpenVZ: `Out of memory in UB 317592`.
+    Beancounter(Option<u64>),
+}
+
+impl Wording {
+    pub(crate) fn constraint(self) -> Option<Constraint> {
+        match self {
+            Self::Limited(constraint) => Some(constraint),
+            Self::Silent | Self::Beancounter(_) => None,
+        }
+    }
+}
+
+/// Reads a message; none for the many that say nothing of a kill.
+pub(crate) fn event(message: &[u8]) -> Option<Event<'_>> {
+    kill(message)
+        .or_else(|| header(message))
+        .or_else(|| {
+            message.strip_prefix(b"oom-kill:constraint=").map(|rest| Event::Constraint(constraint(rest)))
+        })
+        .or_else(|| limit(message))
+        .or_else(|| reaped(message))
+        .or_else(|| group(message))
+        .or_else(|| end(message))
+        .or_else(|| header(message))
+}
+
+fn header(message: &[u8]) -> Option<Event<'_>> {
+    if message.starts_with(b"oom-killer: gfp_mask=") {
+        return Some(Event::Header { invoker: None });
+    }
+    let (name, rest) = scan::cut(message, b" invoked oom-killer")?;
+    let is_header = rest.starts_with(b": gfp_mask=") || rest.starts_with(b" in ub ") || rest == b":";
+    if !is_header || name.is_empty() {
+        return None;
+    }
+    // More than a name in front means that somebody quotes the kernel, or that it is a cgroup's path.
+    (name_len(name) <= 15).then_some(Event::Header { invoker: Some(name) })
+}
+
+/// The length of a name without escapes: log daemons write `#012`, dmesg `\x0a` for one byte.
+fn name_len(name: &[u8]) -> usize {
+    let is_octal = |rest: &[u8]| rest.len() > 3 && rest[1..4].iter().all(|b| matches!(b, b'0'..=b'7'));
+    let is_hex =
+        |rest: &[u8]| rest.len() > 3 && rest[1] == b'x' && rest[2..4].iter().all(u8::is_ascii_hexdigit);
+    let escapes = (0..name.len()).map(|at| &name[at..]);
+    let escapes =
+        escapes.filter(|rest| (rest[0] == b'#' && is_octal(rest)) || (rest[0] == b'\\' && is_hex(rest)));
+    name.len() - 3 * escapes.count()
+}
+
+/// `Killed process`, `Kill process`, `kill process` and OpenVZ's `OOM killed process`, with or without a reason.
+fn kill(message: &[u8]) -> Option<Event<'_>> {
+    // The first of them: a process may be named so, too.
+    let is_verb =
+        |at: &usize| [&b" process "[..], b"ed process "].iter().any(|end| message[at + 3..].starts_with(end));
+    let at = memchr::memmem::find_iter(message, b"ill").find(is_verb)?;
+    let (before, rest) = (&message[..at], &message[at + 3..]);
+    let before = before.strip_suffix(b"K").or_else(|| before.strip_suffix(b"k"))?;
+    let (before, is_openvz) = before.strip_suffix(b"OOM ").map_or((before, false), |before| (before, true));
+    let wording = wording(before, is_openvz)?;
+    if let Some(rest) = rest.strip_prefix(b" process ") {
+        // No kernel selects without a reason, but a process may be named like this.
+        let selection = selection(rest).filter(|_| wording != Wording::Silent);
+        return selection.map(|selection| Event::Select { wording, selection });
+    }
+    let rest = rest.strip_prefix(b"ed process ")?;
+    if let Some((victim, container)) = is_openvz.then(|| old_openvz(rest)).flatten() {
+        return Some(Event::Kill { wording: Wording::Beancounter(container), victim, unfinished: None });
+    }
+    victim(rest).map(|(victim, unfinished)| Event::Kill { wording, victim, unfinished })
+}
+
+fn wording(before: &[u8], is_openvz: bool) -> Option<Wording> {
+    if before.is_empty() {
+        return Some(if is_openvz { Wording::Beancounter(None) } else { Wording::Silent });
+    }
+    let reason = before.strip_suffix(b": ")?;
+    if scan::begins(reason, b"out of memory in UB") {
+        return Some(Wording::Beancounter(
+            scan::rcut(reason, b" ").and_then(|(_, ub)| Some(scan::number(ub)?.0)),
+        ));
+    }
+    let table: [(&[u8], Constraint); 4] = [
+        (b"memory cgroup out of memory", Constraint::Memcg),
+        (b"no available memory (MPOL_BIND)", Constraint::Mempolicy),
+        (b"no available memory in cpuset", Constraint::Cpuset),
+        (b"out of memory", Constraint::None),
+    ];
+    table
+        .iter()
+        .find(|(words, _)| scan::begins(reason, words))
+        .map(|(_, constraint)| Wording::Limited(*constraint))
+}
+
+/// `28266 (mysqld) score 51 or sacrifice child`.
+fn selection(rest: &[u8]) -> Option<Selection> {
+    let (pid, rest) = scan::id(rest)?;
+    let (name, score) = match scan::cut(rest, b"(").and_then(|(_, rest)| scan::rcut(rest, b") score ")) {
+        Some((name, score)) => {
+            (Some(scan::owned(name, NAME_MAX)), scan::number(score).map(|(score, _)| score))
+        }
+        None => (closed_name(rest), None),
+    };
+    Some(Selection { pid, name, score })
+}
+
+/// `22386, UID 48, (httpd.worker) total-vm:4085280kB, ...`, `4503 ((sd-pam)) total-vm:...`, `1147 (bk).`
+fn victim(rest: &[u8]) -> Option<(Box<Victim>, Option<&[u8]>)> {
+    let (pid, rest) = scan::id(rest)?;
+    let mut victim = Box::new(Victim::new(pid));
+    let Some((between, rest)) = scan::cut(rest, b"(").filter(|(between, _)| between.len() <= 32) else {
+        return is_end_of_pid(rest).then_some((victim, None));
+    };
+    if !is_end_of_pid(between) {
+        return None;
+    }
+    victim.uid = scan::cut(between, b"UID ").and_then(|(_, uid)| Some(scan::id(uid)?.0));
+    let is_whole = finish_victim(&mut victim, rest);
+    Some((victim, (!is_whole).then_some(rest)))
+}
+
+fn is_end_of_pid(rest: &[u8]) -> bool {
+    rest.first().is_none_or(|b| matches!(b, b' ' | b',' | b'.' | b':' | b'['))
+}
+
+/// Reads name and sizes, from behind the name's parenthesis. False where the name does not end: it holds a newline,
+/// and the rest is on the next line.
+pub(crate) fn finish_victim(victim: &mut Victim, rest: &[u8]) -> bool {
+    let Some((name, sizes)) = name_and_sizes(rest) else {
+        victim.name = closed_name_inner(rest);
+        return victim.name.is_some();
+    };
+    victim.name = Some(scan::owned(name, NAME_MAX));
+    fill_sizes(victim, sizes);
+    true
+}
+
+/// What the sizes behind a name say and what is not known yet.
+fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
+    let fill = |value: &mut Option<u64>, key: &[u8]| *value = value.or_else(|| kib(sizes, key));
+    fill(&mut victim.total_vm_bytes, b"total-vm:");
+    fill(&mut victim.total_vm_bytes, b"vsz:");
+    fill(&mut victim.total_vm_bytes, b" vm:");
+    fill(&mut victim.anon_rss_bytes, b"anon-rss:");
+    fill(&mut victim.file_rss_bytes, b"file-rss:");
+    fill(&mut victim.shmem_rss_bytes, b"shmem-rss:");
+    fill(&mut victim.rss_bytes, b" rss:");
+    fill(&mut victim.swap_bytes, b" swap:");
+    fill(&mut victim.pgtables_bytes, b"pgtables:");
+    victim.uid = victim.uid.or_else(|| Some(scan::id(scan::cut(sizes, b" UID:")?.1)?.0));
+    let adj = || Some(scan::signed(scan::cut(sizes, b"oom_score_adj:")?.1)?.0);
+    victim.oom_score_adj = victim.oom_score_adj.or_else(adj);
+}
+
+/// A kill line that was wrapped (by a mail program, a terminal) goes on with the next field. True where this was one.
+pub(crate) fn continue_victim(victim: &mut Victim, message: &[u8]) -> bool {
+    let fields: [&[u8]; 7] =
+        [b"total-vm:", b"anon-rss:", b"file-rss:", b"shmem-rss:", b"UID:", b"pgtables:", b"oom_score_adj:"];
+    let goes_on = fields.iter().any(|field| message.starts_with(field));
+    if goes_on {
+        fill_sizes(victim, &[b" ", message].concat());
+    }
+    goes_on
+}
+
+/// What follows the name has a fixed form, so the last place where it fits is the right one, whatever the name holds.
+fn name_and_sizes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let marks: [&[u8]; 5] = [b") total-vm:", b") vsz:", b") score ", b") vm:", b"), "];
+    let at = marks.iter().find_map(|mark| memchr::memmem::rfind(rest, mark))?;
+    Some((&rest[..at], &rest[at + 1..]))
+}
+
+/// The name where nothing but its parenthesis and a full stop ends the line (2.6.9 to 2.6.31), or where the line is cut
+/// soon after.
+fn closed_name(rest: &[u8]) -> Option<Box<[u8]>> {
+    closed_name_inner(scan::cut(rest, b"(")?.1)
+}
+
+fn closed_name_inner(rest: &[u8]) -> Option<Box<[u8]>> {
+    let (name, after) = scan::rcut(rest, b")")?;
+    let is_end = after.is_empty() || after == b"." || after.starts_with(b" ") || after.starts_with(b",");
+    is_end.then(|| scan::owned(name, NAME_MAX))
+}
+
+/// `watchdog (pid=14490, ve=13516) exited, free=43104 gen=24501.`
+fn old_openvz(rest: &[u8]) -> Option<(Box<Victim>, Option<u64>)> {
+    let (name, rest) = scan::rcut(rest, b" (pid=")?;
+    let (pid, rest) = scan::id(rest)?;
+    let container = rest.strip_prefix(b", ve=").and_then(|rest| Some(scan::number(rest)?.0));
+    let victim = Victim { name: Some(scan::owned(name, NAME_MAX)), ..Victim::new(pid) };
+    Some((Box::new(victim), container))
+}
+
+/// `key` and a number and `kB`, in bytes. Without its unit the number may have been cut.
+fn kib(sizes: &[u8], key: &[u8]) -> Option<u64> {
+    let (value, rest) = scan::number(scan::cut(sizes, key)?.1)?;
+    rest.starts_with(b"kB").then_some(value)?.checked_mul(1024)
+}
+
+/// `CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a/b,task=x,pid=1,uid=0`.
+/// A field counts when the next one has begun: otherwise it may have been cut.
+fn constraint(rest: &[u8]) -> ConstraintLine<'_> {
+    let (text, rest) = scan::cut(rest, b",").unwrap_or_default();
+    let (fields, pid, uid) = process_fields(rest);
+    let cgroup = scan::cut(fields, b",oom_memcg=")
+        .and_then(|(_, rest)| scan::cut(rest, b",task_memcg=").or_else(|| scan::cut(rest, b",task=")));
+    let task_cgroup = scan::cut(fields, b",task_memcg=").and_then(|(_, rest)| before_task(rest));
+    let is_memcg = memchr::memmem::find(fields, b",oom_memcg=").is_some();
+    let constraint = if is_memcg { Some(Constraint::Memcg) } else { constraint_of(text) };
+    ConstraintLine { text, constraint, cgroup: cgroup.map(|(cgroup, _)| cgroup), task_cgroup, pid, uid }
+}
+
+fn constraint_of(text: &[u8]) -> Option<Constraint> {
+    match text {
+        b"CONSTRAINT_NONE" => Some(Constraint::None),
+        b"CONSTRAINT_MEMCG" => Some(Constraint::Memcg),
+        b"CONSTRAINT_CPUSET" => Some(Constraint::Cpuset),
+        b"CONSTRAINT_MEMORY_POLICY" => Some(Constraint::Mempolicy),
+        _ => None,
+    }
+}
+
+/// pid and uid from the end of the line, because the name and the paths before them may hold the same words.
+fn process_fields(rest: &[u8]) -> (&[u8], Option<u32>, Option<u32>) {
+    let Some((before, uid)) = rcut_id(rest, b",uid=") else { return (rest, None, None) };
+    match rcut_id(before, b",pid=") {
+        Some((before, pid)) => (before, Some(pid), Some(uid)),
+        None => (before, None, None),
+    }
+}
+
+fn rcut_id<'a>(bytes: &'a [u8], key: &[u8]) -> Option<(&'a [u8], u32)> {
+    let (before, id) = scan::rcut(bytes, key)?;
+    scan::id(id).filter(|(_, rest)| rest.is_empty()).map(|(id, _)| (before, id))
+}
+
+/// The path in front of `,task=NAME`. The name has at most 15 bytes, and either may hold `,task=`.
+fn before_task(rest: &[u8]) -> Option<&[u8]> {
+    let fits = |at: &usize| rest.len() - at - b",task=".len() <= 15;
+    let at = memchr::memmem::find_iter(rest, b",task=").find(fits);
+    at.map(|at| &rest[..at]).or_else(|| scan::rcut(rest, b",task=").map(|(path, _)| path))
+}
+
+fn limit(message: &[u8]) -> Option<Event<'_>> {
+    if let Some(cgroup) = message.strip_prefix(b"Memory limit reached of cgroup ") {
+        return Some(Event::Limit { task: None, cgroup: whole(cgroup) });
+    }
+    let (task, cgroup) = scan::rcut(message.strip_prefix(b"Task in ")?, b" killed as a result of limit of ")?;
+    Some(Event::Limit { task: Some(task), cgroup: whole(cgroup) })
+}
+
+/// A path, unless a pager or a terminal says that it cut the line.
+fn whole(path: &[u8]) -> Option<&[u8]> {
+    let is_cut = path.ends_with(b"...") || path.ends_with(b">") || path.ends_with("…".as_bytes());
+    (!is_cut).then_some(path)
+}
+
+fn group(message: &[u8]) -> Option<Event<'_>> {
+    let inner = message.strip_prefix(b"Tasks in ")?;
+    let (cgroup, _) = scan::rcut(inner, b" are going to be killed due to memory.oom.group")?;
+    Some(Event::Group { cgroup })
+}
+
+fn reaped(message: &[u8]) -> Option<Event<'_>> {
+    let (pid, rest) = scan::id(message.strip_prefix(b"oom_reaper: reaped process ")?)?;
+    let inner = rest.strip_prefix(b" (")?;
+    let name = scan::rcut(inner, b"), now ").map(|(name, _)| scan::owned(name, NAME_MAX));
+    Some(Event::Reaped(Reaped { pid, name: name.or_else(|| closed_name_inner(inner)) }))
+}
+
+fn end(message: &[u8]) -> Option<Event<'_>> {
+    if scan::begins(message, b"out of memory and no killable processes") {
+        return Some(Event::NoKillable);
+    }
+    if message.starts_with(b"Linux version ") {
+        return Some(Event::Boot);
+    }
+    let cause = message.strip_prefix(b"Kernel panic - not syncing: ")?;
+    let is_memory =
+        scan::begins(cause, b"out of memory") || scan::begins(cause, b"system is deadlocked on memory");
+    is_memory.then_some(Event::Panic)
+}

@@ -1,0 +1,198 @@
+//! Records of /dev/kmsg (the kernel's Documentation/ABI/testing/dev-kmsg).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::scan;
+
+/// One record of /dev/kmsg: what one read(2) returns.
+///
+/// ```
+/// use oom_evidence::KmsgRecord;
+///
+/// let record = KmsgRecord::parse(b"3,7003,192203018400,-;Killed process 7 (a\\x20b)\n SUBSYSTEM=test\n")?;
+/// assert_eq!((record.level, record.facility, record.sequence), (3, 0, 7003));
+/// assert_eq!(record.text, b"Killed process 7 (a b)");
+/// assert_eq!(record.metadata, [(b"SUBSYSTEM".to_vec(), b"test".to_vec())]);
+/// assert!(record.is_from_kernel());
+/// # Ok::<(), oom_evidence::KmsgError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KmsgRecord {
+    /// Severity, 0 (emergency) to 7 (debug).
+    pub level: u8,
+    /// syslog(3)'s facility; 0 is the kernel. What a process writes to /dev/kmsg is never given facility 0.
+    pub facility: u32,
+    /// Counts every record since boot; a gap between two reads is the number of records that were overwritten.
+    pub sequence: u64,
+    /// Since boot, with microseconds; stands still while the machine is suspended.
+    pub since_boot: Duration,
+    /// `-`, or `c` and `+` for pieces of one line (kernels 3.5 to 4.x).
+    pub flags: Vec<u8>,
+    /// Who called printk, `T1234` (a thread) or `C0` (a processor), on kernels with `CONFIG_PRINTK_CALLER` (5.1).
+    pub caller: Option<Vec<u8>>,
+    /// The message, with `\xNN` turned back into bytes.
+    pub text: Vec<u8>,
+    /// Keys and values from the lines that begin with a blank.
+    pub metadata: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Why bytes are no record of /dev/kmsg. None of it is worth more than passing the record over and counting it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KmsgError {
+    /// No `;` ends the fields: the bytes were cut, or are no record at all.
+    #[error("kernel record has no end of its fields")]
+    Unfinished,
+    /// A field in front is missing or no number.
+    #[error("kernel record has no valid {0}")]
+    Field(&'static str),
+}
+
+impl KmsgRecord {
+    /// Reads one record, with or without the newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// When the fields in front of the text are not as the kernel writes them.
+    pub fn parse(record: &[u8]) -> Result<Self, KmsgError> {
+        let (first, rest) = scan::cut(record, b"\n").unwrap_or((record, &[]));
+        let head = Head::parse(first)?;
+        Ok(Self {
+            level: head.level,
+            facility: head.facility,
+            sequence: head.sequence,
+            since_boot: head.since_boot,
+            flags: head.flags.to_vec(),
+            caller: head.caller.map(<[u8]>::to_vec),
+            text: unescape(head.text).into_owned(),
+            metadata: rest.split(|b| *b == b'\n').filter_map(metadata).collect(),
+        })
+    }
+
+    /// Whether the kernel itself wrote it, not a process through /dev/kmsg.
+    #[must_use]
+    pub fn is_from_kernel(&self) -> bool {
+        self.facility == 0
+    }
+}
+
+/// The first line of a record, not yet unescaped.
+pub(crate) struct Head<'a> {
+    level: u8,
+    pub(crate) facility: u32,
+    sequence: u64,
+    pub(crate) since_boot: Duration,
+    flags: &'a [u8],
+    pub(crate) caller: Option<&'a [u8]>,
+    pub(crate) text: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, KmsgError> {
+        let priority = field(line, "priority");
+        // Most lines of a text log fail here, before anything is searched for.
+        let (priority, rest) = priority?;
+        let (fields, text) = scan::cut(rest, b";").ok_or(KmsgError::Unfinished)?;
+        let (sequence, fields) = field(fields, "sequence number")?;
+        let (micros, fields) = field(fields, "time stamp")?;
+        let mut fields = fields.split(|b| *b == b',');
+        let flags = fields.next().unwrap_or_default();
+        let caller = fields.find_map(|field| field.strip_prefix(b"caller="));
+        let facility = u32::try_from(priority >> 3).map_err(|_| KmsgError::Field("priority"))?;
+        let level = (priority & 7) as u8;
+        Ok(Self { level, facility, sequence, since_boot: Duration::from_micros(micros), flags, caller, text })
+    }
+}
+
+fn field<'a>(bytes: &'a [u8], name: &'static str) -> Result<(u64, &'a [u8]), KmsgError> {
+    let (value, rest) = scan::number(bytes).ok_or(KmsgError::Field(name))?;
+    Ok((value, rest.strip_prefix(b",").ok_or(KmsgError::Field(name))?))
+}
+
+fn metadata(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (key, value) = scan::cut(line.strip_prefix(b" ")?, b"=")?;
+    Some((unescape(key).into_owned(), unescape(value).into_owned()))
+}
+
+/// Whether a line can only be metadata of the record before it.
+pub(crate) fn is_metadata(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b" ") else { return false };
+    let key = rest.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'_').count();
+    key > 0 && rest.get(key) == Some(&b'=')
+}
+
+/// Turns `\xNN` back into bytes. The kernel writes backslashes so, too: what else follows a backslash stays as it is.
+pub(crate) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memmem::find(text, b"\\x") else { return Cow::Borrowed(text) };
+    let mut out = text[..first].to_vec();
+    let mut rest = &text[first..];
+    while let Some((byte, after)) = rest.split_first() {
+        let (byte, after) = escaped(rest).unwrap_or((*byte, after));
+        out.push(byte);
+        rest = after;
+    }
+    Cow::Owned(out)
+}
+
+fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let digits = bytes.strip_prefix(b"\\x")?.get(..2)?;
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some((u8::from_str_radix(text, 16).ok()?, &bytes[4..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caller_and_later_fields() {
+        let record = KmsgRecord::parse(b"6,1,2,-,caller=T12,future=x;text").unwrap();
+        assert_eq!((record.caller.as_deref(), record.text.as_slice()), (Some(&b"T12"[..]), &b"text"[..]));
+    }
+
+    #[test]
+    fn written_by_a_process() {
+        let record = KmsgRecord::parse(b"12,1,2,-;Killed process 1 (init)").unwrap();
+        assert_eq!((record.facility, record.level, record.is_from_kernel()), (1, 4, false));
+    }
+
+    #[test]
+    fn escapes() {
+        let table: [(&[u8], &[u8]); 6] = [
+            (b"a\\x0ab", b"a\nb"),
+            (b"a\\x5cx0ab", b"a\\x0ab"),
+            (b"\\xe3\\x81\\x82", "あ".as_bytes()),
+            (b"\\x0", b"\\x0"),
+            (b"\\x+1", b"\\x+1"),
+            (b"\\q\\x", b"\\q\\x"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(&*unescape(text), expected);
+        }
+    }
+
+    #[test]
+    fn metadata_lines() {
+        let record =
+            KmsgRecord::parse(b"6,1,2,-;usb 1-1\n SUBSYSTEM=usb\n DEVICE=c189:\\x31\nrubbish\n").unwrap();
+        assert_eq!(record.metadata.len(), 2);
+        assert_eq!(record.metadata[1].1, b"c189:1");
+    }
+
+    #[test]
+    fn no_record() {
+        let table: [(&[u8], KmsgError); 6] = [
+            (b"", KmsgError::Field("priority")),
+            (b"x", KmsgError::Field("priority")),
+            (b"6,1,2,-", KmsgError::Unfinished),
+            (b"6,;", KmsgError::Field("sequence number")),
+            (b"6,1,2;", KmsgError::Field("time stamp")),
+            (b"99999999999999999999,1,2,-;", KmsgError::Field("priority")),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(KmsgRecord::parse(bytes), Err(expected));
+        }
+    }
+}

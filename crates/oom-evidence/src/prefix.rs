@@ -1,0 +1,428 @@
+//! What stands in front of a message: time, host, tag, printk's own marks.
+//!
+//! A message must begin directly after a prefix that is known. Looking for the words anywhere in a line would find
+//! them in access logs, in mail subjects and in what any user passes to `logger`.
+
+use std::borrow::Cow;
+
+use crate::kmsg;
+use crate::scan;
+use crate::time::{self, Stamp};
+
+/// A line taken apart.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) stamp: Stamp<'a>,
+    pub(crate) writer: Writer<'a>,
+    pub(crate) caller: Option<Caller>,
+    pub(crate) message: Cow<'a, [u8]>,
+    /// Records of /dev/kmsg are whole: nothing is joined to them or cut out of them.
+    pub(crate) is_record: bool,
+}
+
+impl<'a> Line<'a> {
+    /// A message of the kernel that came without any prefix.
+    pub(crate) fn of_kernel(stamp: Stamp<'a>, message: &'a [u8]) -> Self {
+        let message = Cow::Borrowed(message);
+        Self { stamp, writer: Writer::Kernel, caller: None, message, is_record: true }
+    }
+}
+
+/// Who wrote a line, by its tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer<'a> {
+    Kernel,
+    Program(&'a [u8]),
+    /// The line does not say, as in the output of dmesg.
+    Unsaid,
+}
+
+/// `[T1234]` or `[C0]`: the thread or processor that printed (5.1, CONFIG_PRINTK_CALLER).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller(u8, u64);
+
+/// The parts in front of the message while they are being found.
+#[derive(Default)]
+struct Front<'a> {
+    stamp: Stamp<'a>,
+    writer: Option<Writer<'a>>,
+    caller: Option<Caller>,
+}
+
+/// Takes a line apart; none where it carries no message of its own.
+pub(crate) fn split(line: &[u8]) -> Option<Line<'_>> {
+    if kmsg::is_metadata(line) {
+        return None;
+    }
+    match kmsg::Head::parse(line) {
+        Ok(head) => Some(record(&head)),
+        Err(_) => Some(text(line)),
+    }
+}
+
+fn record<'a>(head: &kmsg::Head<'a>) -> Line<'a> {
+    Line {
+        stamp: Stamp { since_boot: Some(head.since_boot), ..Stamp::default() },
+        writer: if head.facility == 0 { Writer::Kernel } else { Writer::Program(b"") },
+        caller: head.caller.and_then(caller_id),
+        message: kmsg::unescape(head.text),
+        is_record: true,
+    }
+}
+
+fn text(line: &[u8]) -> Line<'_> {
+    let mut front = Front::default();
+    let rest = after_dropped_note(line.trim_ascii());
+    let rest = front.priority(rest);
+    let rest = front.outer(scan::skip_blanks(rest));
+    let rest = front.printk(rest);
+    Line {
+        stamp: front.stamp,
+        writer: front.writer.unwrap_or(Writer::Unsaid),
+        caller: front.caller,
+        message: Cow::Borrowed(rest),
+        is_record: false,
+    }
+}
+
+impl<'a> Front<'a> {
+    /// `<6>` of dmesg -r and of syslog's wire format, `kern  :warn  : ` of dmesg -x.
+    fn priority(&mut self, line: &'a [u8]) -> &'a [u8] {
+        if let Some((priority, rest)) = level_mark(line) {
+            self.writer = (priority >= 8).then_some(Writer::Program(b""));
+            return rest;
+        }
+        let Some((facility, rest)) = decoded_level(line) else { return line };
+        self.writer = Some(if facility == b"kern" { Writer::Kernel } else { Writer::Program(facility) });
+        rest
+    }
+
+    /// Time, host and tag of a log daemon, of journalctl or of dmesg.
+    fn outer(&mut self, line: &'a [u8]) -> &'a [u8] {
+        if let Some(rest) = self.rfc5424(line) {
+            return rest;
+        }
+        if let Some(rest) = self.bracketed(line) {
+            return self.tag_of_kernel(scan::skip_blanks(rest));
+        }
+        if let Some((calendar, rest)) = time::calendar(line) {
+            self.stamp.calendar = Some(calendar);
+            self.stamp.text = line[..line.len() - rest.len()].trim_ascii_end();
+            // dmesg --time-format iso is alone in writing a comma, and writes no host and no tag.
+            let is_dmesg = self.stamp.text.contains(&b',');
+            let rest = scan::skip_blanks(rest);
+            return if is_dmesg { self.tag_of_kernel(rest) } else { self.host_and_tag(rest) };
+        }
+        if let Some((since_epoch, rest)) = time::unix(line) {
+            self.stamp.since_epoch = Some(since_epoch);
+            return self.host_and_tag(rest);
+        }
+        self.unknown(line)
+    }
+
+    /// `1 2023-04-03T16:24:41.390796-06:00 host app procid msgid - message`, after the priority.
+    fn rfc5424(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let inner = line.strip_prefix(b"1 ")?;
+        let (calendar, rest) = time::calendar(inner)?;
+        let (_host, rest) = scan::word(rest);
+        let (app, rest) = scan::word(rest);
+        let (_process, rest) = scan::word(rest);
+        let (_message_id, rest) = scan::word(rest);
+        self.stamp.calendar = Some(calendar);
+        self.stamp.text = scan::word(inner).0;
+        self.name_writer(app);
+        let rest = structured_data(rest)?;
+        Some(rest.strip_prefix("\u{feff}".as_bytes()).unwrap_or(rest))
+    }
+
+    /// `[12345.678901]`, `[Tue Aug 12 03:54:03 2025]` and dmesg's differences.
+    fn bracketed(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
+        if let Some((since_boot, rest)) = time::boot(line) {
+            self.stamp.since_boot = Some(since_boot);
+            return Some(rest);
+        }
+        let (inner, rest) =
+            scan::cut(line.strip_prefix(b"[")?, b"]").filter(|(inner, _)| inner.len() <= 48)?;
+        if let Some((calendar, _)) = time::calendar(inner) {
+            self.stamp.calendar = Some(calendar);
+            self.stamp.text = inner;
+            return Some(rest);
+        }
+        is_dmesg_difference(inner).then_some(rest)
+    }
+
+    /// `kernel: ` or `host kernel: ` (journalctl -o short-monotonic); a process's name may hold a colon, too.
+    fn tag_of_kernel(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        let (first, after) = scan::word(rest);
+        let (second, after_second) = scan::word(after);
+        match (tag_name(first), tag_name(second)) {
+            (Some(b"kernel"), _) => self.is_kernel(after),
+            (None, Some(b"kernel")) => self.is_kernel(after_second),
+            (None, Some(name)) if second.ends_with(b"]:") => self.is_program(name, after_second),
+            _ => rest,
+        }
+    }
+
+    fn is_kernel(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        self.name_writer(b"kernel");
+        rest
+    }
+
+    fn is_program(&mut self, name: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
+        self.name_writer(name);
+        rest
+    }
+
+    /// A priority's facility says more than a tag, which anyone can choose.
+    fn name_writer(&mut self, name: &'a [u8]) {
+        let by_tag = if name == b"kernel" { Writer::Kernel } else { Writer::Program(name) };
+        self.writer.get_or_insert(by_tag);
+    }
+
+    /// `host tag: `, `tag: `, `host kern.info kernel: ` or nothing at all (dmesg --time-format iso).
+    fn host_and_tag(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        let (first, after) = scan::word(rest);
+        if let Some(name) = tag_name(first) {
+            return self.is_program(name, after);
+        }
+        if let Some(rest) = after_glued_tag(after) {
+            return self.is_kernel(rest);
+        }
+        let (second, after) = scan::word(after);
+        if let Some(rest) = after.strip_prefix(b"- - - ").filter(|_| second == b"kernel") {
+            return self.is_kernel(rest);
+        }
+        let (tag, after) = if is_facility(second) { scan::word(after) } else { (second, after) };
+        match tag_name(tag).filter(|_| !rest.starts_with(b"[")) {
+            Some(name) => self.is_program(name, after),
+            None => rest,
+        }
+    }
+
+    /// No known time in front. A tag still counts: `kernel: text`, `systemd[1]: text`, or after something damaged.
+    fn unknown(&mut self, line: &'a [u8]) -> &'a [u8] {
+        let (first, rest) = scan::word(line);
+        if let Some(name) = tag_name(first).filter(|_| first.ends_with(b"]:")) {
+            return self.is_program(name, rest);
+        }
+        match after_glued_tag(line).or_else(|| after_kernel_tag(line)) {
+            Some(rest) => self.is_kernel(rest),
+            None => after_login_prompt(line),
+        }
+    }
+
+    /// printk's own marks after the tag: time since boot, caller, level, and what log daemons repeat.
+    fn printk(&mut self, mut rest: &'a [u8]) -> &'a [u8] {
+        loop {
+            rest = scan::skip_blanks(rest);
+            if let Some(after) = rest.strip_prefix(b": ") {
+                rest = after;
+            } else if let Some((since_boot, after)) = self.late_boot_time(rest) {
+                self.stamp.since_boot = Some(since_boot);
+                rest = after;
+            } else if let Some((caller, after)) = caller_mark(rest) {
+                self.caller = Some(caller);
+                rest = after;
+            } else {
+                let after =
+                    level_mark(after_dropped_note(rest)).map_or(after_dropped_note(rest), |(_, rest)| rest);
+                if after.len() == rest.len() {
+                    return rest;
+                }
+                rest = after;
+            }
+        }
+    }
+
+    fn late_boot_time(&self, rest: &'a [u8]) -> Option<(std::time::Duration, &'a [u8])> {
+        rest.strip_prefix(b"[").filter(|_| self.stamp.since_boot.is_none())?;
+        time::boot(rest)
+    }
+}
+
+/// `<6>`, with the priority's value.
+fn level_mark(line: &[u8]) -> Option<(u64, &[u8])> {
+    let (priority, rest) = scan::number(line.strip_prefix(b"<")?).filter(|(priority, _)| *priority < 192)?;
+    Some((priority, rest.strip_prefix(b">")?))
+}
+
+/// The facility of `kern  :warn  : [`.
+fn decoded_level(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (facility, rest) = scan::cut(line, b":").filter(|(facility, _)| facility.len() == 6)?;
+    let (level, rest) = scan::cut(rest, b": ").filter(|(level, _)| level.len() == 6)?;
+    let is_word =
+        |bytes: &[u8]| bytes.trim_ascii_end().iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (is_word(facility) && is_word(level)).then_some((facility.trim_ascii_end(), rest))
+}
+
+fn structured_data(rest: &[u8]) -> Option<&[u8]> {
+    if let Some(rest) = rest.strip_prefix(b"-") {
+        return Some(scan::skip_blanks(rest));
+    }
+    scan::cut(rest.strip_prefix(b"[")?, b"] ").map(|(_, rest)| rest)
+}
+
+/// `[  +0.000123]`, `[<    0.000123>]`, `[Aug12 03:54]` of dmesg -d and -e: no time that says when.
+fn is_dmesg_difference(inner: &[u8]) -> bool {
+    let inner = inner.trim_ascii();
+    let difference = inner.first().is_some_and(|b| matches!(b, b'+' | b'<')) && inner.contains(&b'.');
+    let (date, clock) = scan::word(inner);
+    let relative = date.len() == 5 && date[3..].iter().all(u8::is_ascii_digit) && clock.get(2) == Some(&b':');
+    difference || relative
+}
+
+/// The name in `name:` or `name[123]:`.
+fn tag_name(token: &[u8]) -> Option<&[u8]> {
+    let token = token.strip_suffix(b":")?;
+    let name = match token.strip_suffix(b"]").and_then(|token| scan::rcut(token, b"[")) {
+        Some((name, pid)) if !pid.is_empty() && pid.iter().all(u8::is_ascii_digit) => name,
+        _ => token,
+    };
+    (!name.is_empty()).then_some(name)
+}
+
+/// What follows `kernel: ` near the front of a line whose beginning is damaged or unknown. Quotes and other tags
+/// before it mean that somebody quotes the kernel.
+fn after_kernel_tag(line: &[u8]) -> Option<&[u8]> {
+    let mut rest = line;
+    for _ in 0..6 {
+        let (token, after) = scan::word(rest);
+        if tag_name(token) == Some(b"kernel") {
+            return Some(after);
+        }
+        let quotes = token.iter().any(|b| matches!(b, b'"' | b'\'' | b'=' | b'('));
+        if token.is_empty() || quotes || token.ends_with(b":") {
+            return None;
+        }
+        rest = after;
+    }
+    None
+}
+
+/// `kern.info` of busybox's log daemon.
+fn is_facility(token: &[u8]) -> bool {
+    let parts = scan::cut(token, b".");
+    parts.is_some_and(|(facility, level)| {
+        [facility, level].iter().all(|part| part.iter().all(u8::is_ascii_lowercase))
+    })
+}
+
+/// `kernel:[12345.678901] text` and `kernel:text`, as syslogd tells everyone who is logged in.
+fn after_glued_tag(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(b"kernel:").filter(|rest| !rest.starts_with(b" "))
+}
+
+/// A serial console shows the prompt in front of what the kernel prints next: `host login: [12345.678901] text`.
+fn after_login_prompt(line: &[u8]) -> &[u8] {
+    let after = scan::cut(line, b" login: ")
+        .filter(|(host, rest)| !host.contains(&b' ') && time::boot(rest).is_some());
+    after.map_or(line, |(_, rest)| rest)
+}
+
+/// `** 2 printk messages dropped ** ` stands before or after the time.
+fn after_dropped_note(line: &[u8]) -> &[u8] {
+    let note = line.strip_prefix(b"** ").and_then(|rest| scan::cut(rest, b" dropped ** "));
+    note.map_or(line, |(_, rest)| scan::skip_blanks(rest))
+}
+
+fn caller_mark(rest: &[u8]) -> Option<(Caller, &[u8])> {
+    let (inner, after) = scan::cut(rest.strip_prefix(b"[")?, b"]").filter(|(inner, _)| inner.len() <= 16)?;
+    Some((caller_id(scan::skip_blanks(inner))?, after))
+}
+
+fn caller_id(id: &[u8]) -> Option<Caller> {
+    let (kind, number) = id.split_first().filter(|(kind, _)| matches!(kind, b'T' | b'C'))?;
+    let (number, rest) = scan::number(number)?;
+    rest.is_empty().then_some(Caller(*kind, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(line: &str) -> (String, String) {
+        let line = split(line.as_bytes()).unwrap();
+        let writer = match line.writer {
+            Writer::Kernel => "kernel".to_owned(),
+            Writer::Program(name) => format!("program {}", String::from_utf8_lossy(name)),
+            Writer::Unsaid => "unsaid".to_owned(),
+        };
+        (writer, String::from_utf8_lossy(&line.message).into_owned())
+    }
+
+    #[test]
+    fn every_prefix_of_the_kernel() {
+        let table = [
+            ("kernel", "4,1,2,-;x: y"),
+            ("kernel", "Jun 20 12:47:42 host kernel: [15180321.768572] x: y"),
+            ("kernel", "Jun 20 12:47:42 host kernel: x: y"),
+            ("kernel", "Jun 20 12:47:42 kernel: x: y"),
+            ("kernel", "Jun 20 12:47:42 host kernel[0]: x: y"),
+            ("kernel", "Jan  1 05:22:16 host kernel: : x: y"),
+            ("kernel", "Jun 20 12:47:42 host kern.info kernel: [    1.000000] x: y"),
+            ("kernel", "Tue Aug 12 03:54:03 2025 kern.warn kernel: [    1.000000] x: y"),
+            ("kernel", "2026-03-18T04:06:54+0100 host kernel: x: y"),
+            ("kernel", "2026-03-18T04:06:54.123456+01:00 host kernel: [    1.000000][  T12] x: y"),
+            ("kernel", "Wed 2026-03-18 04:06:54 UTC host kernel: x: y"),
+            ("kernel", "1712345678.123456 host kernel: x: y"),
+            ("kernel", "<4>1 2023-04-03T16:24:41.390796-06:00 box kernel - - - [849085.223282] x: y"),
+            ("kernel", "<4>1 2023-04-03T16:24:41Z box kernel - - [a@1 b=\"c\"] x: y"),
+            ("kernel", "<4>Jun 20 12:47:42 host kernel: x: y"),
+            ("kernel", "kernel: x: y"),
+            ("kernel", "host kernel: x: y"),
+            ("kernel", "[   12.345678] host kernel: x: y"),
+            ("kernel", "[638074.104526] kernel: x: y"),
+            ("kernel", "kern  :err   : [   12.345678] x: y"),
+            ("kernel", "/var/log/messages:Jun 20 12:47:42 host kernel: x: y"),
+            ("kernel", "2024/03/02 10:20:01 host kernel: x: y"),
+            ("kernel", "20240302T102001Z host kernel: x: y"),
+            ("kernel", "2023-04-03T16:24:41.390796-06:00 box kernel - - - [849085.223282] x: y"),
+            ("kernel", "Jun 20 12:47:42 host kernel:[   12.345678] x: y"),
+            ("kernel", " kernel:x: y"),
+            ("kernel", "Jul 611:39:55 slize kernel: [1262223.326537] x: y"),
+            ("unsaid", "[   12.345678] x: y"),
+            ("unsaid", "12.345678] x: y"),
+            ("unsaid", "[   12.345678]  x: y "),
+            ("unsaid", "[   12.345678][ T1234] x: y"),
+            ("unsaid", "[   12.345678] [C0] x: y"),
+            ("unsaid", "host login: [   12.345678] x: y"),
+            ("unsaid", "2024-05-01T00:00:00.123Z [   12.345678] x: y"),
+            ("unsaid", "[Di Aug 12 03:54:03 2025] x: y"),
+            ("unsaid", "[   12.345678 <    0.000001>] x: y"),
+            ("unsaid", "[Aug12 03:54] x: y"),
+            ("unsaid", "[  +0.000123] x: y"),
+            ("unsaid", "<4>[   12.345678] x: y"),
+            ("unsaid", "** 3 printk messages dropped ** [  206.416481] x: y"),
+            ("unsaid", "[  206.416481] ** 3 printk messages dropped ** x: y"),
+            ("unsaid", "2025-08-12T03:54:03,123456+02:00 x: y"),
+            ("unsaid", "x: y"),
+        ];
+        for (writer, line) in table {
+            assert_eq!(message(line), (writer.to_owned(), "x: y".to_owned()), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn other_writers() {
+        let table = [
+            ("Mar  2 10:22:10 web1 root: x", "program root"),
+            ("Mar  2 10:22:10 web1 sudo[12]: x", "program sudo"),
+            ("systemd[1]: x", "program systemd"),
+            ("12,1,2,-;x", "program "),
+            ("<14>Mar  2 10:22:10 web1 kernel: x", "program "),
+            ("user  :notice: [   12.345678] x", "program user"),
+            ("<13>1 2023-04-03T16:24:41Z box kernel - - - x", "program "),
+            ("[   12.345678] host systemd[1]: x", "program systemd"),
+        ];
+        for (line, writer) in table {
+            assert_eq!(message(line), (writer.to_owned(), "x".to_owned()), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_kernel_lines_stay_whole() {
+        for line in ["192.0.2.1 - - \"GET /\" \"kernel: x\"", "a: b kernel: x", "grep 'kernel: x'"] {
+            assert_eq!(message(line), ("unsaid".to_owned(), line.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Small steps over bytes that the other modules share.
+
+use memchr::memmem;
+
+/// The value at the front of `bytes` and what follows it; none without a digit or beyond 64 bits.
+pub(crate) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (front, rest) = bytes.split_at(digits);
+    let text = std::str::from_utf8(front).ok()?;
+    Some((text.parse().ok()?, rest))
+}
+
+/// As [`number`], for process and user ids.
+pub(crate) fn id(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (value, rest) = number(bytes)?;
+    Some((value.try_into().ok()?, rest))
+}
+
+/// As [`number`], with a sign, for scores.
+pub(crate) fn signed(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    match bytes.strip_prefix(b"-") {
+        Some(rest) => number(rest).and_then(|(v, rest)| Some((i64::try_from(v).ok()?.checked_neg()?, rest))),
+        None => number(bytes).and_then(|(v, rest)| Some((v.try_into().ok()?, rest))),
+    }
+}
+
+/// What stands before the first `needle` and what stands after it.
+pub(crate) fn cut<'a>(bytes: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = memmem::find(bytes, needle)?;
+    Some((&bytes[..at], &bytes[at + needle.len()..]))
+}
+
+/// What stands before the last `needle` and what stands after it.
+pub(crate) fn rcut<'a>(bytes: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = memmem::rfind(bytes, needle)?;
+    Some((&bytes[..at], &bytes[at + needle.len()..]))
+}
+
+/// The bytes up to the first blank, and what follows the blanks.
+pub(crate) fn word(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b' ', bytes).unwrap_or(bytes.len());
+    (&bytes[..end], skip_blanks(&bytes[end..]))
+}
+
+pub(crate) fn skip_blanks(bytes: &[u8]) -> &[u8] {
+    let blanks = bytes.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    &bytes[blanks..]
+}
+
+/// Whether `bytes` begin with `front`, upper and lower case alike.
+pub(crate) fn begins(bytes: &[u8], front: &[u8]) -> bool {
+    bytes.get(..front.len()).is_some_and(|head| head.eq_ignore_ascii_case(front))
+}
+
+/// `bytes`, shortened to `most`: stored names and paths must not grow with the line that they came from.
+pub(crate) fn owned(bytes: &[u8], most: usize) -> Box<[u8]> {
+    bytes[..bytes.len().min(most)].into()
+}
