@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +14,7 @@ use agent2_plugin::{Delivery, Exporter, ItemError, Node, Reply, Request, Stats};
 use lexopt::prelude::*;
 
 use crate::config::Options;
+use crate::explain::{self, Form};
 use crate::exporter::{NAME, OomWatch, Purpose};
 use crate::key_text::{KeyText, KeyTextError};
 use crate::keys::{KEYS, Key};
@@ -33,6 +35,7 @@ Usage: zabbix-agent2-plugin-oomwatch [--config FILE]... COMMAND
 Commands:
   get KEY                           the value of an item, asked without an agent
   top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
+  explain [--json] FILE             every OOM report in a log (- for standard input), as text or one JSON object a line
   check                             can this user read what the items need? call it as the agent's user
 
 Options:
@@ -50,6 +53,7 @@ enum Command {
     Version,
     Get { key: String },
     Top { by: &'static str, count: usize },
+    Explain { form: Form, file: PathBuf },
     Check,
 }
 
@@ -59,7 +63,7 @@ enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error("cannot read {}: {source}", path.display())]
-    Config { path: PathBuf, source: std::io::Error },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Item(ItemError),
     #[error("no value within {} s", FIRST_VALUE.as_secs())]
@@ -117,6 +121,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CliError> {
         Command::Get { key } => get(&exporter(&configs)?, &key)? + "\n",
         Command::Top { by, count } => top(&exporter(&configs)?, by, count)?,
         Command::Check => return check(&configs),
+        Command::Explain { form, file } => return explain(form, &file),
     };
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
@@ -125,17 +130,23 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Vec<
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut configs = Vec::new();
     let mut words = Vec::new();
+    let mut form = Form::Text;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok((Command::Help, configs)),
             Short('V') | Long("version") => return Ok((Command::Version, configs)),
+            Long("json") => form = Form::Json,
             Short('c') | Long("config") => configs.push(parser.value()?.into()),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    Ok((command(&words)?, configs))
+    match *words.as_slice() {
+        ["explain", file] => Ok((Command::Explain { form, file: file.into() }, configs)),
+        _ if form == Form::Json => Err(CliError::Usage("--json belongs to explain FILE".to_owned())),
+        ref words => Ok((command(words)?, configs)),
+    }
 }
 
 fn command(words: &[&str]) -> Result<Command, CliError> {
@@ -145,6 +156,7 @@ fn command(words: &[&str]) -> Result<Command, CliError> {
         ["help"] => Ok(Command::Help),
         ["get", key] => Ok(Command::Get { key: key.to_owned() }),
         ["get", ..] => Err(usage("get takes one item key (put it in quotes: the shell reads brackets, too)")),
+        ["explain", ..] => Err(usage("explain takes one file")),
         ["check"] => Ok(Command::Check),
         ["top"] => top_command(&[]),
         ["top", ref rest @ ..] => top_command(rest),
@@ -186,9 +198,24 @@ fn exporter(configs: &[PathBuf]) -> Result<OomWatch, CliError> {
 
 fn text_of(configs: &[PathBuf]) -> Result<String, CliError> {
     let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).map_err(|source| CliError::Config { path: path.clone(), source })
+        std::fs::read_to_string(path).map_err(|source| CliError::Read { path: path.clone(), source })
     };
     Ok(configs.iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+fn explain(form: Form, file: &Path) -> Result<(), CliError> {
+    // Written to as it is read: a log may be larger than memory, and may still be growing.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let explained = if file == Path::new("-") {
+        explain::explain(&mut std::io::stdin().lock(), form, &mut out)
+    } else {
+        let unreadable = |source| CliError::Read { path: file.to_owned(), source };
+        explain::explain(&mut File::open(file).map_err(unreadable)?, form, &mut out)
+    };
+    explained.and_then(|()| out.flush()).map_err(|source| match source.kind() {
+        std::io::ErrorKind::BrokenPipe => CliError::Output(source),
+        _ => CliError::Read { path: file.to_owned(), source },
+    })
 }
 
 fn check(configs: &[PathBuf]) -> Result<(), CliError> {
@@ -253,11 +280,11 @@ fn top(oomwatch: &OomWatch, by: &'static str, count: usize) -> Result<String, Cl
 }
 
 /// Names come from other users' processes: control characters would reach the reader's terminal.
-fn printable(name: &[u8]) -> String {
+pub(crate) fn printable(name: &[u8]) -> String {
     crate::json::text(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-fn bytes(value: f64) -> String {
+pub(crate) fn bytes(value: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = value;
     let mut unit = 0;
@@ -286,6 +313,9 @@ mod tests {
         assert_eq!(parsed(&["top", "swap"]), Ok(Command::Top { by: "swap", count: DEFAULT_TOP }));
         assert_eq!(parsed(&["-c", "/x", "top", "cpu", "3"]), Ok(Command::Top { by: "cpu", count: 3 }));
         assert_eq!(parsed(&["get", "--help"]), Ok(Command::Help));
+        let explain = |form| Ok(Command::Explain { form, file: "x.log".into() });
+        assert_eq!(parsed(&["explain", "x.log"]), explain(Form::Text));
+        assert_eq!(parsed(&["explain", "--json", "x.log"]), explain(Form::Json));
         assert_eq!(parsed(&["-V"]), Ok(Command::Version));
     }
 
@@ -297,6 +327,8 @@ mod tests {
             parsed(&["top", "vsize"]),
             Err("top takes one of rss, pss, swap, cpu and a number".into())
         );
+        assert_eq!(parsed(&["explain"]), Err("explain takes one file".into()));
+        assert_eq!(parsed(&["top", "--json"]), Err("--json belongs to explain FILE".into()));
         assert!(parsed(&["--what"]).unwrap_err().contains("--what"));
         assert!(parsed(&["get"]).unwrap_err().starts_with("get takes one item key"));
     }

@@ -6,7 +6,7 @@
 //!   The table is the one source for the registration with the agent, for parameter checks, `--help` and the key
 //!   reference.
 //! * [`OomWatch`] is the exporter: the configuration, the shared walk over `/proc` and the CPU sampler.
-//! * [`command_line`] is what people call: `get`, `top`, `check`, `--help`, `--version`.
+//! * [`command_line`] is what people call: `get`, `top`, `explain`, `check`, `--help`, `--version`.
 //!
 //! ```
 //! let proc_mem = oomwatch::Key::find("oomwatch.proc.mem").unwrap();
@@ -17,6 +17,7 @@ mod arguments;
 mod check;
 mod cli;
 mod config;
+mod explain;
 mod exporter;
 mod itself;
 mod json;

@@ -118,3 +118,23 @@ fn check_names_what_is_missing_and_how_to_mend_it() {
     let (_, report) = checked();
     assert!(report.contains("ok       log text while the server is away"), "{report}");
 }
+
+#[test]
+fn explain_tells_every_report_of_a_log() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let log = "[  100.5] Out of memory: Killed process 7 (httpd) total-vm:100kB, anon-rss:60kB, file-rss:4kB\n\
+               [  900.5] Out of memory: Killed process 8 (php) total-vm:200kB, anon-rss:80kB, file-rss:0kB\n";
+    std::fs::write(file.path(), log).unwrap();
+    let path = file.path().to_str().unwrap();
+    let lines = answer(&["explain", "--json", path]);
+    let reports: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let victims: Vec<_> =
+        reports.iter().map(|report| report["victims"][0]["name"].as_str().unwrap()).collect();
+    assert_eq!(victims, ["httpd", "php"]);
+    assert_eq!(reports[0]["victims"][0]["anon_rss_bytes"], 61_440);
+    assert!(answer(&["explain", path]).contains("killed:           php (process 8)"));
+    let (code, text) = complaint(&["explain", "/nowhere/messages"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("cannot read /nowhere/messages"), "{text}");
+}
