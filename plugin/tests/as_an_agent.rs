@@ -271,6 +271,26 @@ fn pss_of_processes_that_may_not_be_read_is_an_error_with_the_way_out() {
 }
 
 #[test]
+fn failure_28_maps_are_read_only_when_asked_for_and_hold_up_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let maps = root.path().join("proc/101/smaps_rollup");
+    std::fs::remove_file(&maps).unwrap();
+    // A FIFO without a writer: whoever opens it stands still, as a reader of a large process's maps may.
+    assert!(std::process::Command::new("mkfifo").arg(&maps).status().unwrap().success());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    agent.set_request_timeout(Some(1));
+    assert_eq!(value(&mut agent, "oomwatch.proc.mem", &["httpd", "", "", "", "rss"]), "104857600");
+    let standing = agent.send_export("oomwatch.proc.mem", &["httpd", "", "", "", "pss"]).unwrap();
+    let other = agent.send_export("oomwatch.proc.num", &["httpd"]).unwrap();
+    assert_eq!(agent.next_answer().unwrap(), (other, Ok(Some("2".into()))));
+    let (id, answer) = agent.next_answer().unwrap();
+    assert_eq!(id, standing);
+    assert!(answer.unwrap_err().contains("was not ready after 1.0 s"));
+    assert_eq!(json(&mut agent, "oomwatch.self", &[])["exports"]["hanging"], 1);
+}
+
+#[test]
 fn failure_26_hidden_processes_are_an_error_and_not_a_ranking_of_oneself() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
