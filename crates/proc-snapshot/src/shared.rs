@@ -49,16 +49,24 @@ pub struct SharedWalk {
     max_age: Duration,
     state: Mutex<State>,
     ended: Condvar,
-    /// The process that the walk under way is reading.
-    at: AtomicU32,
+}
+
+/// A walk under way.
+#[derive(Debug, Clone)]
+struct Walking {
+    number: u64,
+    reads: Needs,
+    /// The process that it is reading.
+    at: Arc<AtomicU32>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// The last completed walk and its number.
     current: Option<(u64, Arc<Snapshot>)>,
-    /// The walk under way: its number and what it reads.
-    walking: Option<(u64, Needs)>,
+    walking: Option<Walking>,
+    /// Walks that stand still: their number, and the process at which they do.
+    stalled: Vec<(u64, u32)>,
     started: u64,
     /// When each of [`REMEMBERED`] was last asked for.
     asked: [Option<Instant>; REMEMBERED.len()],
@@ -68,6 +76,11 @@ struct State {
 /// What is cheap to read for all and was asked for within this time is read by every walk, so that items with different
 /// needs, polled every few minutes, do not cause a walk each.
 const NEEDS_REMEMBERED: Duration = Duration::from_secs(600);
+/// A walk that stays at one process for so long is given up, and the next one does without that process's command line.
+///
+/// To read a command line the kernel takes the lock of the process's memory, which a process that hangs in a page fault
+/// (its swap or its NFS is gone) can hold for minutes: the machine on which `ps` hangs is the one to be told about.
+const STALL: Duration = Duration::from_secs(1);
 const REMEMBERED: [Needs; 3] = [Needs::CMDLINE, Needs::OWNER, Needs::STATUS];
 
 impl State {
@@ -103,10 +116,32 @@ impl State {
         (fresh && covers(snapshot.needs(), needs)).then(|| Arc::clone(snapshot))
     }
 
-    fn begin(&mut self, needs: Needs) -> u64 {
+    fn begin(&mut self, reads: Needs) -> Walking {
         self.started += 1;
-        self.walking = Some((self.started, needs));
-        self.started
+        let walking = Walking { number: self.started, reads, at: Arc::default() };
+        self.walking = Some(walking.clone());
+        walking
+    }
+
+    /// Leaves the walk to itself, if it still is the one under way.
+    fn give_up(&mut self, stalled: &Walking) {
+        if self.walking.as_ref().is_some_and(|walking| walking.number == stalled.number) {
+            self.walking = None;
+            self.stalled.push((stalled.number, stalled.at.load(Ordering::Relaxed)));
+        }
+    }
+
+    /// A walk has ended. One that had stalled is overtaken by later ones.
+    fn end(&mut self, number: u64, snapshot: Option<Arc<Snapshot>>) {
+        if self.walking.as_ref().is_some_and(|walking| walking.number == number) {
+            self.walking = None;
+        }
+        self.stalled.retain(|&(stalled, _)| stalled != number);
+        if let Some(snapshot) = snapshot
+            && self.current.as_ref().is_none_or(|&(current, _)| current < number)
+        {
+            self.current = Some((number, snapshot));
+        }
     }
 }
 
@@ -120,7 +155,7 @@ impl SharedWalk {
     /// A walk may be shared until `max_age` after its end.
     #[must_use]
     pub fn new(root: Arc<ProcRoot>, max_age: Duration) -> Self {
-        Self { root, max_age, state: Mutex::default(), ended: Condvar::new(), at: AtomicU32::new(0) }
+        Self { root, max_age, state: Mutex::default(), ended: Condvar::new() }
     }
 
     /// The directory that is walked.
@@ -149,44 +184,50 @@ impl SharedWalk {
                 state.stats.shared += 1;
                 return Ok(snapshot);
             }
-            let Some((number, reads)) = state.walking else { break };
-            if covers(reads, needs) {
-                joined = Some(number);
+            let Some(walking) = state.walking.clone() else { break };
+            if covers(walking.reads, needs) {
+                joined = Some(walking.number);
             }
-            state = self.wait(state, deadline)?;
+            state = self.wait(state, &walking, deadline)?;
         }
         let now = Instant::now();
         state.learn(now);
         let needs = needs | state.recent_needs(now);
-        let number = state.begin(needs);
+        let walking = state.begin(needs);
+        let avoid: Vec<u32> = state.stalled.iter().map(|&(_, pid)| pid).collect();
         drop(state);
-        self.walk(number, needs, deadline)
+        self.walk(&walking, &avoid, deadline)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the walk under way to end. A kernel can hold a reader of `/proc` for as long as it likes, so the error
-    /// names the process where that happens.
+    /// Waits for the walk under way to end, or to stand still. A kernel can hold a reader of `/proc` for as long as it
+    /// likes, so the error names the process where that happens.
     fn wait<'a>(
-        &self,
+        &'a self,
         state: MutexGuard<'a, State>,
+        walking: &Walking,
         deadline: Instant,
     ) -> Result<MutexGuard<'a, State>, ProcError> {
+        let at = walking.at.load(Ordering::Relaxed);
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(ProcError::walk_deadline(self.at.load(Ordering::Relaxed)));
+            return Err(ProcError::walk_deadline(at));
         }
-        let waited = self.ended.wait_timeout(state, left);
-        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+        let waited = self.ended.wait_timeout(state, left.min(STALL));
+        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() && left >= STALL && walking.at.load(Ordering::Relaxed) == at {
+            state.give_up(walking);
+        }
+        Ok(state)
     }
 
-    fn walk(&self, number: u64, needs: Needs, deadline: Instant) -> Result<Arc<Snapshot>, ProcError> {
-        let mut ending = Ending { shared: self, number, began: Instant::now(), made: None };
-        let snapshot = Arc::new(Snapshot::take(&self.root, needs, deadline, &self.at)?);
-        ending.made = Some(Arc::clone(&snapshot));
-        Ok(snapshot)
+    fn walk(&self, walking: &Walking, avoid: &[u32], deadline: Instant) -> Result<Arc<Snapshot>, ProcError> {
+        let mut ending = Ending { shared: self, number: walking.number, began: Instant::now(), made: None };
+        let snapshot = Snapshot::take(&self.root, walking.reads, avoid, deadline, &walking.at)?;
+        Ok(Arc::clone(ending.made.insert(Arc::new(snapshot))))
     }
 
     /// Lets go of a snapshot that ended longer ago than `age`, so that an idle plugin holds no memory for it.
@@ -215,17 +256,16 @@ struct Ending<'a> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.walking = None;
-        match self.made.take() {
+        match &self.made {
             Some(snapshot) => {
                 state.stats.walks += 1;
                 state.stats.last = self.began.elapsed();
                 state.stats.walking += self.began.elapsed();
                 state.stats.processes = snapshot.len();
-                state.current = Some((self.number, snapshot));
             }
             None => state.stats.failed += 1,
         }
+        state.end(self.number, self.made.take());
         drop(state);
         self.shared.ended.notify_all();
     }
@@ -249,7 +289,7 @@ mod tests {
     #[test]
     fn a_walker_that_panics_leaves_nobody_waiting() {
         let walks = walks();
-        let number = walks.lock().begin(Needs::empty());
+        let number = walks.lock().begin(Needs::empty()).number;
         std::thread::scope(|scope| {
             let waiting =
                 scope.spawn(|| walks.snapshot(Needs::empty(), soon()).map(|snapshot| snapshot.len()));
@@ -266,8 +306,7 @@ mod tests {
     #[test]
     fn whoever_waits_for_a_walk_that_stalls_is_told_where() {
         let walks = walks();
-        walks.lock().begin(Needs::empty());
-        walks.at.store(42, Ordering::Relaxed);
+        walks.lock().begin(Needs::empty()).at.store(42, Ordering::Relaxed);
         let error = walks.snapshot(Needs::empty(), Instant::now() + Duration::from_millis(5)).unwrap_err();
         assert_eq!(error.to_string(), "deadline passed while walking /proc, at process 42");
     }

@@ -107,6 +107,8 @@ impl fmt::Debug for Snapshot {
 struct Walk<'a> {
     root: &'a ProcRoot,
     needs: Needs,
+    /// Processes whose command line is not read.
+    avoid: &'a [u32],
     entries: Vec<Entry>,
     statuses: Vec<Option<Box<Status>>>,
     arena: Vec<u8>,
@@ -149,7 +151,7 @@ impl Walk<'_> {
         if stat.is_err_and(is_gone) {
             return stat;
         }
-        if self.needs.contains(Needs::CMDLINE) {
+        if self.needs.contains(Needs::CMDLINE) && !self.avoid.contains(&entry.pid) {
             self.take_cmdline(dir.as_fd(), entry);
         }
         if self.needs.contains(Needs::STATUS) {
@@ -204,16 +206,19 @@ fn read_status(dir: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Option<Box<Status>>
 }
 
 impl Snapshot {
-    /// Walks over all processes. `at` tells which process is being read, for the message of whoever waits in vain.
+    /// Walks over all processes. `at` tells which process is being read, for whoever waits; of those in `avoid` the command
+    /// line is not read.
     pub(crate) fn take(
         root: &Arc<ProcRoot>,
         needs: Needs,
+        avoid: &[u32],
         deadline: Instant,
         at: &AtomicU32,
     ) -> Result<Self, ProcError> {
         let mut walk = Walk {
             root,
             needs,
+            avoid,
             entries: Vec::new(),
             statuses: Vec::new(),
             arena: Vec::new(),

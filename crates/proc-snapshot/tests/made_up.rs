@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use proc_snapshot::{
@@ -383,6 +383,33 @@ fn concurrent_requests_share_one_walk() {
     }
     let stats = walks.stats();
     assert_eq!((stats.walks, stats.shared, stats.failed, stats.processes), (1, 7, 0, 199));
+}
+
+#[test]
+fn a_command_line_that_holds_its_reader_holds_up_nobody_else() {
+    let tree = Tree::new();
+    tree.process(1, b"init", b"init\0", 1).process(7, b"httpd", b"", 1).process(9, b"mysqld", b"mysqld\0", 1);
+    // A FIFO without a writer: whoever opens it stands still, as at a process that hangs with its memory locked.
+    let fifo = tree.path("7/cmdline");
+    std::fs::remove_file(&fifo).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let walks = Arc::new(SharedWalk::new(tree.root(), Duration::from_secs(60)));
+    let (sender, answers) = mpsc::channel();
+    for _ in 0..2 {
+        let (walks, sender) = (Arc::clone(&walks), sender.clone());
+        std::thread::spawn(move || sender.send(walks.snapshot(Needs::CMDLINE, soon()).unwrap()));
+    }
+    // One of the two stands still; the other gives its walk up and makes one of its own.
+    let snapshot = answers.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(pids(&snapshot, &Selector::by_name("httpd")), [7], "the kernel's name is enough");
+    assert_eq!(find(&snapshot, 7).cmdline(), None);
+    assert_eq!(find(&snapshot, 9).cmdline(), Some(&b"mysqld"[..]));
+    assert!(answers.try_recv().is_err());
+    // A writer that comes and goes ends the wait; what the old walk saw does not replace what a later one saw.
+    drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
+    assert_eq!(answers.recv_timeout(Duration::from_secs(20)).unwrap().len(), 3);
+    assert_eq!(find(&walks.snapshot(Needs::CMDLINE, soon()).unwrap(), 7).cmdline(), None);
+    assert_eq!((walks.stats().walks, walks.stats().failed), (2, 0));
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(crate) fn run(fast: bool) -> Done {
     step("format", || command(cargo().args(["fmt", "--all", "--check"])))?;
     step("lints", lints)?;
     step("agents", agents)?;
-    step("build", || command(cargo().args(["build", "--workspace", "--bins"])))?;
+    step("build", || command(cargo().args(["build", "--workspace", "--bins", "--examples"])))?;
     step("doc tests", || command(cargo().args(["test", "--workspace", "--doc"])))?;
     last_step("tests", || command(&mut tests(fast)))?;
     Ok(())
@@ -56,11 +56,7 @@ fn nextest(fast: bool) -> Command {
 fn cargo_test(fast: bool) -> Command {
     let mut runner = cargo();
     runner.args(["test", "--workspace"]);
-    runner.args(if fast {
-        ["--lib", "--bins"].as_slice()
-    } else {
-        &["--lib", "--bins", "--tests", "--examples"]
-    });
+    runner.args(if fast { ["--lib", "--bins"].as_slice() } else { &["--lib", "--bins", "--tests"] });
     runner.args(["--", "--test-threads=1"]);
     runner
 }
