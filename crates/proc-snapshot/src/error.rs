@@ -67,6 +67,14 @@ pub enum ProcError {
         /// How many there may be.
         limit: usize,
     },
+    /// The sampler stands still, so that what it knows is too old to be told.
+    #[error("CPU times have not been read for {seconds} s: the kernel holds their reader at process {pid}")]
+    SamplerStalled {
+        /// The process whose files were read last.
+        pid: u32,
+        /// For how long.
+        seconds: u64,
+    },
     /// No thread could be started for the sampler.
     #[error("cannot start the CPU sampler: {0}")]
     Sampler(io::Error),

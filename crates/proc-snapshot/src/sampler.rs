@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ struct Shared {
     epoch: Instant,
     state: Mutex<State>,
     changed: Condvar,
+    /// The process whose texts are being read.
+    at: AtomicU32,
     /// Makes the next look panic.
     #[cfg(test)]
     panic_once: std::sync::atomic::AtomicBool,
@@ -54,6 +57,8 @@ struct Shared {
 struct State {
     history: CpuHistory,
     ranking: Option<(Duration, CpuRanking)>,
+    /// When the last look ended, or the thread began.
+    looked: Duration,
     /// When the ranking was last asked for.
     ranking_asked: Option<Duration>,
     stats: SamplerStats,
@@ -62,6 +67,8 @@ struct State {
 
 /// How often to look.
 const PERIOD: Duration = Duration::from_secs(1);
+/// A thread that has not ended a look for so long stands still, and its last values say nothing of now.
+const STALL: Duration = Duration::from_secs(10);
 /// How long rankings go on being made after one was asked for.
 const RANKING_UNUSED: Duration = Duration::from_secs(15 * 60);
 /// How old a ranking may be; the first look after it is due after one period.
@@ -79,6 +86,7 @@ impl CpuSampler {
             epoch: Instant::now(),
             state: Mutex::default(),
             changed: Condvar::new(),
+            at: AtomicU32::new(0),
             #[cfg(test)]
             panic_once: false.into(),
         };
@@ -92,7 +100,7 @@ impl CpuSampler {
     ///
     /// [`ProcError::Pattern`], [`ProcError::TooManyQueries`], [`ProcError::Sampler`]; and from the second look on
     /// [`ProcError::UnknownUser`] or [`ProcError::UserLookup`]. Agents 6.0.14 and 7.0.9 answer those two with an error,
-    /// later 7.0 with 0.
+    /// later 7.0 with 0. [`ProcError::SamplerStalled`] where the kernel holds the sampler's thread.
     pub fn utilization(
         &self,
         query: &CpuQuery,
@@ -101,6 +109,7 @@ impl CpuSampler {
     ) -> Result<Option<f64>, ProcError> {
         let mut state = self.shared.lock();
         let now = self.shared.now();
+        self.shared.check_stall(&state, now)?;
         let answer = state.history.ask(now, query, kind, window, self.shared.root.facts().clock_ticks)?;
         self.run(&mut state)?;
         Ok(answer)
@@ -146,6 +155,7 @@ impl CpuSampler {
         let thread = std::thread::Builder::new().name("cpu-sampler".to_owned());
         thread.spawn(move || shared.sample()).map_err(ProcError::Sampler)?;
         state.stats.running = true;
+        state.looked = self.shared.now();
         Ok(())
     }
 }
@@ -185,6 +195,15 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_stall(&self, state: &State, now: Duration) -> Result<(), ProcError> {
+        let still = now.saturating_sub(state.looked);
+        if !state.stats.running || still < STALL {
+            return Ok(());
+        }
+        let pid = self.at.load(Ordering::Relaxed);
+        Err(ProcError::SamplerStalled { pid, seconds: still.as_secs() })
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
@@ -262,6 +281,7 @@ impl Shared {
         let used = eye.tracker.end().to_vec();
         let mut state = self.lock();
         state.history.observe(now, &used);
+        state.looked = self.now();
         state.stats.looks += 1;
         state.stats.looking += self.now().saturating_sub(began);
         let ranking = state.wants_ranking(now).then(|| eye.tracker.ranking(self.root.facts().clock_ticks));
@@ -272,6 +292,7 @@ impl Shared {
 
     /// Command line and owner of a process.
     fn texts(&self, pid: u32) -> Texts {
+        self.at.store(pid, Ordering::Relaxed);
         let Ok(dir) = self.root.open_pid(pid) else { return Texts::default() };
         let uid = rustix::fs::fstat(&dir).ok().map(|stat| stat.st_uid);
         let mut raw = Vec::new();
@@ -322,9 +343,26 @@ struct Eye {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::atomic::Ordering;
 
     use super::*;
+
+    #[test]
+    fn a_sampler_that_stands_still_tells_no_old_values() {
+        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
+        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        sampler.shared.at.store(42, Ordering::Relaxed);
+        let mut state = sampler.shared.lock();
+        let later = STALL + Duration::from_secs(1);
+        assert!(sampler.shared.check_stall(&state, later).is_ok(), "no thread, no stall");
+        state.stats.running = true;
+        let error = sampler.shared.check_stall(&state, later).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "CPU times have not been read for 11 s: the kernel holds their reader at process 42"
+        );
+        state.looked = later;
+        assert!(sampler.shared.check_stall(&state, later).is_ok());
+    }
 
     #[test]
     fn the_thread_comes_with_the_first_question_and_goes_with_the_sampler() {
