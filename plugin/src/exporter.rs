@@ -89,6 +89,11 @@ impl Exporter for OomWatch {
         Self::new(&options, context.stats, Purpose::of_parent())
     }
 
+    /// An agent that says goodbye has sent its values, or keeps them.
+    fn stop(&self) {
+        self.logs.settle();
+    }
+
     fn export(&self, request: &Request) -> Result<Reply, ItemError> {
         let key = Key::find(request.key())
             .ok_or_else(|| ItemError::new(format!("OomWatch has no key {}", request.key())))?;

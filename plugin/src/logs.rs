@@ -67,6 +67,13 @@ impl Logs {
         self.follower.get().map(Follower::status)
     }
 
+    /// The agent has everything that it was told.
+    pub(crate) fn settle(&self) {
+        if let Some(follower) = self.follower.get() {
+            follower.settle(SystemTime::now());
+        }
+    }
+
     fn tidy(&self) {
         if let Some(follower) = self.follower.get() {
             follower.tidy(SystemTime::now());

@@ -197,8 +197,9 @@ impl AgentBuilder {
     }
 
     fn attempt(&self, files: &AgentFiles) -> Result<RealAgent, Error> {
-        let agent = self.spawn(files)?;
-        agent.wait_until_it_answers()
+        let mut agent = self.spawn(files)?;
+        agent.wait_until_it_answers()?;
+        Ok(agent)
     }
 
     fn spawn(&self, files: &AgentFiles) -> Result<RealAgent, Error> {
@@ -210,9 +211,7 @@ impl AgentBuilder {
         let configuration = scratch.path().join("agent.conf");
         let text = self.configuration(scratch.path(), port, &hostname);
         fs::write(&configuration, text).map_err(Error::file(&configuration))?;
-        let output = scratch.path().join("out");
-        let file = File::create(&output).map_err(Error::file(&output))?;
-        let child = foreground(files, &configuration, file)?;
+        let child = foreground(files, scratch.path())?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let generation = self.generation;
         Ok(RealAgent { generation, files: files.clone(), scratch, hostname, address, child, status: None })
@@ -239,11 +238,14 @@ impl AgentBuilder {
 
 /// The agent in a process group of its own, so that a test can signal the group. A terminal or test runner that ends its
 /// own group would then miss the agent, so the kernel is told to end it with us.
-fn foreground(files: &AgentFiles, configuration: &Path, output: File) -> Result<Child, Error> {
+fn foreground(files: &AgentFiles, scratch: &Path) -> Result<Child, Error> {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(&files.program).arg("-f").arg("-c").arg(configuration);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(&files.program);
+    command.arg("-f").arg("-c").arg(scratch.join("agent.conf"));
     with_libraries(&mut command, files);
-    let errors = output.try_clone().map_err(Error::file(configuration))?;
+    let path = scratch.join("out");
+    let output = File::options().create(true).append(true).open(&path).map_err(Error::file(&path))?;
+    let errors = output.try_clone().map_err(Error::file(&path))?;
     command.process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
     command.spawn().map_err(|source| Error::Spawn { command: "setpriv".into(), source })
 }
@@ -451,6 +453,32 @@ impl RealAgent {
         self.end(STOP_LIMIT)
     }
 
+    /// Starts the agent again in the same directory, with the same configuration, name and port, and waits until it
+    /// answers. One that still runs is stopped first; plugins that a killed agent has left behind are not waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`AgentBuilder::start`].
+    pub fn restart(&mut self) -> Result<(), Error> {
+        if self.poll_status().is_none() {
+            self.end(STOP_LIMIT);
+        }
+        let mut result = self.start_again();
+        for _ in 1..START_ATTEMPTS {
+            match &result {
+                Err(Error::AgentExited { output, .. }) if is_bad_luck(output) => result = self.start_again(),
+                _ => break,
+            }
+        }
+        result
+    }
+
+    fn start_again(&mut self) -> Result<(), Error> {
+        self.child = foreground(&self.files, self.scratch())?;
+        self.status = None;
+        self.wait_until_it_answers()
+    }
+
     /// SIGKILL: the agent has no time to tell its plugins.
     pub fn kill(mut self) -> Stopped {
         let start = Instant::now();
@@ -476,13 +504,13 @@ impl RealAgent {
         status
     }
 
-    fn wait_until_it_answers(mut self) -> Result<Self, Error> {
+    fn wait_until_it_answers(&mut self) -> Result<(), Error> {
         let ready = wait_until(START_LIMIT, || self.poll_status().is_some() || self.answers());
         if let Some(status) = self.poll_status() {
             return Err(Error::AgentExited { generation: self.generation, status, output: self.output() });
         }
         if ready {
-            return Ok(self);
+            return Ok(());
         }
         let seconds = START_LIMIT.as_secs();
         Err(Error::AgentSilent { generation: self.generation, seconds, output: self.output() })

@@ -5,6 +5,7 @@
 //! * [`ActiveServer`] stands in for a Zabbix server towards an agent's active checks.
 //! * [`actors`] makes processes to look at: of any name, size, state and owner.
 //! * [`cost`] reads what a process has cost so far: CPU time and resident memory.
+//! * [`LogWriter`] writes a log and has it rotated.
 //! * [`Key`] writes item keys with their parameters quoted.
 //!
 //! ```no_run
@@ -27,6 +28,7 @@ mod active_server;
 mod agent;
 mod error;
 mod key;
+mod log_writer;
 mod wait;
 mod wire;
 
@@ -34,4 +36,5 @@ pub use active_server::{ActiveServer, Item, Received};
 pub use agent::{AgentBuilder, Generation, PluginSpec, RealAgent, Reply, Stopped};
 pub use error::Error;
 pub use key::Key;
+pub use log_writer::{LogWriter, Rotating};
 pub use wait::wait_until;

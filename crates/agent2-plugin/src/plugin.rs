@@ -45,7 +45,8 @@ pub trait Exporter: Send + Sync + Sized + 'static {
     /// Called once before the first export.
     fn start(&self) {}
 
-    /// Called when the agent ends the plugin; it has about two seconds.
+    /// Called when the agent says *terminate*; it has about two seconds. Not called when the agent is gone without it: an
+    /// agent that was killed may have lost what it was told last.
     fn stop(&self) {}
 
     /// Answers one poll of one item.

@@ -48,7 +48,16 @@ pub enum SessionError {
 #[derive(PartialEq, Eq)]
 enum Next {
     Read,
-    End,
+    End(Ending),
+}
+
+/// How a conversation ends when nothing breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The agent said *terminate*.
+    Terminated,
+    /// The agent is gone, or said nothing when it should have.
+    Vanished,
 }
 
 pub(crate) struct Session<'a, E: Exporter> {
@@ -94,24 +103,26 @@ impl<'a, E: Exporter> Session<'a, E> {
             // an agent 6.0 panics now and then when this process ends only after its start is complete ("failed to
             // obtain PID of dead child process"), because two of its threads then wait for the same child.
             self.outbox.close();
-            return outcome;
+            return outcome.map(drop);
         }
-        self.stop();
+        if let Ok(Ending::Terminated) = outcome {
+            self.stop();
+        }
         self.outbox.flush(FLUSH_FOR);
         self.outbox.close();
-        outcome
+        outcome.map(drop)
     }
 
-    fn read_messages(&mut self) -> Result<(), SessionError> {
+    fn read_messages(&mut self) -> Result<Ending, SessionError> {
         let mut reader = BufReader::new(self.stream.try_clone()?);
         loop {
             let frame = match frame::read(&mut reader, self.plugin.max_request_bytes) {
                 Ok(frame) => frame,
-                Err(error) if self.is_silence(&error) => return Ok(()),
+                Err(error) if self.is_silence(&error) => return Ok(Ending::Vanished),
                 Err(error) => return Err(error.into()),
             };
-            if self.take(frame) == Next::End {
-                return Ok(());
+            if let Next::End(ending) = self.take(frame) {
+                return Ok(ending);
             }
         }
     }
@@ -123,7 +134,7 @@ impl<'a, E: Exporter> Session<'a, E> {
 
     fn take(&mut self, frame: Frame) -> Next {
         match frame {
-            Frame::End => return Next::End,
+            Frame::End => return Next::End(Ending::Vanished),
             Frame::Skipped { frame_type, length } => {
                 log::error!("skipped a frame of type {frame_type} with {length} bytes from the agent");
             }
@@ -144,7 +155,7 @@ impl<'a, E: Exporter> Session<'a, E> {
             }
             Incoming::Start => self.start(),
             Incoming::Export(request) => self.export(request),
-            Incoming::Terminate => return Next::End,
+            Incoming::Terminate => return Next::End(Ending::Terminated),
         }
         Next::Read
     }

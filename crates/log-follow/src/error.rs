@@ -54,6 +54,13 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Another process keeps positions in the same state directory: end it, or give each its own. Once it has ended this
+    /// one takes over by itself.
+    #[error("Another process follows logs with the state directory \"{}\": each needs its own.", dir.display())]
+    InUse {
+        /// The state directory.
+        dir: PathBuf,
+    },
     /// Another poll of the same item was still being answered when this one's time was over.
     #[error("Another poll of the same item was not finished after {} s.", waited.as_secs())]
     Busy {

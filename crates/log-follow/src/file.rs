@@ -33,6 +33,11 @@ impl From<&Metadata> for Stat {
 }
 
 impl Stat {
+    /// Which file it is, under whatever name.
+    pub(crate) fn place(self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+
     /// Of a regular file, symbolic links followed.
     pub(crate) fn of(path: &Path) -> Result<Self, Error> {
         let meta = std::fs::metadata(path).map_err(|source| stat_error(path, source))?;

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Items nobody asked for in so long are forgotten.
@@ -21,6 +22,9 @@ const FORGET_AFTER_SECS: u64 = 30 * 24 * 3600;
 const SEEN_EVERY_SECS: u64 = 24 * 3600;
 /// A fixed file that was there and is missing is an error after so many polls: rotation takes a moment.
 const MISSES_ALLOWED: u32 = 2;
+/// A process that was told to end, or whose agent was killed, has let go of the state directory by then.
+const TAKE_OVER: Duration = Duration::from_secs(10);
+const TAKE_OVER_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Buffers kept for the next poll.
 const SPARE_BUFFERS: usize = 2;
 
@@ -84,6 +88,8 @@ pub struct Pending {
     record: Record,
     behind: Option<Behind>,
     now: SystemTime,
+    /// There are lines in the answer, which whoever got it may still lose.
+    tells: bool,
 }
 
 impl std::fmt::Debug for Pending {
@@ -95,13 +101,18 @@ impl std::fmt::Debug for Pending {
 impl Pending {
     /// Moves the position. To be called when the answer has been written in time, and not before.
     ///
-    /// The position is in the page cache when this returns: a process that is killed after it repeats nothing. It is on the
-    /// disk within seconds; after a power loss lines may be repeated, but none is lost.
+    /// Written is not kept: an agent that is killed a millisecond later has not put the answer into its buffer. So the
+    /// earlier position is remembered until the item is asked for again, or until [`Follower::settle`]. A process that
+    /// begins without either gives the last answer again: at most one answer is repeated, and none is lost.
+    ///
+    /// The position is in the page cache when this returns: it survives this process. It is on the disk within seconds;
+    /// after a power loss more lines may be repeated, but none is lost.
     pub fn commit(self) {
-        let Self { turn, record, behind, now } = self;
+        let Self { turn, mut record, behind, now, tells } = self;
         let mut state = turn.slot.lock();
         state.behind = behind;
         state.last_poll = Some(now);
+        record.before = tells.then(|| state.record.position.clone());
         let stale = record.seen.saturating_sub(state.stored_seen) >= SEEN_EVERY_SECS;
         if stale || record.position != state.record.position || record.tally != state.record.tally {
             state.stored_seen = record.seen;
@@ -123,6 +134,8 @@ pub struct Follower {
 #[derive(Debug)]
 struct Inner {
     allow: AllowPath,
+    read_only: bool,
+    opened: Instant,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     store: Mutex<Store>,
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -154,6 +167,9 @@ struct SlotState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Record {
     position: Position,
+    /// Where it was before the last answer, as long as that answer may have been lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Position>,
     /// Seconds since 1970 when it was first asked for.
     since: u64,
     /// And when last; written down once a day at least.
@@ -208,7 +224,10 @@ impl Inner {
             return slot.clone();
         }
         let identity = item.shared_identity().clone();
-        let record = self.stored(&identity);
+        let mut record = self.stored(&identity);
+        if let Some(before) = record.before.take().filter(|_| !self.read_only) {
+            record.position = before;
+        }
         let state = SlotState { stored_seen: record.seen, record, ..SlotState::default() };
         let slot =
             Arc::new(Slot { identity: identity.clone(), state: Mutex::new(state), free: Condvar::new() });
@@ -225,6 +244,31 @@ impl Inner {
         // Strings, numbers, and maps with string keys: this cannot fail.
         if let Ok(json) = serde_json::to_string(record) {
             lock(&self.store).put(identity, json, now);
+        }
+    }
+
+    /// Waits for a predecessor that is about to end. What was told from its positions before would be told again.
+    fn take_over(&self, ask: &Ask) -> Result<(), Error> {
+        let until = ask.deadline.min(self.opened + TAKE_OVER);
+        loop {
+            let mut store = lock(&self.store);
+            if store.may_move() {
+                return Ok(());
+            }
+            let dir = store.dir().to_owned();
+            drop(store);
+            if Instant::now() >= until {
+                return Err(Error::InUse { dir });
+            }
+            thread::sleep(TAKE_OVER_LOOK_EVERY);
+        }
+    }
+
+    /// The last answer is where it should be: it is not to be given again.
+    fn settle(&self, slot: &Slot, now: SystemTime) {
+        let mut state = slot.lock();
+        if state.record.before.take().is_some() {
+            self.store(&slot.identity, &state.record, now);
         }
     }
 
@@ -267,6 +311,8 @@ impl Follower {
         Self {
             inner: Arc::new(Inner {
                 allow,
+                read_only,
+                opened: Instant::now(),
                 slots: Mutex::default(),
                 store: Mutex::new(Store::open(state_dir, read_only)),
                 buffers: Mutex::default(),
@@ -288,7 +334,8 @@ impl Follower {
     pub fn lines(&self, item: &Item, ask: &Ask) -> Result<Delivery<Option<String>>, Error> {
         let turn = self.turn(item, ask)?;
         let mut sink = lines_sink(item, turn.budget(item, ask));
-        let (pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        pending.tells = sink.value.is_some();
         match (sink.value, error) {
             (None, Some(error)) => Err(error),
             (value, _) => Ok(Delivery { value, pending }),
@@ -303,7 +350,8 @@ impl Follower {
     pub fn count(&self, item: &Item, ask: &Ask) -> Result<Delivery<u64>, Error> {
         let turn = self.turn(item, ask)?;
         let mut sink = Count { budget: turn.budget(item, ask), lines: 0 };
-        let (pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        pending.tells = sink.lines > 0;
         match (sink.lines, error) {
             (0, Some(error)) => Err(error),
             (value, _) => Ok(Delivery { value, pending }),
@@ -396,9 +444,13 @@ impl Follower {
     // ---- one poll
 
     fn turn(&self, item: &Item, ask: &Ask) -> Result<Turn, Error> {
+        self.inner.take_over(ask)?;
         let slot = self.inner.slot(item);
         slot.take(ask)?;
-        Ok(Turn { inner: self.inner.clone(), slot })
+        let turn = Turn { inner: self.inner.clone(), slot };
+        // Whoever asks again has what was told before.
+        self.inner.settle(&turn.slot, ask.now);
+        Ok(turn)
     }
 
     /// Reads on from where the item stands. An error that comes beside a pending position is to be told when there was no
@@ -424,7 +476,7 @@ impl Follower {
         };
         record.position = progress.position;
         let error = turn.excuse(progress.error);
-        Ok((Pending { turn, record, behind: progress.behind, now: ask.now }, error))
+        Ok((Pending { turn, record, behind: progress.behind, now: ask.now, tells: false }, error))
     }
 
     /// The record and the budget of an item, nothing taken.
@@ -440,6 +492,13 @@ impl Follower {
     }
 
     // ---- housekeeping
+
+    /// All answers that were committed have arrived, so that a process that begins after this one repeats none. To be
+    /// called before an end in good order; without it the last answer of each item may be given again.
+    pub fn settle(&self, now: SystemTime) {
+        let slots: Vec<_> = lock(&self.inner.slots).values().cloned().collect();
+        slots.iter().for_each(|slot| self.inner.settle(slot, now));
+    }
 
     /// Writes what waits to the disk, compacts the state file when it has grown, forgets items that nobody asked for in 30
     /// days, and tries a state directory that failed before once more. Call it every few seconds; polls do not need it.

@@ -9,7 +9,9 @@ use crate::rotation::{self, Entry};
 use crate::scan::Spot;
 use crate::{AllowPath, Error, Query, Rotation, Source, Start};
 use serde::{Deserialize, Serialize, Serializer};
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// A rotated file is watched for a writer that is slow to let go: so long, and at most so many of them.
@@ -19,6 +21,10 @@ const MAX_WATCHED: usize = 4;
 const SETTLED: Duration = Duration::from_secs(10);
 /// Marks of files that were read to their end and are older than all others are dropped beyond this number.
 const MAX_MARKS: usize = 500;
+/// A plan made while names change is made again, at most so often. A rotation takes microseconds, a plan hardly more.
+const ATTEMPTS: u32 = 50;
+/// Between two of them, so that a rotation can come to its end.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// Where an item stands.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -76,8 +82,12 @@ impl Mark {
         Self { dev: stat.dev, ino: stat.ino, path: path.into(), ..Self::default() }
     }
 
-    fn is_place_of(&self, stat: Stat) -> bool {
-        (self.dev, self.ino) == (stat.dev, stat.ino)
+    pub(crate) fn is_place_of(&self, stat: Stat) -> bool {
+        (self.dev, self.ino) == stat.place()
+    }
+
+    fn place(&self) -> (u64, u64, &Path) {
+        (self.dev, self.ino, &self.path)
     }
 
     fn is_unchanged(&self, stat: Stat) -> bool {
@@ -187,6 +197,12 @@ impl Plan {
         Position { marks, floor: self.floor, started: true }
     }
 
+    /// Whether all files are where they were.
+    fn has_places_of(&self, at: &Position) -> bool {
+        let before = at.marks.iter().map(Mark::place);
+        self.steps.iter().map(|step| step.mark.place()).eq(before)
+    }
+
     /// Drops the oldest marks of files that were read, as long as all that is dropped is older than all that is kept.
     fn forget_oldest(&mut self) {
         let done = self.steps.iter().take_while(|step| step.mark.is_read_to_end()).count();
@@ -212,6 +228,44 @@ pub(crate) fn plan(query: &Query, at: &Position, allow: &AllowPath, now: SystemT
     Ok(plan)
 }
 
+/// The log's directory at one moment, read when it is needed: the log itself and what rotation made of it.
+struct Listing<'p> {
+    path: &'p Path,
+    entries: OnceCell<Vec<Entry>>,
+}
+
+impl<'p> Listing<'p> {
+    fn new(path: &'p Path) -> Self {
+        Self { path, entries: OnceCell::new() }
+    }
+
+    fn read(path: &Path) -> Result<Vec<Entry>, Error> {
+        let mut entries = rotation::list(path)?;
+        entries.retain(|entry| entry.path == path || rotation::is_rotated(path, &entry.path));
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
+    }
+
+    fn entries(&self) -> Result<&[Entry], Error> {
+        if self.entries.get().is_none() {
+            let _ = self.entries.set(Self::read(self.path)?);
+        }
+        Ok(self.entries.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// Whether the directory and the log itself, which was as `before` says, are still the same. While names change,
+    /// a file may be listed twice, or not at all.
+    fn was_quiet(&self, before: Option<Stat>) -> Result<bool, Error> {
+        let Some(entries) = self.entries.get() else { return Ok(true) };
+        let after = Stat::of(self.path).ok();
+        let same = match (before, after) {
+            (Some(before), Some(after)) => before.place() == after.place() && before.size <= after.size,
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        Ok(same && *entries == Self::read(self.path)?)
+    }
+}
+
 struct Planner<'a> {
     query: &'a Query,
     at: &'a Position,
@@ -223,15 +277,45 @@ impl Planner<'_> {
     // ---- a fixed name
 
     fn fixed(&self, path: &Path) -> Result<Plan, Error> {
-        let current = match Stat::of(path) {
-            Err(error) if !matches!(error, Error::Missing { .. }) => return Err(error),
-            current => current,
+        for attempt in 0..ATTEMPTS {
+            thread::sleep(PAUSE * attempt);
+            let (current, listing) = (Self::current(path)?, Listing::new(path));
+            let before = current.as_ref().ok().copied();
+            let plan = self.fixed_now(&listing, current);
+            if listing.was_quiet(before)? {
+                return plan;
+            }
+        }
+        Ok(self.later())
+    }
+
+    /// Everything stays where it is until the next poll.
+    fn later(&self) -> Plan {
+        let step = |mark: &Mark| Step {
+            path: mark.path.clone(),
+            mark: Mark { more: true, ..mark.clone() },
+            size: mark.size,
+            idle: true,
+            finished: false,
         };
+        Plan { steps: self.at.marks.iter().map(step).collect(), floor: self.at.floor, ..Plan::default() }
+    }
+
+    /// The file that has the log's name, or the error that there is none.
+    fn current(path: &Path) -> Result<Result<Stat, Error>, Error> {
+        match Stat::of(path) {
+            Err(error) if !matches!(error, Error::Missing { .. }) => Err(error),
+            current => Ok(current),
+        }
+    }
+
+    fn fixed_now(&self, listing: &Listing<'_>, current: Result<Stat, Error>) -> Result<Plan, Error> {
+        let path = listing.path;
         let Some((last, older)) = self.at.marks.split_last() else {
             let stat = current?;
             return Ok(Plan { steps: vec![self.first(path, stat)?], ..Plan::default() });
         };
-        let mut steps = self.watched(path, older)?;
+        let mut steps = self.watched(listing, older)?;
         if let Ok(stat) = current
             && last.is_place_of(stat)
             && (last.is_unchanged(stat) || (last.offset > 0 && last.is_content_of(path, stat, self.allow)?))
@@ -240,7 +324,7 @@ impl Planner<'_> {
             return Ok(Plan { steps, ..Plan::default() });
         }
         // Also when the file was empty and has its first lines: it may be another one with the same inode.
-        steps.extend(self.predecessors(path, last, &steps)?);
+        steps.extend(self.predecessors(listing, last, &steps)?);
         let missing = match current {
             Ok(stat) => {
                 steps.push(Step::new(path, &Mark::new(path, stat), stat));
@@ -266,9 +350,9 @@ impl Planner<'_> {
     }
 
     /// Files that were rotated away some time ago and may still be written to, or were not read to their end yet.
-    fn watched(&self, path: &Path, marks: &[Mark]) -> Result<Vec<Step>, Error> {
+    fn watched(&self, listing: &Listing<'_>, marks: &[Mark]) -> Result<Vec<Step>, Error> {
+        let path = listing.path;
         let mut steps = Vec::new();
-        let mut listing: Option<Vec<Entry>> = None;
         let surplus = marks.len().saturating_sub(MAX_WATCHED);
         for (i, mark) in marks.iter().enumerate() {
             let age = unix_secs(self.now).saturating_sub(mark.rotated.unwrap_or_default());
@@ -280,10 +364,7 @@ impl Planner<'_> {
                 self.push_if_same(&mut steps, &mark.path, mark, stat);
                 continue;
             }
-            if listing.is_none() {
-                listing = Some(rotation::list(path)?);
-            }
-            self.push_by_inode(&mut steps, path, mark, listing.as_deref().unwrap_or_default());
+            self.push_by_inode(&mut steps, path, mark, listing.entries()?);
         }
         Ok(steps)
     }
@@ -307,21 +388,21 @@ impl Planner<'_> {
 
     /// What came between the file that was read last and the one that has its name now: the rest of the former, wherever
     /// rotation put it, and what was rotated after it.
-    fn predecessors(&self, path: &Path, last: &Mark, watched: &[Step]) -> Result<Vec<Step>, Error> {
-        let listing = rotation::list(path)?;
+    fn predecessors(&self, listing: &Listing<'_>, last: &Mark, watched: &[Step]) -> Result<Vec<Step>, Error> {
+        let (path, listing) = (listing.path, listing.entries()?);
         let mut steps = Vec::new();
         // Of a file that was empty nothing but the inode is known, and that may be another file's by now: what is rotated is
         // then ordered by itself, and this file is one of them.
         let proven = last.offset > 0;
-        if (proven || !Self::is_rotated(path, last, &listing))
-            && !self.push_by_inode(&mut steps, path, last, &listing)
+        if (proven || !Self::is_rotated(path, last, listing))
+            && !self.push_by_inode(&mut steps, path, last, listing)
         {
-            self.push_copy(&mut steps, path, last, watched, &listing);
+            self.push_copy(&mut steps, path, last, watched, listing);
         }
         let known = |stat: Stat| watched.iter().chain(&steps).any(|step| step.mark.is_place_of(stat));
         let mut unseen = Vec::new();
         let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
-        for entry in rotation::after(path, &listing, found, last) {
+        for entry in rotation::after(path, listing, found, last) {
             match Stat::of(&entry.path) {
                 Ok(stat) if !known(stat) && stat.size > 0 && !self.is_compressed(&entry.path) => {
                     unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
@@ -382,7 +463,18 @@ impl Planner<'_> {
     // ---- a pattern of names
 
     fn names(&self, directory: &Path, name: &crate::Pattern) -> Result<Plan, Error> {
-        let mut files = rotation::matching(directory, name)?;
+        for attempt in 0..ATTEMPTS {
+            thread::sleep(PAUSE * attempt);
+            let files = rotation::matching(directory, name)?;
+            let plan = self.names_now(files.clone())?;
+            if plan.has_places_of(self.at) || is_undisturbed(&files, &rotation::matching(directory, name)?) {
+                return Ok(plan);
+            }
+        }
+        Ok(self.later())
+    }
+
+    fn names_now(&self, mut files: Vec<(PathBuf, Stat)>) -> Result<Plan, Error> {
         files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, a).cmp(&(b_stat.mtime, b)));
         let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
         let skip = self.query.start == Start::Skip && !self.at.started;
@@ -510,6 +602,19 @@ impl Planner<'_> {
         let mtime = Duration::from_secs(mtime.0.try_into().unwrap_or(0));
         self.now.duration_since(SystemTime::UNIX_EPOCH + mtime).is_ok_and(|age| age > SETTLED)
     }
+}
+
+/// Whether the second of two listings shows the same files under the same names, none of them emptied meanwhile.
+fn is_undisturbed(before: &[(PathBuf, Stat)], after: &[(PathBuf, Stat)]) -> bool {
+    let sorted = |files: &[(PathBuf, Stat)]| {
+        let mut files = files.to_vec();
+        files.sort_by(|(a, _), (b, _)| a.cmp(b));
+        files
+    };
+    let same = |((path, stat), (other, later)): (&(PathBuf, Stat), &(PathBuf, Stat))| {
+        path == other && stat.place() == later.place() && stat.size <= later.size
+    };
+    before.len() == after.len() && sorted(before).iter().zip(&sorted(after)).all(same)
 }
 
 impl Step {

@@ -1,12 +1,17 @@
 //! Takes the steps of a plan: opens, reads, moves the marks.
 
-use crate::file::{open, read_at};
+use crate::file::{Stat, open, read_at};
 use crate::position::{Plan, Position, Step, plan};
 use crate::scan::{Counters, Scan, Sink, Stop};
 use crate::share::Shared;
-use crate::{AllowPath, Ask, Error, Query, Source};
+use crate::{AllowPath, Ask, Error, Query, Source, rotation};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+/// Looks for a file whose name changes at this moment.
+const OPEN_ATTEMPTS: usize = 5;
 
 /// Everything that reading needs beside the position.
 pub(crate) struct Reader<'a> {
@@ -86,7 +91,7 @@ impl Reader<'_> {
 
     fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
         let query = self.query;
-        let (file, stat) = open(&step.path, self.allow)?;
+        let Some((path, file, stat)) = self.open(step)? else { return Ok(Stop::Late) };
         let error = |source| Error::Read { path: step.path.clone(), source };
         let mut head = [0; 4];
         let head_bytes = read_at(&file, &mut head, 0).map_err(error)?;
@@ -94,7 +99,7 @@ impl Reader<'_> {
         let part = if codec.is_utf8() { self.shared.join(self.identity, query) } else { None };
         let scan = Scan {
             file: &file,
-            path: &step.path,
+            path: &path,
             codec,
             stat,
             part: part.as_ref(),
@@ -106,6 +111,27 @@ impl Reader<'_> {
         let stop = scan.run(&mut spot, self.buffer, sink, &mut self.counters)?;
         step.mark.moved(spot, stop != Stop::End, &file).map_err(error)?;
         Ok(stop)
+    }
+
+    /// Opens the file of a step. Rotation may have moved it since the plan was made: then it is looked for by its inode.
+    /// `None` when it is not there, or not what it was: the next plan finds out what became of it, and what comes after it
+    /// waits for that.
+    fn open(&self, step: &Step) -> Result<Option<(PathBuf, File, Stat)>, Error> {
+        let mut path = Some(step.path.clone());
+        for _ in 0..OPEN_ATTEMPTS {
+            if let Some(path) = path.take() {
+                match open(&path, self.allow) {
+                    Ok((file, stat)) if step.mark.is_place_of(stat) => {
+                        let whole = stat.size >= step.size;
+                        return Ok(whole.then_some((path, file, stat)));
+                    }
+                    Ok(_) | Err(Error::Missing { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            path = rotation::list(&step.path)?.into_iter().find(|e| e.ino == step.mark.ino).map(|e| e.path);
+        }
+        Ok(None)
     }
 
     /// Skips so much that what remains is read within `max_delay`, at the rate of the last poll.

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 
 /// A file of a directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     /// From the directory, without a `stat`.
@@ -95,8 +95,13 @@ fn parse_stamp(suffix: &[u8]) -> Option<Stamp> {
 
 /// Entries that look like rotated files of `path`.
 pub(crate) fn rotated<'e>(path: &'e Path, listing: &'e [Entry]) -> impl Iterator<Item = &'e Entry> {
+    listing.iter().filter(move |entry| is_rotated(path, &entry.path))
+}
+
+/// Whether a name looks like one that rotation gave a file of `path`.
+pub(crate) fn is_rotated(path: &Path, other: &Path) -> bool {
     let base = path.file_name().unwrap_or_default();
-    listing.iter().filter(move |entry| entry.path.file_name().is_some_and(|name| stamp(base, name).is_some()))
+    other.file_name().is_some_and(|name| stamp(base, name).is_some())
 }
 
 /// Rotated files that came after `found` (the file that was read last, under its new name), oldest first. When it was not

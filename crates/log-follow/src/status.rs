@@ -27,7 +27,7 @@ pub enum Persistence {
         /// The state directory.
         dir: PathBuf,
     },
-    /// The directory belongs to another process, or was opened for looking only: positions were read and are not written.
+    /// The directory belongs to another process, or was opened for looking only: positions were read and do not move.
     ReadOnly {
         /// The state directory.
         dir: PathBuf,

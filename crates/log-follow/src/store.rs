@@ -254,11 +254,25 @@ impl Store {
         unsynced.then(|| journal.file.try_clone().ok()).flatten()
     }
 
+    /// Whether positions may move here: not while another process keeps them, and then as soon as it has ended.
+    pub(crate) fn may_move(&mut self) -> bool {
+        if matches!(self.disk, Disk::ReadOnly) && !self.read_only {
+            self.retry();
+            return !matches!(self.disk, Disk::ReadOnly);
+        }
+        true
+    }
+
     /// The process that had the lock may have ended; the disk may have space again.
     fn retry(&mut self) {
         let Some(dir) = self.dir.clone().filter(|_| !self.read_only) else { return };
         let was_failed = matches!(self.disk, Disk::Failed(_));
         let Ok(Some(lock)) = take_lock(&dir) else { return };
+        if !was_failed {
+            // Nothing has moved here, and the other process has moved on since.
+            self.records.clear();
+            self.records_bytes = 0;
+        }
         self.load(&dir);
         let disk = self.rewrite(&dir, lock);
         if was_failed && matches!(disk, Disk::Open(_)) {
@@ -280,6 +294,10 @@ impl Store {
     }
 
     // ---- health
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new(""))
+    }
 
     pub(crate) fn persistence(&self) -> Persistence {
         match (&self.disk, &self.dir) {

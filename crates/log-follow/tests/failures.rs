@@ -10,8 +10,8 @@ mod common;
 
 use common::{Place, append, ask, ask_in, drain, poll, poll_with, set_mtime};
 use log_follow::{
-    AllowPath, Ask, Encoding, Error, Follower, Item, MAX_VALUE_BYTES, Pattern, Persistence, Query, Rotation,
-    Settings, Source, Start, Template,
+    AllowPath, Ask, Delivery, Encoding, Error, Follower, Item, MAX_VALUE_BYTES, Pattern, Persistence, Query,
+    Rotation, Settings, Source, Start, Template,
 };
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -260,6 +260,53 @@ fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
             take(Some(value));
         }
         assert_eq!(delivered, 100_000);
+    }
+}
+
+/// Between two looks of a poll at names, every one of them may have changed.
+#[test]
+fn failure_05_rotations_at_full_speed_while_polls_run() {
+    const ROTATIONS: usize = 200;
+    const LINES: usize = 50;
+    /// Files that were written in the same tick of the file system's clock could not be told apart by their times.
+    const TICK: Duration = Duration::from_millis(5);
+    for by_name in [false, true] {
+        let place = Place::new();
+        let source = if by_name { place.names() } else { Source::file(&place.log) };
+        let item = place.item_of(Query::new(source).rotation(Rotation::NoReread));
+        let follower = place.follower();
+        place.append("0\n");
+        assert_eq!(poll(&follower, &item).unwrap(), "0");
+        let mut found: Vec<usize> = vec![0];
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                for rotation in 0..ROTATIONS {
+                    std::thread::sleep(TICK);
+                    for older in (1..=rotation).rev() {
+                        let (from, to) = (format!("messages.{older}"), format!("messages.{}", older + 1));
+                        fs::rename(place.file(&from), place.file(&to)).unwrap();
+                    }
+                    fs::rename(&place.log, place.file("messages.1")).unwrap();
+                    let lines = rotation * LINES + 1..(rotation + 1) * LINES + 1;
+                    lines.for_each(|n| place.append(format!("{n}\n")));
+                }
+            });
+            let mut is_over = false;
+            while !is_over {
+                is_over = writing.is_finished();
+                let delivery = follower.lines(&item, &ask());
+                let Ok(Delivery { value, pending }) = delivery else { continue };
+                pending.commit();
+                found.extend(
+                    value.iter().flat_map(|v| v.split('\n')).map(|line| line.parse::<usize>().unwrap()),
+                );
+            }
+        });
+        found.extend(drain(&follower, &item).iter().map(|line| line.parse::<usize>().unwrap()));
+        let wrong = found.iter().zip(0..).position(|(found, expected)| *found != expected);
+        let around = wrong.map(|at| &found[at.saturating_sub(3)..found.len().min(at + 3)]);
+        assert_eq!(around, None, "by name: {by_name}");
+        assert_eq!(found.len(), ROTATIONS * LINES + 1, "by name: {by_name}");
     }
 }
 
@@ -632,14 +679,74 @@ fn failure_10_second_process_reads_and_leaves_alone() {
     let before = fs::read(place.state().join("positions")).unwrap();
     let second = place.follower();
     assert_eq!(second.status().persistence, Persistence::ReadOnly { dir: place.state() });
-    assert_eq!(poll(&second, &place.item()).unwrap(), "2");
+    let soon = Ask::within(Duration::from_millis(50));
+    assert!(matches!(second.lines(&place.item(), &soon), Err(Error::InUse { dir }) if dir == place.state()));
+    assert!(matches!(second.total(&place.item(), &soon), Err(Error::InUse { .. })));
+    assert_eq!(second.peek_lines(&place.item(), &soon).unwrap().as_deref(), Some("2"));
     second.tidy(SystemTime::now());
     assert_eq!(fs::read(place.state().join("positions")).unwrap(), before);
     assert_eq!(poll(&first, &place.item()).unwrap(), "2");
-    // When the first ends, the second takes over.
-    drop(first);
-    second.tidy(SystemTime::now());
+}
+
+#[test]
+fn failure_10_second_process_takes_over_where_the_first_ends() {
+    let place = Place::new();
+    let first = place.follower();
+    place.append("1\n");
+    poll(&first, &place.item());
+    let second = place.follower();
+    place.append("2\n");
+    assert_eq!(poll(&first, &place.item()).unwrap(), "2");
+    place.append("3\n");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| poll(&second, &place.item()));
+        std::thread::sleep(Duration::from_millis(100));
+        drop(first);
+        assert_eq!(waiting.join().unwrap().unwrap(), "3");
+    });
     assert_eq!(second.status().persistence, Persistence::Durable { dir: place.state() });
+    assert_eq!(poll(&place.follower_after(second), &place.item()), None);
+}
+
+/// Whoever was given an answer can die before it is put anywhere.
+#[test]
+fn failure_10_answer_that_nobody_asked_on_after_is_repeated_by_the_next_process() {
+    let place = Place::new();
+    let polled = |follower: &Follower| {
+        let Delivery { value, pending } = follower.lines(&place.item(), &ask()).unwrap();
+        pending.commit();
+        value
+    };
+    let first = place.follower();
+    place.append("1\n");
+    assert_eq!(polled(&first).unwrap(), "1");
+    place.append("2\n");
+    assert_eq!(polled(&first).unwrap(), "2");
+    let second = place.follower_after(first);
+    place.append("3\n");
+    assert_eq!(polled(&second).unwrap(), "2\n3", "the last answer only, and what came since");
+    assert_eq!(polled(&second), None);
+    let third = place.follower_after(second);
+    assert_eq!(polled(&third), None, "somebody has asked on");
+    place.append("4\n");
+    assert_eq!(polled(&third).unwrap(), "4");
+    third.settle(SystemTime::now());
+    assert_eq!(polled(&place.follower_after(third)), None, "an end in good order");
+}
+
+#[test]
+fn failure_10_count_that_nobody_asked_on_after_is_repeated_and_a_total_is_not() {
+    let place = Place::new();
+    let total = Item::new("total", Query::new(Source::file(&place.log)));
+    let first = place.follower();
+    place.append("1\n2\n");
+    let Delivery { value: 2, pending } = first.count(&place.item(), &ask()).unwrap() else { panic!() };
+    pending.commit();
+    assert_eq!(first.total(&total, &ask()).unwrap().lines, 2);
+    place.append("3\n");
+    let second = place.follower_after(first);
+    assert_eq!(second.count(&place.item(), &ask()).unwrap().value, 3);
+    assert_eq!(second.total(&total, &ask()).unwrap().lines, 3);
 }
 
 #[test]

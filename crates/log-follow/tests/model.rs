@@ -1,7 +1,7 @@
 //! Random histories of a log against a simple model of what must be delivered.
 //!
-//! A history is a sequence of writes, rotations of one style, pauses, polls, restarts of the reader and deaths of the reader
-//! between reading and committing. Without truncation, what was delivered must equal what was written, line by line. With it,
+//! A history is a sequence of writes, rotations of one style, pauses, polls, restarts of the reader and deaths of the reader,
+//! between reading and committing and after that. Without truncation, what was delivered must equal what was written, line by line. With it,
 //! nothing may come twice, and all must come but what was written after the last poll before a truncation.
 //!
 //! Several rotations within one tick of the file system's clock leave files with equal times, which a name pattern orders by
@@ -17,6 +17,7 @@ use common::{Place, Random, append, ask, ask_in};
 use log_follow::{Error, Follower, Item, Query, Rotation};
 use std::collections::HashSet;
 use std::fs;
+use std::time::SystemTime;
 
 /// How the log is rotated in one history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,8 @@ struct History {
     follower: Option<Follower>,
     written: Vec<String>,
     delivered: Vec<String>,
+    /// Lines of the last answer that nobody has asked on after.
+    last_answer: usize,
     partial: String,
     rotations: u32,
     script: Vec<String>,
@@ -87,6 +90,7 @@ impl History {
             follower,
             written: Vec::new(),
             delivered: Vec::new(),
+            last_answer: 0,
             partial: String::new(),
             rotations: 0,
             script: Vec::new(),
@@ -107,13 +111,14 @@ impl History {
 
     fn run(mut self) -> Result<(), String> {
         for _ in 0..self.random.below(25) + 5 {
-            match self.random.below(12) {
+            match self.random.below(13) {
                 0..=3 => self.write(),
                 4 => self.write_partial(),
                 5 | 6 => self.rotate(),
                 7 | 8 => self.poll(),
                 9 => self.restart(),
                 10 => self.poll_and_die(),
+                11 => self.die(),
                 _ if self.truncates && self.random.below(2) == 0 => self.delete(),
                 _ if self.truncates => self.truncate(),
                 _ => self.poll_undelivered(),
@@ -253,11 +258,15 @@ impl History {
         self.note("poll".into());
         let item = self.item.clone();
         let delivery = match self.follower().lines(&item, &ask()) {
-            Err(Error::Missing { .. }) if !self.place.log.exists() => return,
+            Err(Error::Missing { .. }) if !self.place.log.exists() => {
+                self.last_answer = 0;
+                return;
+            }
             delivery => delivery.unwrap(),
         };
         delivery.pending.commit();
         let lines = delivery.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned).collect::<Vec<_>>();
+        self.last_answer = lines.len();
         self.delivered.extend(lines);
         self.unseen = self.written.len() - usize::from(!self.partial.is_empty());
     }
@@ -266,11 +275,27 @@ impl History {
         self.note("poll, reply too late".into());
         let item = self.item.clone();
         drop(self.follower().lines(&item, &ask()).unwrap());
+        self.last_answer = 0;
     }
 
     fn restart(&mut self) {
         self.note("restart".into());
+        if let Some(follower) = self.follower.take() {
+            follower.settle(SystemTime::now());
+        }
+        self.last_answer = 0;
+    }
+
+    /// The agent was killed and had put the last answer nowhere: its lines come again. (Where logs are truncated, or
+    /// compressed once they were read, they may be gone by then.)
+    fn die(&mut self) {
+        if self.truncates || self.style == Style::Compressed {
+            return self.restart();
+        }
+        self.note("die".into());
         self.follower = None;
+        self.delivered.truncate(self.delivered.len() - self.last_answer);
+        self.last_answer = 0;
     }
 
     /// The reply was written and the process killed before the position moved: the lines come again.
@@ -280,6 +305,7 @@ impl History {
         let delivery = self.follower().lines(&item, &ask()).unwrap();
         drop(delivery);
         self.follower = None;
+        self.last_answer = 0;
     }
 
     fn drain(&mut self) {

@@ -75,7 +75,7 @@ pub(crate) fn ask_in(secs: u64) -> Ask {
     Ask { now: SystemTime::now() + Duration::from_secs(secs), ..ask() }
 }
 
-/// Polls once and commits.
+/// Polls once, and the answer arrives.
 pub(crate) fn poll(follower: &Follower, item: &Item) -> Option<String> {
     poll_with(follower, item, &ask())
 }
@@ -83,6 +83,7 @@ pub(crate) fn poll(follower: &Follower, item: &Item) -> Option<String> {
 pub(crate) fn poll_with(follower: &Follower, item: &Item, ask: &Ask) -> Option<String> {
     let delivery = follower.lines(item, ask).unwrap();
     delivery.pending.commit();
+    follower.settle(ask.now);
     delivery.value
 }
 

@@ -1,0 +1,411 @@
+//! Log items of real agents: what a program writes arrives at the server, each line once and in order, whatever happens
+//! to the log, to the agent or to the server meanwhile.
+
+use std::fmt::Display;
+use std::fs;
+use std::io::Write;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use oomwatch_tests::{ActiveServer, AgentBuilder, Error, Generation, Item, Key, LogWriter, PluginSpec};
+use oomwatch_tests::{RealAgent, Received, Reply, Rotating, binaries, wait_until};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// What was written last is there by then, also on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+/// Long enough for two more polls, which must bring nothing.
+const TWO_POLLS: Duration = Duration::from_millis(2500);
+/// The agents' `Timeout`.
+const TIMEOUT: Duration = Duration::from_secs(3);
+const LINES: u64 = 1_000_000;
+const MATCHES: u64 = LINES / ONE_MATCH_IN;
+const ONE_MATCH_IN: u64 = 1000;
+const LINES_PER_FILE: u64 = 25_000;
+const KILLS: usize = 10;
+
+/// The items of these tests: by the log's name, and by a pattern of names.
+const LOG: u64 = 1;
+const LOGRT: u64 = 2;
+
+/// A directory with a log, and with the state directories of those who follow it.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Result<Self, Error> {
+        let directory = tempfile::tempdir().expect("a directory for the log");
+        fs::create_dir(directory.path().join("log")).expect("a directory for the log");
+        Ok(Self { directory })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("log/app.log")
+    }
+
+    fn state_dir(&self, generation: Generation) -> PathBuf {
+        self.directory.path().join(format!("state-{generation}"))
+    }
+
+    fn positions(&self, generation: Generation) -> PathBuf {
+        self.state_dir(generation).join("positions")
+    }
+
+    /// The newer agent answers its own keys' names through the plugin.
+    fn agent(&self, generation: Generation) -> Result<AgentBuilder, Error> {
+        let state_dir = self.state_dir(generation).display().to_string();
+        let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
+        let builder = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin.option("StateDir", state_dir));
+        Ok(match generation {
+            Generation::V7_0 => builder.alias("log[*]", "oomwatch.log[*]").alias("logrt[*]", "oomwatch.logrt[*]"),
+            _ => builder,
+        })
+    }
+
+    fn key(&self, generation: Generation) -> Key {
+        let key = Key::new("log").params([&*self.log().to_string_lossy(), "match"]);
+        own_name(key, generation)
+    }
+
+    fn names_key(&self, generation: Generation, option: &str) -> Key {
+        let names = self.log().with_file_name(r"^app\.log");
+        let key = Key::new("logrt").params([&*names.to_string_lossy(), "match", "", "", "", "", "", option]);
+        own_name(key, generation)
+    }
+
+    fn total_key(&self) -> Key {
+        Key::new("oomwatch.log.total").params([&*self.log().to_string_lossy(), "match", "", "all"])
+    }
+}
+
+fn own_name(key: Key, generation: Generation) -> Key {
+    if generation == Generation::V7_0 { key } else { key.prefixed("oomwatch.") }
+}
+
+/// Values survive the agent, and are sent each second.
+fn durable(builder: AgentBuilder, place: &Place, generation: Generation) -> AgentBuilder {
+    let file = place.directory.path().join(format!("buffer-{generation}.db"));
+    builder
+        .line("EnablePersistentBuffer=1")
+        .line(format!("PersistentBufferFile={}", file.display()))
+        .line("BufferSend=1")
+}
+
+/// Values of an item as a server's history keeps them: a value that comes again with the same time takes no new row.
+fn history(server: &ActiveServer, itemid: u64) -> Vec<String> {
+    let mut rows: Vec<Received> = Vec::new();
+    for row in server.values().into_iter().filter(|row| row.itemid == itemid && row.value.is_some()) {
+        assert_eq!(row.state, 0, "not supported: {row:?}");
+        if !rows.iter().any(|known| (known.clock, known.ns) == (row.clock, row.ns)) {
+            rows.push(row);
+        }
+    }
+    rows.into_iter().filter_map(|row| row.value).collect()
+}
+
+/// The numbers of the matches in a value, which is one line or several.
+fn numbers(value: &str) -> impl Iterator<Item = u64> {
+    let number = |line: &str| LogWriter::number_of(line).unwrap_or_else(|| panic!("no whole match: {line:?}"));
+    value.split('\n').map(number)
+}
+
+fn wait_for_match(server: &ActiveServer, itemid: u64, number: u64) -> bool {
+    let text = LogWriter::text_of(number);
+    let brings = |row: &Received| row.itemid == itemid && row.value.as_ref().is_some_and(|v| v.ends_with(&text));
+    server.wait_for(SOON, |rows| rows.iter().any(brings))
+}
+
+/// Everything from 0 to `matches`, each once, in order.
+fn assert_each_once(values: &[String], matches: u64, what: impl Display) {
+    let found: Vec<u64> = values.iter().flat_map(|value| numbers(value)).collect();
+    let wrong = found.iter().zip(0..).position(|(found, expected)| *found != expected);
+    let around = wrong.map(|at| &found[at.saturating_sub(3)..found.len().min(at + 3)]);
+    assert_eq!(around, None, "{what}: out of order from match {wrong:?} on, {} in all", found.len());
+    assert_eq!(found.len() as u64, matches, "{what}");
+}
+
+// ---- a burst with rotation
+
+fn million_lines(rotating: Rotating, option: &str) -> Result<(), Error> {
+    let place = Place::new()?;
+    let mut writer = LogWriter::create(place.log(), rotating, LINES_PER_FILE)?;
+    writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
+    let mut watchers = Vec::new();
+    for generation in Generation::ALL {
+        let items = vec![
+            Item::new(LOG, place.key(generation)),
+            Item::new(LOGRT, place.names_key(generation, option)),
+        ];
+        let server = ActiveServer::start(items)?;
+        let builder = place.agent(generation)?.active_server(server.address()).line("BufferSend=1");
+        watchers.push((generation, builder.start()?, server));
+    }
+    for (generation, agent, server) in &watchers {
+        assert!(wait_for_match(server, LOG, 0), "{generation}: {}", agent.log());
+    }
+    writer.write(LINES - ONE_MATCH_IN, ONE_MATCH_IN)?;
+    for (generation, agent, server) in &watchers {
+        for itemid in [LOG, LOGRT] {
+            let arrived = wait_for_match(server, itemid, MATCHES - 1);
+            assert!(arrived, "{generation}, item {itemid}: {}", agent.log());
+        }
+    }
+    sleep(TWO_POLLS);
+    for (generation, _, server) in &watchers {
+        assert_each_once(&history(server, LOG), MATCHES, format_args!("log of {generation}"));
+        assert_each_once(&history(server, LOGRT), MATCHES, format_args!("logrt of {generation}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_million_lines_at_full_speed_over_renames_arrive_once_each() -> Result<(), Error> {
+    million_lines(Rotating::Rename, "rotate")
+}
+
+#[test]
+fn a_million_lines_at_full_speed_over_copies_arrive_once_each() -> Result<(), Error> {
+    million_lines(Rotating::CopyTruncate, "copytruncate")
+}
+
+// ---- an agent that is killed
+
+#[test]
+fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Result<(), Error> {
+    let place = Place::new()?;
+    let writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+    let tortured = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (place, tortured) = (&place, &tortured);
+        let writing = scope.spawn(move || write_until(writer, tortured));
+        // An agent ends with the thread that started it.
+        let agents = Generation::ALL.map(|generation| {
+            scope.spawn(move || {
+                let outcome = kill_again_and_again(place, generation, tortured);
+                if outcome.is_err() {
+                    tortured.fetch_add(1, Ordering::SeqCst);
+                }
+                outcome
+            })
+        });
+        let written = writing.join().expect("no panic");
+        for agent in agents {
+            agent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        written
+    })
+}
+
+/// Writes in bursts, and the last of them when the agents have been killed for the last time.
+fn write_until(mut writer: LogWriter, tortured: &AtomicUsize) -> Result<(), Error> {
+    const BURST: u64 = 10_000;
+    const PAUSE: Duration = Duration::from_millis(250);
+    let is_over = || tortured.load(Ordering::SeqCst) == Generation::ALL.len();
+    for left in (0..LINES / BURST).rev() {
+        writer.write(BURST, ONE_MATCH_IN)?;
+        if !is_over() {
+            sleep(PAUSE);
+        }
+        if left == 5 {
+            let _ = wait_until(Duration::from_secs(60), is_over);
+        }
+    }
+    Ok(())
+}
+
+fn kill_again_and_again(place: &Place, generation: Generation, tortured: &AtomicUsize) -> Result<(), Error> {
+    let server = ActiveServer::start(vec![Item::new(LOG, place.key(generation))])?;
+    let builder = place.agent(generation)?.active_server(server.address());
+    let mut agent = durable(builder, place, generation).start()?;
+    for kill in 0..KILLS {
+        let before = server.values_of(LOG).len();
+        let _ = server.wait_for(TIMEOUT, |rows| rows.len() > before);
+        wait_for_the_moment(kill, &place.positions(generation));
+        agent.signal(Signal::KILL);
+        agent.restart()?;
+    }
+    tortured.fetch_add(1, Ordering::SeqCst);
+    assert!(wait_for_match(&server, LOG, MATCHES - 1), "{generation}: {}", agent.log());
+    sleep(TWO_POLLS);
+    assert_nothing_lost(&history(&server, LOG), generation);
+    Ok(())
+}
+
+/// Half of the times the moment when a reply has left the plugin and its position has just moved, while the agent may not
+/// have put the value into its buffer yet; and now and then otherwise.
+fn wait_for_the_moment(kill: usize, positions: &Path) {
+    if kill.is_multiple_of(2) {
+        let look = || fs::metadata(positions).map(|data| (data.ino(), data.len())).ok();
+        let before = look();
+        let _ = wait_until_soon(|| look() != before);
+    } else {
+        sleep(Duration::from_millis(kill as u64 * 137 % 1000));
+    }
+}
+
+/// As [`wait_until`], without its pauses.
+fn wait_until_soon(yes: impl Fn() -> bool) -> bool {
+    (0..10_000).any(|_| {
+        sleep(Duration::from_micros(200));
+        yes()
+    })
+}
+
+/// Each match arrived, and a repetition is the whole of the reply before it.
+fn assert_nothing_lost(values: &[String], generation: Generation) {
+    let mut last: Range<u64> = 0..0;
+    let mut repeated = 0;
+    for value in values {
+        let found: Vec<u64> = numbers(value).collect();
+        let reply = found[0]..found[0] + found.len() as u64;
+        assert!(found.iter().copied().eq(reply.clone()), "{generation}: a gap in one reply: {found:?}");
+        if reply.start != last.end {
+            assert_eq!(reply.start, last.start, "{generation}: {last:?} and then {reply:?}");
+            assert!(reply.end >= last.end, "{generation}: {last:?} and then {reply:?}");
+            repeated += 1;
+        }
+        last = reply;
+    }
+    assert_eq!(last.end, MATCHES, "{generation}");
+    assert!(repeated <= KILLS, "{generation}: {repeated} replies were repeated");
+    println!("{generation}: {repeated} of {} replies were repeated after {KILLS} kills", values.len());
+}
+
+// ---- a server that is away
+
+#[test]
+fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Result<(), Error> {
+    const OUTAGE: Duration = Duration::from_secs(20);
+    const BUFFER_SIZE: usize = 10;
+    let place = Place::new()?;
+    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+    writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
+    let mut watchers = Vec::new();
+    for generation in Generation::ALL {
+        let server = ActiveServer::start(vec![Item::new(LOG, place.key(generation))])?;
+        let builder = place.agent(generation)?.active_server(server.address());
+        let builder = durable(builder, &place, generation).line(format!("BufferSize={BUFFER_SIZE}"));
+        watchers.push((generation, builder.start()?, server));
+    }
+    for (generation, agent, server) in &mut watchers {
+        assert!(wait_for_match(server, LOG, 0), "{generation}: {}", agent.log());
+        server.go_away();
+    }
+    for _ in 0..OUTAGE.as_secs() * 4 {
+        writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
+        sleep(Duration::from_millis(250));
+    }
+    for (generation, agent, server) in &mut watchers {
+        let before = history(server, LOG);
+        assert_each_once(&before, 1, format_args!("{generation} before the outage"));
+        server.come_back()?;
+        let arrived = wait_for_match(server, LOG, writer.matches() - 1);
+        assert!(arrived, "{generation}: {}", agent.log());
+    }
+    sleep(TWO_POLLS);
+    for (generation, _, server) in &watchers {
+        let values = history(server, LOG);
+        assert_each_once(&values, writer.matches(), generation);
+        assert!(values.len() > BUFFER_SIZE + 2, "{generation}: memory would have held {} values", values.len());
+    }
+    Ok(())
+}
+
+// ---- a look aside
+
+#[test]
+fn a_test_run_beside_a_running_agent_shows_the_next_lines_and_moves_nothing() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let place = Place::new()?;
+        let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+        writer.write(3, 1)?;
+        let seldom = Item { delay: "8s".into(), ..Item::new(LOG, place.key(generation)) };
+        let server = ActiveServer::start(vec![seldom])?;
+        let agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+        assert!(wait_for_match(&server, LOG, 2), "{generation}: {}", agent.log());
+
+        writer.write(2, 1)?;
+        let positions = fs::read(place.positions(generation)).expect("positions");
+        for _ in 0..2 {
+            let shown = agent.test_item(place.key(generation))?;
+            let next = format!("[s|{}\n{}]", LogWriter::text_of(3), LogWriter::text_of(4));
+            assert!(shown.contains(&next), "{generation}: {shown}");
+        }
+        assert_eq!(fs::read(place.positions(generation)).expect("positions"), positions, "{generation}");
+        assert_eq!(server.values_of(LOG).len(), 1, "the running item was to be asked after the looks only");
+
+        assert!(wait_for_match(&server, LOG, 4), "{generation}: {}", agent.log());
+        assert_each_once(&history(&server, LOG), 5, generation);
+    }
+    Ok(())
+}
+
+// ---- totals
+
+fn total(agent: &RealAgent, key: &Key) -> Result<u64, Error> {
+    let reply = agent.poll(key.clone(), TIMEOUT)?;
+    Ok(reply.value().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{reply:?}")))
+}
+
+/// The totals that have come to the server, which never fall.
+fn totals(server: &ActiveServer, itemid: u64) -> Vec<u64> {
+    let values: Vec<u64> = server.values_of(itemid).iter().map(|text| text.parse().expect("a number")).collect();
+    assert!(values.is_sorted(), "{values:?}");
+    values
+}
+
+#[test]
+fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Error> {
+    for generation in Generation::ALL {
+        let place = Place::new()?;
+        let key = place.total_key();
+        let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+        let server = ActiveServer::start(vec![Item::new(LOG, key.clone())])?;
+        let mut agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+        let mut asked = vec![0];
+        for round in 0..3 {
+            for _ in 0..20 {
+                writer.write(ONE_MATCH_IN * 5, ONE_MATCH_IN)?;
+                asked.push(total(&agent, &key)?);
+                assert_eq!(asked.last(), Some(&writer.matches()), "{generation}");
+                sleep(Duration::from_millis(100));
+            }
+            let same = || totals(&server, LOG).last() == Some(&writer.matches());
+            assert!(wait_until(SOON, same), "{generation}: {:?}", totals(&server, LOG));
+            assert!(totals(&server, LOG).iter().all(|total| asked.iter().any(|_| *total <= writer.matches())));
+            if round == 1 {
+                agent.signal(Signal::KILL);
+            }
+            writer.write(ONE_MATCH_IN * 5, ONE_MATCH_IN)?;
+            agent.restart()?;
+            assert_eq!(total(&agent, &key)?, writer.matches(), "{generation}: counted on after its end");
+        }
+        assert!(asked.is_sorted());
+    }
+    Ok(())
+}
+
+// ---- a large log
+
+#[test]
+fn the_last_line_of_200_mb_is_in_the_first_answer() -> Result<(), Error> {
+    const KILLED: &str = "Jun  1 12:00:00 web kernel: httpd invoked oom-killer: gfp_mask=0x100cca, order=0";
+    let place = Place::new()?;
+    let chunk = "Jun  1 12:00:00 web httpd[4242]: request took 17 ms\n".repeat(20_000);
+    let mut log = fs::File::create(place.log()).expect("the log");
+    for _ in 0..200_000_000 / chunk.len() {
+        log.write_all(chunk.as_bytes()).expect("the log");
+    }
+    writeln!(log, "{KILLED}").expect("the log");
+    for generation in Generation::ALL {
+        let key = Key::new("oomwatch.log").params([&*place.log().to_string_lossy(), "oom-killer"]);
+        let agent = place.agent(generation)?.start()?;
+        assert_eq!(agent.poll(key, TIMEOUT)?, Reply::Value(KILLED.into()), "{generation}");
+    }
+    Ok(())
+}
