@@ -1,0 +1,68 @@
+//! What an item said so far.
+
+use std::fmt;
+
+use oomwatch_tests::{Generation, Received};
+
+/// How values add up to an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Each value is one line, or several with newlines between them.
+    Lines,
+    /// Each value is a number of lines.
+    Count,
+}
+
+/// Texts, and reasons for not being supported, each reason once.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) texts: Vec<String>,
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn of<'a>(kind: Kind, rows: impl IntoIterator<Item = &'a Received>) -> Self {
+        let mut outcome = Self { texts: Vec::new(), reasons: Vec::new() };
+        for row in rows {
+            let Some(value) = &row.value else { continue };
+            match row.state {
+                0 => outcome.texts.push(value.clone()),
+                _ if outcome.reasons.contains(value) => {}
+                _ => outcome.reasons.push(value.clone()),
+            }
+        }
+        outcome.texts = match kind {
+            Kind::Lines => {
+                outcome.texts.iter().flat_map(|text| text.split('\n').map(str::to_owned)).collect()
+            }
+            Kind::Count => sum(&outcome.texts),
+        };
+        outcome
+    }
+
+    /// As this agent would say it if a plugin had said it.
+    pub(crate) fn as_from_plugin(mut self, generation: Generation) -> Self {
+        for reason in &mut self.reasons {
+            *reason = generation.passed_on(reason);
+        }
+        self
+    }
+}
+
+/// One text: the sum. None where nothing was said; what is no number stays.
+fn sum(texts: &[String]) -> Vec<String> {
+    let numbers: Result<Vec<u64>, _> = texts.iter().map(|text| text.parse()).collect();
+    match numbers {
+        Ok(numbers) if !numbers.is_empty() => vec![numbers.iter().sum::<u64>().to_string()],
+        _ => texts.to_vec(),
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reasons.as_slice() {
+            [] => write!(f, "{:?}", self.texts),
+            reasons => write!(f, "{:?}, not supported: {reasons:?}", self.texts),
+        }
+    }
+}
