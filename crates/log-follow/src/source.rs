@@ -53,7 +53,7 @@ impl Source {
     pub fn names(path: &str) -> Result<Self, SourceError> {
         let (directory, name) = path.rsplit_once('/').ok_or(SourceError::NoSeparator)?;
         let directory = if directory.is_empty() { "/" } else { directory };
-        Ok(Self::Names { directory: directory.into(), name: Pattern::new(name)? })
+        Ok(Self::Names { directory: directory.into(), name: Pattern::without_groups(name)? })
     }
 }
 

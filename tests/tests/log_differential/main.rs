@@ -20,16 +20,24 @@ use scene::Scene;
 
 fn patterns(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
-    let questions = patterns::questions(&scene);
-    scene.ask(generation, questions)?.compare()
+    let questions = patterns::questions(&scene, generation);
+    scene.ask(generation, questions)?.compare();
+    Ok(())
 }
 
 fn parameters(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
-    let mut questions = parameters::questions(&scene);
-    questions.extend(templates::questions(&scene));
-    questions.extend(encodings::questions(&scene));
-    scene.ask(generation, questions)?.compare()
+    let questions = parameters::questions(&scene);
+    scene.ask(generation, questions)?.compare();
+    Ok(())
+}
+
+fn texts(generation: Generation) -> Result<(), Error> {
+    let scene = Scene::new();
+    let mut questions = templates::questions(&scene, generation);
+    questions.extend(encodings::questions(&scene, generation));
+    scene.ask(generation, questions)?.compare();
+    Ok(())
 }
 
 fn files(generation: Generation) -> Result<(), Error> {
@@ -44,6 +52,16 @@ fn patterns_as_built_in_6_0() -> Result<(), Error> {
 #[test]
 fn patterns_as_built_in_7_0() -> Result<(), Error> {
     patterns(Generation::V7_0)
+}
+
+#[test]
+fn texts_as_built_in_6_0() -> Result<(), Error> {
+    texts(Generation::V6_0)
+}
+
+#[test]
+fn texts_as_built_in_7_0() -> Result<(), Error> {
+    texts(Generation::V7_0)
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use oomwatch_tests::{Generation, Received};
 
+use crate::differences::without_position;
+
 /// How values add up to an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -13,7 +15,7 @@ pub(crate) enum Kind {
     Count,
 }
 
-/// Texts, and reasons for not being supported, each reason once.
+/// Texts, and reasons for not being supported, one that is repeated once.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) texts: Vec<String>,
@@ -27,10 +29,10 @@ impl Outcome {
             let Some(value) = &row.value else { continue };
             match row.state {
                 0 => outcome.texts.push(value.clone()),
-                _ if outcome.reasons.contains(value) => {}
-                _ => outcome.reasons.push(value.clone()),
+                _ => outcome.reasons.push(without_position(value)),
             }
         }
+        outcome.reasons.dedup();
         outcome.texts = match kind {
             Kind::Lines => {
                 outcome.texts.iter().flat_map(|text| text.split('\n').map(str::to_owned)).collect()

@@ -1,5 +1,8 @@
 //! What is made of a matching line.
 
+use oomwatch_tests::Generation;
+
+use crate::differences::FIRST_GROUP;
 use crate::scene::{Question, Scene};
 
 const LINES: &str =
@@ -35,9 +38,13 @@ const TEMPLATES: [&str; 24] = [
     "\\1,\\2]",
 ];
 
-pub(crate) fn questions(scene: &Scene) -> Vec<Question> {
-    let file = scene.file("templates.log", LINES.as_bytes());
+pub(crate) fn questions(scene: &Scene, generation: Generation) -> Vec<Question> {
+    let file = scene.file("templates.log", LINES);
     let pairs = PATTERNS.into_iter().flat_map(|pattern| TEMPLATES.map(|template| (pattern, template)));
-    let question = |(pattern, template)| Question::new("log", &[&file, pattern, "", "1000", "", template]);
+    let question = |(pattern, template): (&str, &str)| {
+        let first_group = generation == Generation::V6_0 && template.contains("\\@") && !pattern.is_empty();
+        Question::new("log", &[&file, pattern, "", "1000", "", template])
+            .differs(first_group.then_some(&FIRST_GROUP))
+    };
     pairs.map(question).collect()
 }
