@@ -263,6 +263,12 @@ fn rotation(arguments: Arguments<'_>) -> Result<Rotation, ItemError> {
     }
 }
 
+/// The causes are in the texts already, where the built-in keys have them.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn told(error: log_follow::Error) -> ItemError {
+    ItemError::new(error.to_string())
+}
+
 fn ask(request: &Request) -> Ask {
     let deadline = request.deadline();
     let early = WRITING_TIME.min(request.time_left() / 4);
@@ -274,9 +280,13 @@ pub(crate) fn lines(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Rep
     let (logs, ask) = (&oomwatch.logs, ask(arguments.request()));
     let item = logs.item(arguments)?;
     if logs.purpose == Purpose::Look {
-        return Ok(logs.follower().peek_lines(&item, &ask)?.map_or_else(Reply::none, Reply::value));
+        return Ok(logs
+            .follower()
+            .peek_lines(&item, &ask)
+            .map_err(told)?
+            .map_or_else(Reply::none, Reply::value));
     }
-    let Delivery { value, pending } = logs.follower().lines(&item, &ask)?;
+    let Delivery { value, pending } = logs.follower().lines(&item, &ask).map_err(told)?;
     let Some(text) = value else {
         // Nothing that could be lost: the poll has only read on.
         pending.commit();
@@ -290,9 +300,9 @@ pub(crate) fn count(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Rep
     let (logs, ask) = (&oomwatch.logs, ask(arguments.request()));
     let item = logs.item(arguments)?;
     if logs.purpose == Purpose::Look {
-        return Ok(logs.follower().peek_count(&item, &ask)?.into());
+        return Ok(logs.follower().peek_count(&item, &ask).map_err(told)?.into());
     }
-    let Delivery { value, pending } = logs.follower().count(&item, &ask)?;
+    let Delivery { value, pending } = logs.follower().count(&item, &ask).map_err(told)?;
     Ok(commit_when_written(value.into(), pending))
 }
 
@@ -308,14 +318,14 @@ fn commit_when_written(reply: Reply, pending: log_follow::Pending) -> Reply {
 /// `log.total[...]` and `logrt.total[...]`
 pub(crate) fn total(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let item = oomwatch.logs.item(arguments)?;
-    let total = oomwatch.logs.follower().total(&item, &ask(arguments.request()))?;
+    let total = oomwatch.logs.follower().total(&item, &ask(arguments.request())).map_err(told)?;
     Ok(total.lines.into())
 }
 
 /// `log.last[...]` and `logrt.last[...]`
 pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let item = oomwatch.logs.item(arguments)?;
-    let last = oomwatch.logs.follower().last(&item, &ask(arguments.request()))?;
+    let last = oomwatch.logs.follower().last(&item, &ask(arguments.request())).map_err(told)?;
     json::reply(&LastJson::of(&last))
 }
 
@@ -324,7 +334,7 @@ pub(crate) fn groups(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Re
     let place = arguments.place("limit").unwrap_or_default();
     let limit = arguments.count(place, DEFAULT_GROUPS)?;
     let item = oomwatch.logs.item(arguments)?;
-    let groups = oomwatch.logs.follower().groups(&item, limit, &ask(arguments.request()))?;
+    let groups = oomwatch.logs.follower().groups(&item, limit, &ask(arguments.request())).map_err(told)?;
     json::reply(&GroupsJson::of(&groups))
 }
 

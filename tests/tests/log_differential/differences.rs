@@ -55,14 +55,14 @@ pub(crate) const FIRST_GROUP: Difference = Difference {
              ours leave it as it is",
 };
 
-pub(crate) const NOT_REGULAR: Difference = Difference {
-    name: "what is no regular file",
-    reason: "only regular files are read, and the error says so at once",
-};
-
 pub(crate) const INVALID_BEFORE_A_LINE: Difference = Difference {
     name: "an invalid pattern before the first line",
     reason: "the built-in items compile a pattern when there is a line to try it on; ours says at once what is wrong",
+};
+
+pub(crate) const DEFAULT_LINES: Difference = Difference {
+    name: "maxlines where none is given",
+    reason: "20 lines a second in the agent, 1000 in ours (Log.MaxLines), because they are one value and not 20",
 };
 
 /// PCRE2 says how far it had read when it noticed a fault, ours where the fault is. Both name the same fault.

@@ -4,11 +4,11 @@ use std::fs;
 
 use oomwatch_tests::{Error, Generation};
 
-use crate::differences::{Difference, INVALID_BEFORE_A_LINE, NOT_REGULAR};
+use crate::differences::{DEFAULT_LINES, INVALID_BEFORE_A_LINE};
 use crate::scene::{Question, Scene};
 
 /// More than three seconds of what the slowest item may deliver.
-const LINES_OF_LIMITED: usize = 35;
+const LINES_OF_LIMITED: usize = 45;
 
 pub(crate) fn compare_all(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
@@ -47,8 +47,11 @@ fn limited(scene: &Scene) -> Vec<Question> {
     let text: String = (0..LINES_OF_LIMITED).map(|number| format!("error {number}\n")).collect();
     let file = scene.file("limited.log", text);
     let limits = ["10", "100", ""];
-    let lines = limits.map(|limit| Question::new("log", &[&file, "error", "", limit]));
-    let counts = limits.map(|limit| Question::new("log.count", &[&file, "error", "", limit]));
+    let lines = limits.map(|limit| {
+        let difference = limit.is_empty().then_some(&DEFAULT_LINES);
+        Question::new("log", &[&file, "error", "", limit]).paced().differs(difference)
+    });
+    let counts = limits.map(|limit| Question::new("log.count", &[&file, "error", "", limit]).paced());
     lines.into_iter().chain(counts).collect()
 }
 
@@ -71,20 +74,18 @@ fn rotated(scene: &Scene) -> Vec<Question> {
 /// Directories, names and patterns of names that are wrong or not there yet.
 fn odd(scene: &Scene) -> Vec<Question> {
     fs::create_dir(scene.path("directory")).expect("a directory of the test's own");
-    let not_regular = |question: Question| question.differs(Some(&NOT_REGULAR));
-    let ask = |path: &str, difference: Option<&'static Difference>| {
-        ["log", "log.count", "logrt", "logrt.count"]
-            .map(|key| Question::new(key, &[path, "error"]).differs(difference))
+    let ask = |path: &str| {
+        ["log", "log.count", "logrt", "logrt.count"].map(|key| Question::new(key, &[path, "error"]))
     };
-    let _ = not_regular;
     let mut questions = Vec::new();
-    questions.extend(ask(&scene.text("later.log"), None));
-    questions.extend(ask(&scene.text("nowhere/x.log"), None));
-    questions.extend(ask(&scene.text("directory"), None));
-    questions.extend(ask(&scene.text("directory/"), None));
-    questions.extend(ask("relative.log", None));
-    questions.extend(ask("/", None));
-    questions.extend(ask("/dev/null", None));
+    questions.extend(ask(&scene.text("later.log")));
+    questions.extend(ask(&scene.text("nowhere/x.log")));
+    questions.extend(ask(&scene.text("directory")));
+    questions.extend(ask(&scene.text("directory/")));
+    questions.extend(ask("relative.log"));
+    questions.extend(ask("/"));
+    questions.extend(ask(&scene.text("empty.log/x")));
+    questions.extend(ask("/dev/null"));
     for pattern in ["(", "[z-a]", "*", "a{3,2}", "(?<=a+)b", "(a)\\2", "\\p{Foo}"] {
         questions.push(Question::new("logrt", &[&scene.text(pattern), "error"]));
         questions.push(Question::new("logrt.count", &[&scene.text(pattern), "error"]));

@@ -1,6 +1,7 @@
 //! What an item said so far.
 
 use std::fmt;
+use std::time::Duration;
 
 use oomwatch_tests::{Generation, Received};
 
@@ -43,12 +44,32 @@ impl Outcome {
     }
 
     /// As this agent would say it if a plugin had said it.
-    pub(crate) fn as_from_plugin(mut self, generation: Generation) -> Self {
+    pub(crate) fn passed_on_by(mut self, generation: Generation) -> Self {
         for reason in &mut self.reasons {
             *reason = generation.passed_on(reason);
         }
         self
     }
+}
+
+/// Values of one poll are made within moments of each other; the next poll is a second later.
+const ONE_POLL_NS: u128 = 400_000_000;
+
+/// How many lines came with the first poll that brought any.
+pub(crate) fn first_lines(kind: Kind, rows: &[&Received]) -> u64 {
+    let values: Vec<_> = rows.iter().filter_map(|row| Some((time_ns(row), row.value.as_deref()?))).collect();
+    let Some(&(start, first)) = values.first() else { return 0 };
+    match kind {
+        Kind::Count => first.parse().unwrap_or(0),
+        Kind::Lines => {
+            let poll = values.iter().take_while(|(time, _)| *time < start + ONE_POLL_NS);
+            poll.map(|(_, text)| text.split('\n').count() as u64).sum()
+        }
+    }
+}
+
+fn time_ns(row: &Received) -> u128 {
+    Duration::new(row.clock, row.ns).as_nanos()
 }
 
 /// One text: the sum. None where nothing was said; what is no number stays.

@@ -11,25 +11,32 @@ use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, PluginSpec, Rea
 use tempfile::TempDir;
 
 use crate::differences::Difference;
-use crate::outcome::{Kind, Outcome};
+use crate::outcome::{Kind, Outcome, first_lines};
 
 const OURS: &str = "oomwatch.";
 /// The slower of the two has answered by then, also on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(25);
 /// Longer than the built-in items take to say what is wrong: they pass over the first two of three errors in a row.
-const STAYS: Duration = Duration::from_secs(5);
+const STAYS: Duration = Duration::from_secs(4);
 
 /// A key of the agent's own, to be asked for there and here.
 pub(crate) struct Question {
     key: Key,
     kind: Kind,
     difference: Option<&'static Difference>,
+    paced: bool,
 }
 
 impl Question {
     pub(crate) fn new(name: &str, parameters: &[&str]) -> Self {
         let kind = if name.ends_with(".count") { Kind::Count } else { Kind::Lines };
-        Self { key: Key::new(name).params(parameters.iter().copied()), kind, difference: None }
+        Self { key: Key::new(name).params(parameters.iter().copied()), kind, difference: None, paced: false }
+    }
+
+    /// The first poll must bring as many lines here as there.
+    pub(crate) fn paced(mut self) -> Self {
+        self.paced = true;
+        self
     }
 
     /// A difference is expected, if there is one.
@@ -160,15 +167,20 @@ impl Asked {
     }
 
     fn mismatch(&self, question: &Question, built_in: &[&Received], ours: &[&Received]) -> Option<String> {
-        let Question { key, kind, difference } = question;
+        let Question { key, kind, difference, paced } = question;
         if built_in.is_empty() {
             return Some(format!("{key}: the built-in item says nothing"));
         }
+        let lines = |rows| paced.then(|| first_lines(*kind, rows));
+        let (their_pace, our_pace) = (lines(built_in), lines(ours));
         let theirs = Outcome::of(*kind, built_in.iter().copied());
-        let theirs = theirs.as_from_plugin(self.agent.generation());
+        let theirs = theirs.passed_on_by(self.agent.generation());
         let ours = Outcome::of(*kind, ours.iter().copied());
-        match (theirs == ours, difference) {
+        match (theirs == ours && their_pace == our_pace, difference) {
             (true, None) | (false, Some(_)) => None,
+            (false, None) if theirs == ours => {
+                Some(format!("{key}: {their_pace:?} built-in lines with the first poll; ours {our_pace:?}"))
+            }
             (false, None) => Some(format!("{key}: built-in {theirs:?}; ours {ours:?}")),
             (true, Some(Difference { name, reason })) => {
                 Some(format!("{key}: both {ours:?}, though {name} is meant to differ: {reason}"))
