@@ -34,6 +34,11 @@ impl<'a> Arguments<'a> {
         self.request.generation() == Generation::Before6_4
     }
 
+    /// Whether the key answers like one of the agent's own.
+    pub(crate) fn mirrors(self) -> bool {
+        self.key.mirrors.is_some()
+    }
+
     /// A parameter as it was given; empty when it was not.
     pub(crate) fn text(self, place: usize) -> &'a str {
         self.request.parameter(place)

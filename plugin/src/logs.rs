@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent2_plugin::{self as sdk, ItemError, Reply, Request};
 use log_follow::{
-    Ask, Delivery, Encoding, Follower, Groups, Item, Last, Pattern, Query, Rotation, Settings, Source, Start,
-    Status, Template, Total,
+    Ask, Delivery, Encoding, Follower, Groups, Item, Last, Pattern, PatternError, Query, Rotation, Settings,
+    Source, SourceError, Start, Status, Template, Total,
 };
 use serde::Serialize;
 
@@ -114,11 +114,12 @@ impl Logs {
         if rotation == Rotation::CopyTruncate && max_delay.is_some() {
             return Err(ItemError::new("maxdelay > 0 is not supported with copytruncate option."));
         }
-        let output = arguments.named("output");
+        // Without a pattern the built-in keys deliver whole lines, whatever the template says.
+        let output = if regexp.is_empty() { "" } else { arguments.named("output") };
         Ok(Query::new(self.source(arguments)?)
             .pattern(pattern(arguments, regexp, output)?)
             .template(Template::new(output))
-            .encoding(Encoding::named(arguments.named("encoding"))?)
+            .encoding(encoding(arguments.named("encoding"))?)
             .start(start)
             .rotation(rotation)
             .max_lines_per_sec(max_lines)
@@ -130,7 +131,7 @@ impl Logs {
         if arguments.place("file_regexp").is_none() {
             return Ok(Source::file(path));
         }
-        Ok(Source::names(&path.to_string_lossy())?)
+        Source::names(&path.to_string_lossy()).map_err(|error| source_error(arguments, error))
     }
 
     /// The path as this process sees it, where the watched machine's root is mounted elsewhere.
@@ -185,16 +186,60 @@ fn tidy_in_background(logs: Weak<Logs>) {
     }
 }
 
-/// As the agent reads numbers: what follows the digits is ignored, and without digits it is 0.
+/// As the agent reads numbers (C's `atoi`): spaces and a plus before the digits and whatever follows them are ignored, and
+/// without digits it is 0.
 fn leading_number(text: &str) -> u32 {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix('+').unwrap_or(text);
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     text[..digits].parse().unwrap_or(0)
 }
 
 fn pattern(arguments: Arguments<'_>, regexp: &str, output: &str) -> Result<Pattern, ItemError> {
-    let needs_groups = !output.is_empty() || arguments.place("output").is_none();
-    let compiled = if needs_groups { Pattern::new(regexp) } else { Pattern::without_groups(regexp) };
-    compiled.map_err(|error| ItemError::new(format!("Cannot compile regular expression: {error}")))
+    let captures = !output.is_empty() || !arguments.mirrors();
+    let compiled = if captures { Pattern::new(regexp) } else { Pattern::without_groups(regexp) };
+    compiled.map_err(|error| ItemError::new(compile_error(arguments, &error, captures, regexp)))
+}
+
+/// As the built-in keys say it. What PCRE2 would take they cannot say, so there the reason counts.
+fn compile_error(arguments: Arguments<'_>, error: &PatternError, captures: bool, regexp: &str) -> String {
+    if !error.refused_by_pcre2 {
+        return format!("Cannot compile regular expression: {error}.");
+    }
+    if arguments.is_before_6_4() {
+        return "cannot compile regular expression".into();
+    }
+    format!(
+        "Invalid regular expression: {}",
+        with_flags(error, captures || Pattern::refers_by_number(regexp))
+    )
+}
+
+/// PCRE2's options, as the agent tells them: MULTILINE, and `NO_AUTO_CAPTURE` where parentheses do not capture.
+fn with_flags(error: &PatternError, captures: bool) -> String {
+    format!("{error}, flags:{}", if captures { "0x400" } else { "0x2400" })
+}
+
+/// In the words of 7.0's built-in keys. 6.0's take the bytes as they are when they do not know the encoding.
+fn encoding(name: &str) -> Result<Encoding, ItemError> {
+    Encoding::named(name).map_err(|_| {
+        let name = name.to_uppercase();
+        ItemError::new(format!(
+            "Failed to convert from encoding {name} to utf8. Error: [22] Invalid argument."
+        ))
+    })
+}
+
+fn source_error(arguments: Arguments<'_>, error: SourceError) -> ItemError {
+    match error {
+        SourceError::Pattern(error) if error.refused_by_pcre2 => {
+            let why = "Cannot compile a regular expression describing filename pattern";
+            let captures = Pattern::refers_by_number(arguments.text(0));
+            let told = if arguments.is_before_6_4() { error.reason } else { with_flags(&error, captures) };
+            ItemError::new(format!("{why}: {told}"))
+        }
+        other => other.into(),
+    }
 }
 
 fn start(arguments: Arguments<'_>) -> Result<Start, ItemError> {
@@ -225,6 +270,12 @@ fn rotation(arguments: Arguments<'_>) -> Result<Rotation, ItemError> {
     }
 }
 
+/// The causes are in the texts already, where the built-in keys have them.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn told(error: log_follow::Error) -> ItemError {
+    ItemError::new(error.to_string())
+}
+
 fn ask(request: &Request) -> Ask {
     let deadline = request.deadline();
     let early = WRITING_TIME.min(request.time_left() / 4);
@@ -236,9 +287,13 @@ pub(crate) fn lines(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Rep
     let (logs, ask) = (&oomwatch.logs, ask(arguments.request()));
     let item = logs.item(arguments)?;
     if logs.purpose == Purpose::Look {
-        return Ok(logs.follower().peek_lines(&item, &ask)?.map_or_else(Reply::none, Reply::value));
+        return Ok(logs
+            .follower()
+            .peek_lines(&item, &ask)
+            .map_err(told)?
+            .map_or_else(Reply::none, Reply::value));
     }
-    let Delivery { value, pending } = logs.follower().lines(&item, &ask)?;
+    let Delivery { value, pending } = logs.follower().lines(&item, &ask).map_err(told)?;
     let Some(text) = value else {
         // Nothing that could be lost: the poll has only read on.
         pending.commit();
@@ -252,9 +307,9 @@ pub(crate) fn count(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Rep
     let (logs, ask) = (&oomwatch.logs, ask(arguments.request()));
     let item = logs.item(arguments)?;
     if logs.purpose == Purpose::Look {
-        return Ok(logs.follower().peek_count(&item, &ask)?.into());
+        return Ok(logs.follower().peek_count(&item, &ask).map_err(told)?.into());
     }
-    let Delivery { value, pending } = logs.follower().count(&item, &ask)?;
+    let Delivery { value, pending } = logs.follower().count(&item, &ask).map_err(told)?;
     Ok(commit_when_written(value.into(), pending))
 }
 
@@ -270,14 +325,14 @@ fn commit_when_written(reply: Reply, pending: log_follow::Pending) -> Reply {
 /// `log.total[...]` and `logrt.total[...]`
 pub(crate) fn total(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let item = oomwatch.logs.item(arguments)?;
-    let total = oomwatch.logs.follower().total(&item, &ask(arguments.request()))?;
+    let total = oomwatch.logs.follower().total(&item, &ask(arguments.request())).map_err(told)?;
     Ok(total.lines.into())
 }
 
 /// `log.last[...]` and `logrt.last[...]`
 pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let item = oomwatch.logs.item(arguments)?;
-    let last = oomwatch.logs.follower().last(&item, &ask(arguments.request()))?;
+    let last = oomwatch.logs.follower().last(&item, &ask(arguments.request())).map_err(told)?;
     json::reply(&LastJson::of(&last))
 }
 
@@ -286,7 +341,7 @@ pub(crate) fn groups(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Re
     let place = arguments.place("limit").unwrap_or_default();
     let limit = arguments.count(place, DEFAULT_GROUPS)?;
     let item = oomwatch.logs.item(arguments)?;
-    let groups = oomwatch.logs.follower().groups(&item, limit, &ask(arguments.request()))?;
+    let groups = oomwatch.logs.follower().groups(&item, limit, &ask(arguments.request())).map_err(told)?;
     json::reply(&GroupsJson::of(&groups))
 }
 

@@ -47,6 +47,27 @@ impl Generation {
         }
     }
 
+    /// What an agent makes of an error that comes from a plugin. 7.0 makes a sentence of it: a capital first, a full stop
+    /// last. Its own items' errors stay as they are. A plugin cannot help that.
+    ///
+    /// ```
+    /// use oomwatch_tests::Generation;
+    ///
+    /// assert_eq!(Generation::V7_0.passed_on("no such file"), "No such file.");
+    /// assert_eq!(Generation::V6_0.passed_on("no such file"), "no such file");
+    /// ```
+    #[must_use]
+    pub fn passed_on(self, why: &str) -> String {
+        let mut letters = why.chars();
+        match (self, letters.next()) {
+            (Self::V7_0, Some(first)) => {
+                let stop = if why.ends_with('.') { "" } else { "." };
+                format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+            }
+            _ => why.to_owned(),
+        }
+    }
+
     pub(crate) const fn suite(self) -> &'static str {
         match self {
             Self::V6_0 => "bookworm",

@@ -1,7 +1,7 @@
 //! What can go wrong while a log is read, by what the caller can do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why an item could not be answered. The texts are those of the agent's own log keys where it has one.
@@ -39,7 +39,7 @@ pub enum Error {
         leads_to: PathBuf,
     },
     /// The directory of a rotated log cannot be listed.
-    #[error("Cannot open directory \"{}\" for reading: {}", path.display(), os_text(source))]
+    #[error("{}", directory_text(path, source))]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -67,6 +67,15 @@ pub enum Error {
         /// How long this poll waited.
         waited: Duration,
     },
+}
+
+fn directory_text(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            format!("Cannot obtain directory information: {}", os_text(error))
+        }
+        _ => format!("Cannot open directory \"{}\" for reading: {}", path.display(), os_text(error)),
+    }
 }
 
 /// An error number as the agent prints it: `[2] No such file or directory`.

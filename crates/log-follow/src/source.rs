@@ -25,6 +25,9 @@ pub enum SourceError {
     /// There is no directory part.
     #[error("Cannot find separator \"/\" in path.")]
     NoSeparator,
+    /// Nothing follows the directory.
+    #[error("Cannot split path by \"/\".")]
+    NoName,
     /// The last component is not a pattern.
     #[error("Cannot compile a regular expression describing filename pattern: {0}")]
     Pattern(#[from] PatternError),
@@ -49,11 +52,14 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// When there is no `/`, or the last component does not compile.
+    /// When there is no `/` or nothing after it, or the last component does not compile.
     pub fn names(path: &str) -> Result<Self, SourceError> {
         let (directory, name) = path.rsplit_once('/').ok_or(SourceError::NoSeparator)?;
+        if name.is_empty() {
+            return Err(SourceError::NoName);
+        }
         let directory = if directory.is_empty() { "/" } else { directory };
-        Ok(Self::Names { directory: directory.into(), name: Pattern::new(name)? })
+        Ok(Self::Names { directory: directory.into(), name: Pattern::without_groups(name)? })
     }
 }
 

@@ -59,26 +59,15 @@ pub(crate) type Answer = Result<Reply, String>;
 pub(crate) fn built_in(agent: &RealAgent, key: &Key, prefix: &str) -> Answer {
     let answer = ask(agent, key);
     match answer {
-        Ok(Reply::NotSupported(why)) if prefix == OURS => Ok(Reply::NotSupported(passed_on(agent, why))),
+        Ok(Reply::NotSupported(why)) if prefix == OURS => {
+            Ok(Reply::NotSupported(agent.generation().passed_on(&why)))
+        }
         other => other,
     }
 }
 
 pub(crate) fn ask(agent: &RealAgent, key: &Key) -> Answer {
     agent.get_within(key.clone(), PATIENCE).map_err(|error| error.to_string())
-}
-
-/// A 7.0 agent makes a sentence of every error that comes from a plugin: a capital first, a full stop last. Its own
-/// items' errors stay as they are. A plugin cannot help that.
-fn passed_on(agent: &RealAgent, why: String) -> String {
-    let mut letters = why.chars();
-    match (agent.generation(), letters.next()) {
-        (Generation::V7_0, Some(first)) => {
-            let stop = if why.ends_with('.') { "" } else { "." };
-            format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
-        }
-        _ => why,
-    }
 }
 
 /// The same answer. For a user who does not exist 7.0.9 has an error in proc.num and proc.cpu.util, where later 7.0

@@ -95,6 +95,8 @@ pub struct PatternError {
     pub reason: String,
     /// Byte offset in the pattern.
     pub position: usize,
+    /// PCRE2 would refuse it, too. Otherwise it is something that is not supported here.
+    pub refused_by_pcre2: bool,
 }
 
 /// What the engine said about a line.
@@ -128,6 +130,20 @@ impl Pattern {
     /// As [`Pattern::new`].
     pub fn without_groups(text: &str) -> Result<Self, PatternError> {
         Self::compile(text, true)
+    }
+
+    /// Whether plain parentheses capture even [without groups](Self::without_groups): the text looks to the agent as if it
+    /// referred to a group by number.
+    ///
+    /// ```
+    /// use log_follow::Pattern;
+    ///
+    /// assert!(Pattern::refers_by_number(r"(a)\1"));
+    /// assert!(!Pattern::refers_by_number(r"(a)b"));
+    /// ```
+    #[must_use]
+    pub fn refers_by_number(text: &str) -> bool {
+        parse::has_numbered_reference(text)
     }
 
     fn compile(text: &str, no_capture: bool) -> Result<Self, PatternError> {
@@ -285,7 +301,7 @@ impl<'l> Captures<'l> {
 }
 
 fn engine(text: &str, parsed: &parse::Parsed) -> Result<(Engine, Vec<Vec<usize>>), PatternError> {
-    let error = |reason: String| PatternError { reason, position: text.len() };
+    let error = |reason: String| PatternError { reason, position: text.len(), refused_by_pcre2: false };
     let backtracking = emit::needs_backtracking(&parsed.node);
     let dialect = if backtracking { Dialect::Backtracking } else { Dialect::Linear };
     let Some(Emitted { text, groups }) = emit::emit(&parsed.node, parsed.groups, dialect) else {

@@ -45,6 +45,7 @@ pub(super) fn parse(text: &str, no_capture: bool) -> Result<Parsed> {
         names: HashMap::new(),
         references: Vec::new(),
         name_references: Vec::new(),
+        late: None,
     };
     parser.leading_verbs()?;
     let node = parser.alternatives()?;
@@ -56,7 +57,7 @@ pub(super) fn parse(text: &str, no_capture: bool) -> Result<Parsed> {
 }
 
 /// Zabbix switches capturing off for items without a template, unless the text looks as if it needed it.
-fn has_numbered_reference(text: &str) -> bool {
+pub(super) fn has_numbered_reference(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
         rest = &rest[at + 1..];
@@ -82,6 +83,8 @@ struct Parser<'a> {
     references: Vec<(usize, usize)>,
     /// Names that are referred to before they are known; the tree holds `NAME_BASE +` the index here.
     name_references: Vec<(String, usize)>,
+    /// What PCRE2 finds only after it has looked up all references.
+    late: Option<PatternError>,
 }
 
 /// References by name carry numbers from here up until all names are known.
@@ -89,7 +92,12 @@ const NAME_BASE: usize = 1 << 32;
 
 impl<'a> Parser<'a> {
     fn error(&self, reason: impl Into<String>) -> PatternError {
-        PatternError { reason: reason.into(), position: self.at }
+        PatternError { reason: reason.into(), position: self.at, refused_by_pcre2: true }
+    }
+
+    /// What PCRE2 takes.
+    fn unsupported(&self, reason: impl Into<String>) -> PatternError {
+        PatternError { refused_by_pcre2: false, ..self.error(reason) }
     }
 
     fn rest(&self) -> &'a str {
@@ -141,7 +149,7 @@ impl<'a> Parser<'a> {
                 continue;
             }
             if self.rest().starts_with("(*UCP)") {
-                return Err(self.error("(*UCP) is not supported"));
+                return Err(self.unsupported("(*UCP) is not supported"));
             }
             if !LIMITS.iter().any(|verb| self.eat(verb)) {
                 return Ok(());
@@ -493,7 +501,7 @@ impl<'a> Parser<'a> {
             Ok(0..=255) => Ok(Node::Empty),
             Err(_) if inside == "C" => Ok(Node::Empty),
             Ok(_) => Err(self.error("number after (?C is greater than 255")),
-            Err(_) => Err(self.error("callouts with a text are not supported")),
+            Err(_) => Err(self.unsupported("callouts with a text are not supported")),
         }
     }
 
@@ -502,7 +510,7 @@ impl<'a> Parser<'a> {
         let digits = rest.trim_start_matches(['+', '-']);
         let numbered = digits.starts_with(|c: char| c.is_ascii_digit());
         if numbered || rest.starts_with('R') || rest.starts_with('&') || rest.starts_with("P>") {
-            return Err(self.error("recursion and subroutine calls are not supported"));
+            return Err(self.unsupported("recursion and subroutine calls are not supported"));
         }
         Ok(())
     }
@@ -522,7 +530,9 @@ impl<'a> Parser<'a> {
             return Err(self.error("DEFINE subpattern contains more than one branch"));
         }
         if branches.len() > 2 {
-            return Err(self.error("conditional subpattern contains more than two branches"));
+            let error = self.error("conditional subpattern contains more than two branches");
+            self.late.get_or_insert(error);
+            branches.truncate(2);
         }
         let no = if branches.len() == 2 { branches.remove(1) } else { Node::Empty };
         Ok(Node::Condition { test, yes: Box::new(branches.remove(0)), no: Box::new(no) })
@@ -568,7 +578,7 @@ impl<'a> Parser<'a> {
             return Ok(Test::Never);
         }
         if inside.starts_with("VERSION") || (inside.starts_with('R') && !self.names.contains_key(inside)) {
-            return Err(self.error("recursion and version conditions are not supported"));
+            return Err(self.unsupported("recursion and version conditions are not supported"));
         }
         if inside.starts_with(['+', '-']) || inside.starts_with(|c: char| c.is_ascii_digit()) {
             let number = self.relative(inside)?;
@@ -611,7 +621,7 @@ impl<'a> Parser<'a> {
                 return Err(self.error("quantifier does not follow a repeatable item"));
             }
             "ACCEPT" | "COMMIT" | "PRUNE" | "SKIP" | "THEN" | "MARK" | "" => {
-                return Err(self.error(format!("(*{name}) is not supported")));
+                return Err(self.unsupported(format!("(*{name}) is not supported")));
             }
             _ if !with_text => return Err(self.error("(*VERB) not recognized or malformed")),
             _ => self.at += name.len() + 1,
@@ -630,7 +640,7 @@ impl<'a> Parser<'a> {
             | "script_run"
             | "asr"
             | "atomic_script_run" => {
-                return Err(self.error(format!("(*{name}:...) is not supported")));
+                return Err(self.unsupported(format!("(*{name}:...) is not supported")));
             }
             _ => return Err(self.error("(*alpha_assertion) not recognized")),
         };
@@ -702,7 +712,7 @@ impl<'a> Parser<'a> {
                 }
                 Node::Class(any())
             }
-            'X' | 'C' => return Err(self.error(format!("\\{c} is not supported"))),
+            'X' | 'C' => return Err(self.unsupported(format!("\\{c} is not supported"))),
             'k' => return self.named_back_reference().map(|node| (node, true)),
             'g' => return self.g_reference().map(|node| (node, true)),
             '1'..='9' => return self.number_escape(start).map(|node| (node, true)),
@@ -718,8 +728,13 @@ impl<'a> Parser<'a> {
     }
 
     fn is_count(&self) -> bool {
-        let mut probe =
-            Parser { names: HashMap::new(), references: Vec::new(), name_references: Vec::new(), ..*self };
+        let mut probe = Parser {
+            names: HashMap::new(),
+            references: Vec::new(),
+            name_references: Vec::new(),
+            late: None,
+            ..*self
+        };
         matches!(probe.counted(), Ok(Some(_)))
     }
 
@@ -792,8 +807,9 @@ impl<'a> Parser<'a> {
         if !self.eat("{") {
             return Err(self.error("missing opening brace after \\o"));
         }
+        let at_end = self.rest().is_empty();
         let digits = self.until('}').unwrap_or("?");
-        if digits.is_empty() {
+        if digits.is_empty() || at_end {
             return Err(self.error("digits missing in \\x{} or \\o{} or \\N{U+}"));
         }
         if !digits.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
@@ -804,8 +820,9 @@ impl<'a> Parser<'a> {
 
     fn hex(&mut self) -> Result<char> {
         if self.eat("{") {
+            let at_end = self.rest().is_empty();
             let digits = self.until('}').unwrap_or("?");
-            if digits.is_empty() {
+            if digits.is_empty() || at_end {
                 return Err(self.error("digits missing in \\x{} or \\o{} or \\N{U+}"));
             }
             if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -885,7 +902,7 @@ impl<'a> Parser<'a> {
 
     fn g_reference(&mut self) -> Result<Node> {
         if self.rest().starts_with(['<', '\'']) {
-            return Err(self.error("recursion and subroutine calls are not supported"));
+            return Err(self.unsupported("recursion and subroutine calls are not supported"));
         }
         let text = if self.eat("{") {
             let inside = self.rest();
@@ -1076,21 +1093,25 @@ impl<'a> Parser<'a> {
     fn resolve(&self, node: Node) -> Result<Node> {
         for &(number, position) in &self.references {
             if number > self.groups {
-                return Err(PatternError { reason: NO_SUCH_GROUP.into(), position });
+                return Err(PatternError { position, ..self.error(NO_SUCH_GROUP) });
             }
         }
         let mut numbers = Vec::new();
         for (name, position) in &self.name_references {
             let Some(known) = self.names.get(name) else {
-                return Err(PatternError { reason: NO_SUCH_GROUP.into(), position: *position });
+                return Err(PatternError { position: *position, ..self.error(NO_SUCH_GROUP) });
             };
             let mut different = known.clone();
             different.dedup();
             if different.len() > 1 {
-                let reason = "references to a name that several groups have are not supported".into();
-                return Err(PatternError { reason, position: *position });
+                let error =
+                    self.unsupported("references to a name that several groups have are not supported");
+                return Err(PatternError { position: *position, ..error });
             }
             numbers.push(different[0]);
+        }
+        if let Some(error) = &self.late {
+            return Err(error.clone());
         }
         Ok(with_numbers(node, &numbers))
     }

@@ -1,0 +1,41 @@
+//! Every pattern on every line.
+
+use oomwatch_tests::Generation;
+
+use crate::differences::{AGENTS_PARSER, Difference, NO_ENGINE, NOT_UTF8};
+use crate::scene::{Question, Scene};
+
+#[path = "../../../crates/log-follow/tests/tables/patterns.rs"]
+mod tables;
+
+use tables::{INVALID, LINES, UNSUPPORTED, VALID};
+
+/// A table that shrank by accident would pass in silence.
+const FEWEST_PATTERNS: usize = 300;
+
+pub(crate) fn questions(scene: &Scene, generation: Generation) -> Vec<Question> {
+    let file = scene.file("lines.log", lines(generation));
+    let unsupported = UNSUPPORTED.iter().map(|(pattern, _)| pattern);
+    let patterns = VALID.iter().chain(INVALID).chain(unsupported).chain(&[""]);
+    let questions: Vec<_> = patterns
+        .map(|pattern| {
+            Question::new("log", &[&file, pattern, "", "1000"]).differs(difference(pattern, generation))
+        })
+        .collect();
+    assert!(questions.len() >= FEWEST_PATTERNS, "only {} patterns", questions.len());
+    questions
+}
+
+fn difference(pattern: &str, generation: Generation) -> Option<&'static Difference> {
+    match pattern {
+        "[" | "[a" => Some(&AGENTS_PARSER),
+        "^" | "$" | "abc\\z" | "abc\\Z" if generation == Generation::V7_0 => Some(&NOT_UTF8),
+        _ => UNSUPPORTED.iter().any(|(unsupported, _)| *unsupported == pattern).then_some(&NO_ENGINE),
+    }
+}
+
+/// 6.0 tells PCRE2 that every line is UTF-8 without having looked, and a line that is not can crash the agent.
+fn lines(generation: Generation) -> Vec<u8> {
+    let lines = LINES.iter().filter(|line| generation != Generation::V6_0 || str::from_utf8(line).is_ok());
+    lines.flat_map(|line| [*line, b"\n"].concat()).collect()
+}

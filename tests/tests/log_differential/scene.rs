@@ -1,0 +1,190 @@
+//! An agent, a server, files, and questions that are put to both.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, PluginSpec, RealAgent, Received, binaries};
+use tempfile::TempDir;
+
+use crate::differences::Difference;
+use crate::outcome::{Kind, Outcome, first_lines};
+
+const OURS: &str = "oomwatch.";
+/// The slower of the two has answered by then, also on a machine that is busy with other tests.
+const LIMIT: Duration = Duration::from_secs(25);
+/// Longer than the built-in items take to say what is wrong: they pass over the first two of three errors in a row.
+const STAYS: Duration = Duration::from_secs(4);
+
+/// A key of the agent's own, to be asked for there and here.
+pub(crate) struct Question {
+    key: Key,
+    kind: Kind,
+    difference: Option<&'static Difference>,
+    paced: bool,
+}
+
+impl Question {
+    pub(crate) fn new(name: &str, parameters: &[&str]) -> Self {
+        let kind = if name.ends_with(".count") { Kind::Count } else { Kind::Lines };
+        Self { key: Key::new(name).params(parameters.iter().copied()), kind, difference: None, paced: false }
+    }
+
+    /// The first poll must bring as many lines here as there.
+    pub(crate) fn paced(mut self) -> Self {
+        self.paced = true;
+        self
+    }
+
+    /// A difference is expected, if there is one.
+    pub(crate) fn differs(mut self, difference: Option<&'static Difference>) -> Self {
+        self.difference = difference;
+        self
+    }
+}
+
+/// Where the files are that the questions ask about.
+pub(crate) struct Scene {
+    room: TempDir,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        Self { room: tempfile::Builder::new().prefix("owlogs").tempdir().expect("a directory for the test") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.room.path().join(name)
+    }
+
+    /// The path as a parameter.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).to_string_lossy().into_owned()
+    }
+
+    /// A file of these bytes; its path as a parameter.
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        fs::write(self.path(name), bytes).expect("a file of the test's own");
+        self.text(name)
+    }
+
+    pub(crate) fn append(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let file = File::options().append(true).open(self.path(name));
+        file.and_then(|mut file| file.write_all(bytes.as_ref())).expect("a file of the test's own");
+    }
+
+    pub(crate) fn truncate(&self, name: &str) {
+        fs::write(self.path(name), "").expect("a file of the test's own");
+    }
+
+    /// Puts the questions to an agent of this generation.
+    pub(crate) fn ask(self, generation: Generation, questions: Vec<Question>) -> Result<Asked, Error> {
+        let server = ActiveServer::start(items(&questions))?;
+        let agent = RealAgent::builder(generation)
+            .active_server(server.address())
+            .plugin(oomwatch(self.room.path())?)
+            .line("BufferSend=1")
+            .line("BufferSize=65535")
+            .start()?;
+        Ok(Asked { questions, server, agent, scene: self })
+    }
+}
+
+fn oomwatch(room: &Path) -> Result<PluginSpec, Error> {
+    let state = room.join("state");
+    Ok(PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?)
+        .option("StateDir", state.to_string_lossy()))
+}
+
+/// Of a question, the numbers of the built-in item and of ours.
+fn ids(place: usize) -> (u64, u64) {
+    let number = 2 * place as u64;
+    (number + 1, number + 2)
+}
+
+fn items(questions: &[Question]) -> Vec<Item> {
+    let pairs = questions.iter().enumerate().flat_map(|(place, question)| {
+        let (built_in, ours) = ids(place);
+        [Item::new(built_in, question.key.clone()), Item::new(ours, question.key.prefixed(OURS))]
+    });
+    pairs.collect()
+}
+
+/// The questions, under way.
+pub(crate) struct Asked {
+    questions: Vec<Question>,
+    server: ActiveServer,
+    agent: RealAgent,
+    scene: Scene,
+}
+
+impl Asked {
+    /// Waits until both say the same and go on to say it; fails with all that does not become the same.
+    pub(crate) fn compare(&self) {
+        let mismatches = self.mismatches();
+        let (count, of, generation) = (mismatches.len(), self.questions.len(), self.agent.generation());
+        assert!(count == 0, "{count} of {of} differ, agent {generation}:\n{}", mismatches.join("\n"));
+    }
+
+    pub(crate) fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    fn mismatches(&self) -> Vec<String> {
+        let end = Instant::now() + LIMIT;
+        let mut same_since = None;
+        loop {
+            let mismatches = self.look();
+            if !mismatches.is_empty() {
+                same_since = None;
+            } else if same_since.get_or_insert_with(Instant::now).elapsed() >= STAYS {
+                return mismatches;
+            }
+            if Instant::now() >= end && same_since.is_none() {
+                return mismatches;
+            }
+            sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// What is not the same now. A built-in item says something with its first poll, be it a position only.
+    fn look(&self) -> Vec<String> {
+        let values = self.server.values();
+        let mut rows: HashMap<u64, Vec<&Received>> = HashMap::new();
+        for row in &values {
+            rows.entry(row.itemid).or_default().push(row);
+        }
+        let rows_of = |id| rows.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let pairs = self.questions.iter().enumerate();
+        let mismatches = pairs.filter_map(|(place, question)| {
+            let (built_in, ours) = ids(place);
+            self.mismatch(question, rows_of(built_in), rows_of(ours))
+        });
+        mismatches.collect()
+    }
+
+    fn mismatch(&self, question: &Question, built_in: &[&Received], ours: &[&Received]) -> Option<String> {
+        let Question { key, kind, difference, paced } = question;
+        if built_in.is_empty() {
+            return Some(format!("{key}: the built-in item says nothing"));
+        }
+        let lines = |rows| paced.then(|| first_lines(*kind, rows));
+        let (their_pace, our_pace) = (lines(built_in), lines(ours));
+        let theirs = Outcome::of(*kind, built_in.iter().copied());
+        let theirs = theirs.passed_on_by(self.agent.generation());
+        let ours = Outcome::of(*kind, ours.iter().copied());
+        match (theirs == ours && their_pace == our_pace, difference) {
+            (true, None) | (false, Some(_)) => None,
+            (false, None) if theirs == ours => {
+                Some(format!("{key}: {their_pace:?} built-in lines with the first poll; ours {our_pace:?}"))
+            }
+            (false, None) => Some(format!("{key}: built-in {theirs:?}; ours {ours:?}")),
+            (true, Some(Difference { name, reason })) => {
+                Some(format!("{key}: both {ours:?}, though {name} is meant to differ: {reason}"))
+            }
+        }
+    }
+}
