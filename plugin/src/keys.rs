@@ -7,7 +7,7 @@ use agent2_plugin::{ItemError, Reply};
 
 use crate::arguments::Arguments;
 use crate::exporter::OomWatch;
-use crate::{itself, logs, proc_get, processes, ranking};
+use crate::{itself, logs, oom, proc_get, processes, ranking};
 
 /// One item key.
 #[derive(Debug)]
@@ -313,6 +313,17 @@ pub const KEYS: &[Key] = &[
         source: LOG_SOURCE,
         example: "oomwatch.log.groups[/etc/passwd,^(.),,all,,3]",
         handler: logs::groups,
+    },
+    Key {
+        name: "oomwatch.oom.count",
+        parameters: &[],
+        summary: "Processes killed by the kernel's OOM killer since boot.",
+        answer: "A count, of kills for a memory cgroup's limit, too. It begins anew with each boot; it may rise with nothing \
+                 in the log. An error where the kernel does not count (before 4.13).",
+        mirrors: None,
+        source: "/proc/vmstat: oom_kill",
+        example: "oomwatch.oom.count",
+        handler: oom::count,
     },
     Key {
         name: "oomwatch.self",

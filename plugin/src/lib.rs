@@ -24,6 +24,7 @@ mod json;
 mod key_text;
 mod keys;
 mod logs;
+mod oom;
 mod proc_get;
 mod processes;
 mod ranking;

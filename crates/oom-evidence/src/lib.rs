@@ -48,6 +48,7 @@
 mod assembly;
 mod kernel;
 mod kmsg;
+mod live;
 mod parser;
 mod prefix;
 mod report;
@@ -58,6 +59,7 @@ mod trust;
 mod userspace;
 
 pub use kmsg::{KmsgError, KmsgRecord};
+pub use live::{LiveError, oom_kills};
 pub use parser::{Feed, Parser, parse_all};
 pub use report::{Constraint, Killer, Reaped, Report, Selection, Task, Victim, Witness};
 pub use time::{Calendar, Time};
