@@ -2,11 +2,15 @@
 //! and the decoders stay pure.
 
 mod counter;
+mod journal;
+mod ring;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use counter::oom_kills;
+pub use journal::{Journal, JournalError, JournalRead};
+pub use ring::{KernelRing, RingStats};
 
 /// Why a source of the running machine has no answer.
 #[derive(Debug, thiserror::Error)]
