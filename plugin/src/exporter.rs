@@ -68,7 +68,7 @@ impl OomWatch {
             walk: SharedWalk::new(Arc::clone(&root), config.proc_max_age),
             sampler: CpuSampler::new(root, Arc::clone(&users)),
             users,
-            oom: Oom::new(&config),
+            oom: Oom::new(&config, purpose),
             logs: Logs::new(config, purpose),
             stats,
             since: Instant::now(),

@@ -29,6 +29,7 @@ mod proc_get;
 mod processes;
 mod ranking;
 mod reference;
+mod report;
 
 pub use cli::command_line;
 pub use config::Options;
