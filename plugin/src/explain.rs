@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
-use oom_evidence::{Constraint, Killer, Origin, Parser, Report, Task, Time, Trust, Victim, Witness};
-use serde::Serialize;
+use oom_evidence::{Constraint, Killer, Origin, Parser, Report, Victim, Witness};
 
 use crate::cli::{bytes, printable};
-use crate::json;
+use crate::report::{ReportJson, time_text};
 
 /// How reports are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,127 +47,8 @@ pub(crate) fn explain(log: &mut impl Read, form: Form, out: &mut impl Write) -> 
 fn write_report(report: &Report, form: Form, seen: &mut u64, out: &mut impl Write) -> io::Result<()> {
     *seen += 1;
     match form {
-        Form::Json => writeln!(out, "{}", serde_json::to_string(&ReportJson::of(report))?),
+        Form::Json => writeln!(out, "{}", serde_json::to_string(&ReportJson::of(report, "file"))?),
         Form::Text => out.write_all(as_text(report, *seen).as_bytes()),
-    }
-}
-
-/// A report as the items and the command line write it. What the text does not say is absent.
-#[derive(Serialize)]
-struct ReportJson {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since_boot_seconds: Option<f64>,
-    killer: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invoked_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    constraint: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cgroup: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_cgroup: Option<String>,
-    panic: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kills: Option<u64>,
-    victims: Vec<VictimJson>,
-    tasks: Vec<TaskJson>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    units: Vec<String>,
-    sources: [&'static str; 1],
-    trust: &'static str,
-}
-
-impl ReportJson {
-    fn of(report: &Report) -> Self {
-        Self {
-            time: report.time.as_ref().map(time_text),
-            since_boot_seconds: report
-                .time
-                .as_ref()
-                .and_then(|time| time.since_boot)
-                .map(|age| age.as_secs_f64()),
-            killer: report.killer.as_str(),
-            invoked_by: text(report.invoked_by.as_deref()),
-            constraint: report.constraint.map(Constraint::as_str),
-            cgroup: text(report.cgroup.as_deref()),
-            task_cgroup: text(report.task_cgroup.as_deref()),
-            panic: report.panic,
-            kills: report.kills,
-            victims: report.victims.iter().map(VictimJson::of).collect(),
-            tasks: report.tasks.iter().map(TaskJson::of).collect(),
-            units: report.units.iter().map(|unit| json::text(unit)).collect(),
-            sources: ["file"],
-            trust: match report.trust {
-                Trust::High => "high",
-                Trust::Low => "low",
-            },
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct VictimJson {
-    pid: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_vm_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    anon_rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shmem_rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oom_score_adj: Option<i64>,
-}
-
-impl VictimJson {
-    fn of(victim: &Victim) -> Self {
-        Self {
-            pid: victim.pid,
-            name: text(victim.name.as_deref()),
-            uid: victim.uid,
-            total_vm_bytes: victim.total_vm_bytes,
-            anon_rss_bytes: victim.anon_rss_bytes,
-            file_rss_bytes: victim.file_rss_bytes,
-            shmem_rss_bytes: victim.shmem_rss_bytes,
-            oom_score_adj: victim.oom_score_adj,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct TaskJson {
-    pid: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    rss_bytes: u64,
-}
-
-impl TaskJson {
-    fn of(task: &Task) -> Self {
-        Self { pid: task.pid, name: text(task.name.as_deref()), rss_bytes: task.rss_bytes }
-    }
-}
-
-fn text(bytes: Option<&[u8]>) -> Option<String> {
-    bytes.map(json::text)
-}
-
-/// The date as the log has it; else what the kernel's clock says.
-fn time_text(time: &Time) -> String {
-    if let Some(text) = &time.text {
-        return json::text(text);
-    }
-    match (time.since_epoch, time.since_boot) {
-        (Some(age), _) => format!("{:.6}", age.as_secs_f64()),
-        (None, Some(age)) => format!("{:.6} s since boot", age.as_secs_f64()),
-        (None, None) => String::new(),
     }
 }
 

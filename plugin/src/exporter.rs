@@ -10,6 +10,7 @@ use crate::arguments::Arguments;
 use crate::config::Options;
 use crate::keys::{KEYS, Key};
 use crate::logs::Logs;
+use crate::oom::Oom;
 
 /// The plugin as an agent or the command line uses it.
 pub struct OomWatch {
@@ -17,6 +18,7 @@ pub struct OomWatch {
     pub(crate) sampler: CpuSampler,
     pub(crate) users: Arc<Users>,
     pub(crate) logs: Arc<Logs>,
+    pub(crate) oom: Oom,
     pub(crate) stats: Arc<Stats>,
     pub(crate) since: Instant,
 }
@@ -66,6 +68,7 @@ impl OomWatch {
             walk: SharedWalk::new(Arc::clone(&root), config.proc_max_age),
             sampler: CpuSampler::new(root, Arc::clone(&users)),
             users,
+            oom: Oom::new(&config, purpose),
             logs: Logs::new(config, purpose),
             stats,
             since: Instant::now(),

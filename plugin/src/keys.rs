@@ -7,7 +7,7 @@ use agent2_plugin::{ItemError, Reply};
 
 use crate::arguments::Arguments;
 use crate::exporter::OomWatch;
-use crate::{itself, logs, proc_get, processes, ranking};
+use crate::{itself, logs, oom, proc_get, processes, ranking};
 
 /// One item key.
 #[derive(Debug)]
@@ -114,6 +114,9 @@ const LAST_ANSWER: &str = "JSON: `count` of matching lines since `since` (second
     its capture `groups`, the `time` at which it was read and its `file`, null before the first; `complete`, false \
     where there was more to read than fits into a poll.";
 const LOG_SOURCE: &str = "the file; positions are kept in `Plugins.OomWatch.StateDir`";
+
+const OOM_SOURCE: &str = "/proc/vmstat: oom_kill; the kernel's messages in /dev/kmsg, in the journal (journalctl) and in \
+    /var/log/kern.log, messages and syslog";
 
 /// All item keys.
 pub const KEYS: &[Key] = &[
@@ -313,6 +316,70 @@ pub const KEYS: &[Key] = &[
         source: LOG_SOURCE,
         example: "oomwatch.log.groups[/etc/passwd,^(.),,all,,3]",
         handler: logs::groups,
+    },
+    Key {
+        name: "oomwatch.oom.count",
+        parameters: &[],
+        summary: "Processes killed by the kernel's OOM killer since boot.",
+        answer: "A count, of kills for a memory cgroup's limit, too. It begins anew with each boot; it may rise with nothing \
+                 in the log. An error where the kernel does not count (before 4.13).",
+        mirrors: None,
+        source: "/proc/vmstat: oom_kill",
+        example: "oomwatch.oom.count",
+        handler: oom::count,
+    },
+    Key {
+        name: "oomwatch.oom.total",
+        parameters: &[],
+        summary: "Processes killed by the OOM killer, over reboots.",
+        answer: "A count that only grows: the kernel's count of each boot since the first poll, kept in \
+                 `Plugins.OomWatch.StateDir`; where the kernel does not count, the kills in the reports that were found. An \
+                 error where there is neither.",
+        mirrors: None,
+        source: OOM_SOURCE,
+        example: "oomwatch.oom.total",
+        handler: oom::total,
+    },
+    Key {
+        name: "oomwatch.oom.last",
+        parameters: &[],
+        summary: "The last report of the OOM killer.",
+        answer: "JSON: `count`, the reports that were ever found, `{\"count\":0}` where there is none, and the last one: `time` \
+                 (RFC 3339, UTC; the log's own words where they say too little), `clock` (seconds since 1970), \
+                 `since_boot_seconds`, `killer`, `invoked_by`, `constraint` (`none`, `memcg`, `cpuset`, `mempolicy`), `cgroup` \
+                 whose limit was hit, `task_cgroup` and `unit` of the chosen process, `panic`, `kills`, `victims` (the first 20: \
+                 `pid`, `name`, `uid`, `total_vm_bytes`, `anon_rss_bytes`, `file_rss_bytes`, `shmem_rss_bytes`, `oom_score_adj`), \
+                 `tasks` (the ten largest of the report's table: `pid`, `name`, `rss_bytes`), `sources` (`kmsg`, `journal`, \
+                 `file`) and `trust` (`high`; `low` where any local user could have written it). What the text does not say \
+                 is absent. A report that is still being written is waited for, up to 0.3 s.",
+        mirrors: None,
+        source: OOM_SOURCE,
+        example: "oomwatch.oom.last",
+        handler: oom::last,
+    },
+    Key {
+        name: "oomwatch.oom.list",
+        parameters: &[text("count", "how many reports, 10 by default; 100 are kept")],
+        summary: "The last reports of the OOM killer, newest first.",
+        answer: "JSON: a list of reports as in oomwatch.oom.last, empty where there is none.",
+        mirrors: None,
+        source: OOM_SOURCE,
+        example: "oomwatch.oom.list[5]",
+        handler: oom::list,
+    },
+    Key {
+        name: "oomwatch.oom.sources",
+        parameters: &[],
+        summary: "Where reports of the OOM killer come from, and what cannot be read.",
+        answer: "JSON: `readable`, whether any source is; `sources`, each with `name`, `path`, `readable`, `why` not and what \
+                 would `mend` it; `counts` of kills of this boot: `kernel` (null where it does not count), `reported`, \
+                 `by_source`, and whether they `agree` (null where there is nothing to compare; the kernel's count may rise with \
+                 nothing in the log); `messages_lost` of the kernel between two readings and `messages_before_start`, both \
+                 of this boot; `persistence` (`durable`, `read-only` or `memory`) and its `reason`.",
+        mirrors: None,
+        source: OOM_SOURCE,
+        example: "oomwatch.oom.sources",
+        handler: oom::sources,
     },
     Key {
         name: "oomwatch.self",

@@ -24,10 +24,12 @@ mod json;
 mod key_text;
 mod keys;
 mod logs;
+mod oom;
 mod proc_get;
 mod processes;
 mod ranking;
 mod reference;
+mod report;
 
 pub use cli::command_line;
 pub use config::Options;

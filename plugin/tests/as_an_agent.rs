@@ -467,3 +467,15 @@ fn named_patterns_and_the_hosts_root_come_from_the_configuration() {
     assert_eq!(value(&mut agent, "oomwatch.log", &["/var/log/messages", "@oom"]), "httpd invoked oom-killer");
     assert_eq!(value(&mut agent, "oomwatch.logrt", &["/var/log/^mess", "@oom"]), "httpd invoked oom-killer");
 }
+
+#[test]
+fn failure_23_a_kernel_that_does_not_count_kills_has_no_count_of_0() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    std::fs::write(root.path().join("proc/vmstat"), "nr_free_pages 1\n").unwrap();
+    let refusal = error(&mut agent, "oomwatch.oom.count", &[]);
+    assert!(refusal.contains("kernels before 4.13 do not count OOM kills"), "{refusal}");
+    std::fs::write(root.path().join("proc/vmstat"), "nr_free_pages 1\noom_kill 3\n").unwrap();
+    assert_eq!(value(&mut agent, "oomwatch.oom.count", &[]), "3");
+}

@@ -13,6 +13,8 @@
 //! * An [`Origin`] is where the bytes come from, a [`Trust`] what follows from it: any local user can write such lines
 //!   into syslog, but not into the kernel's ring buffer.
 //! * A [`KmsgRecord`] is one record of /dev/kmsg, for readers of it. The parser takes such records as they are, too.
+//! * Of a running machine, a [`KernelRing`] reads /dev/kmsg, a [`Journal`] the kernel's messages in systemd's journal,
+//!   and [`oom_kills`] the kernel's own count. They alone open files and start programs, and never wait without limit.
 //!
 //! ```
 //! use oom_evidence::{Constraint, Origin, Parser};
@@ -46,8 +48,10 @@
 //! shell histories that quote the kernel give no report.
 
 mod assembly;
+mod export_format;
 mod kernel;
 mod kmsg;
+mod live;
 mod parser;
 mod prefix;
 mod report;
@@ -57,7 +61,9 @@ mod time;
 mod trust;
 mod userspace;
 
+pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};
+pub use live::{Journal, JournalError, JournalRead, KernelRing, LiveError, RingStats, oom_kills};
 pub use parser::{Feed, Parser, parse_all};
 pub use report::{Constraint, Killer, Reaped, Report, Selection, Task, Victim, Witness};
 pub use time::{Calendar, Time};

@@ -1,0 +1,193 @@
+//! The journal's export format (systemd's JOURNAL_EXPORT_FORMATS), which carries bytes of any kind and needs no JSON.
+
+use std::time::Duration;
+
+use crate::scan;
+
+/// A message of the kernel needs far less; what is longer is passed over.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+const WANTED: [&[u8]; 7] = [
+    b"__CURSOR",
+    b"__REALTIME_TIMESTAMP",
+    b"_BOOT_ID",
+    b"_SOURCE_MONOTONIC_TIMESTAMP",
+    b"_TRANSPORT",
+    b"SYSLOG_FACILITY",
+    b"MESSAGE",
+];
+
+/// One entry of the journal, as far as kernel messages need it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalEntry {
+    /// Where a later reader goes on.
+    pub cursor: Vec<u8>,
+    /// The boot that it was written in: 32 hexadecimal digits.
+    pub boot_id: Vec<u8>,
+    /// When the journal took it, since 1970.
+    pub since_epoch: Option<Duration>,
+    /// The kernel's own time stamp, since boot.
+    pub since_boot: Option<Duration>,
+    /// The text.
+    pub message: Vec<u8>,
+    transport: Vec<u8>,
+    facility: Vec<u8>,
+}
+
+impl JournalEntry {
+    /// Whether the kernel wrote it: what root writes to /dev/kmsg has the same transport, but never facility 0.
+    #[must_use]
+    pub fn is_from_kernel(&self) -> bool {
+        self.transport == b"kernel" && self.facility == b"0"
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        let micros = || scan::number(value).map(|(micros, _)| Duration::from_micros(micros));
+        match name {
+            b"__CURSOR" => self.cursor = value.to_vec(),
+            b"__REALTIME_TIMESTAMP" => self.since_epoch = micros(),
+            b"_BOOT_ID" => self.boot_id = value.to_vec(),
+            b"_SOURCE_MONOTONIC_TIMESTAMP" => self.since_boot = micros(),
+            b"_TRANSPORT" => self.transport = value.to_vec(),
+            b"SYSLOG_FACILITY" => self.facility = value.to_vec(),
+            b"MESSAGE" => self.message = value.to_vec(),
+            _ => {}
+        }
+    }
+}
+
+/// Bytes in pieces of any size into entries.
+#[derive(Debug, Default)]
+pub(crate) struct ExportDecoder {
+    pending: Vec<u8>,
+    entry: JournalEntry,
+    /// Bytes of a value that is too long and of the newline behind it.
+    to_skip: usize,
+    is_skipping_line: bool,
+}
+
+enum Step {
+    More,
+    Entry,
+    Need,
+}
+
+impl ExportDecoder {
+    /// Reads a piece and hands every entry that it completes to `each`.
+    pub(crate) fn feed(&mut self, piece: &[u8], mut each: impl FnMut(JournalEntry)) {
+        self.pending.extend_from_slice(piece);
+        let mut used = 0;
+        loop {
+            match self.step(&mut used) {
+                Step::More => {}
+                Step::Entry => {
+                    let entry = std::mem::take(&mut self.entry);
+                    if !entry.cursor.is_empty() {
+                        each(entry);
+                    }
+                }
+                Step::Need => break,
+            }
+        }
+        self.pending.drain(..used);
+    }
+
+    fn step(&mut self, used: &mut usize) -> Step {
+        let skipped = self.to_skip.min(self.pending.len() - *used);
+        self.to_skip -= skipped;
+        *used += skipped;
+        let rest = &self.pending[*used..];
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            if rest.len() > VALUE_BYTES_MAX {
+                *used += rest.len();
+                self.is_skipping_line = true;
+            }
+            return Step::Need;
+        };
+        let line = &rest[..end];
+        if std::mem::take(&mut self.is_skipping_line) {
+            *used += end + 1;
+            return Step::More;
+        }
+        if line.is_empty() {
+            *used += 1;
+            return Step::Entry;
+        }
+        if let Some((name, value)) = scan::cut(line, b"=") {
+            if WANTED.contains(&name) {
+                self.entry.set(name, value);
+            }
+            *used += end + 1;
+            return Step::More;
+        }
+        self.binary(end, used)
+    }
+
+    /// `NAME`, a newline, the length in eight bytes, the value and a newline.
+    fn binary(&mut self, end: usize, used: &mut usize) -> Step {
+        let rest = &self.pending[*used..];
+        let name = &rest[..end];
+        let Some(length) = rest.get(end + 1..end + 9).and_then(|bytes| bytes.try_into().ok()) else {
+            return Step::Need;
+        };
+        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX - 1);
+        if length > VALUE_BYTES_MAX {
+            *used += end + 9;
+            self.to_skip = length + 1;
+            return Step::More;
+        }
+        let Some(value) = rest.get(end + 9..end + 9 + length) else { return Step::Need };
+        if rest.len() <= end + 9 + length {
+            return Step::Need;
+        }
+        if WANTED.contains(&name) {
+            self.entry.set(name, value);
+        }
+        *used += end + 9 + length + 1;
+        Step::More
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn export() -> Vec<u8> {
+        let mut text =
+            b"__CURSOR=s=1;i=a\n__REALTIME_TIMESTAMP=1700000000000001\n_BOOT_ID=00ff\n_TRANSPORT=kernel\n\
+            SYSLOG_FACILITY=0\n_SOURCE_MONOTONIC_TIMESTAMP=5000000\nMESSAGE=a=b\n\n__CURSOR=c2\nOTHER\n"
+                .to_vec();
+        text.extend_from_slice(&100_000_u64.to_le_bytes());
+        text.extend_from_slice(&vec![b'\n'; 100_001]);
+        text.extend_from_slice(b"MESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n_TRANSPORT=kernel\nSYSLOG_FACILITY=1\n\n");
+        text
+    }
+
+    #[test]
+    fn entries_come_out_whole_whatever_the_pieces() {
+        let text = export();
+        for size in [1, 7, 1000, text.len()] {
+            let mut decoder = ExportDecoder::default();
+            let mut entries = Vec::new();
+            text.chunks(size).for_each(|piece| decoder.feed(piece, |entry| entries.push(entry)));
+            assert_eq!(entries.len(), 2, "{size}");
+            assert_eq!((&*entries[0].cursor, &*entries[0].message), (&b"s=1;i=a"[..], &b"a=b"[..]));
+            assert_eq!(entries[0].since_boot, Some(Duration::from_secs(5)));
+            assert_eq!(entries[0].since_epoch, Some(Duration::from_micros(1_700_000_000_000_001)));
+            assert_eq!((&*entries[1].message, &*entries[1].cursor), (&b"a\nb"[..], &b"c2"[..]));
+            assert_eq!([entries[0].is_from_kernel(), entries[1].is_from_kernel()], [true, false]);
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_kept() {
+        let mut decoder = ExportDecoder::default();
+        for _ in 0..1000 {
+            decoder.feed(&[b'x'; 8192], |_| panic!("no entry"));
+            assert!(decoder.pending.len() <= 2 * VALUE_BYTES_MAX);
+        }
+        let mut entries = 0;
+        decoder.feed(b"\n__CURSOR=c\n\n", |_| entries += 1);
+        assert_eq!(entries, 1);
+    }
+}

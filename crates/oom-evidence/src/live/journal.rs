@@ -1,0 +1,303 @@
+//! The journal's kernel messages, through journalctl: the journal's files have no stable form, and a member of
+//! `systemd-journal` or `adm` may read them without other privilege.
+
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::export_format::{ExportDecoder, JournalEntry};
+
+const PIECE_BYTES: usize = 64 * 1024;
+/// What one reading takes at most; the rest comes with the next one, from the cursor on.
+const OUTPUT_BYTES_MAX: usize = 32 << 20;
+const COMPLAINT_BYTES_MAX: u64 = 4096;
+const KILL_GRACE: Duration = Duration::from_millis(200);
+
+/// Why the journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// There is no journalctl: the machine has no systemd, or the agent's container has none.
+    #[error("there is no journalctl")]
+    Absent,
+    /// journalctl cannot be started.
+    #[error("journalctl cannot be started: {0}")]
+    Start(#[source] io::Error),
+    /// journalctl says that it may not, or that there is nothing to read.
+    #[error("journalctl says: {0}")]
+    Refused(String),
+    /// journalctl gave nothing in time; it was killed.
+    #[error("journalctl gave no answer in time")]
+    Late,
+}
+
+/// How a reading of the journal ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalRead {
+    /// Of the last entry, where the next reading goes on; none where there was no entry.
+    pub cursor: Option<Vec<u8>>,
+    /// Entries that are not the kernel's own.
+    pub foreign: u64,
+    /// False where time or bytes did not suffice: there is more behind the cursor.
+    pub complete: bool,
+}
+
+/// The journal of a machine.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+///
+/// let journal = oom_evidence::Journal::of(std::path::Path::new("/"));
+/// let deadline = Instant::now() + Duration::from_secs(2);
+/// let read = journal.read(None, deadline, |entry| println!("{:?}", entry.since_boot))?;
+/// # Ok::<(), oom_evidence::JournalError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Journal {
+    program: PathBuf,
+    root: Option<PathBuf>,
+}
+
+impl Journal {
+    /// The journal of the machine whose root is at `host_root`.
+    #[must_use]
+    pub fn of(host_root: &Path) -> Self {
+        let root = (host_root != Path::new("/")).then(|| host_root.to_owned());
+        Self { program: PathBuf::from("journalctl"), root }
+    }
+
+    /// With another program in journalctl's place.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// Reads the kernel's messages behind the cursor, or of this boot where there is none, oldest first.
+    ///
+    /// Takes no longer than until `deadline`, whatever journalctl does, and holds some 200 KiB.
+    ///
+    /// # Errors
+    ///
+    /// When nothing could be read: [`JournalError`] says why.
+    pub fn read(
+        &self,
+        after: Option<&[u8]>,
+        deadline: Instant,
+        mut each: impl FnMut(JournalEntry),
+    ) -> Result<JournalRead, JournalError> {
+        let mut child = self.command(after).spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => JournalError::Absent,
+            _ => JournalError::Start(error),
+        })?;
+        let outcome = follow(&mut child, deadline, &mut each);
+        let status = end(child);
+        let (read, complaint) = outcome?;
+        let is_failure = status.is_some_and(|success| !success) && read.complete;
+        if let Some(why) = refusal(&complaint, is_failure).filter(|_| read.cursor.is_none()) {
+            return Err(JournalError::Refused(why));
+        }
+        Ok(read)
+    }
+
+    fn command(&self, after: Option<&[u8]>) -> Command {
+        use std::os::unix::ffi::OsStrExt;
+        let mut command = Command::new(&self.program);
+        command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--no-pager", "--output=export"]);
+        if let Some(root) = &self.root {
+            command.arg("--root").arg(root);
+        }
+        match after {
+            Some(cursor) => command.arg("--after-cursor").arg(std::ffi::OsStr::from_bytes(cursor)),
+            None => command.arg("--boot"),
+        };
+        command.args(["_TRANSPORT=kernel", "SYSLOG_FACILITY=0"]);
+        command
+    }
+}
+
+fn follow(
+    child: &mut Child,
+    deadline: Instant,
+    each: &mut impl FnMut(JournalEntry),
+) -> Result<(JournalRead, Vec<u8>), JournalError> {
+    let output = in_background(child.stdout.take(), u64::MAX).map_err(JournalError::Start)?;
+    let complaint = in_background(child.stderr.take(), COMPLAINT_BYTES_MAX).map_err(JournalError::Start)?;
+    let mut read = JournalRead::default();
+    let mut decoder = ExportDecoder::default();
+    let mut bytes = 0;
+    while bytes < OUTPUT_BYTES_MAX {
+        match output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(piece) => {
+                bytes += piece.len();
+                decoder.feed(&piece, |entry| read.take(entry, each));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                read.complete = true;
+                break;
+            }
+            Err(RecvTimeoutError::Timeout) if read.cursor.is_none() => return Err(JournalError::Late),
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    let words = if read.complete { drained(&complaint, deadline) } else { Vec::new() };
+    Ok((read, words))
+}
+
+impl JournalRead {
+    fn take(&mut self, entry: JournalEntry, each: &mut impl FnMut(JournalEntry)) {
+        self.cursor = Some(entry.cursor.clone());
+        if entry.is_from_kernel() {
+            each(entry);
+        } else {
+            self.foreign += 1;
+        }
+    }
+}
+
+/// A pipe that a thread of its own reads, so that whoever waits for it can stop waiting. The thread ends with the pipe,
+/// at the latest when the child is killed.
+fn in_background(pipe: Option<impl Read + Send + 'static>, most: u64) -> io::Result<Receiver<Vec<u8>>> {
+    let (sender, receiver) = sync_channel(1);
+    if let Some(pipe) = pipe {
+        thread::Builder::new().name("journalctl".to_owned()).spawn(move || pump(pipe, most, &sender))?;
+    }
+    Ok(receiver)
+}
+
+fn pump(pipe: impl Read, most: u64, sender: &SyncSender<Vec<u8>>) {
+    let mut pipe = pipe.take(most);
+    let mut piece = vec![0; PIECE_BYTES];
+    while let Ok(length) = pipe.read(&mut piece) {
+        if length == 0 || sender.send(piece[..length].to_vec()).is_err() {
+            return;
+        }
+    }
+}
+
+fn drained(pieces: &Receiver<Vec<u8>>, deadline: Instant) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Ok(piece) = pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        all.extend_from_slice(&piece);
+    }
+    all
+}
+
+/// Ends the child and says whether it had ended well by itself. One that cannot even be killed (it waits for a dead
+/// disk) is left to a thread.
+fn end(mut child: Child) -> Option<bool> {
+    let start = Instant::now();
+    let mut is_killed = false;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return (!is_killed).then_some(status.success()),
+            Ok(None) if start.elapsed() < KILL_GRACE => thread::sleep(Duration::from_millis(2)),
+            _ if is_killed => break,
+            _ => {}
+        }
+        if !is_killed && start.elapsed() >= KILL_GRACE / 2 {
+            is_killed = child.kill().is_ok();
+        }
+    }
+    drop(thread::Builder::new().name("journalctl".to_owned()).spawn(move || child.wait()));
+    None
+}
+
+/// What journalctl says of not being allowed to; it may do so and yet end well.
+fn refusal(complaint: &[u8], is_failure: bool) -> Option<String> {
+    const MARKS: [&[u8]; 3] = [
+        b"insufficient permissions",
+        b"You are currently not seeing messages",
+        b"No journal files were found",
+    ];
+    let is_refusal = MARKS.iter().any(|mark| memchr::memmem::find(complaint, mark).is_some());
+    if !is_refusal && !is_failure {
+        return None;
+    }
+    let text = String::from_utf8_lossy(complaint);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    Some(line.unwrap_or("nothing, and fails").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct StandIn(tempfile::TempDir);
+
+    impl StandIn {
+        fn new(script: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("journalctl");
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            Self(dir)
+        }
+
+        fn read(
+            &self,
+            after: Option<&[u8]>,
+            limit: Duration,
+        ) -> (Result<JournalRead, JournalError>, Vec<String>) {
+            let journal = Journal::of(Path::new("/")).program(self.0.path().join("journalctl"));
+            let mut messages = Vec::new();
+            let read = journal.read(after, Instant::now() + limit, |entry| {
+                messages.push(String::from_utf8(entry.message).unwrap());
+            });
+            (read, messages)
+        }
+    }
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn messages_of_the_kernel_and_the_last_cursor() {
+        let stand_in = StandIn::new(
+            r#"printf '__CURSOR=a\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=%s\n\n' "$*"
+               printf '__CURSOR=b\n_TRANSPORT=kernel\nSYSLOG_FACILITY=3\nMESSAGE=forged\n\n'"#,
+        );
+        let (read, messages) = stand_in.read(None, SOON);
+        let read = read.unwrap();
+        assert_eq!((read.cursor.as_deref(), read.foreign, read.complete), (Some(&b"b"[..]), 1, true));
+        assert_eq!(messages, ["--no-pager --output=export --boot _TRANSPORT=kernel SYSLOG_FACILITY=0"]);
+        let (_, messages) = stand_in.read(Some(b"s=1"), SOON);
+        assert!(messages[0].contains("--after-cursor s=1 _TRANSPORT"), "{messages:?}");
+    }
+
+    #[test]
+    fn failure_21_no_journalctl_and_no_permission_are_told() {
+        let absent = Journal::of(Path::new("/")).program("/no/such/journalctl");
+        assert!(matches!(absent.read(None, Instant::now() + SOON, |_| {}), Err(JournalError::Absent)));
+        let refused =
+            StandIn::new("echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1");
+        let (read, _) = refused.read(None, SOON);
+        assert!(read.unwrap_err().to_string().contains("insufficient permissions"));
+        let (read, _) = StandIn::new("exit 0").read(Some(b"c"), SOON);
+        assert_eq!(read.unwrap(), JournalRead { complete: true, ..JournalRead::default() });
+    }
+
+    #[test]
+    fn a_journalctl_that_hangs_is_ended() {
+        let hanging = StandIn::new("exec sleep 1000");
+        let start = Instant::now();
+        let (read, _) = hanging.read(None, Duration::from_millis(100));
+        assert!(matches!(read, Err(JournalError::Late)));
+        assert!(start.elapsed() < SOON);
+    }
+
+    #[test]
+    fn a_journal_without_end_is_read_in_parts() {
+        let entry = r"__CURSOR=x\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=y\n\n";
+        let endless = StandIn::new(&format!("yes \"$(printf '{entry}')\n\""));
+        let (read, messages) = endless.read(None, SOON);
+        assert!(!read.unwrap().complete);
+        assert!(messages.len() > 1000, "{}", messages.len());
+    }
+}

@@ -1,0 +1,277 @@
+//! /dev/kmsg: the kernel's ring buffer, one record for each read(2).
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::LiveError;
+use crate::kmsg::KmsgRecord;
+
+/// The kernel's own bound for a record with all its fields (`CONSOLE_EXT_LOG_MAX`) is 8192.
+const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// So many failing reads on end are no overruns any more, each of which is followed by a record.
+const FAILURES_MAX: u32 = 1000;
+
+/// Reads the records of the kernel's ring buffer, each once, and counts exactly what was overwritten before it could be
+/// read.
+///
+/// ```
+/// use oom_evidence::KernelRing;
+///
+/// /// One record for each read, as /dev/kmsg has it.
+/// struct Records(std::vec::IntoIter<&'static str>);
+///
+/// impl std::io::Read for Records {
+///     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+///         let mut record = self.0.next().ok_or(std::io::ErrorKind::WouldBlock)?.as_bytes();
+///         record.read(buffer)
+///     }
+/// }
+///
+/// let records = vec!["6,5,100,-;first\n", "12,6,101,-;of a process\n", "6,9,102,-;last\n"];
+/// let mut ring = KernelRing::new(Records(records.into_iter()));
+/// assert_eq!(ring.next_record()?.unwrap().text, b"first");
+/// assert_eq!(ring.next_record()?.unwrap().text, b"last");
+/// assert!(ring.next_record()?.is_none());
+/// assert_eq!((ring.stats().lost, ring.stats().foreign, ring.stats().before_start), (2, 1, 5));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct KernelRing<R> {
+    source: R,
+    /// The sequence number that comes next; none before the first record.
+    next: Option<u64>,
+    stats: RingStats,
+    buffer: Box<[u8]>,
+}
+
+/// What a [`KernelRing`] has seen, in records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RingStats {
+    /// Read, the foreign ones among them.
+    pub records: u64,
+    /// Passed over because a process wrote them.
+    pub foreign: u64,
+    /// Passed over because they are no records.
+    pub malformed: u64,
+    /// Overwritten between two reads, by their sequence numbers.
+    pub lost: u64,
+    /// Overwritten since boot before the first read.
+    pub before_start: u64,
+    /// How many times the kernel said (EPIPE) that it had overwritten something.
+    pub overruns: u64,
+}
+
+impl KernelRing<File> {
+    /// Opens `dev/kmsg` below `host_root`, at the oldest record that is still there, and never waits for one.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError::Read`] where there is none, or where `kernel.dmesg_restrict` asks for `CAP_SYSLOG`.
+    pub fn open(host_root: &Path) -> Result<Self, LiveError> {
+        let path = host_root.join("dev/kmsg");
+        let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags.bits().cast_signed());
+        Ok(Self::new(options.open(&path).map_err(LiveError::read(&path))?))
+    }
+}
+
+impl<R: Read> KernelRing<R> {
+    /// A ring that is read through `source`, which hands out one record for each read and `WouldBlock` when there is
+    /// none.
+    #[must_use]
+    pub fn new(source: R) -> Self {
+        let buffer = vec![0; RECORD_BYTES_MAX].into_boxed_slice();
+        Self { source, next: None, stats: RingStats::default(), buffer }
+    }
+
+    /// Goes on where an earlier reader of the same boot stopped: records before `sequence` are passed over, and what
+    /// is missing from there on is lost.
+    #[must_use]
+    pub fn resume_at(mut self, sequence: u64) -> Self {
+        self.next = Some(sequence);
+        self
+    }
+
+    /// Where a later reader goes on; none before the first record.
+    #[must_use]
+    pub fn next_sequence(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn stats(&self) -> RingStats {
+        self.stats
+    }
+
+    /// The next record that the kernel itself wrote; none when all that are there were read.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails for another reason than an overrun. The ring is to be opened anew then.
+    pub fn next_record(&mut self) -> io::Result<Option<KmsgRecord>> {
+        let mut failures = 0;
+        while failures < FAILURES_MAX {
+            match self.source.read(&mut self.buffer) {
+                Ok(0) => return Ok(None),
+                Ok(length) => {
+                    if let Some(record) = self.take(length) {
+                        return Ok(Some(record));
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_overrun(&error) => {
+                    failures += 1;
+                    self.stats.overruns += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::from(Errno::PIPE))
+    }
+
+    fn take(&mut self, length: usize) -> Option<KmsgRecord> {
+        self.stats.records += 1;
+        let Ok(record) = KmsgRecord::parse(&self.buffer[..length]) else {
+            self.stats.malformed += 1;
+            return None;
+        };
+        let is_new = self.count(record.sequence);
+        if is_new && !record.is_from_kernel() {
+            self.stats.foreign += 1;
+        }
+        (is_new && record.is_from_kernel()).then_some(record)
+    }
+
+    /// Whether this record was not read before.
+    fn count(&mut self, sequence: u64) -> bool {
+        match self.next {
+            None => self.stats.before_start = sequence,
+            Some(next) if sequence < next => return false,
+            Some(next) => self.stats.lost += sequence - next,
+        }
+        self.next = sequence.checked_add(1);
+        true
+    }
+}
+
+/// EPIPE: the record that came next was overwritten. EINVAL: a record did not fit, and the kernel has passed it over.
+fn is_overrun(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::PIPE | Errno::INVAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Origin, Parser};
+
+    /// A ring of the kernel: a writer overtakes the reader by so many records at each place where it pauses.
+    struct FakeRing {
+        records: std::vec::IntoIter<Result<String, Errno>>,
+    }
+
+    impl FakeRing {
+        fn of(records: Vec<Result<String, Errno>>) -> KernelRing<Self> {
+            KernelRing::new(Self { records: records.into_iter() })
+        }
+    }
+
+    impl Read for FakeRing {
+        fn read(&mut self, mut buffer: &mut [u8]) -> io::Result<usize> {
+            let record = self.records.next().unwrap_or(Err(Errno::AGAIN))?;
+            io::Write::write(&mut buffer, record.as_bytes())
+        }
+    }
+
+    fn record(sequence: u64, text: &str) -> Result<String, Errno> {
+        Ok(format!("6,{sequence},{},-;{text}\n", sequence * 10))
+    }
+
+    fn kill(sequence: u64) -> Result<String, Errno> {
+        record(sequence, &format!("Out of memory: Killed process {} (hog) total-vm:8kB", 1000 + sequence))
+    }
+
+    fn texts(ring: &mut KernelRing<FakeRing>) -> Vec<String> {
+        let next = || ring.next_record().unwrap().map(|record| String::from_utf8(record.text).unwrap());
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn failure_20_an_overrun_is_survived_and_its_gap_counted() {
+        let records =
+            vec![record(7, "a"), Err(Errno::PIPE), record(107, "b"), Err(Errno::INTR), record(108, "c")];
+        let mut ring = FakeRing::of(records);
+        assert_eq!(texts(&mut ring), ["a", "b", "c"]);
+        let stats = ring.stats();
+        assert_eq!((stats.lost, stats.overruns, stats.before_start, stats.records), (99, 1, 7, 3));
+    }
+
+    #[test]
+    fn a_reader_goes_on_after_the_records_of_the_one_before() {
+        let mut ring = FakeRing::of((0..10).map(|n| record(n, "x")).collect()).resume_at(8);
+        assert_eq!(texts(&mut ring).len(), 2);
+        assert_eq!((ring.stats().lost, ring.next_sequence()), (0, Some(10)));
+        let mut ring = FakeRing::of(vec![record(20, "x")]).resume_at(10);
+        assert_eq!(texts(&mut ring).len(), 1);
+        assert_eq!(ring.stats().lost, 10);
+    }
+
+    #[test]
+    fn failure_22_what_a_process_wrote_is_passed_over() {
+        let forged = Ok("12,1,1,-;Out of memory: Killed process 1 (init) total-vm:8kB\n".to_owned());
+        let mut ring = FakeRing::of(vec![forged, Ok("rubbish".to_owned()), record(2, "kernel")]);
+        assert_eq!(texts(&mut ring), ["kernel"]);
+        assert_eq!((ring.stats().foreign, ring.stats().malformed), (1, 1));
+    }
+
+    #[test]
+    fn a_ring_that_only_fails_is_given_up() {
+        let mut ring = FakeRing::of(vec![Err(Errno::PIPE); 5000]);
+        assert!(ring.next_record().is_err());
+        let mut ring = FakeRing::of(vec![Err(Errno::IO)]);
+        assert!(ring.next_record().is_err());
+    }
+
+    /// 100,000 messages with a kill in every thousand; `lost` of them are overwritten behind each pause.
+    fn flood(lost: u64) -> (u64, KernelRing<FakeRing>) {
+        let mut records = Vec::new();
+        let mut sequence = 0;
+        while sequence < 100_000 {
+            if lost > 0 && sequence % 10_000 == 5_000 {
+                records.push(Err(Errno::PIPE));
+                sequence += lost;
+            }
+            records.push(if sequence % 1000 == 500 {
+                kill(sequence)
+            } else {
+                record(sequence, "usb 1-1: reset")
+            });
+            sequence += 1;
+        }
+        let mut ring = FakeRing::of(records);
+        let mut parser = Parser::new(Origin::KernelRing);
+        let mut kills = 0;
+        while let Some(record) = ring.next_record().unwrap() {
+            kills += parser.feed_message(Some(record.since_boot), None, &record.text).count() as u64;
+        }
+        kills += parser.flush().len() as u64;
+        (kills, ring)
+    }
+
+    #[test]
+    fn a_flood_loses_no_kill_or_says_how_much_was_lost() {
+        let (kills, ring) = flood(0);
+        assert_eq!((kills, ring.stats().lost), (100, 0));
+        // Each of ten overruns swallows the kill at its beginning.
+        let (kills, ring) = flood(501);
+        assert_eq!((kills, ring.stats().lost, ring.stats().overruns), (90, 5010, 10));
+    }
+}

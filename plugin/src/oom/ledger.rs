@@ -1,0 +1,400 @@
+//! What is known of OOM kills: events, each once whatever the number of sources that tell it, and counts for each boot.
+
+use std::collections::BTreeMap;
+
+use oom_evidence::Report;
+use serde::{Deserialize, Serialize};
+
+use super::files::Position;
+use super::moment::{self, Clocks};
+use crate::report::{HIGH, ReportJson, Word};
+
+/// Events that are kept; older ones are only counted.
+pub(crate) const EVENTS_MAX: usize = 100;
+const VICTIMS_MAX: usize = 20;
+const TASKS_MAX: usize = 10;
+/// Log daemons and the journal write late when memory is short.
+const SAME_MICROS: u64 = 120_000_000;
+/// On the kernel's own clock the parts of one report are within a second.
+const SAME_SECONDS_OF_BOOT: f64 = 10.0;
+const BOOTS_MAX: usize = 3;
+
+/// The sources of reports, by the names that they have in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Kmsg,
+    Journal,
+    File,
+}
+
+impl Source {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kmsg => "kmsg",
+            Self::Journal => "journal",
+            Self::File => "file",
+        }
+    }
+}
+
+/// An OOM kill, or a storm of them that the kernel reports as one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    /// Absent where the text does not tell the boot.
+    boot: Option<String>,
+    unix_micros: Option<i64>,
+    pub(crate) report: ReportJson,
+}
+
+impl Event {
+    /// `boot` is the boot that the text is of, where the source tells it.
+    pub(crate) fn of(report: &Report, source: Source, boot: Option<&str>, clocks: &Clocks) -> Self {
+        let is_of_this_boot = source == Source::Kmsg;
+        let unix_micros =
+            report.time.as_ref().and_then(|time| clocks.instant(time, is_of_this_boot, moment::now()));
+        let mut json = ReportJson::of(report, source.name());
+        json.victims.truncate(VICTIMS_MAX);
+        json.tasks.truncate(TASKS_MAX);
+        json.units.truncate(VICTIMS_MAX);
+        json.unit = json.task_cgroup.as_deref().or(json.cgroup.as_deref()).and_then(unit_of);
+        json.clock = unix_micros.map(moment::seconds);
+        json.time = unix_micros.and_then(moment::rfc_3339).or(json.time);
+        Self { boot: boot.map(str::to_owned), unix_micros, report: json }
+    }
+
+    fn kills(&self) -> u64 {
+        self.report.kills.unwrap_or_default()
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let is_other_boot = self.boot.as_ref().zip(other.boot.as_ref()).is_some_and(|(a, b)| a != b);
+        !is_other_boot && self.is_about_the_same(other) && self.is_near(other)
+    }
+
+    fn is_about_the_same(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.report.victims, &other.report.victims);
+        if ours.is_empty() && theirs.is_empty() {
+            return self.report.invoked_by == other.report.invoked_by;
+        }
+        ours.iter().any(|our| theirs.iter().any(|their| our.pid == their.pid && our.name == their.name))
+    }
+
+    fn is_near(&self, other: &Self) -> bool {
+        let boot = self.report.since_boot_seconds.zip(other.report.since_boot_seconds);
+        let wall = self.unix_micros.zip(other.unix_micros);
+        match (boot, wall) {
+            (Some((a, b)), _) => (a - b).abs() <= SAME_SECONDS_OF_BOOT,
+            (None, Some((a, b))) => a.abs_diff(b) <= SAME_MICROS,
+            (None, None) => true,
+        }
+    }
+
+    /// Takes what another source tells of the same event: its words, where they are to be trusted more or say more.
+    fn absorb(&mut self, other: Self) {
+        let weight =
+            |event: &Self| (event.report.trust == HIGH, event.report.victims.len(), event.report.tasks.len());
+        let mut sources = self.report.sources.clone();
+        sources.extend(
+            other.report.sources.iter().filter(|source| !self.report.sources.contains(source)).cloned(),
+        );
+        if weight(&other) > weight(self) {
+            let known = std::mem::replace(self, other);
+            self.fill(&known);
+        } else {
+            self.fill(&other);
+        }
+        self.report.sources = sources;
+    }
+
+    fn fill(&mut self, other: &Self) {
+        if self.unix_micros.is_none() {
+            self.unix_micros = other.unix_micros;
+            self.report.clock = other.report.clock;
+            self.report.time.clone_from(&other.report.time);
+        }
+        self.boot = self.boot.take().or_else(|| other.boot.clone());
+    }
+
+    /// What is left when a kill was told before its reaper's or a header's end.
+    fn says_nothing(&self) -> bool {
+        let report = &self.report;
+        report.victims.is_empty() && report.invoked_by.is_none() && !report.panic && report.units.is_empty()
+    }
+}
+
+/// The last part of the path that is a unit.
+fn unit_of(cgroup: &str) -> Option<String> {
+    let is_unit =
+        |part: &&str| [".service", ".scope", ".slice", ".socket"].iter().any(|end| part.ends_with(end));
+    cgroup.rsplit('/').find(is_unit).map(str::to_owned)
+}
+
+/// What one boot's kills were counted to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BootCount {
+    pub(crate) id: String,
+    /// The kernel's count, when it was last looked at.
+    pub(crate) kernel: Option<u64>,
+    /// Kills in the reports of each source. A source never reads anything twice, so no merging is needed to count.
+    pub(crate) found: BTreeMap<Word, u64>,
+}
+
+impl BootCount {
+    /// Kills in reports: of the sources that cannot be forged, else of what there is.
+    pub(crate) fn reported(&self) -> u64 {
+        let of = |source: Source| self.found.get(source.name()).copied();
+        of(Source::Kmsg).max(of(Source::Journal)).or_else(|| of(Source::File)).unwrap_or_default()
+    }
+
+    /// Between the last look at the kernel's count and the end of a boot there may have been more.
+    fn closed(&self) -> u64 {
+        self.kernel.unwrap_or_default().max(self.reported())
+    }
+}
+
+/// How far each source was read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Positions {
+    pub(crate) kmsg: Option<u64>,
+    pub(crate) journal: Option<String>,
+    pub(crate) files: BTreeMap<String, Position>,
+}
+
+/// Everything that outlives the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ledger {
+    /// Reports ever told, those that are not kept any more among them.
+    pub(crate) reports: u64,
+    /// Oldest first.
+    events: Vec<Event>,
+    /// Kills of boots that are not in `boots` any more.
+    older_kills: u64,
+    /// This boot last.
+    boots: Vec<BootCount>,
+    pub(crate) positions: Positions,
+    /// Kernel messages of this boot that were overwritten before they could be read.
+    pub(crate) lost: u64,
+    /// Those of them that came before the very first reading.
+    pub(crate) before_start: u64,
+}
+
+impl Ledger {
+    /// Goes on in this boot; `""` where the machine does not tell it, so that sequence numbers cannot be compared.
+    pub(crate) fn enter(&mut self, boot: &str) {
+        let is_known = self.boots.last().is_some_and(|last| last.id == boot);
+        if !is_known || boot.is_empty() {
+            self.positions.kmsg = None;
+            self.lost = 0;
+            self.before_start = 0;
+        }
+        if !is_known {
+            self.boots.push(BootCount { id: boot.to_owned(), ..BootCount::default() });
+        }
+        while self.boots.len() > BOOTS_MAX {
+            self.older_kills += self.boots.remove(0).closed();
+        }
+    }
+
+    pub(crate) fn this_boot(&mut self) -> &mut BootCount {
+        if self.boots.is_empty() {
+            self.boots.push(BootCount::default());
+        }
+        let last = self.boots.len() - 1;
+        &mut self.boots[last]
+    }
+
+    pub(crate) fn count_of_boot(&self) -> BootCount {
+        self.boots.last().cloned().unwrap_or_default()
+    }
+
+    /// Kills over all boots that were seen.
+    pub(crate) fn total(&self) -> u64 {
+        let Some((this, closed)) = self.boots.split_last() else { return self.older_kills };
+        let now = this.kernel.unwrap_or_else(|| this.reported());
+        self.older_kills + closed.iter().map(BootCount::closed).sum::<u64>() + now
+    }
+
+    /// Newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().rev()
+    }
+
+    /// Adds what a source tells. `boot_start` is the beginning of this boot, for text that does not tell its boot.
+    pub(crate) fn tell(&mut self, event: Event, source: Source, boot_start: Option<i64>) {
+        if event.says_nothing() {
+            return;
+        }
+        self.count(&event, source, boot_start);
+        if let Some(known) = self.events.iter_mut().rev().find(|known| known.is_same(&event)) {
+            known.absorb(event);
+            return;
+        }
+        let is_too_old =
+            |oldest: &Event| event.unix_micros.is_some() && event.unix_micros < oldest.unix_micros;
+        if self.events.len() >= EVENTS_MAX && self.events.first().is_some_and(is_too_old) {
+            return;
+        }
+        self.reports += 1;
+        self.events.push(event);
+        // Without a time it is as new as what came before it: the sort is stable.
+        let mut latest = i64::MIN;
+        let mut keyed: Vec<_> = self
+            .events
+            .drain(..)
+            .map(|event| {
+                latest = event.unix_micros.unwrap_or(latest);
+                (latest, event)
+            })
+            .collect();
+        keyed.sort_by_key(|(at, _)| *at);
+        keyed.reverse();
+        keyed.truncate(EVENTS_MAX);
+        self.events.extend(keyed.into_iter().rev().map(|(_, event)| event));
+    }
+
+    fn count(&mut self, event: &Event, source: Source, boot_start: Option<i64>) {
+        let is_of_this_boot = || event.unix_micros.zip(boot_start).is_some_and(|(at, start)| at >= start);
+        let boot = match &event.boot {
+            Some(id) => self.boots.iter_mut().find(|boot| boot.id == *id),
+            None if is_of_this_boot() => self.boots.last_mut(),
+            None => None,
+        };
+        if let Some(boot) = boot {
+            *boot.found.entry(source.name().into()).or_default() += event.kills();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use oom_evidence::{Origin, Parser};
+
+    use super::*;
+
+    fn clocks() -> Clocks {
+        Clocks { boot: Some(1_700_000_000), zone: TimeZone::UTC }
+    }
+
+    fn kill(pid: u32) -> String {
+        format!("Out of memory: Killed process {pid} (hog) total-vm:8kB, anon-rss:4kB\n")
+    }
+
+    fn events(origin: Origin, source: Source, boot: Option<&str>, text: &str) -> Vec<Event> {
+        let mut parser = Parser::new(origin);
+        let mut reports: Vec<_> = parser.feed(text.as_bytes()).collect();
+        reports.extend(parser.finish());
+        reports.iter().map(|report| Event::of(report, source, boot, &clocks())).collect()
+    }
+
+    fn tell(ledger: &mut Ledger, events: Vec<Event>, source: Source) {
+        for event in events {
+            ledger.tell(event, source, Some(1_700_000_000_000_000));
+        }
+    }
+
+    fn kmsg(pid: u32, seconds: u64) -> Vec<Event> {
+        let text = format!("3,{seconds},{seconds}000000,-;{}", kill(pid));
+        events(Origin::KernelRing, Source::Kmsg, Some("b1"), &text)
+    }
+
+    fn file(pid: u32, second: u32) -> Vec<Event> {
+        // 100 s after the boot at 22:13:20.
+        let text = format!("2023-11-14T22:15:{second:02}+00:00 web kernel: {}", kill(pid));
+        events(Origin::Text, Source::File, None, &text)
+    }
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.enter("b1");
+        ledger
+    }
+
+    #[test]
+    fn the_same_kill_from_two_sources_is_one_event() {
+        for file_first in [false, true] {
+            let mut ledger = ledger();
+            if file_first {
+                tell(&mut ledger, file(7, 3), Source::File);
+            }
+            tell(&mut ledger, kmsg(7, 100), Source::Kmsg);
+            tell(&mut ledger, file(7, 3), Source::File);
+            assert_eq!((ledger.reports, ledger.newest().count()), (1, 1));
+            let report = &ledger.newest().next().unwrap().report;
+            assert_eq!((report.sources.len(), &*report.trust), (2, "high"));
+            assert_eq!(report.time.as_deref(), Some("2023-11-14T22:15:00.000Z"));
+        }
+    }
+
+    #[test]
+    fn other_pids_and_later_times_are_other_events() {
+        let mut ledger = ledger();
+        tell(&mut ledger, kmsg(7, 100), Source::Kmsg);
+        tell(&mut ledger, kmsg(8, 100), Source::Kmsg);
+        tell(&mut ledger, kmsg(7, 5000), Source::Kmsg);
+        tell(&mut ledger, file(9, 0), Source::File);
+        assert_eq!(ledger.reports, 4);
+        assert_eq!(ledger.newest().next().unwrap().report.since_boot_seconds, Some(5000.0));
+        let counts = ledger.count_of_boot();
+        assert_eq!((counts.found["kmsg"], counts.found["file"], counts.reported()), (3, 1, 3));
+    }
+
+    #[test]
+    fn a_storm_is_counted_whole_and_kept_in_part() {
+        let mut ledger = ledger();
+        for pid in 1..=250 {
+            tell(&mut ledger, kmsg(pid, 100 + u64::from(pid)), Source::Kmsg);
+        }
+        // What another source tells of the kills that are not kept any more is nothing new.
+        for pid in 1..=250 {
+            tell(
+                &mut ledger,
+                events(Origin::Text, Source::File, None, &format!("{} {}", at(100 + pid), kill(pid))),
+                Source::File,
+            );
+        }
+        assert_eq!((ledger.newest().count(), ledger.reports), (EVENTS_MAX, 250));
+        assert_eq!(ledger.newest().next().unwrap().report.victims[0].pid, 250);
+        assert_eq!(ledger.newest().next().unwrap().report.sources, ["kmsg", "file"]);
+        assert_eq!(ledger.count_of_boot().found["kmsg"], 250);
+    }
+
+    fn at(seconds_of_boot: u32) -> String {
+        let micros = (1_700_000_000 + i64::from(seconds_of_boot)) * 1_000_000;
+        format!("{} web kernel:", moment::rfc_3339(micros).unwrap())
+    }
+
+    #[test]
+    fn the_total_grows_over_reboots_with_or_without_the_kernels_count() {
+        let mut ledger = ledger();
+        ledger.this_boot().kernel = Some(5);
+        assert_eq!(ledger.total(), 5);
+        ledger.enter("b2");
+        ledger.this_boot().kernel = Some(0);
+        assert_eq!(ledger.total(), 5);
+        ledger.this_boot().kernel = None;
+        ledger.this_boot().found.insert("kmsg".into(), 2);
+        for boot in ["b3", "b4", "b5", "b6"] {
+            ledger.enter(boot);
+            ledger.enter(boot);
+            assert_eq!(ledger.total(), 7);
+        }
+        assert_eq!(ledger.boots.len(), BOOTS_MAX);
+    }
+
+    #[test]
+    fn sequence_numbers_of_another_boot_say_nothing() {
+        let mut ledger = ledger();
+        ledger.positions.kmsg = Some(10);
+        ledger.enter("b1");
+        assert_eq!(ledger.positions.kmsg, Some(10));
+        ledger.enter("b2");
+        assert_eq!(ledger.positions.kmsg, None);
+    }
+
+    #[test]
+    fn units_are_found_in_paths() {
+        assert_eq!(unit_of("/system.slice/php-fpm.service/worker").as_deref(), Some("php-fpm.service"));
+        assert_eq!(unit_of("/owtest"), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! The keys about the OOM killer: `oom.count` and its kin.
+
+mod evidence;
+mod files;
+mod ledger;
+mod moment;
+mod store;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agent2_plugin::{ItemError, Reply, Request};
+use serde::Serialize;
+
+use crate::arguments::Arguments;
+use crate::config::Config;
+use crate::exporter::{OomWatch, Purpose};
+use crate::json;
+use crate::report::ReportJson;
+use evidence::{Evidence, SourceState};
+
+const DEFAULT_LIST: usize = 10;
+/// How long before the poll's deadline reading stops, so that the reply can still be written in time.
+const WRITING_TIME: Duration = Duration::from_millis(250);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// What the `oom` keys share.
+pub(crate) struct Oom {
+    host_root: PathBuf,
+    state_dir: PathBuf,
+    purpose: Purpose,
+    /// Opened by the first key that needs reports, so that a plugin without any touches no state.
+    evidence: Mutex<Option<Evidence>>,
+}
+
+impl Oom {
+    pub(crate) fn new(config: &Config, purpose: Purpose) -> Self {
+        let (host_root, state_dir) = (config.host_root.clone(), config.state_dir.clone());
+        Self { host_root, state_dir, purpose, evidence: Mutex::new(None) }
+    }
+
+    /// Answers from what all sources tell until now.
+    fn ask<T>(&self, request: &Request, answer: impl FnOnce(&Evidence) -> T) -> Result<T, ItemError> {
+        let deadline = request.deadline();
+        let deadline = deadline.checked_sub(WRITING_TIME.min(request.time_left() / 4)).unwrap_or(deadline);
+        let mut evidence = self.lock(deadline)?;
+        let only_look = self.purpose == Purpose::Look;
+        let evidence =
+            evidence.get_or_insert_with(|| Evidence::open(&self.host_root, &self.state_dir, only_look));
+        evidence.refresh(deadline);
+        Ok(answer(evidence))
+    }
+
+    /// A source on a dead disk holds up the one who reads it; the others are told so in time.
+    fn lock(&self, deadline: Instant) -> Result<MutexGuard<'_, Option<Evidence>>, ItemError> {
+        loop {
+            match self.evidence.try_lock() {
+                Ok(guard) => return Ok(guard),
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    // What a panic left half done is read anew from the state file.
+                    let mut guard = poisoned.into_inner();
+                    *guard = None;
+                    self.evidence.clear_poison();
+                    return Ok(guard);
+                }
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(ItemError::new(
+                        "the sources of OOM reports are still being read for another item",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// `oom.count`
+pub(crate) fn count(oomwatch: &OomWatch, _: Arguments<'_>) -> Result<Reply, ItemError> {
+    Ok(oom_evidence::oom_kills(&oomwatch.oom.host_root)?.into())
+}
+
+/// `oom.total`
+pub(crate) fn total(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    oomwatch.oom.ask(arguments.request(), |evidence| {
+        if evidence.kernel_count.is_err() && evidence.sources().iter().all(|source| !source.readable) {
+            let why = evidence.kernel_count.as_ref().err().cloned().unwrap_or_default();
+            return Err(ItemError::new(format!(
+                "{why}, and no source of reports can be read: see oomwatch.oom.sources"
+            )));
+        }
+        Ok(evidence.ledger.total().into())
+    })?
+}
+
+#[derive(Serialize)]
+struct LastJson<'a> {
+    count: u64,
+    #[serde(flatten)]
+    report: Option<&'a ReportJson>,
+}
+
+/// `oom.last`
+pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    oomwatch.oom.ask(arguments.request(), |evidence| {
+        let report = evidence.ledger.newest().next().map(|event| &event.report);
+        json::reply(&LastJson { count: evidence.ledger.reports, report })
+    })?
+}
+
+/// `oom.list[count]`
+pub(crate) fn list(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let count = arguments.count(0, DEFAULT_LIST)?;
+    oomwatch.oom.ask(arguments.request(), |evidence| {
+        let events: Vec<_> = evidence.ledger.newest().take(count).map(|event| &event.report).collect();
+        json::reply(&events)
+    })?
+}
+
+#[derive(Serialize)]
+struct SourcesJson<'a> {
+    readable: bool,
+    sources: Vec<SourceJson<'a>>,
+    counts: CountsJson<'a>,
+    messages_lost: u64,
+    messages_before_start: u64,
+    persistence: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SourceJson<'a> {
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    readable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<&'static str>,
+}
+
+/// Kills of this boot.
+#[derive(Serialize)]
+struct CountsJson<'a> {
+    /// The kernel's own count; null where it has none.
+    kernel: Option<u64>,
+    reported: u64,
+    by_source: std::collections::BTreeMap<&'a str, u64>,
+    agree: Option<bool>,
+}
+
+impl Evidence {
+    fn sources(&self) -> Vec<SourceJson<'_>> {
+        let mut sources = vec![
+            SourceJson::of("kmsg", None, &self.ring_state),
+            SourceJson::of("journal", None, &self.journal_state),
+        ];
+        let files = self.files.iter();
+        sources.extend(
+            files.map(|(file, state)| SourceJson::of("file", Some(file.path.display().to_string()), state)),
+        );
+        sources
+    }
+}
+
+impl<'a> SourceJson<'a> {
+    fn of(name: &'static str, path: Option<String>, state: &'a SourceState) -> Self {
+        Self {
+            name,
+            path,
+            readable: state.problem.is_none(),
+            why: state.problem.as_deref(),
+            mend: state.mend,
+        }
+    }
+}
+
+/// `oom.sources`
+pub(crate) fn sources(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    oomwatch.oom.ask(arguments.request(), |evidence| {
+        let sources = evidence.sources();
+        let count = evidence.ledger.count_of_boot();
+        let reported = count.reported();
+        let is_readable = sources.iter().any(|source| source.readable);
+        json::reply(&SourcesJson {
+            readable: is_readable,
+            counts: CountsJson {
+                kernel: count.kernel,
+                reported,
+                by_source: count.found.iter().map(|(name, kills)| (name.as_ref(), *kills)).collect(),
+                agree: count.kernel.filter(|_| is_readable).map(|kernel| kernel == reported),
+            },
+            sources,
+            messages_lost: evidence.ledger.lost,
+            messages_before_start: evidence.ledger.before_start,
+            persistence: evidence.store.name(),
+            reason: evidence.store.reason(),
+        })
+    })?
+}
