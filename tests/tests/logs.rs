@@ -60,9 +60,12 @@ impl Place {
     fn agent(&self, generation: Generation) -> Result<AgentBuilder, Error> {
         let state_dir = self.state_dir(generation).display().to_string();
         let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
-        let builder = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin.option("StateDir", state_dir));
+        let builder =
+            RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin.option("StateDir", state_dir));
         Ok(match generation {
-            Generation::V7_0 => builder.alias("log[*]", "oomwatch.log[*]").alias("logrt[*]", "oomwatch.logrt[*]"),
+            Generation::V7_0 => {
+                builder.alias("log[*]", "oomwatch.log[*]").alias("logrt[*]", "oomwatch.logrt[*]")
+            }
             _ => builder,
         })
     }
@@ -110,13 +113,15 @@ fn history(server: &ActiveServer, itemid: u64) -> Vec<String> {
 
 /// The numbers of the matches in a value, which is one line or several.
 fn numbers(value: &str) -> impl Iterator<Item = u64> {
-    let number = |line: &str| LogWriter::number_of(line).unwrap_or_else(|| panic!("no whole match: {line:?}"));
+    let number =
+        |line: &str| LogWriter::number_of(line).unwrap_or_else(|| panic!("no whole match: {line:?}"));
     value.split('\n').map(number)
 }
 
 fn wait_for_match(server: &ActiveServer, itemid: u64, number: u64) -> bool {
     let text = LogWriter::text_of(number);
-    let brings = |row: &Received| row.itemid == itemid && row.value.as_ref().is_some_and(|v| v.ends_with(&text));
+    let brings =
+        |row: &Received| row.itemid == itemid && row.value.as_ref().is_some_and(|v| v.ends_with(&text));
     server.wait_for(SOON, |rows| rows.iter().any(brings))
 }
 
@@ -311,7 +316,11 @@ fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Res
     for (generation, _, server) in &watchers {
         let values = history(server, LOG);
         assert_each_once(&values, writer.matches(), generation);
-        assert!(values.len() > BUFFER_SIZE + 2, "{generation}: memory would have held {} values", values.len());
+        assert!(
+            values.len() > BUFFER_SIZE + 2,
+            "{generation}: memory would have held {} values",
+            values.len()
+        );
     }
     Ok(())
 }
@@ -354,7 +363,8 @@ fn total(agent: &RealAgent, key: &Key) -> Result<u64, Error> {
 
 /// The totals that have come to the server, which never fall.
 fn totals(server: &ActiveServer, itemid: u64) -> Vec<u64> {
-    let values: Vec<u64> = server.values_of(itemid).iter().map(|text| text.parse().expect("a number")).collect();
+    let values: Vec<u64> =
+        server.values_of(itemid).iter().map(|text| text.parse().expect("a number")).collect();
     assert!(values.is_sorted(), "{values:?}");
     values
 }
@@ -366,7 +376,8 @@ fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Er
         let key = place.total_key();
         let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
         let server = ActiveServer::start(vec![Item::new(LOG, key.clone())])?;
-        let mut agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+        let mut agent =
+            place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
         let mut asked = vec![0];
         for round in 0..3 {
             for _ in 0..20 {
@@ -377,7 +388,9 @@ fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Er
             }
             let same = || totals(&server, LOG).last() == Some(&writer.matches());
             assert!(wait_until(SOON, same), "{generation}: {:?}", totals(&server, LOG));
-            assert!(totals(&server, LOG).iter().all(|total| asked.iter().any(|_| *total <= writer.matches())));
+            assert!(
+                totals(&server, LOG).iter().all(|total| asked.iter().any(|_| *total <= writer.matches()))
+            );
             if round == 1 {
                 agent.signal(Signal::KILL);
             }
