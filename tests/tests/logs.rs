@@ -60,9 +60,12 @@ impl Place {
     fn agent(&self, generation: Generation) -> Result<AgentBuilder, Error> {
         let state_dir = self.state_dir(generation).display().to_string();
         let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
-        let builder = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin.option("StateDir", state_dir));
+        let builder =
+            RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin.option("StateDir", state_dir));
         Ok(match generation {
-            Generation::V7_0 => builder.alias("log[*]", "oomwatch.log[*]").alias("logrt[*]", "oomwatch.logrt[*]"),
+            Generation::V7_0 => {
+                builder.alias("log[*]", "oomwatch.log[*]").alias("logrt[*]", "oomwatch.logrt[*]")
+            }
             _ => builder,
         })
     }
@@ -110,13 +113,15 @@ fn history(server: &ActiveServer, itemid: u64) -> Vec<String> {
 
 /// The numbers of the matches in a value, which is one line or several.
 fn numbers(value: &str) -> impl Iterator<Item = u64> {
-    let number = |line: &str| LogWriter::number_of(line).unwrap_or_else(|| panic!("no whole match: {line:?}"));
+    let number =
+        |line: &str| LogWriter::number_of(line).unwrap_or_else(|| panic!("no whole match: {line:?}"));
     value.split('\n').map(number)
 }
 
 fn wait_for_match(server: &ActiveServer, itemid: u64, number: u64) -> bool {
     let text = LogWriter::text_of(number);
-    let brings = |row: &Received| row.itemid == itemid && row.value.as_ref().is_some_and(|v| v.ends_with(&text));
+    let brings =
+        |row: &Received| row.itemid == itemid && row.value.as_ref().is_some_and(|v| v.ends_with(&text));
     server.wait_for(SOON, |rows| rows.iter().any(brings))
 }
 
@@ -178,20 +183,18 @@ fn a_million_lines_at_full_speed_over_copies_arrive_once_each() -> Result<(), Er
 #[test]
 fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Result<(), Error> {
     let place = Place::new()?;
-    let writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
-    let tortured = AtomicUsize::new(0);
+    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+    writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
+    let (following, tortured) = (Count::default(), Count::default());
     thread::scope(|scope| {
-        let (place, tortured) = (&place, &tortured);
-        let writing = scope.spawn(move || write_until(writer, tortured));
+        let (place, following, tortured) = (&place, &following, &tortured);
+        let writing = scope.spawn(move || {
+            following.wait_for_all();
+            write_until(writer, tortured)
+        });
         // An agent ends with the thread that started it.
         let agents = Generation::ALL.map(|generation| {
-            scope.spawn(move || {
-                let outcome = kill_again_and_again(place, generation, tortured);
-                if outcome.is_err() {
-                    tortured.fetch_add(1, Ordering::SeqCst);
-                }
-                outcome
-            })
+            scope.spawn(move || kill_again_and_again(place, generation, following, tortured))
         });
         let written = writing.join().expect("no panic");
         for agent in agents {
@@ -201,27 +204,55 @@ fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Re
     })
 }
 
+/// How many of the agents have come to some point.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Count {
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn has_all(&self) -> bool {
+        self.0.load(Ordering::SeqCst) >= Generation::ALL.len()
+    }
+
+    /// Not for ever: an agent that failed never comes.
+    fn wait_for_all(&self) {
+        let _ = wait_until(SOON, || self.has_all());
+    }
+}
+
 /// Writes in bursts, and the last of them when the agents have been killed for the last time.
-fn write_until(mut writer: LogWriter, tortured: &AtomicUsize) -> Result<(), Error> {
+fn write_until(mut writer: LogWriter, tortured: &Count) -> Result<(), Error> {
     const BURST: u64 = 10_000;
+    const LAST_BURSTS: u64 = 5;
     const PAUSE: Duration = Duration::from_millis(250);
-    let is_over = || tortured.load(Ordering::SeqCst) == Generation::ALL.len();
     for left in (0..LINES / BURST).rev() {
-        writer.write(BURST, ONE_MATCH_IN)?;
-        if !is_over() {
-            sleep(PAUSE);
+        if left == LAST_BURSTS {
+            tortured.wait_for_all();
         }
-        if left == 5 {
-            let _ = wait_until(Duration::from_secs(60), is_over);
+        let first_line = if left == 0 { ONE_MATCH_IN } else { 0 };
+        writer.write(BURST - first_line, ONE_MATCH_IN)?;
+        if !tortured.has_all() {
+            sleep(PAUSE);
         }
     }
     Ok(())
 }
 
-fn kill_again_and_again(place: &Place, generation: Generation, tortured: &AtomicUsize) -> Result<(), Error> {
+fn kill_again_and_again(
+    place: &Place,
+    generation: Generation,
+    following: &Count,
+    tortured: &Count,
+) -> Result<(), Error> {
     let server = ActiveServer::start(vec![Item::new(LOG, place.key(generation))])?;
     let builder = place.agent(generation)?.active_server(server.address());
     let mut agent = durable(builder, place, generation).start()?;
+    // An item begins with the file that has the log's name when it is first asked for.
+    assert!(wait_for_match(&server, LOG, 0), "{generation}: {}", agent.log());
+    following.add_one();
     for kill in 0..KILLS {
         let before = server.values_of(LOG).len();
         let _ = server.wait_for(TIMEOUT, |rows| rows.len() > before);
@@ -229,7 +260,7 @@ fn kill_again_and_again(place: &Place, generation: Generation, tortured: &Atomic
         agent.signal(Signal::KILL);
         agent.restart()?;
     }
-    tortured.fetch_add(1, Ordering::SeqCst);
+    tortured.add_one();
     assert!(wait_for_match(&server, LOG, MATCHES - 1), "{generation}: {}", agent.log());
     sleep(TWO_POLLS);
     assert_nothing_lost(&history(&server, LOG), generation);
@@ -311,7 +342,11 @@ fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Res
     for (generation, _, server) in &watchers {
         let values = history(server, LOG);
         assert_each_once(&values, writer.matches(), generation);
-        assert!(values.len() > BUFFER_SIZE + 2, "{generation}: memory would have held {} values", values.len());
+        assert!(
+            values.len() > BUFFER_SIZE + 2,
+            "{generation}: memory would have held {} values",
+            values.len()
+        );
     }
     Ok(())
 }
@@ -354,7 +389,8 @@ fn total(agent: &RealAgent, key: &Key) -> Result<u64, Error> {
 
 /// The totals that have come to the server, which never fall.
 fn totals(server: &ActiveServer, itemid: u64) -> Vec<u64> {
-    let values: Vec<u64> = server.values_of(itemid).iter().map(|text| text.parse().expect("a number")).collect();
+    let values: Vec<u64> =
+        server.values_of(itemid).iter().map(|text| text.parse().expect("a number")).collect();
     assert!(values.is_sorted(), "{values:?}");
     values
 }
@@ -366,7 +402,8 @@ fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Er
         let key = place.total_key();
         let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
         let server = ActiveServer::start(vec![Item::new(LOG, key.clone())])?;
-        let mut agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+        let mut agent =
+            place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
         let mut asked = vec![0];
         for round in 0..3 {
             for _ in 0..20 {
@@ -377,7 +414,9 @@ fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Er
             }
             let same = || totals(&server, LOG).last() == Some(&writer.matches());
             assert!(wait_until(SOON, same), "{generation}: {:?}", totals(&server, LOG));
-            assert!(totals(&server, LOG).iter().all(|total| asked.iter().any(|_| *total <= writer.matches())));
+            assert!(
+                totals(&server, LOG).iter().all(|total| asked.iter().any(|_| *total <= writer.matches()))
+            );
             if round == 1 {
                 agent.signal(Signal::KILL);
             }

@@ -475,7 +475,8 @@ impl Planner<'_> {
     }
 
     fn names_now(&self, mut files: Vec<(PathBuf, Stat)>) -> Result<Plan, Error> {
-        files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, a).cmp(&(b_stat.mtime, b)));
+        // Equal times go by descending names, as in the agent: `messages.1` comes before `messages`.
+        files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, b).cmp(&(b_stat.mtime, a)));
         let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
         let skip = self.query.start == Start::Skip && !self.at.started;
         let truncated = self.truncated(&files);
