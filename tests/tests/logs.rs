@@ -183,20 +183,18 @@ fn a_million_lines_at_full_speed_over_copies_arrive_once_each() -> Result<(), Er
 #[test]
 fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Result<(), Error> {
     let place = Place::new()?;
-    let writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
-    let tortured = AtomicUsize::new(0);
+    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+    writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
+    let (following, tortured) = (Count::default(), Count::default());
     thread::scope(|scope| {
-        let (place, tortured) = (&place, &tortured);
-        let writing = scope.spawn(move || write_until(writer, tortured));
+        let (place, following, tortured) = (&place, &following, &tortured);
+        let writing = scope.spawn(move || {
+            following.wait_for_all();
+            write_until(writer, tortured)
+        });
         // An agent ends with the thread that started it.
         let agents = Generation::ALL.map(|generation| {
-            scope.spawn(move || {
-                let outcome = kill_again_and_again(place, generation, tortured);
-                if outcome.is_err() {
-                    tortured.fetch_add(1, Ordering::SeqCst);
-                }
-                outcome
-            })
+            scope.spawn(move || kill_again_and_again(place, generation, following, tortured))
         });
         let written = writing.join().expect("no panic");
         for agent in agents {
@@ -206,27 +204,55 @@ fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Re
     })
 }
 
+/// How many of the agents have come to some point.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Count {
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn has_all(&self) -> bool {
+        self.0.load(Ordering::SeqCst) >= Generation::ALL.len()
+    }
+
+    /// Not for ever: an agent that failed never comes.
+    fn wait_for_all(&self) {
+        let _ = wait_until(SOON, || self.has_all());
+    }
+}
+
 /// Writes in bursts, and the last of them when the agents have been killed for the last time.
-fn write_until(mut writer: LogWriter, tortured: &AtomicUsize) -> Result<(), Error> {
+fn write_until(mut writer: LogWriter, tortured: &Count) -> Result<(), Error> {
     const BURST: u64 = 10_000;
+    const LAST_BURSTS: u64 = 5;
     const PAUSE: Duration = Duration::from_millis(250);
-    let is_over = || tortured.load(Ordering::SeqCst) == Generation::ALL.len();
     for left in (0..LINES / BURST).rev() {
-        writer.write(BURST, ONE_MATCH_IN)?;
-        if !is_over() {
-            sleep(PAUSE);
+        if left == LAST_BURSTS {
+            tortured.wait_for_all();
         }
-        if left == 5 {
-            let _ = wait_until(Duration::from_secs(60), is_over);
+        let first_line = if left == 0 { ONE_MATCH_IN } else { 0 };
+        writer.write(BURST - first_line, ONE_MATCH_IN)?;
+        if !tortured.has_all() {
+            sleep(PAUSE);
         }
     }
     Ok(())
 }
 
-fn kill_again_and_again(place: &Place, generation: Generation, tortured: &AtomicUsize) -> Result<(), Error> {
+fn kill_again_and_again(
+    place: &Place,
+    generation: Generation,
+    following: &Count,
+    tortured: &Count,
+) -> Result<(), Error> {
     let server = ActiveServer::start(vec![Item::new(LOG, place.key(generation))])?;
     let builder = place.agent(generation)?.active_server(server.address());
     let mut agent = durable(builder, place, generation).start()?;
+    // An item begins with the file that has the log's name when it is first asked for.
+    assert!(wait_for_match(&server, LOG, 0), "{generation}: {}", agent.log());
+    following.add_one();
     for kill in 0..KILLS {
         let before = server.values_of(LOG).len();
         let _ = server.wait_for(TIMEOUT, |rows| rows.len() > before);
@@ -234,7 +260,7 @@ fn kill_again_and_again(place: &Place, generation: Generation, tortured: &Atomic
         agent.signal(Signal::KILL);
         agent.restart()?;
     }
-    tortured.fetch_add(1, Ordering::SeqCst);
+    tortured.add_one();
     assert!(wait_for_match(&server, LOG, MATCHES - 1), "{generation}: {}", agent.log());
     sleep(TWO_POLLS);
     assert_nothing_lost(&history(&server, LOG), generation);

@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// So much of the start of a file tells it from others, as far as it was read.
-const HEAD_BYTES: u64 = 1024;
+pub(crate) const HEAD_BYTES: u64 = 1024;
 /// So much before the position tells a file that was truncated and has grown again.
 const TAIL_BYTES: u64 = 256;
 

@@ -349,7 +349,7 @@ impl Follower {
     /// See [`Error`]. The position stays where it was.
     pub fn count(&self, item: &Item, ask: &Ask) -> Result<Delivery<u64>, Error> {
         let turn = self.turn(item, ask)?;
-        let mut sink = Count { budget: turn.budget(item, ask), lines: 0 };
+        let mut sink = Count::new(turn.budget(item, ask));
         let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
         pending.tells = sink.lines > 0;
         match (sink.lines, error) {
@@ -380,7 +380,7 @@ impl Follower {
     /// See [`Error`].
     pub fn peek_count(&self, item: &Item, ask: &Ask) -> Result<u64, Error> {
         let (record, budget) = self.look(item, ask);
-        let mut sink = Count { budget, lines: 0 };
+        let mut sink = Count::new(budget);
         let progress = self.inner.read(item, ask, &record.position, None, &mut sink)?;
         match (sink.lines, progress.error) {
             (0, Some(error)) => Err(error),
@@ -428,6 +428,7 @@ impl Follower {
             want,
             read_unix_secs: unix_secs(ask.now),
             tally: before,
+            begun: Tally::default(),
         };
         let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
         let tally = sink.tally;
@@ -606,5 +607,5 @@ fn budget(item: &Item, ask: &Ask, last_poll: Option<SystemTime>) -> u64 {
 
 fn lines_sink(item: &Item, budget: u64) -> Lines<'_> {
     let query = item.query();
-    Lines { pattern: &query.pattern, template: &query.template, budget, value: None }
+    Lines::new(&query.pattern, &query.template, budget)
 }

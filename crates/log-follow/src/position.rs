@@ -4,12 +4,13 @@
 //! far that was. A [`Step`] is a mark with the path where its file is now. Planning turns a position into steps: it finds out
 //! what rotation did since the last poll. Reading moves the marks of the steps, and these are the next position.
 
-use crate::file::{Fingerprint, Stat, is_compressed, open};
+use crate::file::{Fingerprint, HEAD_BYTES, Stat, is_compressed, open};
 use crate::rotation::{self, Entry};
 use crate::scan::Spot;
 use crate::{AllowPath, Error, Query, Rotation, Source, Start};
 use serde::{Deserialize, Serialize, Serializer};
 use std::cell::OnceCell;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -117,17 +118,17 @@ impl Mark {
     }
 
     /// Moves the mark to where reading `file` stopped.
-    pub(crate) fn moved(&mut self, spot: Spot, more: bool, file: &std::fs::File) -> std::io::Result<()> {
+    /// `false`, and no move, when the file shrank in this very moment.
+    pub(crate) fn moved(&mut self, spot: Spot, more: bool, file: &File) -> std::io::Result<bool> {
+        if self.offset != spot.offset {
+            let Some(fingerprint) = Fingerprint::read(file, spot.offset)? else { return Ok(false) };
+            self.fingerprint = fingerprint;
+            self.offset = spot.offset;
+        }
         self.more = more;
         self.skipping = spot.skipping;
         self.after_cr = spot.after_cr;
-        if self.offset == spot.offset {
-            return Ok(());
-        }
-        // When the file shrank in this very moment, no fingerprint fits: it is a new file in the next poll.
-        self.fingerprint = Fingerprint::read(file, spot.offset)?.unwrap_or_default();
-        self.offset = spot.offset;
-        Ok(())
+        Ok(true)
     }
 
     /// Jumps ahead by `bytes`, to the beginning of the next line after that. How far it went.
@@ -139,7 +140,7 @@ impl Mark {
     }
 
     /// After a jump the fingerprint must be made anew.
-    pub(crate) fn refresh(&mut self, file: &std::fs::File) -> std::io::Result<()> {
+    pub(crate) fn refresh(&mut self, file: &File) -> std::io::Result<()> {
         self.fingerprint = Fingerprint::read(file, self.offset)?.unwrap_or_default();
         Ok(())
     }
@@ -155,6 +156,8 @@ pub(crate) struct Step {
     pub(crate) idle: bool,
     /// The last line is complete even without an end.
     pub(crate) finished: bool,
+    /// What is in its first bytes, or in those up to the mark, as long as nobody truncates it.
+    anchor: Option<(u64, Fingerprint)>,
 }
 
 impl Step {
@@ -163,7 +166,29 @@ impl Step {
         let idle = mark.is_unchanged(stat) && !mark.more;
         let Stat { dev, ino, size, mtime } = stat;
         let mark = Mark { dev, ino, size, mtime, path: path.into(), touched: false, ..mark.clone() };
-        Self { path: path.into(), mark, size, idle, finished: false }
+        Self { path: path.into(), mark, size, idle, finished: false, anchor: None }
+    }
+
+    /// Remembers what tells the file from one that is truncated and written again. A file that was moved since it was
+    /// listed gets no anchor: whoever opens it finds that out.
+    fn lay_anchor(&mut self, allow: &AllowPath) {
+        let mark = &self.mark;
+        self.anchor = if mark.offset > 0 {
+            Some((mark.offset, mark.fingerprint))
+        } else {
+            let length = self.size.min(HEAD_BYTES);
+            let file = open(&self.path, allow).ok().filter(|(_, stat)| mark.is_place_of(*stat));
+            file.and_then(|(file, _)| Fingerprint::read(&file, length).ok().flatten())
+                .map(|print| (length, print))
+        };
+    }
+
+    /// Whether the file still holds what it held when this step was planned.
+    pub(crate) fn is_anchored_in(&self, file: &File) -> std::io::Result<bool> {
+        match self.anchor {
+            Some((offset, print)) => Ok(Fingerprint::read(file, offset)? == Some(print)),
+            None => Ok(true),
+        }
     }
 }
 
@@ -197,10 +222,10 @@ impl Plan {
         Position { marks, floor: self.floor, started: true }
     }
 
-    /// Whether all files are where they were.
-    fn has_places_of(&self, at: &Position) -> bool {
+    /// Whether all files are as they were.
+    fn is_idle_at(&self, at: &Position) -> bool {
         let before = at.marks.iter().map(Mark::place);
-        self.steps.iter().map(|step| step.mark.place()).eq(before)
+        self.steps.iter().all(|step| step.idle) && self.steps.iter().map(|step| step.mark.place()).eq(before)
     }
 
     /// Drops the oldest marks of files that were read, as long as all that is dropped is older than all that is kept.
@@ -220,12 +245,10 @@ impl Plan {
 /// Finds out what there is to read.
 pub(crate) fn plan(query: &Query, at: &Position, allow: &AllowPath, now: SystemTime) -> Result<Plan, Error> {
     let planner = Planner { query, at, allow, now };
-    let mut plan = match &query.source {
-        Source::File(path) => planner.fixed(path)?,
-        Source::Names { directory, name } => planner.names(directory, name)?,
-    };
-    planner.finish(&mut plan.steps);
-    Ok(plan)
+    match &query.source {
+        Source::File(path) => planner.fixed(path),
+        Source::Names { directory, name } => planner.names(directory, name),
+    }
 }
 
 /// The log's directory at one moment, read when it is needed: the log itself and what rotation made of it.
@@ -281,7 +304,7 @@ impl Planner<'_> {
             thread::sleep(PAUSE * attempt);
             let (current, listing) = (Self::current(path)?, Listing::new(path));
             let before = current.as_ref().ok().copied();
-            let plan = self.fixed_now(&listing, current);
+            let plan = self.fixed_now(&listing, current).map(|plan| self.ready(plan));
             if listing.was_quiet(before)? {
                 return plan;
             }
@@ -297,6 +320,7 @@ impl Planner<'_> {
             size: mark.size,
             idle: true,
             finished: false,
+            anchor: None,
         };
         Plan { steps: self.at.marks.iter().map(step).collect(), floor: self.at.floor, ..Plan::default() }
     }
@@ -466,8 +490,8 @@ impl Planner<'_> {
         for attempt in 0..ATTEMPTS {
             thread::sleep(PAUSE * attempt);
             let files = rotation::matching(directory, name)?;
-            let plan = self.names_now(files.clone())?;
-            if plan.has_places_of(self.at) || is_undisturbed(&files, &rotation::matching(directory, name)?) {
+            let plan = self.ready(self.names_now(files.clone())?);
+            if plan.is_idle_at(self.at) || is_undisturbed(&files, &rotation::matching(directory, name)?) {
                 return Ok(plan);
             }
         }
@@ -475,7 +499,8 @@ impl Planner<'_> {
     }
 
     fn names_now(&self, mut files: Vec<(PathBuf, Stat)>) -> Result<Plan, Error> {
-        files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, a).cmp(&(b_stat.mtime, b)));
+        // Equal times go by descending names, as in the agent: `messages.1` comes before `messages`.
+        files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, b).cmp(&(b_stat.mtime, a)));
         let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
         let skip = self.query.start == Start::Skip && !self.at.started;
         let truncated = self.truncated(&files);
@@ -586,6 +611,13 @@ impl Planner<'_> {
     }
 
     // ---- both
+
+    /// Adds to the steps what reading needs to know.
+    fn ready(&self, mut plan: Plan) -> Plan {
+        self.finish(&mut plan.steps);
+        plan.steps.iter_mut().filter(|step| !step.idle).for_each(|step| step.lay_anchor(self.allow));
+        plan
+    }
 
     /// Decides which last lines are complete although they have no end.
     fn finish(&self, steps: &mut [Step]) {

@@ -6,7 +6,7 @@ use crate::scan::{Counters, Scan, Sink, Stop};
 use crate::share::Shared;
 use crate::{AllowPath, Ask, Error, Query, Source, rotation};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -54,30 +54,30 @@ impl Reader<'_> {
         }
         let mut error = plan.missing.take();
         let before: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
-        let full = self.take_steps(&mut plan, sink, &mut error);
+        let stop = self.take_steps(&mut plan, sink, &mut error);
         let after: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
         let bytes = after.saturating_sub(before);
         Ok(Progress {
             position: plan.position(self.ask.now),
-            behind: full.then_some(Behind { since: self.ask.now, bytes }),
+            behind: matches!(stop, Stop::Full | Stop::Late).then_some(Behind { since: self.ask.now, bytes }),
             error,
         })
     }
 
-    /// Whether something was left because the sink was full or the time was over. A file that cannot be read keeps its mark,
+    /// Why something was left, if not all was read to its end. A file that cannot be read keeps its mark,
     /// and those after it are read all the same: the trouble of one, which may be a rotated file that changed its owner,
     /// must not hold up the others.
-    fn take_steps(&mut self, plan: &mut Plan, sink: &mut dyn Sink, error: &mut Option<Error>) -> bool {
+    fn take_steps(&mut self, plan: &mut Plan, sink: &mut dyn Sink, error: &mut Option<Error>) -> Stop {
         let fixed = matches!(self.query.source, Source::File(_));
         let last = plan.steps.len().saturating_sub(1);
-        let mut full = false;
+        let mut why = Stop::End;
         for (i, step) in plan.steps.iter_mut().enumerate().filter(|(_, step)| !step.idle) {
-            if full {
+            if why != Stop::End {
                 step.mark.more = true;
                 continue;
             }
             match self.take(step, sink) {
-                Ok(stop) => full = stop != Stop::End,
+                Ok(stop) => why = stop,
                 Err(e) => {
                     step.mark.more = true;
                     if !fixed || i == last {
@@ -86,20 +86,49 @@ impl Reader<'_> {
                 }
             }
         }
-        full
+        why
     }
 
+    /// Reads one file. Where it was moved away or truncated since the plan was made, or is while it is read, nothing was
+    /// read: the next plan finds out what became of it, and what comes after it waits for that.
     fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
+        if let Some((path, file, stat)) = self.open(step)? {
+            sink.begin();
+            let before = step.mark.clone();
+            let stop = self.scan(step, &path, &file, stat, sink)?;
+            let anchored = self.is_anchored(step, &file)?;
+            if let Some(stop) = stop.filter(|_| anchored) {
+                return Ok(stop);
+            }
+            sink.take_back();
+            step.mark = before;
+        }
+        step.mark.more = true;
+        Ok(Stop::Moved)
+    }
+
+    fn is_anchored(&self, step: &Step, file: &File) -> Result<bool, Error> {
+        step.is_anchored_in(file).map_err(|source| Error::Read { path: step.path.clone(), source })
+    }
+
+    /// `None` when the file shrank under it.
+    fn scan(
+        &mut self,
+        step: &mut Step,
+        path: &Path,
+        file: &File,
+        stat: Stat,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Stop>, Error> {
         let query = self.query;
-        let Some((path, file, stat)) = self.open(step)? else { return Ok(Stop::Late) };
-        let error = |source| Error::Read { path: step.path.clone(), source };
+        let error = |source| Error::Read { path: path.into(), source };
         let mut head = [0; 4];
-        let head_bytes = read_at(&file, &mut head, 0).map_err(error)?;
+        let head_bytes = read_at(file, &mut head, 0).map_err(error)?;
         let codec = query.encoding.for_file(&head[..head_bytes]);
         let part = if codec.is_utf8() { self.shared.join(self.identity, query) } else { None };
         let scan = Scan {
-            file: &file,
-            path: &path,
+            file,
+            path,
             codec,
             stat,
             part: part.as_ref(),
@@ -109,21 +138,20 @@ impl Reader<'_> {
         };
         let mut spot = step.mark.spot();
         let stop = scan.run(&mut spot, self.buffer, sink, &mut self.counters)?;
-        step.mark.moved(spot, stop != Stop::End, &file).map_err(error)?;
-        Ok(stop)
+        let moved = step.mark.moved(spot, stop != Stop::End, file).map_err(error)?;
+        Ok(moved.then_some(stop))
     }
 
     /// Opens the file of a step. Rotation may have moved it since the plan was made: then it is looked for by its inode.
-    /// `None` when it is not there, or not what it was: the next plan finds out what became of it, and what comes after it
-    /// waits for that.
+    /// `None` when it is not there, or not what it was.
     fn open(&self, step: &Step) -> Result<Option<(PathBuf, File, Stat)>, Error> {
         let mut path = Some(step.path.clone());
         for _ in 0..OPEN_ATTEMPTS {
             if let Some(path) = path.take() {
                 match open(&path, self.allow) {
                     Ok((file, stat)) if step.mark.is_place_of(stat) => {
-                        let whole = stat.size >= step.size;
-                        return Ok(whole.then_some((path, file, stat)));
+                        let same = stat.size >= step.size && self.is_anchored(step, &file)?;
+                        return Ok(same.then_some((path, file, stat)));
                     }
                     Ok(_) | Err(Error::Missing { .. }) => {}
                     Err(error) => return Err(error),

@@ -40,6 +40,12 @@ pub(crate) enum Flow {
 pub(crate) trait Sink {
     /// A matching line as UTF-8, without its end.
     fn line(&mut self, line: &[u8], file: &Path) -> Flow;
+
+    /// What comes now may have to be taken back.
+    fn begin(&mut self);
+
+    /// Forgets all lines since the last [`Sink::begin`].
+    fn take_back(&mut self);
 }
 
 /// A position in one file.
@@ -61,6 +67,8 @@ pub(crate) enum Stop {
     Full,
     /// The deadline came.
     Late,
+    /// The file was moved or truncated in this moment: the next poll reads it.
+    Moved,
 }
 
 /// What a scan needs to know.

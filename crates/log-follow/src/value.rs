@@ -32,6 +32,8 @@ pub(crate) struct Lines<'a> {
     /// So many more lines fit.
     pub(crate) budget: u64,
     pub(crate) value: Option<String>,
+    /// The budget and the value's length before what may be taken back.
+    begun: (u64, Option<usize>),
 }
 
 impl Sink for Lines<'_> {
@@ -51,9 +53,26 @@ impl Sink for Lines<'_> {
         self.budget -= 1;
         Flow::Next
     }
+
+    fn begin(&mut self) {
+        self.begun = (self.budget, self.value.as_ref().map(String::len));
+    }
+
+    fn take_back(&mut self) {
+        let (budget, length) = self.begun;
+        self.budget = budget;
+        match length {
+            None => self.value = None,
+            Some(length) => self.value.iter_mut().for_each(|value| value.truncate(length)),
+        }
+    }
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    pub(crate) fn new(pattern: &'a Pattern, template: &'a Template, budget: u64) -> Self {
+        Self { pattern, template, budget, value: None, begun: (budget, None) }
+    }
+
     /// A captured group may hold no line end either, so what is joined by line ends comes apart again.
     fn text(&self, line: &[u8]) -> Option<String> {
         if self.template.is_empty() {
@@ -65,8 +84,15 @@ impl Lines<'_> {
 
 /// Lines counted up to a limit.
 pub(crate) struct Count {
-    pub(crate) budget: u64,
+    budget: u64,
     pub(crate) lines: u64,
+    begun: u64,
+}
+
+impl Count {
+    pub(crate) fn new(budget: u64) -> Self {
+        Self { budget, lines: 0, begun: 0 }
+    }
 }
 
 impl Sink for Count {
@@ -76,6 +102,14 @@ impl Sink for Count {
         }
         self.lines += 1;
         Flow::Next
+    }
+
+    fn begin(&mut self) {
+        self.begun = self.lines;
+    }
+
+    fn take_back(&mut self) {
+        self.lines = self.begun;
     }
 }
 
@@ -94,6 +128,7 @@ pub(crate) struct Tallying<'a> {
     pub(crate) want: Want,
     pub(crate) read_unix_secs: u64,
     pub(crate) tally: Tally,
+    pub(crate) begun: Tally,
 }
 
 impl Sink for Tallying<'_> {
@@ -110,6 +145,14 @@ impl Sink for Tallying<'_> {
             }
         }
         Flow::Next
+    }
+
+    fn begin(&mut self) {
+        self.begun = self.tally.clone();
+    }
+
+    fn take_back(&mut self) {
+        self.tally = std::mem::take(&mut self.begun);
     }
 }
 

