@@ -21,6 +21,9 @@ use super::{Row, Samples, Target, Unit};
 use crate::say;
 
 const BYTES: u64 = 1_000_000_000;
+/// Before the items are polled first.
+const FIRST_BYTES: u64 = 100_000;
+const APPENDED_BYTES: u64 = 256_000_000;
 /// It ends the file, and is nowhere else.
 const LAST_LINE: &str = "Jan  2 03:04:05 web01 kernel: httpd invoked oom-killer: gfp_mask=0x201da, order=0";
 const PATTERN: &str = "oom-killer";
@@ -41,20 +44,31 @@ pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Row>> {
     let searches = bench.searches()?;
     say("Polling with an agent ...");
     let polls = bench.polls()?;
-    say("Polling many items ...");
-    let many = bench.many()?;
-    let memory = Row {
-        work: "the most resident memory of the plugin throughout",
-        ours: mebibytes(polls.plugin_bytes.max(many.plugin_bytes)),
+    say("Polling many items of one file ...");
+    let shared = bench.shared()?;
+    say("Polling many files ...");
+    let idle = bench.idle()?;
+    let memory = |work, bytes| Row {
+        work,
+        ours: mebibytes(bytes),
         peer_name: "the agent itself",
         peer: mebibytes(polls.agent_bytes),
         target: Target::AtMost(8.0),
     };
-    let mut rows = searches.rows();
-    rows.extend(polls.rows(&searches));
-    rows.extend(many.rows);
-    rows.push(memory);
-    Ok(rows)
+    let memories = [
+        memory("the most resident memory of the plugin: 1 log item on 1 GB", polls.plugin_bytes),
+        memory("the same: 10 items on one file, 256 MB appended", shared.ten.bytes),
+        memory("the same: 100 items on one file, 256 MB appended", shared.hundred.bytes),
+        memory("the same: 1,000 items on 1,000 files that did not grow", idle.bytes),
+    ];
+    Ok(searches
+        .rows()
+        .into_iter()
+        .chain(polls.rows(&searches))
+        .chain(shared.rows())
+        .chain([idle.row()])
+        .chain(memories)
+        .collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "megabytes")]
@@ -85,13 +99,15 @@ impl Bench {
     fn searches(&self) -> Outcome<Searches> {
         let rg = debian::program_of("ripgrep", "usr/bin/rg")?;
         let key = Key::new("log.count").params([&self.file, PATTERN]).to_string();
-        let mut searches = Searches { ours: Vec::new(), rg: Vec::new(), grep: Vec::new() };
+        let mut searches =
+            Searches { ours: Vec::new(), rg: Vec::new(), rg_reading: Vec::new(), grep: Vec::new() };
         for _ in 0..=SEARCHES {
             searches.ours.push(count_one(&self.plugin, &["get", &key])?);
             searches.rg.push(count_one(&rg, &["-j1", "-c", PATTERN, &self.file])?);
+            searches.rg_reading.push(count_one(&rg, &["-j1", "-c", "--no-mmap", PATTERN, &self.file])?);
             searches.grep.push(count_one(Path::new("grep"), &["-c", PATTERN, &self.file])?);
         }
-        for times in [&mut searches.ours, &mut searches.rg, &mut searches.grep] {
+        for times in [&mut searches.ours, &mut searches.rg, &mut searches.rg_reading, &mut searches.grep] {
             times.remove(0);
         }
         Ok(searches)
@@ -128,60 +144,65 @@ impl Bench {
         if reply.value() == Some(LAST_LINE) { Ok(took) } else { Err(format!("{reply:?}").into()) }
     }
 
-    fn many(&self) -> Outcome<Many> {
-        let mut agent = FakeAgent::launch(&self.plugin, NAME, Pass::Serve)?;
-        agent.set_request_timeout(Some(30));
-        agent.configure(&format!("Plugins.{NAME}.StateDir={}", self.state("fake")), 30)?;
-        let pid = agent.process_id().ok_or("the plugin has no process")?;
-        let mut plugin = Plugin { agent, pid, batches: 0 };
-        let mut rows = self.sharing(&mut plugin)?;
-        rows.push(self.idle(&mut plugin)?);
-        let plugin_bytes = cost::peak_rss_bytes(pid)?;
-        plugin.agent.terminate()?;
-        Ok(Many { rows, plugin_bytes })
-    }
-
-    /// New items on one file, all of it to be read, asked for at once.
-    fn sharing(&self, plugin: &mut Plugin) -> Outcome<Vec<Row>> {
-        let mut costs = [Vec::new(), Vec::new(), Vec::new()];
+    /// Items on one file that grows after they were polled once.
+    fn shared(&self) -> Outcome<Shared> {
+        let mut shared = Shared::default();
         for _ in 0..BATCHES {
-            for (items, costs) in [1, 10, 100].into_iter().zip(&mut costs) {
-                costs.push(plugin.batch(&self.file, items)?);
+            for (items, batch) in [(1, &mut shared.one), (10, &mut shared.ten), (100, &mut shared.hundred)] {
+                self.batch(items, batch)?;
             }
         }
-        let [one, ten, hundred] = costs.map(|costs| Samples::milliseconds(&costs));
-        let row = |work, ours, target| Row { work, ours, peer_name: "1 item", peer: one.clone(), target };
-        Ok(vec![
-            row(
-                "10 log items on one file, 1 GB to read: CPU time of the plugin",
-                ten,
-                Target::TimesPeer(3.0),
-            ),
-            row("100 log items on one file, 1 GB to read: CPU time of the plugin", hundred, Target::None),
-        ])
+        Ok(shared)
+    }
+
+    fn batch(&self, items: usize, batch: &mut Batch) -> Outcome<()> {
+        let path = self.room.path().join("appended");
+        file::write(&path, FIRST_BYTES, "the last of the first lines")?;
+        let items = items_on(&path.to_string_lossy(), items);
+        let mut plugin = self.launch()?;
+        plugin.cost_of(&items, Some(0))?;
+        file::append_end(&path, Path::new(&self.file), APPENDED_BYTES)?;
+        let cost = plugin.cost_of(&items, Some(1))?;
+        batch.add(cost, &plugin)?;
+        plugin.agent.terminate()?;
+        Ok(std::fs::remove_file(path)?)
     }
 
     /// Files that have not grown since the last poll.
-    fn idle(&self, plugin: &mut Plugin) -> Outcome<Row> {
-        let directory = self.room.path().join("idle");
-        let files = file::small(&directory, IDLE_FILES)?;
-        let idle: Vec<_> =
+    fn idle(&self) -> Outcome<Idle> {
+        let files = file::small(&self.room.path().join("idle"), IDLE_FILES)?;
+        let items: Vec<Question> =
             files.iter().map(|file| ("oomwatch.log", vec![file.clone(), "no such word".into()])).collect();
-        let none: Vec<_> = files.iter().map(|_| ("oomwatch.proc.num", vec!["kthreadd".into()])).collect();
-        plugin.cost_of(&idle)?;
-        let (mut ours, mut peer) = (Vec::new(), Vec::new());
+        let none: Vec<Question> =
+            files.iter().map(|_| ("oomwatch.proc.num", vec!["kthreadd".into()])).collect();
+        let mut plugin = self.launch()?;
+        plugin.cost_of(&items, Some(0))?;
+        let mut idle = Idle::default();
         for _ in 0..SEARCHES {
-            ours.push(plugin.cost_of(&idle)?.0);
-            peer.push(plugin.cost_of(&none)?.0);
+            idle.ours.push(plugin.cost_of(&items, Some(0))?);
+            idle.peer.push(plugin.cost_of(&none, None)?);
         }
-        Ok(Row {
-            work: "1,000 log items on 1,000 files that did not grow, one poll of each: CPU time of the plugin",
-            ours: Samples::milliseconds(&ours),
-            peer_name: "1,000 polls of an item that reads nothing",
-            peer: Samples::milliseconds(&peer),
-            target: Target::None,
-        })
+        idle.bytes = cost::peak_rss_bytes(plugin.pid)?;
+        plugin.agent.terminate()?;
+        Ok(idle)
     }
+
+    /// A plugin that has answered something already, with positions of its own.
+    fn launch(&self) -> Outcome<Plugin> {
+        let state = tempfile::tempdir_in(self.room.path())?;
+        let mut agent = FakeAgent::launch(&self.plugin, NAME, Pass::Serve)?;
+        agent.set_request_timeout(Some(30));
+        agent.configure(&format!("Plugins.{NAME}.StateDir={}", state.path().display()), 30)?;
+        agent.export("oomwatch.proc.num", &["kthreadd"])?.map_err(io::Error::other)?;
+        let pid = agent.process_id().ok_or("the plugin has no process")?;
+        Ok(Plugin { agent, pid, _state: state })
+    }
+}
+
+/// One of the items finds the line at the end; the others look for what is not there.
+fn items_on(file: &str, items: usize) -> Vec<Question> {
+    let pattern = |number| if number == 0 { PATTERN.to_owned() } else { format!("no such word {number}") };
+    (0..items).map(|number| ("oomwatch.log", vec![file.to_owned(), pattern(number)])).collect()
 }
 
 /// Runs a program that counts the one line that there is, on one core.
@@ -198,6 +219,7 @@ fn count_one(program: &Path, arguments: &[&str]) -> Outcome<Duration> {
 struct Searches {
     ours: Vec<Duration>,
     rg: Vec<Duration>,
+    rg_reading: Vec<Duration>,
     grep: Vec<Duration>,
 }
 
@@ -216,6 +238,12 @@ impl Searches {
                 "`rg -j1 -c`",
                 &self.rg,
                 Target::TimesPeer(1.15),
+            ),
+            row(
+                "the same",
+                "`rg -j1 -c --no-mmap`, which reads the file as the plugin does",
+                &self.rg_reading,
+                Target::None,
             ),
             row("the same", "`grep -c`", &self.grep, Target::None),
         ]
@@ -272,38 +300,84 @@ fn rates(rows: &[Received]) -> Outcome<Vec<f64>> {
     if rates.is_empty() { Err("log[] told too few positions".into()) } else { Ok(rates) }
 }
 
-struct Many {
-    rows: Vec<Row>,
-    plugin_bytes: u64,
+/// CPU times, and the most memory.
+#[derive(Default)]
+struct Batch {
+    costs: Vec<Duration>,
+    bytes: u64,
 }
+
+impl Batch {
+    fn add(&mut self, cost: Duration, plugin: &Plugin) -> Outcome<()> {
+        self.costs.push(cost);
+        self.bytes = self.bytes.max(cost::peak_rss_bytes(plugin.pid)?);
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    one: Batch,
+    ten: Batch,
+    hundred: Batch,
+}
+
+impl Shared {
+    fn rows(&self) -> [Row; 2] {
+        let row = |work, batch: &Batch, target| Row {
+            work,
+            ours: Samples::milliseconds(&batch.costs),
+            peer_name: "1 item",
+            peer: Samples::milliseconds(&self.one.costs),
+            target,
+        };
+        [
+            row(
+                "10 log items on one file, 256 MB appended: CPU time of the plugin",
+                &self.ten,
+                Target::TimesPeer(3.0),
+            ),
+            row(
+                "100 log items on one file, 256 MB appended: CPU time of the plugin",
+                &self.hundred,
+                Target::None,
+            ),
+        ]
+    }
+}
+
+#[derive(Default)]
+struct Idle {
+    ours: Vec<Duration>,
+    peer: Vec<Duration>,
+    bytes: u64,
+}
+
+impl Idle {
+    fn row(&self) -> Row {
+        Row {
+            work: "1,000 log items on 1,000 files that did not grow, one poll of each: CPU time of the plugin",
+            ours: Samples::milliseconds(&self.ours),
+            peer_name: "1,000 polls of an item that reads nothing",
+            peer: Samples::milliseconds(&self.peer),
+            target: Target::None,
+        }
+    }
+}
+
+/// A key and its parameters.
+type Question = (&'static str, Vec<String>);
 
 /// The plugin, served by a stand-in for an agent, which costs it nothing.
 struct Plugin {
     agent: FakeAgent,
     pid: u32,
-    batches: u32,
+    _state: TempDir,
 }
 
 impl Plugin {
-    /// One of the items finds the line at the end; the others look for what is not there.
-    fn batch(&mut self, file: &str, items: usize) -> Outcome<Duration> {
-        self.batches += 1;
-        let lines = self.batches.to_string();
-        let pattern =
-            |number| if number == 0 { PATTERN.to_owned() } else { format!("no such word {number}") };
-        let items: Vec<_> = (0..items)
-            .map(|number| {
-                ("oomwatch.log", vec![file.to_owned(), pattern(number), String::new(), lines.clone()])
-            })
-            .collect();
-        match self.cost_of(&items)? {
-            (cost, 1) => Ok(cost),
-            (_, values) => Err(format!("{values} values of {} items", items.len()).into()),
-        }
-    }
-
-    /// CPU time of the plugin for these items asked for at once, and how many had a value.
-    fn cost_of(&mut self, items: &[(&str, Vec<String>)]) -> Outcome<(Duration, usize)> {
+    /// CPU time of the plugin for these items asked for at once. So many of them must have a value, if that is told.
+    fn cost_of(&mut self, items: &[Question], expected: Option<usize>) -> Outcome<Duration> {
         let before = CpuTimes::of(self.pid)?;
         for (key, parameters) in items {
             let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
@@ -314,6 +388,10 @@ impl Plugin {
             let (_, answer) = self.agent.next_answer()?;
             values += usize::from(answer.map_err(io::Error::other)?.is_some());
         }
-        Ok((CpuTimes::of(self.pid)?.since(&before), values))
+        let cost = CpuTimes::of(self.pid)?.since(&before);
+        if expected.is_none_or(|expected| expected == values) {
+            return Ok(cost);
+        }
+        Err(format!("{values} values of {} items", items.len()).into())
     }
 }

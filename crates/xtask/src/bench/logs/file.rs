@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Lines of the length and the words that a web server's machine writes, the same with every run.
@@ -17,6 +17,13 @@ pub(super) fn write(path: &Path, bytes: u64, last_line: &str) -> io::Result<()> 
     }
     writeln!(file, "{last_line}")?;
     file.into_inner()?.sync_all()
+}
+
+/// Appends the last bytes of another file, which are in memory afterwards.
+pub(super) fn append_end(path: &Path, from: &Path, bytes: u64) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    from.seek(SeekFrom::End(-i64::try_from(bytes).map_err(io::Error::other)?))?;
+    io::copy(&mut from, &mut File::options().append(true).open(path)?).map(drop)
 }
 
 /// So many files of a few lines each.
