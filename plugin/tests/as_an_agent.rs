@@ -438,7 +438,12 @@ fn log_items_refuse_what_the_built_in_keys_refuse() {
     assert!(missing.starts_with("Global regular expression \"unknown\" does not exist."), "{missing}");
     assert!(missing.contains("Plugins.OomWatch.Regexp.unknown"), "{missing}");
     let pattern = error(&mut agent, "oomwatch.log", &[file, "("]);
-    assert!(pattern.starts_with("Cannot compile regular expression: "), "{pattern}");
+    let expected = "Invalid regular expression: missing closing parenthesis, position 1, flags:0x2400";
+    assert_eq!(pattern, expected);
+    let recursion = error(&mut agent, "oomwatch.log", &[file, "(a(?R)?b)"]);
+    assert!(recursion.contains("recursion"), "{recursion}");
+    agent.set_request_timeout(None);
+    assert_eq!(error(&mut agent, "oomwatch.log", &[file, "(", "", ""]), "cannot compile regular expression");
 }
 
 #[test]

@@ -46,9 +46,22 @@ impl CpuTimes {
 ///
 /// When the process is gone.
 pub fn rss_bytes(pid: u32) -> Result<u64, Error> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had so far, in bytes (VmHWM).
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn peak_rss_bytes(pid: u32) -> Result<u64, Error> {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, field: &str) -> Result<u64, Error> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     Ok(kib.unwrap_or(0) * 1024)
 }
@@ -129,6 +142,7 @@ mod tests {
         let spent = CpuTimes::of(me).unwrap().since(&before);
         assert!(Duration::ZERO < spent && spent < start.elapsed() * 2, "{spent:?}");
         assert!(rss_bytes(me).unwrap() > 100_000);
+        assert!(peak_rss_bytes(me).unwrap() >= rss_bytes(me).unwrap());
         assert!(children(std::os::unix::process::parent_id()).contains(&me));
         assert!(!Process::of(me).unwrap().has_ended());
     }

@@ -1,4 +1,4 @@
-//! Zabbix agents out of Debian's archive, unpacked and not installed.
+//! Zabbix agents, and tools to measure against, out of Debian's archive: unpacked and not installed.
 //!
 //! apt does the work, with a private configuration: one suite, lists and cache of its own, no knowledge of what the
 //! machine has installed. Which archive to ask is taken from the machine's own configuration, so a mirror or proxy that
@@ -54,6 +54,25 @@ pub fn agent(generation: Generation) -> Result<AgentFiles, Error> {
         fs::write(&stamp, "").map_err(Error::file(&stamp))?;
     }
     Ok(AgentFiles { program: program(&home), library_path: library_path(&home) })
+}
+
+/// A program out of a package of Debian 12, downloaded and unpacked below the target directory if that has not happened yet.
+/// `path` is the program's in the package, such as `usr/bin/rg`. Its libraries must be the machine's own.
+///
+/// # Errors
+///
+/// When apt knows no archive of Debian or the package cannot be had; the failing command and its words are in the error.
+pub fn program_of(package: &'static str, path: &str) -> Result<PathBuf, Error> {
+    let home = target_dir().join("tools").join(package);
+    fs::create_dir_all(&home).map_err(Error::file(&home))?;
+    let _lock = Lock::take(&home.join("lock"))?;
+    let (stamp, root) = (home.join("complete"), home.join("root"));
+    if !stamp.exists() {
+        let _ = fs::remove_dir_all(&root);
+        Archive::serving(LIBRARY_SUITE, package, &home)?.unpack(package, &root)?;
+        fs::write(&stamp, "").map_err(Error::file(&stamp))?;
+    }
+    Ok(root.join(path))
 }
 
 /// Held for as long as it lives; the kernel lets go of it even when the process dies.

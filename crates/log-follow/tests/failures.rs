@@ -413,7 +413,7 @@ fn failure_06_missing_directory_of_a_name_pattern() {
     let follower = Follower::open(Settings::in_memory());
     let item = Item::new("x", Query::new(Source::names("/no/such/dir/^log$").unwrap()));
     let error = follower.lines(&item, &ask()).unwrap_err().to_string();
-    assert_eq!(error, "Cannot open directory \"/no/such/dir\" for reading: [2] No such file or directory");
+    assert_eq!(error, "Cannot obtain directory information: [2] No such file or directory");
 }
 
 // ---- 7

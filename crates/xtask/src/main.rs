@@ -14,14 +14,14 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fast leaves out the long ones
 cargo xtask demo [--once]   a real agent with the plugin, some processes, and the items that an operator polls
-cargo xtask bench           measures, and writes docs/benchmarks.md
+cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
 ";
 
 enum Chore {
     Help,
     Test { fast: bool },
     Demo { once: bool },
-    Bench,
+    Bench { part: Option<bench::Part> },
 }
 
 fn main() -> ExitCode {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         }
         Chore::Test { fast } => test::run(fast),
         Chore::Demo { once } => demo::run(once),
-        Chore::Bench => bench::run(),
+        Chore::Bench { part } => bench::run(part),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,10 +52,14 @@ fn chore() -> Result<Chore, lexopt::Error> {
         chore = Some(match (chore, argument) {
             (None, Value(name)) if name == "test" => Chore::Test { fast: false },
             (None, Value(name)) if name == "demo" => Chore::Demo { once: false },
-            (None, Value(name)) if name == "bench" => Chore::Bench,
+            (None, Value(name)) if name == "bench" => Chore::Bench { part: None },
             (_, Long("help") | Short('h')) => Chore::Help,
             (Some(Chore::Test { .. }), Long("fast")) => Chore::Test { fast: true },
             (Some(Chore::Demo { .. }), Long("once")) => Chore::Demo { once: true },
+            (Some(Chore::Bench { part: None }), Value(name)) => {
+                let part = name.to_str().and_then(bench::Part::named);
+                Chore::Bench { part: Some(part.ok_or_else(|| Value(name).unexpected())?) }
+            }
             (_, other) => return Err(other.unexpected()),
         });
     }

@@ -62,7 +62,7 @@ pub(crate) const INVALID_BEFORE_A_LINE: Difference = Difference {
 
 pub(crate) const DEFAULT_LINES: Difference = Difference {
     name: "maxlines where none is given",
-    reason: "20 lines a second in the agent, 1000 in ours (Log.MaxLines), because they are one value and not 20",
+    reason: "20 lines a second in the agent, 10,000 in ours (Log.MaxLines), because they are one value and not 20",
 };
 
 /// PCRE2 says how far it had read when it noticed a fault, ours where the fault is. Both name the same fault.

@@ -1,9 +1,12 @@
 //! Measurements, each beside its peer in the same run, and the page that tells them.
 
 mod exports;
+mod logs;
 mod page;
 mod processes;
 
+use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use oomwatch_tests::{PluginSpec, binaries};
@@ -34,9 +37,11 @@ pub(super) enum Unit {
     Microseconds,
     PerSecond,
     Mebibytes,
+    MegabytesPerSecond,
 }
 
 /// The same measured several times.
+#[derive(Clone)]
 pub(super) struct Samples {
     unit: Unit,
     sorted: Vec<f64>,
@@ -72,13 +77,55 @@ impl Row {
     }
 }
 
-pub(crate) fn run() -> Done {
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Processes,
+    Logs,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Processes, Self::Logs];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Processes => "processes",
+            Self::Logs => "logs",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Processes => "Processes and the socket",
+            Self::Logs => "Logs",
+        }
+    }
+
+    fn rows(self, plugin: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
+        match self {
+            Self::Processes => {
+                let mut rows = processes::rows(&PluginSpec::new(processes::NAME, plugin))?;
+                rows.extend(exports::rows(plugin)?);
+                Ok(rows)
+            }
+            Self::Logs => logs::rows(plugin),
+        }
+    }
+}
+
+/// Measures a part, or all of them, and writes each into the page when it is done.
+pub(crate) fn run(part: Option<Part>) -> Done {
     say("Building for release ...");
     let plugin = binaries::release("oomwatch-plugin", binaries::PLUGIN)?;
-    let mut rows = processes::rows(&PluginSpec::new(processes::NAME, &plugin))?;
-    rows.extend(exports::rows(&plugin)?);
     let path = binaries::workspace().join("docs/benchmarks.md");
-    page::write(&path, &rows)?;
-    say(&format!("{}\n\nwritten to {}", page::table(&rows), path.display()));
+    for part in Part::ALL.into_iter().filter(|one| part.is_none_or(|part| part == *one)) {
+        let rows = part.rows(&plugin)?;
+        page::write(&path, part, &rows)?;
+        say(&format!("{}\n\nwritten to {}", page::table(&rows), path.display()));
+    }
     Ok(())
 }
