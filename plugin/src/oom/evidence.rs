@@ -98,12 +98,13 @@ impl Evidence {
         }
     }
 
-    /// Reads what is new in every source, unless that was done a moment ago.
+    /// Reads what is new in every source, unless that was done a moment ago and the kernel has counted no kill since.
     pub(crate) fn refresh(&mut self, deadline: Instant) {
-        if self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
+        let counted = self.kernel_count.clone();
+        self.look_at_counter();
+        if self.kernel_count == counted && self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        self.look_at_counter();
         self.look_at_ring(deadline);
         self.look_at_journal(deadline);
         self.look_at_files(deadline);

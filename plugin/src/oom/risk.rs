@@ -128,7 +128,7 @@ pub(crate) fn risk(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Repl
     let memory = Memory::read(host_root)?;
     let snapshot = oomwatch.snapshot(Needs::empty(), arguments.request())?;
     let visibility = Visibility::of(oomwatch.walk.root(), &snapshot);
-    let next = (!visibility.is_partial()).then(|| {
+    let next = visibility.others_visible.then(|| {
         let pids = snapshot.processes().map(|process| process.pid());
         candidates(host_root, pids, CANDIDATES).iter().map(CandidateJson::of).collect()
     });
