@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use oom_evidence::{Journal, KernelRing, Origin, Parser, Report, oom_kills};
+use oom_evidence::{Journal, JournalError, KernelRing, Origin, Parser, Report, oom_kills};
 
 use super::files::{self, LogFile};
 use super::ledger::{Event, Ledger, Source};
@@ -189,13 +189,14 @@ impl Evidence {
             }
             Err(error) => {
                 self.journal_read = Some(Instant::now());
-                let mend = (!matches!(error, oom_evidence::JournalError::Late)).then_some(MEND_JOURNAL);
+                let mend =
+                    matches!(error, JournalError::Refused(_) | JournalError::Empty).then_some(MEND_JOURNAL);
                 self.journal_state = SourceState::failed(&error, mend);
             }
         }
     }
 
-    fn read_journal(&mut self, deadline: Instant) -> Result<bool, oom_evidence::JournalError> {
+    fn read_journal(&mut self, deadline: Instant) -> Result<bool, JournalError> {
         let cursor = self.journal_cursor.clone();
         let mut told: Vec<(String, Vec<Report>)> = Vec::new();
         let (parser, boot) = (&mut self.journal_parser, &mut self.journal_boot);
