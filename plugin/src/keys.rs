@@ -118,6 +118,10 @@ const LOG_SOURCE: &str = "the file; positions are kept in `Plugins.OomWatch.Stat
 const OOM_SOURCE: &str = "/proc/vmstat: oom_kill; the kernel's messages in /dev/kmsg, in the journal (journalctl) and in \
     /var/log/kern.log, messages and syslog";
 
+const CGROUP_COUNT: Parameter = text("count", "how many cgroups, 20 by default, at most 1000");
+const CGROUP_SOURCE: &str = "cgroup v2: memory.current, memory.max, memory.peak, memory.events; v1, where v2 has no memory controller: \
+    memory.usage_in_bytes, memory.limit_in_bytes, memory.max_usage_in_bytes, memory.oom_control";
+
 /// All item keys.
 pub const KEYS: &[Key] = &[
     Key {
@@ -380,6 +384,46 @@ pub const KEYS: &[Key] = &[
         source: OOM_SOURCE,
         example: "oomwatch.oom.sources",
         handler: oom::sources,
+    },
+    Key {
+        name: "oomwatch.oom.risk",
+        parameters: &[],
+        summary: "How much memory is left, for how long, and who would be killed next.",
+        answer: "JSON: `mem_total_bytes`, `mem_available_bytes`, `mem_available_percent`, `swap_total_bytes`, `swap_free_bytes`; \
+                 `rate` at which available memory and free swap together change, `bytes_per_second` `over_seconds`, from the \
+                 polls of the last ten minutes, absent until two are 30 s apart; `seconds_left` at that rate, absent unless it \
+                 shrinks; `pressure` (`some` and `full`: `avg10`, `avg60`, `avg300` in percent of time, `total_seconds`), \
+                 absent before 4.20; `panic_on_oom`, `overcommit_memory`, `overcommit_ratio`, `commit_limit_bytes`, \
+                 `committed_bytes`; `next`, the five processes with the largest oom_score (`pid`, `name`, `oom_score`, \
+                 `oom_score_adj`, `rss_bytes`), absent where `others_visible` is false (hidepid).",
+        mirrors: None,
+        source: "/proc/meminfo, /proc/pressure/memory, /proc/sys/vm; proc(5): oom_score, oom_score_adj, VmRSS",
+        example: "oomwatch.oom.risk",
+        handler: oom::risk,
+    },
+    Key {
+        name: "oomwatch.oom.cgroups",
+        parameters: &[CGROUP_COUNT],
+        summary: "Memory cgroups with a limit or with kills, largest first.",
+        answer: "JSON: `version` of the interface (2 or 1), `total` of such cgroups, `complete`, false where time did not suffice \
+                 for all, and `cgroups`: `path`, `current_bytes`, `max_bytes` and `percent` of it (absent without a limit), \
+                 `peak_bytes` (v2: 5.19), `oom` (limit hit with nothing to reclaim, v2), `oom_kill` (processes killed; v2 counts \
+                 those of cgroups below, too). Counts vanish with their cgroup, as when a service is restarted: oomwatch.oom.total \
+                 keeps them. An error where no cgroup counts memory.",
+        mirrors: None,
+        source: CGROUP_SOURCE,
+        example: "oomwatch.oom.cgroups[10]",
+        handler: oom::cgroups,
+    },
+    Key {
+        name: "oomwatch.oom.cgroups.discovery",
+        parameters: &[CGROUP_COUNT],
+        summary: "Low-level discovery of the cgroups that oomwatch.oom.cgroups lists.",
+        answer: "JSON: a list of objects with `{#CGROUP}` (path) and `{#LIMITED}` (1 with a limit, else 0).",
+        mirrors: None,
+        source: CGROUP_SOURCE,
+        example: "oomwatch.oom.cgroups.discovery[10]",
+        handler: oom::discovery,
     },
     Key {
         name: "oomwatch.self",

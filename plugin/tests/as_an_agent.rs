@@ -484,3 +484,103 @@ fn failure_23_a_kernel_that_does_not_count_kills_has_no_count_of_0() {
     std::fs::write(root.path().join("proc/vmstat"), "nr_free_pages 1\noom_kill 3\n").unwrap();
     assert_eq!(value(&mut agent, "oomwatch.oom.count", &[]), "3");
 }
+
+#[test]
+fn oom_reports_of_a_log_file_are_told_to_whoever_asks() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    let refusal = error(&mut agent, "oomwatch.oom.total", &[]);
+    assert!(refusal.contains("no source of reports can be read"), "{refusal}");
+    assert_eq!(json(&mut agent, "oomwatch.oom.sources", &[])["readable"], false);
+
+    std::fs::create_dir_all(root.path().join("var/log")).unwrap();
+    let log = root.path().join("var/log/messages");
+    write(
+        &log,
+        "2023-11-14T22:15:00+00:00 web kernel: httpd invoked oom-killer: gfp_mask=0x201da, order=0, oom_score_adj=0\n\
+         2023-11-14T22:15:01+00:00 web kernel: Out of memory: Killed process 7 (mysqld) total-vm:80kB, anon-rss:40kB\n",
+    );
+    std::fs::write(root.path().join("proc/vmstat"), "oom_kill 4\n").unwrap();
+    let last = json(&mut agent, "oomwatch.oom.last", &[]);
+    let expected = serde_json::json!({
+        "count": 1, "time": "2023-11-14T22:15:00.000Z", "clock": 1_700_000_100, "killer": "kernel", "invoked_by": "httpd",
+        "constraint": "none", "panic": false, "kills": 1, "sources": ["file"], "trust": "low", "tasks": [],
+        "victims": [{"pid": 7, "name": "mysqld", "total_vm_bytes": 81_920, "anon_rss_bytes": 40_960}],
+    });
+    assert_eq!(last, expected);
+    assert_eq!(json(&mut agent, "oomwatch.oom.last", &[]), expected, "asking moves nothing");
+    let list = json(&mut agent, "oomwatch.oom.list", &["5"]);
+    assert_eq!((list.as_array().map(Vec::len), &list[0]["victims"]), (Some(1), &expected["victims"]));
+    assert_eq!(value(&mut agent, "oomwatch.oom.total", &[]), "4");
+    let counts = &json(&mut agent, "oomwatch.oom.sources", &[])["counts"];
+    assert_eq!(
+        (&counts["kernel"], &counts["reported"], &counts["agree"]),
+        (&4.into(), &1.into(), &false.into())
+    );
+    assert_eq!(error(&mut agent, "oomwatch.oom.list", &["0"]), "Invalid first parameter.");
+}
+
+#[test]
+fn no_oom_report_is_a_count_of_0() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    assert_eq!(value(&mut agent, "oomwatch.oom.last", &[]), r#"{"count":0}"#);
+    assert_eq!(value(&mut agent, "oomwatch.oom.list", &[]), "[]");
+}
+
+#[test]
+fn the_risk_of_an_oom_kill_is_told_with_whom_it_would_hit() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    let refusal = error(&mut agent, "oomwatch.oom.risk", &[]);
+    assert!(refusal.contains("MemAvailable"), "{refusal}");
+    let proc = root.path().join("proc");
+    std::fs::write(proc.join("meminfo"), "MemTotal: 4096000 kB\nMemAvailable: 1024000 kB\nSwapFree: 0 kB\n")
+        .unwrap();
+    for (pid, score) in [(100, 300), (101, 600)] {
+        std::fs::write(proc.join(format!("{pid}/oom_score")), format!("{score}\n")).unwrap();
+        std::fs::write(proc.join(format!("{pid}/comm")), "httpd\n").unwrap();
+    }
+    let hidden = json(&mut agent, "oomwatch.oom.risk", &[]);
+    assert_eq!(
+        (hidden.get("next"), &hidden["others_visible"]),
+        (None, &false.into()),
+        "nobody knows how /proc is mounted"
+    );
+    std::fs::create_dir(proc.join("self")).unwrap();
+    let mount = "22 28 0:21 / /proc rw,relatime shared:12 - proc proc rw\n";
+    std::fs::write(proc.join("self/mountinfo"), mount).unwrap();
+    let risk = json(&mut agent, "oomwatch.oom.risk", &[]);
+    let next = serde_json::json!([
+        {"pid": 101, "name": "httpd", "oom_score": 600, "rss_bytes": 52_428_800},
+        {"pid": 100, "name": "httpd", "oom_score": 300, "rss_bytes": 52_428_800},
+    ]);
+    assert_eq!((&risk["next"], &risk["mem_available_percent"]), (&next, &25.into()));
+    for absent in ["rate", "seconds_left", "pressure", "panic_on_oom"] {
+        assert_eq!(risk.get(absent), None, "{absent}");
+    }
+}
+
+#[test]
+fn cgroups_are_listed_or_said_to_be_absent() {
+    let root = tempfile::tempdir().unwrap();
+    machine(root.path());
+    let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
+    let refusal = error(&mut agent, "oomwatch.oom.cgroups", &[]);
+    assert!(refusal.contains("no memory controller"), "{refusal}");
+    let group = root.path().join("sys/fs/cgroup/a.service");
+    std::fs::create_dir_all(&group).unwrap();
+    std::fs::write(root.path().join("sys/fs/cgroup/cgroup.controllers"), "memory\n").unwrap();
+    for (file, text) in [("current", "512\n"), ("max", "2048\n"), ("events", "oom 1\noom_kill 2\n")] {
+        std::fs::write(group.join(format!("memory.{file}")), text).unwrap();
+    }
+    let expected = serde_json::json!({"version": 2, "total": 1, "complete": true, "cgroups": [
+        {"path": "/a.service", "current_bytes": 512, "max_bytes": 2048, "percent": 25.0, "oom": 1, "oom_kill": 2},
+    ]});
+    assert_eq!(json(&mut agent, "oomwatch.oom.cgroups", &[]), expected);
+    let rows = json(&mut agent, "oomwatch.oom.cgroups.discovery", &[]);
+    assert_eq!(rows, serde_json::json!([{"{#CGROUP}": "/a.service", "{#LIMITED}": 1}]));
+}

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use oom_evidence::{Journal, KernelRing, Origin, Parser, Report, oom_kills};
+use oom_evidence::{Journal, JournalError, KernelRing, Origin, Parser, Report, oom_kills};
 
 use super::files::{self, LogFile};
 use super::ledger::{Event, Ledger, Source};
@@ -98,12 +98,13 @@ impl Evidence {
         }
     }
 
-    /// Reads what is new in every source, unless that was done a moment ago.
+    /// Reads what is new in every source, unless that was done a moment ago and the kernel has counted no kill since.
     pub(crate) fn refresh(&mut self, deadline: Instant) {
-        if self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
+        let counted = self.kernel_count.clone();
+        self.look_at_counter();
+        if self.kernel_count == counted && self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        self.look_at_counter();
         self.look_at_ring(deadline);
         self.look_at_journal(deadline);
         self.look_at_files(deadline);
@@ -188,13 +189,14 @@ impl Evidence {
             }
             Err(error) => {
                 self.journal_read = Some(Instant::now());
-                let mend = (!matches!(error, oom_evidence::JournalError::Late)).then_some(MEND_JOURNAL);
+                let mend =
+                    matches!(error, JournalError::Refused(_) | JournalError::Empty).then_some(MEND_JOURNAL);
                 self.journal_state = SourceState::failed(&error, mend);
             }
         }
     }
 
-    fn read_journal(&mut self, deadline: Instant) -> Result<bool, oom_evidence::JournalError> {
+    fn read_journal(&mut self, deadline: Instant) -> Result<bool, JournalError> {
         let cursor = self.journal_cursor.clone();
         let mut told: Vec<(String, Vec<Report>)> = Vec::new();
         let (parser, boot) = (&mut self.journal_parser, &mut self.journal_boot);

@@ -50,8 +50,10 @@ impl Event {
     /// `boot` is the boot that the text is of, where the source tells it.
     pub(crate) fn of(report: &Report, source: Source, boot: Option<&str>, clocks: &Clocks) -> Self {
         let is_of_this_boot = source == Source::Kmsg;
-        let unix_micros =
-            report.time.as_ref().and_then(|time| clocks.instant(time, is_of_this_boot, moment::now()));
+        let now = moment::now();
+        let instant = report.time.as_ref().and_then(|time| clocks.instant(time, is_of_this_boot, now));
+        // Text that is dated into the future would be the last report for ever.
+        let unix_micros = instant.map(|at| at.min(now));
         let mut json = ReportJson::of(report, source.name());
         json.victims.truncate(VICTIMS_MAX);
         json.tasks.truncate(TASKS_MAX);
@@ -236,20 +238,24 @@ impl Ledger {
         }
         self.reports += 1;
         self.events.push(event);
-        // Without a time it is as new as what came before it: the sort is stable.
+        self.sort();
+        if self.events.len() > EVENTS_MAX {
+            // Whoever can write into a log file must not be able to push out what the kernel says.
+            let first_of_low_trust = self.events.iter().position(|event| event.report.trust != HIGH);
+            self.events.remove(first_of_low_trust.unwrap_or(0));
+        }
+    }
+
+    /// By time; an event without one is as new as what came before it.
+    fn sort(&mut self) {
         let mut latest = i64::MIN;
-        let mut keyed: Vec<_> = self
-            .events
-            .drain(..)
-            .map(|event| {
-                latest = event.unix_micros.unwrap_or(latest);
-                (latest, event)
-            })
-            .collect();
+        let keyed = self.events.drain(..).map(|event| {
+            latest = event.unix_micros.unwrap_or(latest);
+            (latest, event)
+        });
+        let mut keyed: Vec<_> = keyed.collect();
         keyed.sort_by_key(|(at, _)| *at);
-        keyed.reverse();
-        keyed.truncate(EVENTS_MAX);
-        self.events.extend(keyed.into_iter().rev().map(|(_, event)| event));
+        self.events.extend(keyed.into_iter().map(|(_, event)| event));
     }
 
     fn count(&mut self, event: &Event, source: Source, boot_start: Option<i64>) {
@@ -357,6 +363,19 @@ mod tests {
         assert_eq!(ledger.newest().next().unwrap().report.victims[0].pid, 250);
         assert_eq!(ledger.newest().next().unwrap().report.sources, ["kmsg", "file"]);
         assert_eq!(ledger.count_of_boot().found["kmsg"], 250);
+    }
+
+    #[test]
+    fn forged_lines_neither_push_out_the_kernels_nor_come_from_the_future() {
+        let mut ledger = ledger();
+        tell(&mut ledger, kmsg(7, 100), Source::Kmsg);
+        for pid in 1000..1300 {
+            let text = format!("2099-01-01T00:00:00+00:00 web kernel: {}", kill(pid));
+            tell(&mut ledger, events(Origin::Text, Source::File, None, &text), Source::File);
+        }
+        let pids: Vec<_> = ledger.newest().map(|event| event.report.victims[0].pid).collect();
+        assert_eq!((pids.len(), pids.last()), (EVENTS_MAX, Some(&7)));
+        assert!(ledger.newest().all(|event| event.unix_micros <= Some(moment::now())));
     }
 
     fn at(seconds_of_boot: u32) -> String {

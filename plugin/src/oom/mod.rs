@@ -1,9 +1,11 @@
 //! The keys about the OOM killer: `oom.count` and its kin.
 
+mod cgroups;
 mod evidence;
 mod files;
 mod ledger;
 mod moment;
+mod risk;
 mod store;
 
 use std::path::PathBuf;
@@ -20,6 +22,10 @@ use crate::exporter::{OomWatch, Purpose};
 use crate::json;
 use crate::report::ReportJson;
 use evidence::{Evidence, SourceState};
+use risk::Trend;
+
+pub(crate) use cgroups::{cgroups, discovery};
+pub(crate) use risk::risk;
 
 const DEFAULT_LIST: usize = 10;
 /// How long before the poll's deadline reading stops, so that the reply can still be written in time.
@@ -33,18 +39,18 @@ pub(crate) struct Oom {
     purpose: Purpose,
     /// Opened by the first key that needs reports, so that a plugin without any touches no state.
     evidence: Mutex<Option<Evidence>>,
+    trend: Trend,
 }
 
 impl Oom {
     pub(crate) fn new(config: &Config, purpose: Purpose) -> Self {
         let (host_root, state_dir) = (config.host_root.clone(), config.state_dir.clone());
-        Self { host_root, state_dir, purpose, evidence: Mutex::new(None) }
+        Self { host_root, state_dir, purpose, evidence: Mutex::new(None), trend: Trend::default() }
     }
 
     /// Answers from what all sources tell until now.
     fn ask<T>(&self, request: &Request, answer: impl FnOnce(&Evidence) -> T) -> Result<T, ItemError> {
-        let deadline = request.deadline();
-        let deadline = deadline.checked_sub(WRITING_TIME.min(request.time_left() / 4)).unwrap_or(deadline);
+        let deadline = deadline(request);
         let mut evidence = self.lock(deadline)?;
         let only_look = self.purpose == Purpose::Look;
         let evidence =
@@ -74,6 +80,12 @@ impl Oom {
             }
         }
     }
+}
+
+/// When reading must be done with.
+fn deadline(request: &Request) -> Instant {
+    let early = WRITING_TIME.min(request.time_left() / 4);
+    request.deadline().checked_sub(early).unwrap_or_else(|| request.deadline())
 }
 
 /// `oom.count`

@@ -29,6 +29,11 @@ pub enum JournalError {
     /// journalctl says that it may not, or that there is nothing to read.
     #[error("journalctl says: {0}")]
     Refused(String),
+    /// journalctl ends well and has nothing. A machine whose journal can be seen has at least its boot in it.
+    #[error(
+        "the journal shows no kernel message of this boot: journald does not run, or its files cannot be seen"
+    )]
+    Empty,
     /// journalctl gave nothing in time; it was killed.
     #[error("journalctl gave no answer in time")]
     Late,
@@ -100,6 +105,9 @@ impl Journal {
         let is_failure = status.is_some_and(|success| !success) && read.complete;
         if let Some(why) = refusal(&complaint, is_failure).filter(|_| read.cursor.is_none()) {
             return Err(JournalError::Refused(why));
+        }
+        if read.complete && read.cursor.is_none() && after.is_none() {
+            return Err(JournalError::Empty);
         }
         Ok(read)
     }
@@ -279,6 +287,7 @@ mod tests {
             StandIn::new("echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1");
         let (read, _) = refused.read(None, SOON);
         assert!(read.unwrap_err().to_string().contains("insufficient permissions"));
+        assert!(matches!(StandIn::new("exit 0").read(None, SOON).0, Err(JournalError::Empty)));
         let (read, _) = StandIn::new("exit 0").read(Some(b"c"), SOON);
         assert_eq!(read.unwrap(), JournalRead { complete: true, ..JournalRead::default() });
     }

@@ -1,15 +1,19 @@
 //! What a running machine tells of OOM kills. Everything that opens a file or starts a program is here; the parser
 //! and the decoders stay pure.
 
+mod cgroups;
 mod counter;
 mod journal;
+mod memory;
 mod ring;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub use cgroups::{Cgroup, CgroupError, CgroupVersion, Cgroups};
 pub use counter::oom_kills;
 pub use journal::{Journal, JournalError, JournalRead};
+pub use memory::{Candidate, Memory, Pressure, candidates};
 pub use ring::{KernelRing, RingStats};
 
 /// Why a source of the running machine has no answer.

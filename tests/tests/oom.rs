@@ -1,0 +1,154 @@
+//! A real OOM kill in a memory cgroup of the test's own, seen through a real agent.
+//!
+//! The kernel's log is shared with whatever else runs on the machine, so the victim has a name of its own, and counts are
+//! only compared with those of a moment before.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use oomwatch_tests::{Error, Generation, PluginSpec, RealAgent, Reply, binaries, wait_until};
+use serde_json::Value;
+
+const LIMIT_BYTES: u64 = 30 << 20;
+const SOON: Duration = Duration::from_secs(20);
+
+/// A memory cgroup with a limit; removed when dropped.
+struct Limited {
+    dir: PathBuf,
+    path: String,
+}
+
+impl Limited {
+    /// Why there is none is the reason to skip a test.
+    fn new(name: &str) -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("only root can make memory cgroups".to_owned());
+        }
+        let v1 = Path::new("/sys/fs/cgroup/memory");
+        let v2 = Path::new("/sys/fs/cgroup");
+        let offers = |dir: &Path, file: &str| {
+            fs::read_to_string(dir.join(file))
+                .unwrap_or_default()
+                .split_whitespace()
+                .any(|name| name == "memory")
+        };
+        let (parent, files) = if offers(v2, "cgroup.subtree_control") {
+            (v2, &["memory.max", "memory.swap.max"])
+        } else if v1.join("memory.limit_in_bytes").exists() {
+            (v1, &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"])
+        } else {
+            return Err("no cgroup hierarchy offers the memory controller".to_owned());
+        };
+        let limited = Self { dir: parent.join(name), path: format!("/{name}") };
+        let made = fs::create_dir(&limited.dir).and_then(|()| limited.limit(files));
+        made.map(|()| limited).map_err(|error| format!("no memory cgroup can be made: {error}"))
+    }
+
+    fn limit(&self, [memory, swap]: &[&str; 2]) -> io::Result<()> {
+        fs::write(self.dir.join(memory), LIMIT_BYTES.to_string())?;
+        // Kernels without swap accounting have no such file, and need none where there is no swap.
+        let swap_limit = if swap.contains("memsw") { LIMIT_BYTES } else { 0 };
+        drop(fs::write(self.dir.join(swap), swap_limit.to_string()));
+        Ok(())
+    }
+
+    /// Runs a program in here that takes memory without end, and returns its process number and how it ended.
+    fn run_into_limit(&self, program: &Path) -> io::Result<(u32, ExitStatus)> {
+        let script = r#"echo $$ > "$0/cgroup.procs" && exec "$1" /dev/zero"#;
+        let mut child = Command::new("sh").arg("-c").arg(script).arg(&self.dir).arg(program).spawn()?;
+        Ok((child.id(), child.wait()?))
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        // The kernel may need a moment to see that the last process has left.
+        let _ = wait_until(SOON, || fs::remove_dir(&self.dir).is_ok() || !self.dir.exists());
+    }
+}
+
+fn value(agent: &RealAgent, key: &str) -> Result<String, Error> {
+    match agent.get(key)? {
+        Reply::Value(text) => Ok(text),
+        other => panic!("{key}: {other:?}\n{}", agent.log()),
+    }
+}
+
+fn json(agent: &RealAgent, key: &str) -> Result<Value, Error> {
+    Ok(serde_json::from_str(&value(agent, key)?).expect("JSON"))
+}
+
+fn number(agent: &RealAgent, key: &str) -> Result<u64, Error> {
+    Ok(value(agent, key)?.parse().expect("a number"))
+}
+
+fn agent(generation: Generation, state: &Path) -> Result<RealAgent, Error> {
+    let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
+    let plugin = plugin.option("StateDir", state.display().to_string());
+    RealAgent::builder(generation).timeout(Duration::from_secs(10)).plugin(plugin).start()
+}
+
+/// The report about the victim; there may be later ones of others.
+fn report_of(agent: &RealAgent, name: &str) -> Result<Option<Value>, Error> {
+    let reports = json(agent, "oomwatch.oom.list[100]")?;
+    let is_about = |report: &&Value| report["victims"][0]["name"] == name;
+    Ok(reports.as_array().and_then(|list| list.iter().find(is_about).cloned()))
+}
+
+#[test]
+fn a_real_kill_is_counted_and_told_with_its_victim() -> Result<(), Error> {
+    let state = tempfile::tempdir().expect("a directory");
+    for generation in Generation::ALL {
+        let name = format!("owhog{}{}", std::process::id() % 100_000, &generation.name()[..1]);
+        let limited = match Limited::new(&name) {
+            Ok(limited) => limited,
+            Err(why) => {
+                eprintln!("skipped: {why}");
+                return Ok(());
+            }
+        };
+        let program = state.path().join(&name);
+        fs::copy("/usr/bin/tail", &program).expect("tail can be copied");
+        let agent = agent(generation, state.path())?;
+        let (count, total) = (number(&agent, "oomwatch.oom.count")?, number(&agent, "oomwatch.oom.total")?);
+        assert_eq!(report_of(&agent, &name)?, None);
+
+        let (pid, status) = limited.run_into_limit(&program).expect("it starts");
+        assert!(!status.success(), "the kernel has killed it: {status}");
+        assert!(number(&agent, "oomwatch.oom.count")? > count);
+        assert!(number(&agent, "oomwatch.oom.total")? > total);
+        if json(&agent, "oomwatch.oom.sources")?["readable"] == false {
+            eprintln!("skipped in part: no source of reports can be read");
+            continue;
+        }
+        let report = report_of(&agent, &name)?.unwrap_or_else(|| panic!("no report: {}", agent.log()));
+        is_told(&report, pid, &limited.path);
+        let cgroups = json(&agent, "oomwatch.oom.cgroups[1000]")?;
+        let its = |group: &&Value| group["path"] == limited.path.as_str();
+        let group = cgroups["cgroups"].as_array().and_then(|list| list.iter().find(its));
+        let group = group.unwrap_or_else(|| panic!("{cgroups}"));
+        assert_eq!((&group["max_bytes"], &group["oom_kill"]), (&Value::from(LIMIT_BYTES), &Value::from(1)));
+
+        agent.stop();
+        let agent = self::agent(generation, state.path())?;
+        assert_eq!(report_of(&agent, &name)?, Some(report), "told once, and still known after a restart");
+    }
+    Ok(())
+}
+
+fn is_told(report: &Value, pid: u32, cgroup: &str) {
+    assert_eq!(report["victims"][0]["pid"], pid, "{report}");
+    assert_eq!(
+        (&report["constraint"], &report["cgroup"]),
+        (&Value::from("memcg"), &Value::from(cgroup)),
+        "{report}"
+    );
+    let anon = report["victims"][0]["anon_rss_bytes"].as_u64().unwrap_or_default();
+    assert!((LIMIT_BYTES / 2..=LIMIT_BYTES).contains(&anon), "{report}");
+    assert_eq!((&report["kills"], &report["trust"]), (&Value::from(1), &Value::from("high")), "{report}");
+    let time = report["time"].as_str().unwrap_or_default();
+    assert!(time.ends_with('Z') && time.contains('T'), "{report}");
+}
