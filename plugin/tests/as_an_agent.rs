@@ -339,7 +339,7 @@ fn log_items_deliver_each_line_once_also_over_a_kill() {
 }
 
 #[test]
-fn a_second_process_looks_and_moves_nothing() {
+fn a_second_process_is_refused_and_moves_nothing() {
     let (state, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = logs.path().join("messages");
     let path = log.to_str().unwrap();
@@ -348,7 +348,8 @@ fn a_second_process_looks_and_moves_nothing() {
     assert_eq!(value(&mut agent, "oomwatch.log", &[path]), "first");
     write(&log, "second\n");
     let mut beside = serving_from(state.path(), "");
-    assert_eq!(value(&mut beside, "oomwatch.log", &[path]), "second");
+    let refusal = error(&mut beside, "oomwatch.log", &[path]);
+    assert!(refusal.starts_with("Another process follows logs with the state directory"), "{refusal}");
     assert_eq!(json(&mut beside, "oomwatch.self", &[])["logs"]["persistence"], "read-only");
     beside.terminate().unwrap();
     assert_eq!(value(&mut agent, "oomwatch.log", &[path]), "second");

@@ -304,7 +304,6 @@ fn assert_nothing_lost(values: &[String], generation: Generation) {
     }
     assert_eq!(last.end, MATCHES, "{generation}");
     assert!(repeated <= KILLS, "{generation}: {repeated} replies were repeated");
-    println!("{generation}: {repeated} of {} replies were repeated after {KILLS} kills", values.len());
 }
 
 // ---- a server that is away
