@@ -355,7 +355,8 @@ pub const KEYS: &[Key] = &[
                  `pid`, `name`, `uid`, `total_vm_bytes`, `anon_rss_bytes`, `file_rss_bytes`, `shmem_rss_bytes`, `oom_score_adj`), \
                  `tasks` (the ten largest of the report's table: `pid`, `name`, `rss_bytes`), `sources` (`kmsg`, `journal`, \
                  `file`) and `trust` (`high`; `low` where any local user could have written it). What the text does not say \
-                 is absent. A report that is still being written is waited for, up to 0.3 s.",
+                 is absent. A report that is still being written is waited for, up to 0.3 s. An \
+                 error where no source can be read.",
         mirrors: None,
         source: OOM_SOURCE,
         example: "oomwatch.oom.last",
@@ -365,7 +366,7 @@ pub const KEYS: &[Key] = &[
         name: "oomwatch.oom.list",
         parameters: &[text("count", "how many reports, 10 by default; 100 are kept")],
         summary: "The last reports of the OOM killer, newest first.",
-        answer: "JSON: a list of reports as in oomwatch.oom.last, empty where there is none.",
+        answer: "JSON: a list of reports as in oomwatch.oom.last, empty where there is none. An error where no source can be read.",
         mirrors: None,
         source: OOM_SOURCE,
         example: "oomwatch.oom.list[5]",

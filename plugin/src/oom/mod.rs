@@ -116,6 +116,7 @@ struct LastJson<'a> {
 /// `oom.last`
 pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     oomwatch.oom.ask(arguments.request(), |evidence| {
+        evidence.refuse_blind()?;
         let report = evidence.ledger.newest().next().map(|event| &event.report);
         json::reply(&LastJson { count: evidence.ledger.reports, report })
     })?
@@ -125,6 +126,7 @@ pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Repl
 pub(crate) fn list(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let count = arguments.count(0, DEFAULT_LIST)?;
     oomwatch.oom.ask(arguments.request(), |evidence| {
+        evidence.refuse_blind()?;
         let events: Vec<_> = evidence.ledger.newest().take(count).map(|event| &event.report).collect();
         json::reply(&events)
     })?
@@ -165,6 +167,14 @@ struct CountsJson<'a> {
 }
 
 impl Evidence {
+    /// Without a source nobody knows that there was no report. What is known from before is told all the same.
+    fn refuse_blind(&self) -> Result<(), ItemError> {
+        if self.ledger.reports > 0 || self.sources().iter().any(|source| source.readable) {
+            return Ok(());
+        }
+        Err(ItemError::new("no source of OOM reports can be read: oomwatch.oom.sources tells why"))
+    }
+
     fn sources(&self) -> Vec<SourceJson<'_>> {
         let mut sources = vec![
             SourceJson::of("kmsg", None, &self.ring_state),
