@@ -288,14 +288,15 @@ impl Shared {
     }
 
     fn give_up(self: &Arc<Self>, state: &mut State, worker: u64, job: &Job, now: Instant) {
-        let waited = now.duration_since(job.queued_at).as_secs_f64();
-        self.stats.count_timeout();
-        self.outbox.send_error(job.id, &format!("the item's handler was not ready after {waited:.1} s"));
         state.running.remove(&worker);
         state.hanging.insert(worker, (job.item(), job.queued_at));
-        self.stats.set_hanging(state.hanging.len());
         state.workers -= 1;
         let hanging = state.hanging.len();
+        // Counted before it is told: whoever asks after the answer finds it.
+        self.stats.count_timeout();
+        self.stats.set_hanging(hanging);
+        let waited = now.duration_since(job.queued_at).as_secs_f64();
+        self.outbox.send_error(job.id, &format!("the item's handler was not ready after {waited:.1} s"));
         log::warn!("the handler of {} is late and cannot be stopped; {hanging} hang now", job.request.key());
     }
 
