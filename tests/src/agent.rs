@@ -452,7 +452,8 @@ impl RealAgent {
     /// The processes of its plugins.
     #[must_use]
     pub fn plugin_pids(&self) -> Vec<u32> {
-        cost::children(self.pid())
+        // 6.0 does not reap the process that registered the plugin.
+        cost::children(self.pid()).into_iter().filter(|&pid| cost::state(pid) != Some('Z')).collect()
     }
 
     /// Sends a signal to the agent alone.

@@ -49,7 +49,8 @@ fn plugin_pid(agent: &RealAgent) -> Result<u32, Error> {
     let reply = agent.get("faulty.pid")?;
     let pid = reply.value().and_then(|text| text.parse().ok());
     let pid = pid.unwrap_or_else(|| panic!("{reply:?}"));
-    assert_eq!(agent.plugin_pids(), [pid]);
+    // The process that registered the plugin may be a moment late in ending.
+    assert!(wait_until(PLUGIN_END, || agent.plugin_pids() == [pid]), "{:?}", agent.plugin_pids());
     Ok(pid)
 }
 

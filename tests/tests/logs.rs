@@ -172,11 +172,11 @@ fn million_lines(rotating: Rotating, option: &str) -> Result<(), Error> {
     for (generation, _, server) in &watchers {
         assert_each_once(&history(server, LOG), MATCHES, format_args!("log of {generation}"));
         let by_names = history(server, LOGRT);
-        match rotating {
-            Rotating::Rename => assert_each_once(&by_names, MATCHES, format_args!("logrt of {generation}")),
-            Rotating::CopyTruncate => {
-                assert_all_once(&by_names, MATCHES, format_args!("logrt of {generation}"))
-            }
+        let what = format_args!("logrt of {generation}");
+        if rotating == Rotating::CopyTruncate {
+            assert_all_once(&by_names, MATCHES, what);
+        } else {
+            assert_each_once(&by_names, MATCHES, what);
         }
     }
     Ok(())

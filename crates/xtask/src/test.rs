@@ -30,10 +30,17 @@ fn agents() -> Done {
     Ok(())
 }
 
+/// What proptest takes its random inputs from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
 /// The runner prints a summary at its end, and nothing is printed after it.
 fn tests(fast: bool) -> Command {
     let mut runner = if has_nextest() { nextest(fast) } else { cargo_test(fast) };
     runner.env(binaries::DIRECTORY, target_dir().join("debug"));
+    // Random inputs are the same for everyone; whoever wants others sets a seed.
+    if std::env::var_os(SEED).is_none() {
+        runner.env(SEED, "1");
+    }
     runner
 }
 
