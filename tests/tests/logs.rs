@@ -428,9 +428,6 @@ fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Er
             }
             let same = || totals(&server, LOG).last() == Some(&writer.matches());
             assert!(wait_until(SOON, same), "{generation}: {:?}", totals(&server, LOG));
-            assert!(
-                totals(&server, LOG).iter().all(|total| asked.iter().any(|_| *total <= writer.matches()))
-            );
             if round == 1 {
                 agent.signal(Signal::KILL);
             }
