@@ -14,10 +14,10 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const PLUGIN_END: Duration = Duration::from_secs(5);
 /// Nothing is left to be done.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// Fewer than the SDK has workers, by default 16.
-const SOME: u32 = 12;
+/// Items that hang at once, as those on a dead file server may: fewer than the SDK has workers, 128.
+const SOME: u32 = 60;
 /// More than that, so that not even the hanging ones all get a worker.
-const MANY: u32 = 60;
+const MANY: u32 = 140;
 
 fn plugin() -> Result<PluginSpec, Error> {
     Ok(PluginSpec::new("Faulty", binaries::find("faulty")?))
@@ -101,18 +101,16 @@ fn items_that_hang_are_answered_for_and_hold_up_nobody() -> Result<(), Error> {
     })
 }
 
-/// While every worker hangs the others have to wait; afterwards they must be as before, round after round.
+/// While every worker hangs the others have to wait; afterwards they must be as before, although the handlers still hang.
 #[test]
 fn more_items_that_hang_than_workers_leave_the_plugin_working() -> Result<(), Error> {
     with_both(|agent| {
         let pid = plugin_pid(agent)?;
-        for round in 0..2 {
-            let agent = &*agent;
-            thread::scope(|scope| {
-                (0..MANY).for_each(|n| drop(scope.spawn(move || poll_that_hangs(agent, round * MANY + n))));
-            });
-            assert_eq!(agent.get("faulty.echo[next]")?, Reply::Value("next".into()));
-        }
+        let asked = &*agent;
+        thread::scope(|scope| {
+            (0..MANY).for_each(|n| drop(scope.spawn(move || poll_that_hangs(asked, n))));
+        });
+        assert_eq!(agent.get("faulty.echo[next]")?, Reply::Value("next".into()));
         assert_eq!(plugin_pid(agent)?, pid, "the same process");
         Ok(())
     })

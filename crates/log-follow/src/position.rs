@@ -490,9 +490,10 @@ impl Planner<'_> {
         for attempt in 0..ATTEMPTS {
             thread::sleep(PAUSE * attempt);
             let files = rotation::matching(directory, name)?;
-            let plan = self.ready(self.names_now(files.clone())?);
-            if plan.is_idle_at(self.at) || is_undisturbed(&files, &rotation::matching(directory, name)?) {
-                return Ok(plan);
+            let plan = self.names_now(files.clone()).map(|plan| self.ready(plan));
+            let is_idle = plan.as_ref().is_ok_and(|plan| plan.is_idle_at(self.at));
+            if is_idle || is_undisturbed(&files, &rotation::matching(directory, name)?) {
+                return plan;
             }
         }
         Ok(self.later())
@@ -518,7 +519,9 @@ impl Planner<'_> {
         }
         // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
         // original was truncated and written again, within one tick of the clock.
-        plan.steps.sort_by_key(|step| (step.mark.mtime, step.mark.offset == 0));
+        // An empty file holds what is written from now on, whatever its time: that of a truncation can be a tick older than
+        // that of the copy made before it (seen on ext4 with Linux 6.18).
+        plan.steps.sort_by_key(|step| (step.size == 0, step.mark.mtime, step.mark.offset == 0));
         Ok(plan)
     }
 
