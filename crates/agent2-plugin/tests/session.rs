@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -273,4 +274,56 @@ fn a_person_is_told_how_the_plugin_is_used() {
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("Plugins.Echo.System.Path="), "{text}");
+}
+
+/// Counts how often it was stopped, and how often it ended.
+struct Stopping;
+
+static STOPS: AtomicUsize = AtomicUsize::new(0);
+static ENDS: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        ENDS.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Exporter for Stopping {
+    type Options = serde::de::IgnoredAny;
+
+    fn configure(_: Self::Options, _: Context) -> Result<Self, ItemError> {
+        Ok(Self)
+    }
+
+    fn stop(&self) {
+        STOPS.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn export(&self, _: &Request) -> Result<Reply, ItemError> {
+        Ok("still here".into())
+    }
+}
+
+#[test]
+fn stop_is_called_when_the_agent_says_terminate_and_not_when_it_is_gone() {
+    let plugin = Plugin::new("Stopping").metric("stopping", "It stops.");
+    let started = || {
+        let mut agent = FakeAgent::beside::<Stopping>(&plugin).unwrap();
+        agent.configure("", 3).unwrap();
+        assert_eq!(agent.export("stopping", &[]).unwrap(), Ok(Some("still here".into())));
+        agent
+    };
+    let has_ended = |times: usize| {
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while ENDS.load(Ordering::SeqCst) < times {
+            assert!(Instant::now() < give_up);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    started().hang_up(Duration::from_secs(5)).unwrap();
+    has_ended(1);
+    assert_eq!(STOPS.load(Ordering::SeqCst), 0);
+    started().terminate().unwrap();
+    has_ended(2);
+    assert_eq!(STOPS.load(Ordering::SeqCst), 1);
 }
