@@ -1,0 +1,192 @@
+//! Files of the running machine, or of one that is mounted somewhere.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::{FileError, FileKind, Files};
+
+/// More than any configuration file has; what is larger is a log or a disk image that a pattern happened to match.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+/// More than any directory of configuration has.
+const ENTRIES_MAX: usize = 65_536;
+/// As many links as the kernel follows for one path.
+const LINKS_MAX: usize = 40;
+
+/// The files below a directory, as seen by a machine whose root it is. Symbolic links lead nowhere else: an absolute one
+/// begins at that directory, and `..` ends there.
+///
+/// ```
+/// use std::path::Path;
+/// use pool_capacity::{Files, HostFiles};
+///
+/// let files = HostFiles::below(Path::new("/"));
+/// assert!(!files.read(Path::new("/proc/self/comm")).unwrap().is_empty());
+/// ```
+#[derive(Debug, Clone)]
+pub struct HostFiles {
+    root: PathBuf,
+}
+
+impl HostFiles {
+    /// The files of the machine whose `/` is at `root`.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The path by which this process reaches a file of the machine, links resolved.
+    fn reach(&self, path: &Path) -> io::Result<PathBuf> {
+        if self.root == Path::new("/") {
+            return Ok(path.to_owned());
+        }
+        Resolution { root: &self.root, done: PathBuf::new(), left: LINKS_MAX }.resolve(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        // A FIFO without a writer must not hold anybody up.
+        let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
+        OpenOptions::new().read(true).custom_flags(flags).open(self.reach(path)?)
+    }
+}
+
+impl Files for HostFiles {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, FileError> {
+        if self.kind(path).is_some_and(|kind| kind != FileKind::File) {
+            return Err(FileError::NotRegular { path: path.to_owned() });
+        }
+        let attach = |source| FileError::read(path, source);
+        let file = self.open(path).map_err(attach)?;
+        if !file.metadata().map_err(attach)?.is_file() {
+            return Err(FileError::NotRegular { path: path.to_owned() });
+        }
+        let mut content = Vec::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(attach)?;
+        if content.len() as u64 > FILE_BYTES_MAX {
+            return Err(FileError::TooLarge { path: path.to_owned(), limit_bytes: FILE_BYTES_MAX });
+        }
+        Ok(content)
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>, FileError> {
+        let attach = |source| FileError::read(directory, source);
+        let mut names = Vec::new();
+        for entry in self.reach(directory).and_then(fs::read_dir).map_err(attach)? {
+            if names.len() == ENTRIES_MAX {
+                return Err(FileError::TooMany { path: directory.to_owned(), limit: ENTRIES_MAX });
+            }
+            names.push(entry.map_err(attach)?.file_name());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn kind(&self, path: &Path) -> Option<FileKind> {
+        let metadata = self.reach(path).and_then(fs::metadata).ok()?;
+        Some(match () {
+            () if metadata.is_file() => FileKind::File,
+            () if metadata.is_dir() => FileKind::Directory,
+            () => FileKind::Other,
+        })
+    }
+}
+
+/// A path being resolved inside a root. The kernel could do this (`openat2`), but not on the kernels that Red Hat 7 and 8
+/// have.
+struct Resolution<'a> {
+    root: &'a Path,
+    /// What is resolved, relative to the root.
+    done: PathBuf,
+    /// How many links may still be followed.
+    left: usize,
+}
+
+impl Resolution<'_> {
+    fn resolve(mut self, path: &Path) -> io::Result<PathBuf> {
+        let mut steps: VecDeque<OsString> = steps(path).collect();
+        while let Some(step) = steps.pop_front() {
+            if step == ".." {
+                self.done.pop();
+                continue;
+            }
+            match self.link(&step) {
+                Some(target) => self.follow(&target, &mut steps)?,
+                None => self.done.push(step),
+            }
+        }
+        Ok(self.root.join(self.done))
+    }
+
+    fn link(&self, step: &OsStr) -> Option<PathBuf> {
+        fs::read_link(self.root.join(&self.done).join(step)).ok()
+    }
+
+    fn follow(&mut self, target: &Path, steps_left: &mut VecDeque<OsString>) -> io::Result<()> {
+        self.left = self.left.checked_sub(1).ok_or(rustix::io::Errno::LOOP)?;
+        if target.is_absolute() {
+            self.done.clear();
+        }
+        for step in steps(target).collect::<Vec<_>>().into_iter().rev() {
+            steps_left.push_front(step);
+        }
+        Ok(())
+    }
+}
+
+fn steps(path: &Path) -> impl Iterator<Item = OsString> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_stay_below_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("etc/alternatives")).unwrap();
+        fs::create_dir_all(at("etc/mysql")).unwrap();
+        fs::write(at("etc/mysql/mariadb.cnf"), "real").unwrap();
+        symlink("/etc/alternatives/my.cnf", at("etc/mysql/my.cnf")).unwrap();
+        symlink("../../../../../etc/mysql/mariadb.cnf", at("etc/alternatives/my.cnf")).unwrap();
+        symlink("/etc/mysql", at("conf")).unwrap();
+        symlink("b", at("a")).unwrap();
+        symlink("a", at("b")).unwrap();
+
+        let files = HostFiles::below(root.path());
+        assert_eq!(files.read(Path::new("/conf/my.cnf")).unwrap(), b"real");
+        assert_eq!(files.list(Path::new("/conf")).unwrap(), ["mariadb.cnf", "my.cnf"]);
+        let error = files.read(Path::new("/a")).unwrap_err();
+        let looped = rustix::io::Errno::LOOP.raw_os_error();
+        assert!(matches!(error, FileError::Read { source, .. } if source.raw_os_error() == Some(looped)));
+        assert!(files.read(Path::new("/etc/passwd")).unwrap_err().is_absent());
+    }
+
+    #[test]
+    fn only_regular_files_of_a_sane_size_are_read() {
+        let root = tempfile::tempdir().unwrap();
+        let fifo = root.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        File::create(root.path().join("huge")).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();
+
+        let files = HostFiles::below(root.path());
+        assert!(matches!(files.read(Path::new("/fifo")), Err(FileError::NotRegular { .. })));
+        assert!(matches!(files.read(Path::new("/")), Err(FileError::NotRegular { .. })));
+        assert!(matches!(files.read(Path::new("/huge")), Err(FileError::TooLarge { .. })));
+        let machine = HostFiles::below(Path::new("/"));
+        assert!(matches!(machine.read(Path::new("/dev/zero")), Err(FileError::NotRegular { .. })));
+        assert_eq!(files.kind(Path::new("/fifo")), Some(FileKind::Other));
+    }
+}

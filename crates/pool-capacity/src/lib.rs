@@ -1,0 +1,23 @@
+//! How many workers a server is allowed, how much memory that means at the worst, and whether the machine has it.
+//!
+//! The nouns:
+//!
+//! * [`Files`] is where configuration comes from: a [`Tree`] in memory, or [`HostFiles`], the files below a directory.
+//!   Parsers see nothing else of the machine.
+//! * A [`Process`] is a running process as far as finding a pool's workers needs it. The caller lists them.
+//! * [`apache`], [`phpfpm`] and [`mysql`] each read a configuration as the server itself does, and find the server's
+//!   processes among those given.
+//! * [`sizing`] is the arithmetic: memory of a worker, of all that are allowed, and the largest limit that fits.
+//!
+//! The crate knows neither agents nor JSON. Every number that depends on a rule of the server is the one that the server
+//! applies, with a warning in words wherever that is not the one that was written.
+
+pub mod apache;
+mod files;
+pub mod mysql;
+pub mod phpfpm;
+mod process;
+pub mod sizing;
+
+pub use files::{FileError, FileKind, Files, HostFiles, Tree};
+pub use process::Process;

@@ -1,0 +1,1 @@
+//! MySQL and MariaDB: how many connections are allowed, and the buffers of each.

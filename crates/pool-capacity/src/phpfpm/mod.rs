@@ -1,0 +1,1 @@
+//! php-fpm: its pools, and how many workers they are allowed together.
