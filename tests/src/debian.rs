@@ -1,8 +1,12 @@
-//! Zabbix agents, and tools to measure against, out of Debian's archive: unpacked and not installed.
+//! Zabbix agents, tools to measure against and whole servers, out of Debian's archive: unpacked and not installed.
+//!
+//! [`agent`] and [`program_of`] unpack one package each; [`Packages`] unpacks packages with all their dependencies.
 //!
 //! apt does the work, with a private configuration: one suite, lists and cache of its own, no knowledge of what the
 //! machine has installed. Which archive to ask is taken from the machine's own configuration, so a mirror or proxy that
 //! was set up for the machine serves the tests too. Signatures are checked by apt as ever.
+
+mod root;
 
 use std::env;
 use std::ffi::OsString;
@@ -15,6 +19,8 @@ use rustix::fs::{FlockOperation, flock};
 use crate::binaries::target_dir;
 use crate::error::run;
 use crate::{Error, Generation};
+
+pub use root::{Packages, Root};
 
 /// Environment variable: the address of an archive of Debian, for machines whose apt knows none.
 pub const MIRROR: &str = "OOMWATCH_DEBIAN_MIRROR";
@@ -141,6 +147,9 @@ impl Archive {
             let path = room.join(part);
             fs::create_dir_all(&path).map_err(Error::file(&path))?;
         }
+        // An empty one: nothing counts as installed. apt's locks go beside it.
+        let status = room.join("status");
+        fs::write(&status, "").map_err(Error::file(&status))?;
         let sources = room.join("sources.list");
         fs::write(&sources, source_line(address, suite)).map_err(Error::file(&sources))?;
         let configuration = room.join("apt.conf");
@@ -199,8 +208,10 @@ Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 Dir::State::lists "{room}/lists";
-Dir::State::status "/dev/null";
+Dir::State::status "{room}/status";
+Dir::State::extended_states "{room}/extended_states";
 Dir::Cache "{room}/cache";
+Dir::Log "{room}/log";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";

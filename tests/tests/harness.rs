@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use oomwatch_tests::actors::{Role, Stage};
+use oomwatch_tests::debian::Packages;
 use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, RealAgent, Reply};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -76,6 +77,16 @@ fn agents_see_actors() -> Result<(), Error> {
         let sum = agent.get(Key::new("proc.mem").params([&name, "", "sum", "", "rss"]))?;
         let bytes: u64 = sum.value().and_then(|text| text.parse().ok()).unwrap_or(0);
         assert!((30 << 20..40 << 20).contains(&bytes), "{sum:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_unpacked_program_finds_its_libraries() -> Result<(), Error> {
+    let root = Packages::of("bookworm", &["jq"]).and_alone("bookworm", "jq", "opt/other").unpacked("jq")?;
+    for program in ["usr/bin/jq", "opt/other/usr/bin/jq"] {
+        let output = root.command(program).args(["-n", "1 + 1"]).output().expect("it starts");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "2\n", "{output:?}");
     }
     Ok(())
 }

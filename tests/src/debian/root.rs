@@ -1,0 +1,186 @@
+//! Programs out of Debian's archive with everything they depend on, unpacked into one directory and run from there.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Archive, Lock};
+use crate::Error;
+use crate::binaries::target_dir;
+use crate::error::run;
+
+/// The C library must be the machine's own, since the machine's loader loads it.
+const OF_THE_MACHINE: [&str; 1] = ["libc6"];
+
+/// Packages to be unpacked together.
+///
+/// ```no_run
+/// use oomwatch_tests::debian::Packages;
+///
+/// let apache = Packages::of("bookworm", &["apache2"]).unpacked("apache")?;
+/// let version = apache.command("usr/sbin/apache2").arg("-v").output();
+/// # Ok::<(), oomwatch_tests::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Packages {
+    suite: &'static str,
+    names: Vec<&'static str>,
+    alone: Vec<Alone>,
+}
+
+/// A package without its dependencies, in a directory of its own below the root.
+#[derive(Debug, Clone, Copy)]
+struct Alone {
+    suite: &'static str,
+    package: &'static str,
+    directory: &'static str,
+}
+
+impl Packages {
+    /// These packages of one suite and whatever they depend on; what they only recommend is left out.
+    pub fn of(suite: &'static str, names: &[&'static str]) -> Self {
+        Self { suite, names: names.to_vec(), alone: Vec::new() }
+    }
+
+    /// One more package, from any suite and without its dependencies, unpacked into `directory` below the root: for two
+    /// versions of one program beside each other.
+    pub fn and_alone(mut self, suite: &'static str, package: &'static str, directory: &'static str) -> Self {
+        self.alone.push(Alone { suite, package, directory });
+        self
+    }
+
+    /// Downloads and unpacks them into `target/roots/NAME` if that has not happened yet. Nothing is installed and no
+    /// script of a package is run, so what those scripts make (users, `/etc/passwd`, generated configuration) is missing.
+    ///
+    /// Several processes may ask at once; one works and the others wait.
+    ///
+    /// # Errors
+    ///
+    /// When apt knows no archive of Debian or a package cannot be had; the failing command and its words are in the error.
+    pub fn unpacked(&self, name: &str) -> Result<Root, Error> {
+        let home = target_dir().join("roots").join(name);
+        fs::create_dir_all(&home).map_err(Error::file(&home))?;
+        let _lock = Lock::take(&home.join("lock"))?;
+        // Written last, with what was wanted: neither an interrupted download nor an older list is taken for this one.
+        let (stamp, wanted) = (home.join("complete"), format!("{self:?}"));
+        if fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
+            let root = home.join("root");
+            let _ = (fs::remove_file(&stamp), fs::remove_dir_all(&root));
+            let _ = fs::remove_dir_all(home.join("libraries"));
+            self.unpack(&home, &root)?;
+            fs::write(&stamp, &wanted).map_err(Error::file(&stamp))?;
+        }
+        Ok(Root { home })
+    }
+
+    fn unpack(&self, home: &Path, root: &Path) -> Result<(), Error> {
+        let archive = Archive::serving(self.suite, self.names[0], home)?;
+        let files = archive.with_dependencies(&self.names)?;
+        files.iter().try_for_each(|file| extract(file, root))?;
+        link_libraries(&files, root, &home.join("libraries"))?;
+        for alone in &self.alone {
+            let archive = Archive::serving(alone.suite, alone.package, home)?;
+            let directory = root.join(alone.directory);
+            fs::create_dir_all(&directory).map_err(Error::file(&directory))?;
+            archive.unpack(alone.package, &directory)?;
+        }
+        let rooms = fs::read_dir(home).map_err(Error::file(home))?.flatten().map(|entry| entry.path());
+        let apt = |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("apt-"));
+        rooms.filter(apt).try_for_each(|room| fs::remove_dir_all(&room).map_err(Error::file(&room)))
+    }
+}
+
+/// Unpacked packages, ready to be run.
+#[derive(Debug, Clone)]
+pub struct Root {
+    home: PathBuf,
+}
+
+impl Root {
+    /// The directory that stands for `/` of the packages.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.home.join("root")
+    }
+
+    /// A directory that stays as long as the unpacked packages do, for what is made from them once. Its user takes care
+    /// that two processes do not make the same thing.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.home.join("cache")
+    }
+
+    /// A program by its path in its package, such as `usr/sbin/apache2`, to be run with the root's libraries and the
+    /// machine's own files: it finds none of its usual configuration or modules by itself, and has to be told where
+    /// they are (an option, an environment variable). It is an ordinary process under its own name, and needs no privilege.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.path().join(program));
+        command.env("LD_LIBRARY_PATH", self.libraries());
+        command
+    }
+
+    /// What `LD_LIBRARY_PATH` is for [`command`](Self::command), for whoever starts programs in another way.
+    #[must_use]
+    pub fn libraries(&self) -> OsString {
+        self.home.join("libraries").into()
+    }
+}
+
+impl Archive {
+    /// The files of packages and of all their dependencies, downloaded.
+    fn with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>, Error> {
+        let mut apt = self.apt("apt-get");
+        apt.args(["install", "--download-only", "--yes", "--no-install-recommends"]);
+        run(apt.args(packages))?;
+        let archives = self.configuration.with_file_name("cache").join("archives");
+        let entries = fs::read_dir(&archives).map_err(Error::file(&archives))?;
+        let files = entries.flatten().map(|entry| entry.path());
+        Ok(files.filter(|path| path.extension() == Some(OsStr::new("deb"))).collect())
+    }
+}
+
+fn extract(file: &Path, root: &Path) -> Result<(), Error> {
+    run(Command::new("dpkg").arg("-x").arg(file).arg(root)).map(drop)
+}
+
+/// One directory with a link to each library, so that the loader looks into one place and not into the C library's.
+fn link_libraries(files: &[PathBuf], root: &Path, libraries: &Path) -> Result<(), Error> {
+    fs::create_dir_all(libraries).map_err(Error::file(libraries))?;
+    let of_the_machine = files_of(files, &OF_THE_MACHINE)?;
+    for directory in library_directories(root) {
+        for entry in fs::read_dir(&directory).map_err(Error::file(&directory))?.flatten() {
+            let name = entry.file_name();
+            let is_library = name.to_string_lossy().contains(".so");
+            if is_library && !of_the_machine.contains(&name) && !libraries.join(&name).is_symlink() {
+                symlink(entry.path(), libraries.join(&name)).map_err(Error::file(libraries))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `lib/TRIPLET` and `usr/lib/TRIPLET`: which of them a package uses is its own matter.
+fn library_directories(root: &Path) -> Vec<PathBuf> {
+    let triplet = format!("{}-linux-gnu", env::consts::ARCH);
+    let parts = ["usr/lib", "lib"].map(|part| root.join(part).join(&triplet));
+    parts.into_iter().filter(|path| path.is_dir()).collect()
+}
+
+/// The names of the files in those of the packages.
+fn files_of(files: &[PathBuf], packages: &[&str]) -> Result<Vec<OsString>, Error> {
+    let mut names = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if packages.iter().any(|package| name.starts_with(&format!("{package}_"))) {
+            let listed = run(Command::new("dpkg-deb").arg("-c").arg(file))?;
+            let paths = listed.lines().filter_map(|line| line.split(" -> ").next()?.split(' ').next_back());
+            names.extend(paths.filter_map(|path| Some(Path::new(path).file_name()?.to_owned())));
+        }
+    }
+    Ok(names)
+}
