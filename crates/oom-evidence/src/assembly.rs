@@ -366,27 +366,37 @@ impl Assembly {
                 let open = self.find_or_start(Killer::SystemdOomd, place, |open| open.stage < Stage::Killed);
                 open.note_victim(Victim::new(pid), place);
             }
-            userspace::Event::OomdKilled { cgroup } => {
-                let open = self.find_or_start(Killer::SystemdOomd, place, |open| open.stage < Stage::Killed);
-                open.report.cgroup = Some(scan::owned(cgroup, PATH_MAX));
-                (open.stage, open.is_evidence) = (Stage::Killed, true);
-                if open.report.victims.is_empty() {
-                    open.report.kills = None;
-                }
-            }
+            userspace::Event::OomdKilled { cgroup } => self.oomd_killed(cgroup, place),
             userspace::Event::OomdCount { unit, kills } => self.oomd_count(unit, kills, place),
             userspace::Event::Earlyoom(victim) => self.earlyoom(*victim, place),
             userspace::Event::UnitHit { unit } => self.unit_hit(unit, place),
         }
     }
 
-    fn oomd_count(&mut self, unit: &[u8], kills: u64, place: Place<'_>) {
+    /// systemd-oomd says that it marks a cgroup or that it has killed it, and systemd may have told of the unit before.
+    fn oomd_killed(&mut self, cgroup: &[u8], place: Place<'_>) {
+        let is_same = |open: &Open| match open.report.cgroup.as_deref() {
+            Some(known) => known == cgroup,
+            None => {
+                open.stage < Stage::Killed || open.report.units.iter().any(|unit| is_unit_of(cgroup, unit))
+            }
+        };
+        let open = self.find_or_start(Killer::SystemdOomd, place, is_same);
+        open.report.cgroup = Some(scan::owned(cgroup, PATH_MAX));
+        (open.stage, open.is_evidence) = (Stage::Killed, true);
+        if open.report.victims.is_empty() && open.report.units.is_empty() {
+            open.report.kills = None;
+        }
+    }
+
+    /// `kills` is absent where systemd says "some".
+    fn oomd_count(&mut self, unit: &[u8], kills: Option<u64>, place: Place<'_>) {
         let open = self.find_or_start(Killer::SystemdOomd, place, |open| open.is_of_unit(unit));
-        open.is_evidence = true;
-        open.stage = Stage::Killed;
+        (open.stage, open.is_evidence) = (Stage::Killed, true);
         open.add_unit(unit);
         let named = open.report.victims.len() as u64;
-        open.report.kills = Some(kills.max(named).max(open.report.kills.unwrap_or(0)));
+        let known = open.report.kills.unwrap_or(0).max(named);
+        open.report.kills = kills.map(|kills| kills.max(known)).or((known > 0).then_some(known));
     }
 
     /// earlyoom sends SIGKILL to the same process when SIGTERM was not enough.
@@ -422,6 +432,11 @@ impl Assembly {
         open.is_evidence = true;
         open.add_unit(unit);
     }
+}
+
+/// Whether a cgroup is that of a unit.
+fn is_unit_of(cgroup: &[u8], unit: &[u8]) -> bool {
+    cgroup.strip_suffix(unit).is_some_and(|rest| rest.ends_with(b"/"))
 }
 
 impl Recent {
@@ -546,8 +561,9 @@ impl Open {
 
     /// Whether a unit is what systemd-oomd killed here.
     fn is_of_unit(&self, unit: &[u8]) -> bool {
-        let is_end = |path: &[u8]| path.strip_suffix(unit).is_some_and(|rest| rest.ends_with(b"/"));
-        self.report.cgroup.as_deref().map_or(self.report.units.is_empty(), is_end)
+        let is_its = |path: &[u8]| is_unit_of(path, unit);
+        let is_told = || self.report.units.is_empty() || self.report.units.iter().any(|told| **told == *unit);
+        self.report.cgroup.as_deref().map_or_else(is_told, is_its)
     }
 
     fn detail(&mut self, message: &[u8], place: Place<'_>) {
@@ -560,11 +576,10 @@ impl Open {
         }
     }
 
-    /// The second line of the last kill: the name has a newline in it and the text no escapes, or the line was wrapped.
+    /// The second line of the last kill: the name has a newline in it and the text no escapes.
     fn rest_of_kill(&mut self, message: &[u8]) -> bool {
-        let first = self.unfinished.take();
+        let Some(first) = self.unfinished.take() else { return false };
         let Some(victim) = self.report.victims.last_mut() else { return false };
-        let Some(first) = first else { return kernel::continue_victim(victim, message) };
         let name_end = memchr::memmem::find(message, b") total-vm:");
         if name_end.is_none_or(|end| first.len() + 1 + end > 15) {
             return false;

@@ -7,6 +7,20 @@ use crate::scan;
 pub(crate) const NAME_MAX: usize = 64;
 /// The kernel's own limit for a path, which its limit for a line (about 1000 bytes) makes unreachable.
 pub(crate) const PATH_MAX: usize = 4096;
+/// What the fields behind a victim's name are called, in all kernels.
+pub(crate) const SIZES: [&[u8]; 11] = [
+    b"total-vm",
+    b"anon-rss",
+    b"file-rss",
+    b"shmem-rss",
+    b"UID",
+    b"pgtables",
+    b"oom_score_adj",
+    b"vsz",
+    b"vm",
+    b"rss",
+    b"swap",
+];
 
 /// What a message of the kernel says.
 #[derive(Debug)]
@@ -82,7 +96,9 @@ fn header(message: &[u8]) -> Option<Event<'_>> {
         return Some(Event::Header { invoker: None });
     }
     let (name, rest) = scan::cut(message, b" invoked oom-killer")?;
-    let is_header = rest.starts_with(b": gfp_mask=") || rest.starts_with(b" in ub ") || rest == b":";
+    // People shorten the line to its first words, and mail programs break it behind them.
+    let is_shortened = matches!(rest.trim_ascii_end(), b"" | b":");
+    let is_header = rest.starts_with(b": gfp_mask=") || rest.starts_with(b" in ub ") || is_shortened;
     if !is_header || name.is_empty() {
         return None;
     }
@@ -200,20 +216,11 @@ fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
     fill(&mut victim.rss_bytes, b" rss:");
     fill(&mut victim.swap_bytes, b" swap:");
     fill(&mut victim.pgtables_bytes, b"pgtables:");
-    victim.uid = victim.uid.or_else(|| Some(scan::id(scan::cut(sizes, b" UID:")?.1)?.0));
+    // Since 5.4 with a colon; RHEL 7 in front of the sizes and with a blank.
+    let uid = || scan::cut(sizes, b" UID:").or_else(|| scan::cut(sizes, b", UID "));
+    victim.uid = victim.uid.or_else(|| Some(scan::id(uid()?.1)?.0));
     let adj = || Some(scan::signed(scan::cut(sizes, b"oom_score_adj:")?.1)?.0);
     victim.oom_score_adj = victim.oom_score_adj.or_else(adj);
-}
-
-/// A kill line that was wrapped (by a mail program, a terminal) goes on with the next field. True where this was one.
-pub(crate) fn continue_victim(victim: &mut Victim, message: &[u8]) -> bool {
-    let fields: [&[u8]; 7] =
-        [b"total-vm:", b"anon-rss:", b"file-rss:", b"shmem-rss:", b"UID:", b"pgtables:", b"oom_score_adj:"];
-    let goes_on = fields.iter().any(|field| message.starts_with(field));
-    if goes_on {
-        fill_sizes(victim, &[b" ", message].concat());
-    }
-    goes_on
 }
 
 /// What follows the name has a fixed form, so the last place where it fits is the right one, whatever the name holds.
@@ -299,7 +306,9 @@ fn limit(message: &[u8]) -> Option<Event<'_>> {
         return Some(Event::Limit { task: None, cgroup: whole(cgroup) });
     }
     let (task, cgroup) = scan::rcut(message.strip_prefix(b"Task in ")?, b" killed as a result of limit of ")?;
-    Some(Event::Limit { task: Some(task), cgroup: whole(cgroup) })
+    // The limit is of the task's own cgroup or of one above it, and so is its name where it ends in dots.
+    let is_above = task.strip_prefix(cgroup).is_some_and(|below| below.is_empty() || below.starts_with(b"/"));
+    Some(Event::Limit { task: Some(task), cgroup: if is_above { Some(cgroup) } else { whole(cgroup) } })
 }
 
 /// A path, unless a pager or a terminal says that it cut the line.

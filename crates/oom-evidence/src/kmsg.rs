@@ -76,6 +76,31 @@ impl KmsgRecord {
     pub fn is_from_kernel(&self) -> bool {
         self.facility == 0
     }
+
+    /// Whether it is the first piece of a line that the kernel printed in several (3.5 to 4.9; later ones join them).
+    pub(crate) fn begins_line(&self) -> bool {
+        self.flags == b"c"
+    }
+
+    /// Adds the next record, where it is the next piece of this line; gives it back where it is not.
+    pub(crate) fn join(&mut self, next: Self) -> Option<Self> {
+        let fits = self.text.len() + next.text.len() <= LINE_MAX;
+        if !(fits && self.begins_line() && next.flags == b"+" && next.facility == self.facility) {
+            return Some(next);
+        }
+        self.text.extend_from_slice(&next.text);
+        self.metadata.extend(next.metadata);
+        None
+    }
+}
+
+/// Pieces are joined up to so many bytes; the kernel's own limit for a record is about a thousand.
+const LINE_MAX: usize = 8192;
+
+/// The text of the record that goes on with `line`, which is the first piece of a line.
+pub(crate) fn next_piece<'a>(line: &[u8], next: &'a [u8]) -> Option<&'a [u8]> {
+    let (first, next) = (Head::parse(line).ok()?, Head::parse(next).ok()?);
+    (first.flags == b"c" && next.flags == b"+" && first.facility == next.facility).then_some(next.text)
 }
 
 /// The first line of a record, not yet unescaped.
@@ -84,7 +109,7 @@ pub(crate) struct Head<'a> {
     pub(crate) facility: u32,
     sequence: u64,
     pub(crate) since_boot: Duration,
-    flags: &'a [u8],
+    pub(crate) flags: &'a [u8],
     pub(crate) caller: Option<&'a [u8]>,
     pub(crate) text: &'a [u8],
 }

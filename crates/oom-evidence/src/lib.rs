@@ -61,6 +61,7 @@ mod table;
 mod time;
 mod trust;
 mod userspace;
+mod wrapped;
 
 pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};

@@ -15,6 +15,7 @@ use crate::scan;
 use crate::time::Stamp;
 use crate::trust::Origin;
 use crate::userspace;
+use crate::{kmsg, wrapped};
 
 /// While no report is open, a line without one of these says nothing.
 const WORDS: [&[u8]; 13] = [
@@ -73,6 +74,8 @@ impl Finder {
 pub struct Parser {
     /// The line that is not finished, without what is beyond the limit.
     partial: Vec<u8>,
+    /// A line whose rest may be the next one.
+    held: Option<Vec<u8>>,
     assembly: Assembly,
     origin: Origin,
     /// Bytes before the current line.
@@ -94,6 +97,7 @@ impl Parser {
     pub fn new(origin: Origin) -> Self {
         Self {
             partial: Vec::new(),
+            held: None,
             assembly: Assembly::new(origin.trust()),
             origin,
             offset: 0,
@@ -127,6 +131,7 @@ impl Parser {
         since_epoch: Option<Duration>,
         message: &[u8],
     ) -> Feed<'_> {
+        self.release();
         self.assembly.expire(self.offset);
         let message = &message[..message.len().min(Self::LINE_MAX)];
         if !self.assembly.is_idle() || FINDER.find(message).is_some() {
@@ -139,6 +144,7 @@ impl Parser {
 
     /// Ends every open report: the source has been silent, so nothing more will come to them. An unfinished line stays.
     pub fn flush(&mut self) -> Vec<Report> {
+        self.release();
         self.assembly.close_all();
         std::iter::from_fn(|| self.assembly.next_ready()).collect()
     }
@@ -153,7 +159,12 @@ impl Parser {
     /// Whether a report is open that [`Parser::flush`] would end.
     #[must_use]
     pub fn has_open_report(&self) -> bool {
-        !self.assembly.is_idle()
+        !self.is_idle()
+    }
+
+    /// Whether only lines with certain words can mean anything.
+    fn is_idle(&self) -> bool {
+        self.held.is_none() && self.assembly.is_idle()
     }
 
     /// Reads on until a report may be ready or the text is used up, and returns the text that is left.
@@ -161,7 +172,7 @@ impl Parser {
         if self.partial_bytes > 0 {
             return self.complete(text);
         }
-        let skipped = if self.assembly.is_idle() { Self::skip(text) } else { 0 };
+        let skipped = if self.is_idle() { Self::skip(text) } else { 0 };
         self.offset += skipped as u64;
         let text = &text[skipped..];
         match memchr::memchr(b'\n', text) {
@@ -210,14 +221,45 @@ impl Parser {
         let line = without_nuls(line);
         let line = &line[..line.len().min(Self::LINE_MAX)];
         self.assembly.expire(self.offset);
-        if !self.assembly.is_idle() || FINDER.find(line).is_some() {
+        if !self.is_idle() || FINDER.find(line).is_some() {
+            self.put_together(&without_colours(line.strip_suffix(b"\r").unwrap_or(line)));
+        }
+    }
+
+    /// A line that may be broken waits for the next one.
+    fn put_together(&mut self, line: &[u8]) {
+        if kmsg::is_metadata(line) {
+            return;
+        }
+        let whole = self.held.as_deref().and_then(|held| joined(held, line));
+        if whole.is_none() {
+            self.release();
+        }
+        let line = whole.as_deref().unwrap_or(line);
+        self.held = None;
+        if self.may_go_on(line) {
+            self.held = Some(line.to_vec());
+        } else {
             self.read(line, 0);
         }
     }
 
+    fn may_go_on(&self, line: &[u8]) -> bool {
+        prefix::split(line).is_some_and(|line| {
+            let is_text = self.origin != Origin::KernelRing && !matches!(line.writer, Writer::Program(_));
+            line.is_fragment || (is_text && wrapped::may_go_on(&line.message))
+        })
+    }
+
+    /// Nothing goes on with the line that was held.
+    fn release(&mut self) {
+        if let Some(line) = self.held.take() {
+            self.read(&line, 0);
+        }
+    }
+
     fn read(&mut self, line: &[u8], depth: usize) {
-        let line = without_colours(line.strip_suffix(b"\r").unwrap_or(line));
-        let Some(line) = prefix::split(&line) else { return };
+        let Some(line) = prefix::split(line) else { return };
         // The ring has nothing but records. What looks otherwise was cut, and must not be believed as the kernel's.
         if line.is_record || self.origin != Origin::KernelRing {
             self.interpret(&line, depth);
@@ -275,6 +317,19 @@ impl Drop for Feed<'_> {
     fn drop(&mut self) {
         self.for_each(drop);
     }
+}
+
+/// A line with its rest, where the next line is that.
+fn joined(line: &[u8], next: &[u8]) -> Option<Vec<u8>> {
+    let whole = match kmsg::next_piece(line, next) {
+        Some(piece) => [line, piece].concat(),
+        None => {
+            let (first, next) = (prefix::split(line)?, prefix::split(next).filter(Line::is_bare)?);
+            let separator = wrapped::separator(&first.message, &next.message)?;
+            [line.trim_ascii_end(), separator, &next.message].concat()
+        }
+    };
+    (whole.len() <= Parser::LINE_MAX).then_some(whole)
 }
 
 /// A machine that lost power leaves blocks of NUL bytes in its log, with the next boot's first line right behind.

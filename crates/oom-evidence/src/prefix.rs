@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::kmsg;
 use crate::scan;
 use crate::time::{self, Stamp};
+use crate::userspace;
 
 /// A line taken apart.
 #[derive(Debug)]
@@ -18,13 +19,22 @@ pub(crate) struct Line<'a> {
     pub(crate) message: Cow<'a, [u8]>,
     /// Records of /dev/kmsg are whole: nothing is joined to them or cut out of them.
     pub(crate) is_record: bool,
+    /// The first piece of a line that the kernel printed in several.
+    pub(crate) is_fragment: bool,
 }
 
 impl<'a> Line<'a> {
     /// A message of the kernel that came without any prefix.
     pub(crate) fn of_kernel(stamp: Stamp<'a>, message: &'a [u8]) -> Self {
         let message = Cow::Borrowed(message);
-        Self { stamp, writer: Writer::Kernel, caller: None, message, is_record: true }
+        Self { stamp, writer: Writer::Kernel, caller: None, message, is_record: true, is_fragment: false }
+    }
+
+    /// Whether nothing stands before the message.
+    pub(crate) fn is_bare(&self) -> bool {
+        let Stamp { since_boot, since_epoch, calendar, .. } = self.stamp;
+        let has_time = since_boot.is_some() || since_epoch.is_some() || calendar.is_some();
+        !has_time && !self.is_record && self.caller.is_none() && self.writer == Writer::Unsaid
     }
 }
 
@@ -67,6 +77,7 @@ fn record<'a>(head: &kmsg::Head<'a>) -> Line<'a> {
         caller: head.caller.and_then(caller_id),
         message: kmsg::unescape(head.text),
         is_record: true,
+        is_fragment: head.flags == b"c",
     }
 }
 
@@ -82,6 +93,7 @@ fn text(line: &[u8]) -> Line<'_> {
         caller: front.caller,
         message: Cow::Borrowed(rest),
         is_record: false,
+        is_fragment: false,
     }
 }
 
@@ -159,6 +171,10 @@ impl<'a> Front<'a> {
             (Some(b"kernel"), _) => self.is_kernel(after),
             (None, Some(b"kernel")) => self.is_kernel(after_second),
             (None, Some(name)) if second.ends_with(b"]:") => self.is_program(name, after_second),
+            // Without a host only for those whose words count: a process may be called `x[1]:`, too.
+            (Some(name), _) if first.ends_with(b"]:") && userspace::PROGRAMS.contains(&name) => {
+                self.is_program(name, after)
+            }
             _ => rest,
         }
     }
@@ -240,10 +256,12 @@ impl<'a> Front<'a> {
     }
 }
 
-/// `<6>`, with the priority's value.
+/// `<6>`, or `<0.6>` as some log daemons are told to write it, with the priority's value.
 fn level_mark(line: &[u8]) -> Option<(u64, &[u8])> {
-    let (priority, rest) = scan::number(line.strip_prefix(b"<")?).filter(|(priority, _)| *priority < 192)?;
-    Some((priority, rest.strip_prefix(b">")?))
+    let (first, rest) = scan::number(line.strip_prefix(b"<")?).filter(|(first, _)| *first < 192)?;
+    let Some(rest) = rest.strip_prefix(b".") else { return Some((first, rest.strip_prefix(b">")?)) };
+    let (level, rest) = scan::number(rest).filter(|(level, _)| *level < 8)?;
+    Some((first * 8 + level, rest.strip_prefix(b">")?))
 }
 
 /// The facility of `kern  :warn  : [`.
@@ -377,6 +395,9 @@ mod tests {
             ("kernel", "2024/03/02 10:20:01 host kernel: x: y"),
             ("kernel", "20240302T102001Z host kernel: x: y"),
             ("kernel", "2023-04-03T16:24:41.390796-06:00 box kernel - - - [849085.223282] x: y"),
+            ("kernel", "<0.4> 2019-07-25 18:19:19 box kernel - - - [127181.795181] x: y"),
+            ("kernel", "<6> 1 2020-11-19T23:58:33.111549+01:00 box kernel - - - [  153.655776] x: y"),
+            ("kernel", "2024 Mar  2 10:20:01 host kernel: [   12.345678] x: y"),
             ("kernel", "Jun 20 12:47:42 host kernel:[   12.345678] x: y"),
             ("kernel", " kernel:x: y"),
             ("kernel", "Jul 611:39:55 slize kernel: [1262223.326537] x: y"),
@@ -413,6 +434,8 @@ mod tests {
             ("user  :notice: [   12.345678] x", "program user"),
             ("<13>1 2023-04-03T16:24:41Z box kernel - - - x", "program "),
             ("[   12.345678] host systemd[1]: x", "program systemd"),
+            ("[   12.345678] systemd-oomd[659]: x", "program systemd-oomd"),
+            ("<1.4> 2019-07-25 18:19:19 box kernel - - - x", "program "),
         ];
         for (line, writer) in table {
             assert_eq!(message(line), (writer.to_owned(), "x".to_owned()), "{line:?}");

@@ -122,7 +122,14 @@ const MONTHS: [&[u8]; 12] =
 /// A date and time at the front of a line in any form that log daemons, journalctl and dmesg write, and the rest of
 /// the line after one blank.
 pub(crate) fn calendar(line: &[u8]) -> Option<(Calendar, &[u8])> {
-    iso(line).or_else(|| named_month(line)).or_else(|| after_weekday(line))
+    iso(line).or_else(|| named_month(line)).or_else(|| after_weekday(line)).or_else(|| after_year(line))
+}
+
+/// `2024 Mar  2 10:20:01`, of network devices.
+fn after_year(line: &[u8]) -> Option<(Calendar, &[u8])> {
+    let (year, rest) = year(line)?;
+    let (calendar, rest) = named_month(scan::skip_blanks(rest))?;
+    Some((Calendar { year: Some(year), ..calendar }, rest))
 }
 
 /// `Sat 2024-03-02 10:20:01 UTC` (journalctl -o short-full) and `Tue Aug 12 03:54:03 2025` (ctime).
@@ -298,7 +305,8 @@ mod tests {
         };
         let yearless = Calendar { year: None, ..same };
         let fraction = Calendar { nanosecond: 136_582_000, ..same };
-        let table: [(&str, Calendar); 16] = [
+        let table: [(&str, Calendar); 17] = [
+            ("2024 Mar  2 10:20:01 x", same),
             ("Mar  2 10:20:01 x", yearless),
             ("Mar 2 10:20:01 x", yearless),
             ("Mar  2 10:20:01.136582 x", Calendar { year: None, ..fraction }),

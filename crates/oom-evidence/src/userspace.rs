@@ -10,15 +10,19 @@ use crate::scan;
 pub(crate) enum Event<'a> {
     /// systemd-oomd: `oomd attempting to kill 63 with KILL`.
     OomdAttempt { pid: u32 },
-    /// systemd-oomd: `Killed /a/b due to memory pressure for /a being 51.07% > 50.00% for > 20s ...`.
+    /// systemd-oomd: `Killed /a/b due to memory pressure for /a being 51.07% > 50.00% for > 20s ...`, or, in
+    /// newer releases, `Marked /a/b for killing due to ...`.
     OomdKilled { cgroup: &'a [u8] },
-    /// systemd: `b.scope: systemd-oomd killed 12 process(es) in this unit.`
-    OomdCount { unit: &'a [u8], kills: u64 },
+    /// systemd: `b.scope: systemd-oomd killed 12 process(es) in this unit.`, or `killed some`.
+    OomdCount { unit: &'a [u8], kills: Option<u64> },
     /// earlyoom: `sending SIGTERM to process 29410 uid 1000 "cluster": badness 1264, VmRSS 23964 MiB`.
     Earlyoom(Box<Victim>),
     /// systemd: `b.service: A process of this unit has been killed by the OOM killer.`
     UnitHit { unit: &'a [u8] },
 }
+
+/// Who may say such things.
+pub(crate) const PROGRAMS: [&[u8]; 3] = [b"systemd-oomd", b"earlyoom", b"systemd"];
 
 /// Reads a message, if its writer may say such a thing.
 pub(crate) fn event<'a>(writer: Writer<'_>, message: &'a [u8]) -> Option<Event<'a>> {
@@ -40,7 +44,10 @@ fn oomd(message: &[u8]) -> Option<Event<'_>> {
     if let Some(rest) = message.strip_prefix(b"oomd attempting to kill ") {
         return Some(Event::OomdAttempt { pid: scan::id(rest)?.0 });
     }
-    let (cgroup, _) = scan::rcut(message.strip_prefix(b"Killed ")?, b" due to ")?;
+    let (cgroup, _) = match message.strip_prefix(b"Marked ") {
+        Some(rest) => scan::rcut(rest, b" for killing due to ")?,
+        None => scan::rcut(message.strip_prefix(b"Killed ")?, b" due to ")?,
+    };
     cgroup.starts_with(b"/").then_some(Event::OomdKilled { cgroup })
 }
 
@@ -51,7 +58,10 @@ fn systemd(message: &[u8]) -> Option<Event<'_>> {
         return is_unit(unit).then_some(Event::UnitHit { unit });
     }
     let (unit, rest) = scan::rcut(message, b": systemd-oomd killed ")?;
-    let (kills, rest) = scan::number(rest)?;
+    let (kills, rest) = match rest.strip_prefix(b"some") {
+        Some(rest) => (None, rest),
+        None => scan::number(rest).map(|(kills, rest)| (Some(kills), rest))?,
+    };
     (is_unit(unit) && rest.starts_with(b" process(es)")).then_some(Event::OomdCount { unit, kills })
 }
 

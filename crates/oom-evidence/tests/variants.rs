@@ -568,6 +568,17 @@ fn systemd_oomd() {
     assert_eq!(report.units, [b"app.scope"[..].into()]);
     // Nothing says how many.
     assert_eq!(only(&killed).kills, None);
+    let marked = killed.replace("Killed", "Marked").replace(" due", " for killing due");
+    assert_eq!(only(&format!("{marked}{killed}{count}")).kills, Some(12));
+    let some = count.replace("12", "some");
+    for text in [format!("{marked}{some}"), format!("{some}{killed}"), some.clone()] {
+        let report = only(&text);
+        assert_eq!(
+            (report.killer, report.kills, report.units.len()),
+            (Killer::SystemdOomd, None, 1),
+            "{text}"
+        );
+    }
     // The system's and the user's manager may both say it.
     assert_eq!(only(&format!("{killed}{count}{count}")).kills, Some(12));
 }
@@ -722,6 +733,36 @@ fn a_path_that_was_cut_is_absent() {
     let line =
         "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/kubepo";
     assert_eq!(only(line).cgroup, None);
+}
+
+/// A name may end in what also marks a cut, and the limit's cgroup is the task's own or one above it.
+#[test]
+fn a_path_that_ends_in_dots_is_whole_where_the_task_is_in_it() {
+    for (task, limit) in [("/a...", "/a..."), ("/a.../b", "/a..."), ("/x>/y", "/x>")] {
+        let report = only(&format!("Task in {task} killed as a result of limit of {limit}\n"));
+        assert_eq!(report.cgroup.as_deref(), Some(limit.as_bytes()), "{task}");
+    }
+    let cut = only("Task in /kubepods/burstable/pod1 killed as a result of limit of /kubepods/bu...\n");
+    assert_eq!(cut.cgroup, None);
+}
+
+/// /dev/kmsg of kernels 3.5 to 4.9: the first piece has `c`, those behind it `+`.
+#[test]
+fn lines_that_the_kernel_printed_in_pieces() {
+    let text = "6,10,1,c;Task in /a/b\n SUBSYSTEM=x\n6,11,2,+; killed as a result of limit of \n6,12,3,+;/a\n\
+                3,13,4,-;Memory cgroup out of memory: Kill process 7 (x) score 9 or sacrifice child\n\
+                3,14,5,c;Killed process 7 (x) \n3,15,6,+;total-vm:10kB\n12,16,7,+;, anon-rss:99kB\n";
+    let header = "4,9,1,-;x invoked oom-killer: gfp_mask=0xd0, order=0, oom_score_adj=0\n";
+    for origin in [Origin::KernelRing, Origin::Text] {
+        let reports = parse_all(origin, format!("{header}{text}").as_bytes());
+        assert_eq!((reports.len(), pids(&reports)), (1, vec![7]));
+        assert_eq!(reports[0].cgroup.as_deref(), Some(&b"/a"[..]));
+        let victim = &reports[0].victims[0];
+        // What a process wrote goes on with nothing of the kernel's.
+        assert_eq!((victim.total_vm_bytes, victim.anon_rss_bytes), (Some(10 * KIB), None));
+    }
+    let alone = "3,1,1,+;Killed process 7 (x) total-vm:10kB\n";
+    assert_eq!(pids(&parse_all(Origin::KernelRing, alone.as_bytes())), [7]);
 }
 
 #[test]

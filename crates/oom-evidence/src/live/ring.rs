@@ -47,6 +47,8 @@ pub struct KernelRing<R> {
     next: Option<u64>,
     stats: RingStats,
     buffer: Box<[u8]>,
+    /// The first pieces of a line whose end was not read yet.
+    begun: Option<KmsgRecord>,
 }
 
 /// What a [`KernelRing`] has seen, in records.
@@ -88,7 +90,7 @@ impl<R: Read> KernelRing<R> {
     #[must_use]
     pub fn new(source: R) -> Self {
         let buffer = vec![0; RECORD_BYTES_MAX].into_boxed_slice();
-        Self { source, next: None, stats: RingStats::default(), buffer }
+        Self { source, next: None, stats: RingStats::default(), buffer, begun: None }
     }
 
     /// Goes on where an earlier reader of the same boot stopped: records before `sequence` are passed over, and what
@@ -102,7 +104,7 @@ impl<R: Read> KernelRing<R> {
     /// Where a later reader goes on; none before the first record.
     #[must_use]
     pub fn next_sequence(&self) -> Option<u64> {
-        self.next
+        self.begun.as_ref().map(|record| record.sequence).or(self.next)
     }
 
     /// What was seen so far.
@@ -111,12 +113,33 @@ impl<R: Read> KernelRing<R> {
         self.stats
     }
 
-    /// The next record that the kernel itself wrote; none when all that are there were read.
+    /// The next record that the kernel itself wrote; none when all that are there were read. A line that the kernel
+    /// printed in pieces is one record.
     ///
     /// # Errors
     ///
     /// When reading fails for another reason than an overrun. The ring is to be opened anew then.
     pub fn next_record(&mut self) -> io::Result<Option<KmsgRecord>> {
+        loop {
+            let piece = match self.next_piece() {
+                Ok(Some(piece)) => piece,
+                // The rest of what is begun may come later, or never.
+                end => return self.begun.take().map_or(end, |begun| Ok(Some(begun))),
+            };
+            let Some(begun) = &mut self.begun else {
+                if !piece.begins_line() {
+                    return Ok(Some(piece));
+                }
+                self.begun = Some(piece);
+                continue;
+            };
+            if let Some(other) = begun.join(piece) {
+                return Ok(self.begun.replace(other));
+            }
+        }
+    }
+
+    fn next_piece(&mut self) -> io::Result<Option<KmsgRecord>> {
         let mut failures = 0;
         while failures < FAILURES_MAX {
             match self.source.read(&mut self.buffer) {
@@ -222,6 +245,26 @@ mod tests {
         let mut ring = FakeRing::of(vec![record(20, "x")]).resume_at(10);
         assert_eq!(texts(&mut ring).len(), 1);
         assert_eq!(ring.stats().lost, 10);
+    }
+
+    #[test]
+    fn a_line_in_pieces_is_one_record_and_none_is_lost() {
+        let piece = |sequence: u64, flag: &str, text: &str| Ok(format!("6,{sequence},5,{flag};{text}\n"));
+        let pieces = vec![
+            piece(1, "c", "Task in /a"),
+            Err(Errno::PIPE),
+            piece(2, "+", " killed"),
+            piece(3, "-", "x"),
+            piece(4, "c", "y"),
+            piece(5, "c", "z"),
+            piece(6, "+", "z"),
+        ];
+        let mut ring = FakeRing::of(pieces);
+        assert_eq!(ring.next_record().unwrap().unwrap().text, b"Task in /a killed");
+        // A reader that stops here has not seen the third.
+        assert_eq!(ring.next_sequence(), Some(3));
+        assert_eq!(texts(&mut ring), ["x", "y", "zz"]);
+        assert_eq!((ring.next_sequence(), ring.stats().records), (Some(7), 6));
     }
 
     #[test]
