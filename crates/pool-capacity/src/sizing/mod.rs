@@ -1,1 +1,259 @@
-//! Memory of a worker, of all that are allowed, and the largest limit that fits.
+//! Memory of a worker, of all that are allowed, and the largest limit that fits: arithmetic alone.
+//!
+//! The nouns:
+//!
+//! * A [`Footprint`] is the memory of one process, as far as it could be read.
+//! * [`Memory`] is what follows for a pool: what each worker has for itself, and what all share and have once.
+//! * A [`Machine`] is how much memory there is, and how much of it is in use.
+//! * A [`Sizing`] is the answer: memory at the limit, whether it fits, and the largest limit that does.
+//!
+//! Prefork children share most of their pages with their parent. To multiply a child's RSS would count those pages once
+//! for each child and size the pool several times too small; so shared memory counts once, and only what a worker has
+//! for itself is multiplied.
+//!
+//! The incident: 256 workers of 50 MB on a machine of 4 GB.
+//!
+//! ```
+//! use pool_capacity::sizing::{Demand, Machine, Memory, Sizing};
+//!
+//! let workers = Memory::configured(50 << 20, 0);
+//! let machine = Machine { mem_total_bytes: 4 << 30, mem_available_bytes: 4 << 30 };
+//! let sizing = Sizing::new(&workers, Demand { limit: 256, workers_per_process: 1 }, machine);
+//! assert!(!sizing.fits);
+//! assert_eq!(sizing.memory_at_limit_bytes, 256 * (50 << 20));
+//! assert_eq!(sizing.largest_limit, 71);
+//! ```
+
+mod memory;
+mod words;
+
+pub use memory::{Footprint, Memory, Shares, Source};
+use words::{bytes, count};
+
+/// So much of the machine is kept for everything but the pool, however little the rest uses now: page cache, logins,
+/// cron jobs.
+const RESERVED_PART: u64 = 8;
+/// On a large machine an eighth would be more than the rest ever needs.
+const RESERVED_FLOOR_MAX_BYTES: u64 = 2 << 30;
+
+/// How many workers are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The limit as the server applies it.
+    pub limit: u64,
+    /// Threads of a process; 1 where every worker is a process. Memory is counted by process.
+    pub workers_per_process: u64,
+}
+
+impl Demand {
+    fn processes(self) -> u64 {
+        self.limit.div_ceil(self.workers_per_process.max(1))
+    }
+}
+
+/// The machine's memory, of `/proc/meminfo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// `MemTotal`.
+    pub mem_total_bytes: u64,
+    /// `MemAvailable`: what programs could get without swapping, page cache that can be dropped included.
+    pub mem_available_bytes: u64,
+}
+
+impl Machine {
+    /// What is kept for the rest of the machine: what others use now, and an eighth of all (2 GiB at most) at least.
+    #[must_use]
+    pub fn reserved_bytes(self, pool_now_bytes: u64) -> u64 {
+        self.others_bytes(pool_now_bytes).max(self.floor_bytes()).min(self.mem_total_bytes)
+    }
+
+    fn others_bytes(self, pool_now_bytes: u64) -> u64 {
+        self.mem_total_bytes.saturating_sub(self.mem_available_bytes).saturating_sub(pool_now_bytes)
+    }
+
+    fn floor_bytes(self) -> u64 {
+        (self.mem_total_bytes / RESERVED_PART).min(RESERVED_FLOOR_MAX_BYTES)
+    }
+}
+
+/// Whether a pool fits a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sizing {
+    /// What the pool takes when all allowed workers run: shared memory once, and each process's own.
+    pub memory_at_limit_bytes: u64,
+    /// What is kept for the rest of the machine.
+    pub reserved_bytes: u64,
+    /// What is left for the pool.
+    pub available_bytes: u64,
+    /// Whether the one fits into the other.
+    pub fits: bool,
+    /// The largest limit that does; 0 where not even what is shared fits.
+    pub largest_limit: u64,
+    /// The computation in words.
+    pub how: String,
+}
+
+impl Sizing {
+    /// The whole computation. It is monotone: more memory never lowers the largest limit.
+    #[must_use]
+    pub fn new(memory: &Memory, demand: Demand, machine: Machine) -> Self {
+        let reserved_bytes = machine.reserved_bytes(memory.pool_now_bytes);
+        let available_bytes = machine.mem_total_bytes - reserved_bytes;
+        let memory_at_limit_bytes = memory.at(demand.processes());
+        let mut sizing = Self {
+            memory_at_limit_bytes,
+            reserved_bytes,
+            available_bytes,
+            fits: memory_at_limit_bytes <= available_bytes,
+            largest_limit: largest_limit(memory, available_bytes, demand.workers_per_process),
+            how: String::new(),
+        };
+        sizing.how = sizing.explain(memory, demand, machine);
+        sizing
+    }
+
+    fn explain(&self, memory: &Memory, demand: Demand, machine: Machine) -> String {
+        let verdict = match (self.fits, self.largest_limit) {
+            (true, _) => format!("which fits; up to {} would", self.largest_limit),
+            (false, 0) => "which does not fit, and no limit does".to_owned(),
+            (false, largest) => format!("which does not fit; {largest} would"),
+        };
+        format!(
+            "{}. {} of memory less {} for the rest of the machine leave {}: {verdict}.",
+            self.explain_need(memory, demand),
+            bytes(machine.mem_total_bytes),
+            bytes(self.reserved_bytes),
+            bytes(self.available_bytes),
+        )
+    }
+
+    fn explain_need(&self, memory: &Memory, demand: Demand) -> String {
+        let processes = demand.processes();
+        let each = match (memory.source, demand.workers_per_process) {
+            (Source::Configured, _) => count(processes, "connection"),
+            (_, 0 | 1) => count(processes, "worker"),
+            (_, threads) => {
+                format!("{} of {}", count(processes, "process"), count(threads, "thread"))
+            }
+        };
+        format!(
+            "{} shared once and {each} with {} each ({}) are {}",
+            bytes(memory.shared_bytes),
+            bytes(memory.private_bytes),
+            memory.source.words(),
+            bytes(self.memory_at_limit_bytes),
+        )
+    }
+}
+
+fn largest_limit(memory: &Memory, available_bytes: u64, workers_per_process: u64) -> u64 {
+    let for_workers = available_bytes.saturating_sub(memory.shared_bytes);
+    (for_workers / memory.private_bytes).saturating_mul(workers_per_process.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+    const MIB: u64 = 1 << 20;
+
+    fn sizing(private: u64, shared: u64, limit: u64, threads: u64, total: u64, available: u64) -> Sizing {
+        let memory = Memory::configured(private, shared);
+        let machine = Machine { mem_total_bytes: total, mem_available_bytes: available };
+        Sizing::new(&memory, Demand { limit, workers_per_process: threads }, machine)
+    }
+
+    #[test]
+    fn shared_memory_counts_once() {
+        let sizing = sizing(10 * MIB, 100 * MIB, 50, 1, 2 * GIB, GIB);
+        assert_eq!(sizing.memory_at_limit_bytes, 600 * MIB);
+        // Half of the machine is in use by others.
+        assert_eq!((sizing.reserved_bytes, sizing.available_bytes), (GIB, GIB));
+        assert!(sizing.fits);
+        assert_eq!(sizing.largest_limit, 92);
+        assert_eq!(
+            sizing.how,
+            "100.0 MiB shared once and 50 connections with 10.0 MiB each (as configured) are 600.0 MiB. \
+             2.0 GiB of memory less 1.0 GiB for the rest of the machine leave 1.0 GiB: which fits; up to 92 would."
+        );
+    }
+
+    #[test]
+    fn threads_share_the_memory_of_their_process() {
+        let sizing = sizing(64 * MIB, 0, 150, 25, GIB, GIB);
+        assert_eq!(sizing.memory_at_limit_bytes, 6 * 64 * MIB);
+        assert_eq!(sizing.largest_limit, 14 * 25);
+    }
+
+    #[test]
+    fn an_eighth_is_kept_and_two_gibibytes_at_most() {
+        let reserved = |total: u64, available: u64| sizing(MIB, 0, 1, 1, total, available).reserved_bytes;
+        assert_eq!(reserved(4 * GIB, 4 * GIB), 512 * MIB);
+        assert_eq!(reserved(64 * GIB, 64 * GIB), 2 * GIB);
+        assert_eq!(reserved(64 * GIB, 60 * GIB), 4 * GIB);
+        // Nonsense does not overflow.
+        assert_eq!(reserved(GIB, 2 * GIB), 128 * MIB);
+        assert_eq!(reserved(0, 0), 0);
+    }
+
+    #[test]
+    fn what_the_pool_has_itself_is_not_reserved_for_others() {
+        let machine = Machine { mem_total_bytes: 4 * GIB, mem_available_bytes: GIB };
+        assert_eq!(machine.reserved_bytes(0), 3 * GIB);
+        assert_eq!(machine.reserved_bytes(2 * GIB), GIB);
+        assert_eq!(machine.reserved_bytes(9 * GIB), 512 * MIB);
+    }
+
+    #[test]
+    fn where_the_shared_part_alone_is_too_large_no_limit_fits() {
+        let sizing = sizing(MIB, 8 * GIB, 1, 1, 4 * GIB, 4 * GIB);
+        assert!(!sizing.fits);
+        assert_eq!(sizing.largest_limit, 0);
+        assert!(sizing.how.ends_with("which does not fit, and no limit does."), "{}", sizing.how);
+    }
+
+    fn any_bytes() -> impl Strategy<Value = u64> {
+        prop_oneof![0..64 * GIB, 0..4096_u64, any::<u64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn the_answer_fits_and_one_more_does_not(
+            private in any_bytes(), shared in any_bytes(), limit in 0_u64..100_000, threads in 0_u64..200,
+            total in 0..1_u64 << 50, available in 0..1_u64 << 50,
+        ) {
+            let at = |limit| sizing(private, shared, limit, threads, total, available);
+            let asked = at(limit);
+            let largest = asked.largest_limit;
+            prop_assert_eq!(asked.fits, asked.memory_at_limit_bytes <= asked.available_bytes);
+            if largest > 0 {
+                prop_assert!(at(largest).fits);
+                prop_assert!(!at(largest + 1).fits);
+            } else {
+                prop_assert!(!at(1).fits);
+            }
+            prop_assert_eq!(at(largest).largest_limit, largest);
+            prop_assert!(limit == 0 || asked.fits == (limit <= largest));
+        }
+
+        #[test]
+        fn more_memory_never_lowers_the_limit(
+            private in 1..GIB, shared in 0..8 * GIB, threads in 1_u64..100,
+            total in 0..64 * GIB, used in 0..64 * GIB, more in 0..64 * GIB,
+        ) {
+            let at = |total: u64| {
+                sizing(private, shared, 10, threads, total, total.saturating_sub(used)).largest_limit
+            };
+            prop_assert!(at(total + more) >= at(total));
+        }
+
+        #[test]
+        fn smaller_workers_never_lower_the_limit(private in 1..GIB, less in 0..GIB, shared in 0..4 * GIB) {
+            let at = |private: u64| sizing(private, shared, 10, 1, 8 * GIB, 6 * GIB).largest_limit;
+            prop_assert!(at(private.saturating_sub(less)) >= at(private));
+        }
+    }
+}
