@@ -1,1 +1,137 @@
 //! php-fpm: its pools, and how many workers they are allowed together.
+//!
+//! A configuration is read as php-fpm 8.2 reads it: [`Config::read`] refuses what the server refuses, with file and line.
+//! [`find`] lists the configurations of all versions that are installed side by side; a running master's title names its
+//! own ([`Master`]).
+//!
+//! ```
+//! use std::path::Path;
+//! use pool_capacity::{Tree, phpfpm::Config};
+//!
+//! let tree = Tree::new()
+//!     .with("/etc/php-fpm.conf", "include=/etc/php-fpm.d/*.conf\n[global]\nprocess.max = 12\n")
+//!     .with("/etc/php-fpm.d/www.conf", "[www]\nlisten = 9000\npm = static\npm.max_children = 8\n")
+//!     .with("/etc/php-fpm.d/shop.conf", "[shop]\nlisten = 9001\npm = ondemand\npm.max_children = 8\n");
+//! let config = Config::read(&tree, Path::new("/etc/php-fpm.conf"), &|_| None).unwrap();
+//! assert_eq!((config.pools.len(), config.limit()), (2, 12));
+//! ```
+
+mod error;
+mod glob;
+mod ini;
+mod processes;
+mod reader;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{Error, PoolError};
+pub use processes::{Master, masters};
+
+use crate::{FileKind, Files};
+use ini::Environment;
+
+/// Where distributions put the configuration: Debian, Red Hat, remi's and Red Hat's collections, Alpine, Arch, php.net.
+const PLACES: [&str; 7] = [
+    "/etc/php/*/fpm/php-fpm.conf",
+    "/etc/php-fpm.conf",
+    "/etc/opt/remi/php*/php-fpm.conf",
+    "/etc/opt/rh/rh-php*/php-fpm.conf",
+    "/etc/php[0-9]*/php-fpm.conf",
+    "/etc/php/php-fpm.conf",
+    "/usr/local/etc/php-fpm.conf",
+];
+
+/// The configurations of all installed versions.
+#[must_use]
+pub fn find(files: &dyn Files) -> Vec<PathBuf> {
+    let found = |place: &&str| glob::glob(files, Path::new(place)).unwrap_or_default();
+    let paths = PLACES.iter().flat_map(found);
+    paths.filter(|path| files.kind(path) == Some(FileKind::File)).collect()
+}
+
+/// Where [`find`] looks, as patterns.
+#[must_use]
+pub fn places() -> &'static [&'static str] {
+    &PLACES
+}
+
+/// How a pool starts and ends workers (`pm`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// All workers run all the time.
+    Static,
+    /// Between so many spare ones.
+    Dynamic,
+    /// None until a request comes.
+    Ondemand,
+}
+
+impl Manager {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dynamic => "dynamic",
+            Self::Ondemand => "ondemand",
+        }
+    }
+}
+
+/// A pool that php-fpm would start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The section's name.
+    pub name: String,
+    /// `pm`
+    pub manager: Manager,
+    /// `pm.max_children`
+    pub max_children: u32,
+    /// `pm.start_servers`; where it is not written, between the spare ones, as php-fpm sets it. 0 without meaning.
+    pub start_servers: u32,
+    /// `user`
+    pub user: Option<String>,
+}
+
+/// A configuration, with all that it includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The main file.
+    pub conf: PathBuf,
+    /// In the order of the files.
+    pub pools: Vec<Pool>,
+    /// `process.max`: no more workers than this in all pools; 0 means no such limit.
+    pub process_max: u32,
+    /// What is not as it was written, or could not be known.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads a configuration. `environment` answers for the server's environment variables; what it does not know is a
+    /// warning, and empty as in php-fpm.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] where a file cannot be read or php-fpm would not start with it.
+    pub fn read(
+        files: &dyn Files,
+        path: &Path,
+        environment: &dyn Fn(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<Self, Error> {
+        let environment: Environment<'_> = environment;
+        reader::Reader::new(files, environment).config(path)
+    }
+
+    /// The workers that all pools together may have.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        let sum = self.written();
+        if self.process_max == 0 { sum } else { sum.min(self.process_max.into()) }
+    }
+
+    /// The sum of `pm.max_children`.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.pools.iter().map(|pool| u64::from(pool.max_children)).sum()
+    }
+}

@@ -98,7 +98,9 @@ impl Memory {
             shared_bytes,
             rss_bytes: None,
             largest_bytes: None,
-            doubt: "The largest that the configuration allows: most connections never use all of their buffers.".to_owned(),
+            doubt:
+                "The largest that the configuration allows: most connections never use all of their buffers."
+                    .to_owned(),
             pool_now_bytes: 0,
         }
     }
@@ -137,7 +139,8 @@ impl Memory {
     fn by_pss(parents: &[Footprint], workers: &[Shares], live: u64) -> Self {
         let private = |shares: &Shares| shares.uss_bytes.saturating_add(shares.swap_pss_bytes);
         // Every sharer has its part of a shared page, so that all parts together are the page, once.
-        let shared_each = mean(workers.iter().map(|shares| shares.pss_bytes.saturating_sub(shares.uss_bytes)));
+        let shared_each =
+            mean(workers.iter().map(|shares| shares.pss_bytes.saturating_sub(shares.uss_bytes)));
         let parents_bytes = sum(parents.iter().map(|parent| match parent.shares {
             Some(shares) => shares.pss_bytes.saturating_add(shares.swap_pss_bytes),
             None => parent.anon_bytes.unwrap_or(parent.rss_bytes).saturating_add(parent.swap_bytes),
@@ -224,7 +227,12 @@ mod tests {
 
     fn with_shares(pss: u64, uss: u64) -> Footprint {
         let shares = Shares { pss_bytes: pss * MIB, uss_bytes: uss * MIB, swap_pss_bytes: 0 };
-        Footprint { rss_bytes: 60 * MIB, anon_bytes: Some(50 * MIB), shares: Some(shares), ..Footprint::default() }
+        Footprint {
+            rss_bytes: 60 * MIB,
+            anon_bytes: Some(50 * MIB),
+            shares: Some(shares),
+            ..Footprint::default()
+        }
     }
 
     fn without_shares(anon: u64, mapped: u64) -> Footprint {

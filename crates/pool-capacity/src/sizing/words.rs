@@ -28,8 +28,14 @@ mod tests {
 
     #[test]
     fn amounts_and_counts_are_readable() {
-        assert_eq!([bytes(0), bytes(1023), bytes(1536), bytes(50 << 20)], ["0 B", "1023 B", "1.5 KiB", "50.0 MiB"]);
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1536), bytes(50 << 20)],
+            ["0 B", "1023 B", "1.5 KiB", "50.0 MiB"]
+        );
         assert_eq!(bytes(u64::MAX), "16384.0 PiB");
-        assert_eq!([count(1, "worker"), count(0, "worker"), count(2, "process")], ["1 worker", "0 workers", "2 processes"]);
+        assert_eq!(
+            [count(1, "worker"), count(0, "worker"), count(2, "process")],
+            ["1 worker", "0 workers", "2 processes"]
+        );
     }
 }

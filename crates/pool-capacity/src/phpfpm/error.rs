@@ -1,0 +1,127 @@
+//! Why php-fpm would not start with a configuration.
+
+use std::path::PathBuf;
+
+use crate::FileError;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The main file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line that php-fpm does not understand.
+    #[error("{}:{line}: {why}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An included file cannot be read.
+    #[error("{}:{line}: {source}", path.display())]
+    Include {
+        /// The file with the `include`.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// What cannot be read.
+        source: FileError,
+    },
+    /// Files include each other, or more than php-fpm follows.
+    #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {chain}", path.display(), super::reader::DEPTH_MAX)]
+    Depth {
+        /// The file with the `include`.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// The files from the main one on.
+        chain: String,
+    },
+    /// More files than any configuration has.
+    #[error("{}: more than {} files are included", path.display(), super::reader::FILES_MAX)]
+    Files {
+        /// The main file.
+        path: PathBuf,
+    },
+    /// A pool that php-fpm would not start.
+    #[error("{}: pool {name}: {why}", path.display())]
+    Pool {
+        /// The main file.
+        path: PathBuf,
+        /// The pool.
+        name: String,
+        /// What is wrong with it.
+        why: PoolError,
+    },
+    /// `process.max` is negative.
+    #[error("{}: process.max is negative", path.display())]
+    ProcessMax {
+        /// The main file.
+        path: PathBuf,
+    },
+    /// There is no pool.
+    #[error("{}: no pool is defined", path.display())]
+    NoPool {
+        /// The main file.
+        path: PathBuf,
+    },
+}
+
+/// What is wrong with a pool.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// There is no `listen`.
+    #[error("listen is missing")]
+    NoListen,
+    /// There is no `pm`.
+    #[error("pm is missing (static, dynamic or ondemand)")]
+    NoManager,
+    /// `pm.max_children` is missing or not positive.
+    #[error("pm.max_children must be positive and is {0}")]
+    MaxChildren(i64),
+    /// One of the spare servers' numbers is missing or not positive.
+    #[error("{name} must be positive and is {value}")]
+    Spare {
+        /// The entry.
+        name: &'static str,
+        /// What it is.
+        value: i64,
+    },
+    /// More spare servers than servers.
+    #[error(
+        "pm.min_spare_servers ({min}) and pm.max_spare_servers ({max}) must not be greater than pm.max_children ({children})"
+    )]
+    SpareAboveChildren {
+        /// `pm.min_spare_servers`
+        min: i64,
+        /// `pm.max_spare_servers`
+        max: i64,
+        /// `pm.max_children`
+        children: i64,
+    },
+    /// The wrong way round.
+    #[error("pm.max_spare_servers ({max}) must not be less than pm.min_spare_servers ({min})")]
+    SpareCrossed {
+        /// `pm.min_spare_servers`
+        min: i64,
+        /// `pm.max_spare_servers`
+        max: i64,
+    },
+    /// `pm.start_servers` is not between the spare ones.
+    #[error(
+        "pm.start_servers ({start}) must be between pm.min_spare_servers ({min}) and pm.max_spare_servers ({max})"
+    )]
+    Start {
+        /// `pm.start_servers`
+        start: i64,
+        /// `pm.min_spare_servers`
+        min: i64,
+        /// `pm.max_spare_servers`
+        max: i64,
+    },
+}

@@ -1,0 +1,80 @@
+//! php-fpm's processes, by the titles that they give themselves.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::Process;
+
+const MASTER: &[u8] = b"php-fpm: master process (";
+const WORKER: &[u8] = b"php-fpm: pool ";
+
+/// A running master process with its workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Master {
+    /// The process.
+    pub pid: u32,
+    /// Its configuration file, as its title names it.
+    pub conf: PathBuf,
+    /// Pids of the workers by pool.
+    pub workers: BTreeMap<String, Vec<u32>>,
+}
+
+/// The masters that run, with their workers.
+#[must_use]
+pub fn masters(processes: &[Process]) -> Vec<Master> {
+    let mut masters: Vec<Master> = processes.iter().filter_map(master).collect();
+    for process in processes {
+        let title = title(process);
+        let Some(pool) = title.strip_prefix(WORKER) else { continue };
+        if let Some(master) = masters.iter_mut().find(|master| master.pid == process.ppid) {
+            let pool = String::from_utf8_lossy(pool).into_owned();
+            master.workers.entry(pool).or_default().push(process.pid);
+        }
+    }
+    masters
+}
+
+fn master(process: &Process) -> Option<Master> {
+    let title = title(process);
+    let conf = title.strip_prefix(MASTER)?.strip_suffix(b")")?;
+    let conf = PathBuf::from(OsString::from_vec(conf.to_vec()));
+    Some(Master { pid: process.pid, conf, workers: BTreeMap::new() })
+}
+
+/// A title takes the arguments' place, with what was left of them blanked.
+fn title(process: &Process) -> Vec<u8> {
+    process.arguments.join(&b' ').trim_ascii_end().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: u32, ppid: u32, title: &str) -> Process {
+        Process { pid, ppid, arguments: vec![title.into(), vec![]], ..Process::default() }
+    }
+
+    #[test]
+    fn workers_belong_to_their_master_and_pool() {
+        let processes = [
+            process(10, 1, "php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)"),
+            process(11, 10, "php-fpm: pool www"),
+            process(12, 10, "php-fpm: pool www"),
+            process(13, 10, "php-fpm: pool my shop"),
+            process(20, 1, "php-fpm: master process (/etc/php/7.4/fpm/php-fpm.conf)     "),
+            process(21, 20, "php-fpm: pool www      "),
+            process(30, 1, "php-fpm: pool www"),
+            process(31, 10, "/bin/sh -c php-fpm: pool www"),
+        ];
+        let masters = masters(&processes);
+        assert_eq!(masters.len(), 2);
+        assert_eq!(masters[0].workers["www"], [11, 12]);
+        assert_eq!(masters[0].workers["my shop"], [13]);
+        assert_eq!(
+            (masters[1].conf.to_str(), &masters[1].workers["www"]),
+            (Some("/etc/php/7.4/fpm/php-fpm.conf"), &vec![21])
+        );
+    }
+}

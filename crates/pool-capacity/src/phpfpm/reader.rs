@@ -1,0 +1,275 @@
+//! Reads the files and checks the pools, as php-fpm does.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::glob::glob;
+use super::ini::{self, Environment, Line, Value};
+use super::{Config, Error, Manager, Pool, PoolError};
+use crate::{FileKind, Files};
+
+/// The main file and four that are included within each other.
+pub(super) const DEPTH_MAX: usize = 5;
+/// php-fpm has no such limit; this keeps a pattern that matches a whole disk within bounds.
+pub(super) const FILES_MAX: usize = 10_000;
+
+/// A pool as it is written.
+#[derive(Debug, Default)]
+struct Written {
+    name: String,
+    listen: bool,
+    manager: Option<Manager>,
+    max_children: i64,
+    start_servers: i64,
+    min_spare_servers: i64,
+    max_spare_servers: i64,
+    user: Option<String>,
+}
+
+/// The state while files are read. An include does not end the section that it stands in, and what follows it belongs to
+/// the last section of the included file.
+pub(super) struct Reader<'a> {
+    files: &'a dyn Files,
+    environment: Environment<'a>,
+    pools: Vec<Written>,
+    /// In `pools`; none while in `[global]`.
+    current: Option<usize>,
+    process_max: i64,
+    warnings: Vec<String>,
+    /// The files that are being read, the main one first.
+    open: Vec<PathBuf>,
+    files_read: usize,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    path: &'p Path,
+    line: usize,
+}
+
+impl Place<'_> {
+    fn error(self, why: impl Into<String>) -> Error {
+        Error::Line { path: self.path.to_owned(), line: self.line, why: why.into() }
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(files: &'a dyn Files, environment: Environment<'a>) -> Self {
+        Self {
+            files,
+            environment,
+            pools: Vec::new(),
+            current: None,
+            process_max: 0,
+            warnings: Vec::new(),
+            open: Vec::new(),
+            files_read: 0,
+        }
+    }
+
+    pub(super) fn config(mut self, path: &Path) -> Result<Config, Error> {
+        let content = self.files.read(path)?;
+        self.file(path, &content)?;
+        let Ok(process_max) = u32::try_from(self.process_max) else {
+            return Err(Error::ProcessMax { path: path.to_owned() });
+        };
+        if self.pools.is_empty() {
+            return Err(Error::NoPool { path: path.to_owned() });
+        }
+        let check = |pool: &Written| {
+            pool.checked().map_err(|why| Error::Pool { path: path.to_owned(), name: pool.name.clone(), why })
+        };
+        let pools = self.pools.iter().map(check).collect::<Result<Vec<_>, _>>()?;
+        let mut config = Config { conf: path.to_owned(), pools, process_max, warnings: self.warnings };
+        if config.limit() < config.written() {
+            let text = format!(
+                "process.max {process_max} is less than the sum of pm.max_children {}: no more workers run",
+                config.written()
+            );
+            config.warnings.push(text);
+        }
+        Ok(config)
+    }
+
+    fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        self.files_read += 1;
+        self.open.push(path.to_owned());
+        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+        for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
+            let place = Place { path, line: index + 1 };
+            match ini::parse(line, self.environment).map_err(|why| place.error(why))? {
+                Line::Nothing => {}
+                Line::Section(name) => self.section(&name),
+                Line::Entry { key, value } if key.eq_ignore_ascii_case(b"include") => {
+                    self.include(place, value)?;
+                }
+                Line::Entry { key, value } => self.entry(place, &key.to_ascii_lowercase(), &value)?,
+            }
+        }
+        self.open.pop();
+        Ok(())
+    }
+
+    fn section(&mut self, name: &[u8]) {
+        if name.eq_ignore_ascii_case(b"global") {
+            self.current = None;
+            return;
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let known = self.pools.iter().position(|pool| pool.name.eq_ignore_ascii_case(&name));
+        self.current = Some(known.unwrap_or(self.pools.len()));
+        if known.is_none() {
+            self.pools.push(Written { name, ..Written::default() });
+        }
+    }
+
+    fn include(&mut self, place: Place<'_>, value: Value) -> Result<(), Error> {
+        let pattern = PathBuf::from(std::ffi::OsString::from_vec(value.text));
+        let unreadable = |source| Error::Include { path: place.path.to_owned(), line: place.line, source };
+        if pattern.is_relative() {
+            // To the prefix that it was built with, which is /usr with distributions, and never to this file.
+            let text = format!(
+                "{}:{}: include={} is not absolute: php-fpm looks for it below its prefix, here it is left out",
+                place.path.display(),
+                place.line,
+                pattern.display()
+            );
+            self.warnings.push(text);
+            return Ok(());
+        }
+        let mut paths = glob(self.files, &pattern).map_err(unreadable)?;
+        paths.retain(|path| self.files.kind(path) != Some(FileKind::Directory));
+        if paths.is_empty() {
+            let (path, line, pattern) = (place.path.display(), place.line, pattern.display());
+            self.warnings.push(format!("{path}:{line}: include={pattern} matches no file"));
+        }
+        for path in paths {
+            self.check_bounds(place, &path)?;
+            let content = self.files.read(&path).map_err(unreadable)?;
+            self.file(&path, &content)?;
+        }
+        Ok(())
+    }
+
+    fn check_bounds(&self, place: Place<'_>, next: &Path) -> Result<(), Error> {
+        if self.open.len() >= DEPTH_MAX {
+            let chain = self.open.iter().map(PathBuf::as_path).chain([next]);
+            let chain: Vec<_> = chain.map(|path| path.display().to_string()).collect();
+            let (path, line) = (place.path.to_owned(), place.line);
+            return Err(Error::Depth { path, line, chain: chain.join(" includes ") });
+        }
+        if self.files_read >= FILES_MAX {
+            return Err(Error::Files { path: self.open[0].clone() });
+        }
+        Ok(())
+    }
+
+    /// Entries that nothing here depends on are not looked at: other versions know others.
+    fn entry(&mut self, place: Place<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
+        let Some(pool) = self.current.and_then(|index| self.pools.get_mut(index)) else {
+            if key == b"process.max" {
+                self.process_max = integer(place, "process.max", value, &mut self.warnings)?;
+            }
+            return Ok(());
+        };
+        let (name, number) = match key {
+            b"listen" => {
+                pool.listen = !value.text.is_empty();
+                return Ok(());
+            }
+            b"user" => {
+                pool.user = Some(String::from_utf8_lossy(&value.text).into_owned());
+                return Ok(());
+            }
+            b"pm" => {
+                pool.manager = Some(manager(place, value)?);
+                return Ok(());
+            }
+            b"pm.max_children" => ("pm.max_children", &mut pool.max_children),
+            b"pm.start_servers" => ("pm.start_servers", &mut pool.start_servers),
+            b"pm.min_spare_servers" => ("pm.min_spare_servers", &mut pool.min_spare_servers),
+            b"pm.max_spare_servers" => ("pm.max_spare_servers", &mut pool.max_spare_servers),
+            _ => return Ok(()),
+        };
+        *number = integer(place, name, value, &mut self.warnings)?;
+        Ok(())
+    }
+}
+
+fn manager(place: Place<'_>, value: &Value) -> Result<Manager, Error> {
+    let managers = [Manager::Static, Manager::Dynamic, Manager::Ondemand];
+    let found = managers.into_iter().find(|one| value.text.eq_ignore_ascii_case(one.as_str().as_bytes()));
+    found.ok_or_else(|| {
+        let text = String::from_utf8_lossy(&value.text);
+        place.error(format!("pm = {text} is none of static, dynamic and ondemand"))
+    })
+}
+
+/// Digits, and a minus; too large a number wraps around as in C.
+fn integer(place: Place<'_>, name: &str, value: &Value, warnings: &mut Vec<String>) -> Result<i64, Error> {
+    let text = String::from_utf8_lossy(&value.text);
+    if value.expression {
+        return Err(place.error(format!("{name} = {text} is an expression, which is not evaluated here")));
+    }
+    if let Some(variable) = &value.unknown_variable {
+        let variable = String::from_utf8_lossy(variable);
+        let (path, line) = (place.path.display(), place.line);
+        warnings.push(format!(
+            "{path}:{line}: {name} has ${{{variable}}}, which only the server's environment knows: taken as empty"
+        ));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return Err(place.error(format!("{name} = {text} is not a number")));
+    }
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    let digits = digits.split('-').next().unwrap_or_default();
+    let number = digits.parse::<i64>().unwrap_or(if digits.is_empty() { 0 } else { i64::MAX });
+    let number = if text.starts_with('-') { -number } else { number };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "atoi of the server's C library keeps the low 32 bits"
+    )]
+    let wrapped = number as i32;
+    Ok(wrapped.into())
+}
+
+impl Written {
+    fn checked(&self) -> Result<Pool, PoolError> {
+        if !self.listen {
+            return Err(PoolError::NoListen);
+        }
+        let manager = self.manager.ok_or(PoolError::NoManager)?;
+        let max_children = u32::try_from(self.max_children).ok().filter(|&children| children > 0);
+        let max_children = max_children.ok_or(PoolError::MaxChildren(self.max_children))?;
+        let start = if manager == Manager::Dynamic { self.checked_spares()? } else { self.start_servers };
+        Ok(Pool {
+            name: self.name.clone(),
+            manager,
+            max_children,
+            start_servers: u32::try_from(start).unwrap_or(0),
+            user: self.user.clone(),
+        })
+    }
+
+    /// How many a dynamic pool starts with.
+    fn checked_spares(&self) -> Result<i64, PoolError> {
+        let (min, max, children) = (self.min_spare_servers, self.max_spare_servers, self.max_children);
+        for (name, value) in [("pm.min_spare_servers", min), ("pm.max_spare_servers", max)] {
+            if value <= 0 {
+                return Err(PoolError::Spare { name, value });
+            }
+        }
+        if min > children || max > children {
+            return Err(PoolError::SpareAboveChildren { min, max, children });
+        }
+        if max < min {
+            return Err(PoolError::SpareCrossed { min, max });
+        }
+        match self.start_servers {
+            0 => Ok(min + (max - min) / 2),
+            start if start < min || start > max => Err(PoolError::Start { start, min, max }),
+            start => Ok(start),
+        }
+    }
+}
