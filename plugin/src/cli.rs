@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use agent2_plugin::{Delivery, Exporter, ItemError, Node, Reply, Request, Stats};
 use lexopt::prelude::*;
 
+use crate::capacity::{self, Capacity, Kind};
 use crate::config::Options;
 use crate::explain::{self, Form};
 use crate::exporter::{NAME, OomWatch, Purpose};
@@ -36,6 +37,7 @@ Commands:
   get KEY                           the value of an item, asked without an agent
   top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
   explain [--json] FILE             every OOM report in a log (- for standard input), as text or one JSON object a line
+  capacity [--json] [phpfpm]        how many workers are allowed, what they need, what fits, and what to set
   check                             can this user read what the items need? call it as the agent's user
 
 Options:
@@ -54,6 +56,7 @@ enum Command {
     Get { key: String },
     Top { by: &'static str, count: usize },
     Explain { form: Form, file: PathBuf },
+    Capacity { form: Form, kinds: Vec<Kind> },
     Check,
 }
 
@@ -120,6 +123,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CliError> {
         Command::Version => format!("zabbix-agent2-plugin-oomwatch {}\n", env!("CARGO_PKG_VERSION")),
         Command::Get { key } => get(&exporter(&configs)?, &key)? + "\n",
         Command::Top { by, count } => top(&exporter(&configs)?, by, count)?,
+        Command::Capacity { form, kinds } => capacities(&exporter(&configs)?, form, &kinds)?,
         Command::Check => return check(&configs),
         Command::Explain { form, file } => return explain(form, &file),
     };
@@ -144,7 +148,10 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Vec<
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["explain", file] => Ok((Command::Explain { form, file: file.into() }, configs)),
-        _ if form == Form::Json => Err(CliError::Usage("--json belongs to explain FILE".to_owned())),
+        ["capacity", ref kinds @ ..] => Ok((Command::Capacity { form, kinds: kinds_of(kinds)? }, configs)),
+        _ if form == Form::Json => {
+            Err(CliError::Usage("--json belongs to explain FILE and to capacity".to_owned()))
+        }
         ref words => Ok((command(words)?, configs)),
     }
 }
@@ -162,6 +169,18 @@ fn command(words: &[&str]) -> Result<Command, CliError> {
         ["top", ref rest @ ..] => top_command(rest),
         [other, ..] => Err(CliError::Usage(format!("there is no command `{other}`"))),
     }
+}
+
+fn kinds_of(words: &[&str]) -> Result<Vec<Kind>, CliError> {
+    if words.is_empty() {
+        return Ok(Kind::ALL.to_vec());
+    }
+    let named = |word: &&str| Kind::ALL.into_iter().find(|kind| kind.name() == *word);
+    let kinds: Option<Vec<_>> = words.iter().map(named).collect();
+    kinds.ok_or_else(|| {
+        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        CliError::Usage(format!("capacity takes {}", names.join(", ")))
+    })
 }
 
 fn top_command(rest: &[&str]) -> Result<Command, CliError> {
@@ -279,6 +298,32 @@ fn top(oomwatch: &OomWatch, by: &'static str, count: usize) -> Result<String, Cl
     Ok(table)
 }
 
+/// Every server that is asked for; why one has no answer is told in its place, and is an error when there is none at all.
+fn capacities(oomwatch: &OomWatch, form: Form, kinds: &[Kind]) -> Result<String, CliError> {
+    let mut found = String::new();
+    let mut missing = Vec::new();
+    for &kind in kinds {
+        match Capacity::of(oomwatch, kind, None, &Request::new(kind.name(), &[], TIMEOUT)) {
+            Ok(capacity) if form == Form::Json => {
+                found += &serde_json::to_string(&capacity).map_err(ItemError::from)?;
+                found.push('\n');
+            }
+            Ok(capacity) => {
+                let gap = if found.is_empty() { "" } else { "\n" };
+                let _ = write!(found, "{gap}{}", capacity::table(&capacity));
+            }
+            Err(error) => missing.push(error.to_string()),
+        }
+    }
+    if found.is_empty() {
+        return Err(CliError::Item(ItemError::new(missing.join("\n"))));
+    }
+    if form == Form::Text && !missing.is_empty() {
+        missing.iter().for_each(|why| found += &format!("\n{}\n", printable(why.as_bytes())));
+    }
+    Ok(found)
+}
+
 /// Names come from other users' processes: control characters would reach the reader's terminal.
 pub(crate) fn printable(name: &[u8]) -> String {
     crate::json::text(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -316,6 +361,9 @@ mod tests {
         let explain = |form| Ok(Command::Explain { form, file: "x.log".into() });
         assert_eq!(parsed(&["explain", "x.log"]), explain(Form::Text));
         assert_eq!(parsed(&["explain", "--json", "x.log"]), explain(Form::Json));
+        let capacity = |form, kinds: &[Kind]| Ok(Command::Capacity { form, kinds: kinds.to_vec() });
+        assert_eq!(parsed(&["capacity"]), capacity(Form::Text, &Kind::ALL));
+        assert_eq!(parsed(&["capacity", "--json", "phpfpm"]), capacity(Form::Json, &[Kind::PhpFpm]));
         assert_eq!(parsed(&["-V"]), Ok(Command::Version));
     }
 
@@ -328,7 +376,8 @@ mod tests {
             Err("top takes one of rss, pss, swap, cpu and a number".into())
         );
         assert_eq!(parsed(&["explain"]), Err("explain takes one file".into()));
-        assert_eq!(parsed(&["top", "--json"]), Err("--json belongs to explain FILE".into()));
+        assert_eq!(parsed(&["top", "--json"]), Err("--json belongs to explain FILE and to capacity".into()));
+        assert!(parsed(&["capacity", "nginx"]).unwrap_err().starts_with("capacity takes "));
         assert!(parsed(&["--what"]).unwrap_err().contains("--what"));
         assert!(parsed(&["get"]).unwrap_err().starts_with("get takes one item key"));
     }

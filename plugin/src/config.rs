@@ -28,6 +28,21 @@ pub struct Options {
     /// `Regexp.<name>`: patterns that items call `@name`.
     #[serde(default)]
     regexp: BTreeMap<String, String>,
+    /// `Apache.*`.
+    #[serde(default)]
+    apache: PoolOptions,
+    /// `PhpFpm.*`.
+    #[serde(default)]
+    php_fpm: PoolOptions,
+    /// `Mysql.*`.
+    #[serde(default)]
+    mysql: PoolOptions,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PoolOptions {
+    conf: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -56,6 +71,15 @@ pub(crate) struct Config {
     pub(crate) log_allow_path: AllowPath,
     /// What `@name` stands for.
     pub(crate) regexps: BTreeMap<String, String>,
+    pub(crate) confs: Confs,
+}
+
+/// The configurations of servers that are not where they usually are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Confs {
+    pub(crate) apache: Option<PathBuf>,
+    pub(crate) php_fpm: Option<PathBuf>,
+    pub(crate) mysql: Option<PathBuf>,
 }
 
 const STATE_DIR: &str = "/var/lib/zabbix-agent2-plugin-oomwatch";
@@ -75,6 +99,11 @@ impl Options {
             log_max_lines: check_max_lines(self.log.max_lines)?,
             log_allow_path: check_allow_path(&self.log.allow_path)?,
             regexps: check_regexps(&self.regexp)?,
+            confs: Confs {
+                apache: check_conf("Apache", &self.apache)?,
+                php_fpm: check_conf("PhpFpm", &self.php_fpm)?,
+                mysql: check_conf("Mysql", &self.mysql)?,
+            },
         })
     }
 }
@@ -110,6 +139,17 @@ fn check_state_dir(given: Option<&Path>) -> Result<PathBuf, OptionError> {
             let message = format_args!("{} is not an absolute path", dir.display());
             Err(OptionError::about("Plugins.OomWatch.StateDir", message))
         }
+    }
+}
+
+/// Whether it can be read is told by the items: the server may be installed later.
+fn check_conf(pool: &str, given: &PoolOptions) -> Result<Option<PathBuf>, OptionError> {
+    match &given.conf {
+        Some(path) if !path.is_absolute() => {
+            let message = format_args!("{} is not an absolute path", path.display());
+            Err(OptionError::about(&format!("Plugins.OomWatch.{pool}.Conf"), message))
+        }
+        conf => Ok(conf.clone()),
     }
 }
 
@@ -222,6 +262,17 @@ mod tests {
         ] {
             let error = check(conf).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn configurations_of_servers_are_absolute() {
+        let config = check("Plugins.OomWatch.PhpFpm.Conf=/opt/php/etc/php-fpm.conf").unwrap();
+        assert_eq!(config.confs.php_fpm.as_deref(), Some(Path::new("/opt/php/etc/php-fpm.conf")));
+        assert_eq!((config.confs.apache, config.confs.mysql), (None, None));
+        for name in ["Apache.Conf", "PhpFpm.Conf", "Mysql.Conf"] {
+            let error = check(&format!("Plugins.OomWatch.{name}=conf/x")).unwrap_err();
+            assert_eq!(error, format!("option Plugins.OomWatch.{name}: conf/x is not an absolute path"));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The exporter: what all items share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use agent2_plugin::{Context, Exporter, ItemError, OptionError, Plugin, Reply, Re
 use proc_snapshot::{CpuSampler, Needs, ProcError, ProcRoot, SharedWalk, Snapshot, Users};
 
 use crate::arguments::Arguments;
-use crate::config::Options;
+use crate::config::{Confs, Options};
 use crate::keys::{KEYS, Key};
 use crate::logs::Logs;
 use crate::oom::Oom;
@@ -19,6 +20,8 @@ pub struct OomWatch {
     pub(crate) users: Arc<Users>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) oom: Oom,
+    pub(crate) confs: Confs,
+    host_root: PathBuf,
     pub(crate) stats: Arc<Stats>,
     pub(crate) since: Instant,
 }
@@ -69,10 +72,17 @@ impl OomWatch {
             sampler: CpuSampler::new(root, Arc::clone(&users)),
             users,
             oom: Oom::new(&config, purpose),
+            confs: config.confs.clone(),
+            host_root: config.host_root.clone(),
             logs: Logs::new(config, purpose),
             stats,
             since: Instant::now(),
         })
+    }
+
+    /// Where the watched machine's `/` is.
+    pub(crate) fn host_root(&self) -> &Path {
+        &self.host_root
     }
 
     /// A snapshot that covers `needs`, made for this poll or shared with others.

@@ -7,7 +7,7 @@ use agent2_plugin::{ItemError, Reply};
 
 use crate::arguments::Arguments;
 use crate::exporter::OomWatch;
-use crate::{itself, logs, oom, proc_get, processes, ranking};
+use crate::{capacity, itself, logs, oom, proc_get, processes, ranking};
 
 /// One item key.
 #[derive(Debug)]
@@ -121,6 +121,18 @@ const OOM_SOURCE: &str = "/proc/vmstat: oom_kill; the kernel's messages in /dev/
 const CGROUP_COUNT: Parameter = text("count", "how many cgroups, 20 by default, at most 1000");
 const CGROUP_SOURCE: &str = "cgroup v2: memory.current, memory.max, memory.peak, memory.events; v1, where v2 has no memory controller: \
     memory.usage_in_bytes, memory.limit_in_bytes, memory.max_usage_in_bytes, memory.oom_control";
+
+const CONF: Parameter = text(
+    "conf",
+    "the configuration file; default: the option of the agent's configuration, else what runs, else what is installed",
+);
+const CAPACITY_ANSWER: &str = "JSON: `pool`, `conf` that was read, `running`; `limit` of workers as the server applies it, \
+    `limit_written`, `limit_name`; `processes` and `workers` that live, `busy` ones, `usage_percent` of the limit, `at_limit`; \
+    `memory` (`source`: `pss`, `rss_anon`, `rss` or `configured`; `worker_bytes` on average, `private_bytes` of it, \
+    `shared_bytes` of all once, `rss_bytes`, `largest_bytes`; `error`: how far it may be off); `memory_at_limit_bytes`, \
+    `mem_total_bytes`, `reserved_bytes` for the rest of the machine, `available_bytes`, `fits`, `largest_limit` that does, and \
+    `how` it was computed; `warnings`. What is not known is absent: docs/capacity.md. An error where no configuration is \
+    found, and, with file and line, where the server would not start with it.";
 
 /// All item keys.
 pub const KEYS: &[Key] = &[
@@ -425,6 +437,16 @@ pub const KEYS: &[Key] = &[
         source: CGROUP_SOURCE,
         example: "oomwatch.oom.cgroups.discovery[10]",
         handler: oom::discovery,
+    },
+    Key {
+        name: "oomwatch.phpfpm.capacity",
+        parameters: &[CONF],
+        summary: "How many workers php-fpm is allowed, and whether the machine has the memory for them.",
+        answer: CAPACITY_ANSWER,
+        mirrors: None,
+        source: "php-fpm.conf and what it includes; processes by their titles; proc_pid_smaps(5), proc_pid_status(5); /proc/meminfo",
+        example: "oomwatch.phpfpm.capacity",
+        handler: capacity::phpfpm,
     },
     Key {
         name: "oomwatch.self",

@@ -14,6 +14,7 @@
 //! ```
 
 mod arguments;
+mod capacity;
 mod check;
 mod cli;
 mod config;

@@ -78,7 +78,9 @@ fn every_key_of_the_table_is_registered_and_answers_its_example() {
         assert!(
             has_value
                 || key.short_name() == "proc.cpu.util" && answer == Ok(None)
-                || answer.as_ref().is_err_and(|why| why.contains("no source of OOM reports can be read")),
+                || answer.as_ref().is_err_and(|why| why.contains("no source of OOM reports can be read"))
+                // Servers that this machine does not have.
+                || answer.as_ref().is_err_and(|why| why.contains(" configuration found: looked for /etc/")),
             "{}: {answer:?}",
             key.example
         );

@@ -22,6 +22,8 @@ pub struct Smaps {
     pub pss_bytes: u64,
     /// Unique set size: pages that only this process maps, which its end would free.
     pub uss_bytes: u64,
+    /// Swapped-out pages, divided likewise (`SwapPss`, since Linux 4.3).
+    pub swap_pss_bytes: u64,
     /// The sum that the built-in `proc.get` calls pss: 512 bytes more for every mapping (once for `smaps_rollup`), and
     /// with the huge pages of hugetlbfs.
     pub builtin_pss_bytes: u64,
@@ -30,6 +32,7 @@ pub struct Smaps {
 #[derive(Debug, Default)]
 struct Sums {
     pss: u64,
+    swap_pss: u64,
     pss_lines: u64,
     shared: u64,
     private: u64,
@@ -43,6 +46,7 @@ impl Sums {
         let text::Amount::Bytes(bytes) = text::amount(value) else { return };
         let (sum, lines) = match key {
             b"Pss" => (&mut self.pss, 1),
+            b"SwapPss" => (&mut self.swap_pss, 0),
             b"Private_Hugetlb" => (&mut self.private_huge, 0),
             b"Shared_Hugetlb" => (&mut self.shared_huge, 0),
             _ if key.starts_with(b"Shared") => (&mut self.shared, 0),
@@ -59,6 +63,7 @@ impl Sums {
         Smaps {
             pss_bytes: self.pss,
             uss_bytes: self.private + self.private_huge,
+            swap_pss_bytes: self.swap_pss,
             builtin_pss_bytes: proportional + self.private_huge + self.shared_huge,
         }
     }
@@ -115,7 +120,7 @@ mod tests {
 
     const ROLLUP: &str = "55d0-7ffc ---p 00000000 00:00 0    [rollup]\nRss:    100 kB\nPss:    50 kB\nPss_Dirty: 7 kB\n\
         Shared_Clean: 60 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 10 kB\nPrivate_Dirty: 30 kB\n\
-        Shared_Hugetlb: 2048 kB\nPrivate_Hugetlb: 4096 kB\n";
+        Shared_Hugetlb: 2048 kB\nPrivate_Hugetlb: 4096 kB\nSwap: 12 kB\nSwapPss: 6 kB\n";
 
     fn read(files: &[(&str, &[u8])]) -> Option<Smaps> {
         let dir = tempfile::tempdir().unwrap();
@@ -130,6 +135,7 @@ mod tests {
         let smaps = read(&[("smaps_rollup", ROLLUP.as_bytes())]).unwrap();
         assert_eq!(smaps.pss_bytes, 50 << 10);
         assert_eq!(smaps.uss_bytes, (40 + 4096) << 10);
+        assert_eq!(smaps.swap_pss_bytes, 6 << 10);
         assert_eq!(smaps.builtin_pss_bytes, (50 << 10) + 512 + ((2048 + 4096) << 10));
     }
 

@@ -3,9 +3,9 @@
 use crate::text::{self, Amount};
 
 /// The lines of `status` that hold an amount of memory.
-const VM_KEYS: [&str; 12] = [
+const VM_KEYS: [&str; 15] = [
     "VmSize", "VmRSS", "VmPeak", "VmSwap", "VmLib", "VmLck", "VmPin", "VmHWM", "VmData", "VmStk", "VmExe",
-    "VmPTE",
+    "VmPTE", "RssAnon", "RssFile", "RssShmem",
 ];
 
 /// What `status` says of a process.
@@ -46,7 +46,7 @@ impl Status {
     }
 
     fn take_amount(&mut self, key: &[u8], value: &[u8]) {
-        if !key.starts_with(b"Vm") {
+        if !key.starts_with(b"Vm") && !key.starts_with(b"Rss") {
             return;
         }
         if let Some(index) = VM_KEYS.iter().position(|known| known.as_bytes() == key)
@@ -71,6 +71,20 @@ impl Status {
     #[must_use]
     pub fn swap_bytes(&self) -> Option<u64> {
         self.bytes("VmSwap")
+    }
+
+    /// `RssAnon` in bytes: the part of resident memory that is heap and stack, pages that are still shared with the
+    /// parent since the fork among them. `None` for kernel threads and zombies, and before Linux 4.5.
+    #[must_use]
+    pub fn anon_bytes(&self) -> Option<u64> {
+        self.bytes("RssAnon")
+    }
+
+    /// `RssFile` and `RssShmem` together in bytes: the part of resident memory that is program, libraries, mapped files
+    /// and shared memory. `None` for kernel threads and zombies, and before Linux 4.5.
+    #[must_use]
+    pub fn mapped_bytes(&self) -> Option<u64> {
+        Some(self.bytes("RssFile")?.saturating_add(self.bytes("RssShmem")?))
     }
 
     fn bytes(&self, key: &str) -> Option<u64> {
@@ -126,6 +140,13 @@ mod tests {
         assert_eq!(status.rss_bytes(), Some(12 * 1024));
         assert_eq!(status.amount("VmPeak"), Amount::Bytes(30 * 1024));
         assert_eq!(status.swap_bytes(), None);
+        assert_eq!((status.anon_bytes(), status.mapped_bytes()), (None, None));
+    }
+
+    #[test]
+    fn resident_memory_comes_in_parts() {
+        let status = Status::parse(b"RssAnon:\t  8 kB\nRssFile:\t  4 kB\nRssShmem:\t  2 kB\n");
+        assert_eq!((status.anon_bytes(), status.mapped_bytes()), (Some(8 << 10), Some(6 << 10)));
     }
 
     #[test]

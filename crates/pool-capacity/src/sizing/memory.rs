@@ -111,6 +111,21 @@ impl Memory {
         Self { pool_now_bytes, ..self }
     }
 
+    /// The same, for pools of different kinds: the private memory of a worker and the limit of each. Their mean is that of
+    /// the workers which would run at the limits, and not of those that run now.
+    #[must_use]
+    pub fn with_pools(self, pools: &[(u64, u64)]) -> Self {
+        let limits: u128 = pools.iter().map(|&(_, limit)| u128::from(limit)).sum();
+        if limits == 0 {
+            return self;
+        }
+        let total = pools.iter().fold(0_u128, |total, &(private_bytes, limit)| {
+            total.saturating_add(u128::from(private_bytes) * u128::from(limit))
+        });
+        let private_bytes = u64::try_from(total.div_ceil(limits)).unwrap_or(u64::MAX).max(PRIVATE_MIN_BYTES);
+        Self { private_bytes, ..self }
+    }
+
     /// From running processes. `workers` may be a sample of the `live` ones; `parents` are the processes that forked
     /// them. Nothing where there is no worker.
     #[must_use]
@@ -274,6 +289,14 @@ mod tests {
         assert_eq!(memory.source, Source::RssAnon);
         assert_eq!((memory.private_bytes, memory.shared_bytes), (40 * MIB, 32 * MIB));
         assert!(memory.doubt.contains("between 30.0 MiB and 40.0 MiB for itself"), "{}", memory.doubt);
+    }
+
+    #[test]
+    fn pools_count_by_their_limits() {
+        let memory = Memory::configured(50 * MIB, 0).with_pools(&[(20 * MIB, 3), (100 * MIB, 1)]);
+        assert_eq!(memory.private_bytes, 40 * MIB);
+        assert_eq!(memory.at(4), 160 * MIB);
+        assert_eq!(memory.with_pools(&[]).private_bytes, 40 * MIB);
     }
 
     #[test]

@@ -1,0 +1,220 @@
+//! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: how many workers a server is allowed, and whether the machine
+//! has the memory for them.
+
+mod phpfpm;
+mod processes;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use agent2_plugin::{ItemError, Reply, Request};
+use pool_capacity::HostFiles;
+use pool_capacity::sizing::{Demand, Machine, Memory, Sizing};
+use serde::Serialize;
+
+use crate::arguments::Arguments;
+use crate::exporter::OomWatch;
+use crate::json;
+
+pub(crate) use table::table;
+
+/// A server with workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    PhpFpm,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 1] = [Self::PhpFpm];
+
+    /// As the command line calls it, and the key.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::PhpFpm => "phpfpm",
+        }
+    }
+}
+
+/// `phpfpm.capacity[conf]`
+pub(crate) fn phpfpm(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    reply(oomwatch, Kind::PhpFpm, arguments)
+}
+
+fn reply(oomwatch: &OomWatch, kind: Kind, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    json::reply(&Capacity::of(oomwatch, kind, arguments.filter(0), arguments.request())?)
+}
+
+/// What one server's configuration and processes say together. Everything that is not known is absent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Capacity {
+    pub(crate) pool: &'static str,
+    pub(crate) conf: String,
+    /// Absent where the processes of others cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) running: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mpm: Option<&'static str>,
+    pub(crate) limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_written: Option<u64>,
+    pub(crate) limit_name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) threads_per_child: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) processes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workers: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) busy: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) usage_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_limit: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<MemoryJson>,
+    #[serde(flatten)]
+    pub(crate) sizing: Option<SizingJson>,
+    pub(crate) warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pools: Vec<PoolJson>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct MemoryJson {
+    pub(crate) source: &'static str,
+    pub(crate) worker_bytes: u64,
+    pub(crate) private_bytes: u64,
+    pub(crate) shared_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rss_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) largest_bytes: Option<u64>,
+    pub(crate) error: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SizingJson {
+    pub(crate) memory_at_limit_bytes: u64,
+    pub(crate) mem_total_bytes: u64,
+    pub(crate) reserved_bytes: u64,
+    pub(crate) available_bytes: u64,
+    pub(crate) fits: bool,
+    pub(crate) largest_limit: u64,
+    pub(crate) how: String,
+}
+
+/// One pool of php-fpm.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PoolJson {
+    pub(crate) name: String,
+    pub(crate) conf: String,
+    pub(crate) pm: &'static str,
+    pub(crate) limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) processes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workers: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) usage_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_limit: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+}
+
+impl Capacity {
+    /// Of the configuration that is named, of the one in the agent's options, or of those at the usual places.
+    pub(crate) fn of(
+        oomwatch: &OomWatch,
+        kind: Kind,
+        conf: Option<&str>,
+        request: &Request,
+    ) -> Result<Self, ItemError> {
+        let conf = given(oomwatch, kind, conf)?;
+        let context = Context { oomwatch, request, files: HostFiles::below(oomwatch.host_root()) };
+        match kind {
+            Kind::PhpFpm => phpfpm::capacity(&context, conf),
+        }
+    }
+
+    /// Takes in what the workers' memory says. Where the machine's cannot be read, there is no sizing, and a warning.
+    fn size(&mut self, host_root: &Path, memory: Option<&Memory>, demand: Demand) {
+        let Some(memory) = memory else { return };
+        self.memory = Some(MemoryJson::of(memory));
+        match oom_evidence::Memory::read(host_root) {
+            Ok(machine) => {
+                let machine = Machine {
+                    mem_total_bytes: machine.total_bytes,
+                    mem_available_bytes: machine.available_bytes,
+                };
+                self.sizing = Some(SizingJson::of(Sizing::new(memory, demand, machine), machine));
+            }
+            Err(error) => self.warnings.push(format!("the machine's memory is not known: {error}")),
+        }
+    }
+}
+
+/// What the answer is made from.
+struct Context<'a> {
+    oomwatch: &'a OomWatch,
+    request: &'a Request,
+    files: HostFiles,
+}
+
+fn given(oomwatch: &OomWatch, kind: Kind, conf: Option<&str>) -> Result<Option<PathBuf>, ItemError> {
+    let option = match kind {
+        Kind::PhpFpm => &oomwatch.confs.php_fpm,
+    };
+    match conf.map(PathBuf::from) {
+        Some(path) if path.is_absolute() => Ok(Some(path)),
+        Some(path) => Err(ItemError::new(format!("{} is not an absolute path", path.display()))),
+        None => Ok(option.clone()),
+    }
+}
+
+impl MemoryJson {
+    fn of(memory: &Memory) -> Self {
+        Self {
+            source: memory.source.as_str(),
+            worker_bytes: memory.worker_bytes,
+            private_bytes: memory.private_bytes,
+            shared_bytes: memory.shared_bytes,
+            rss_bytes: memory.rss_bytes,
+            largest_bytes: memory.largest_bytes,
+            error: memory.doubt.clone(),
+        }
+    }
+}
+
+impl SizingJson {
+    fn of(sizing: Sizing, machine: Machine) -> Self {
+        Self {
+            memory_at_limit_bytes: sizing.memory_at_limit_bytes,
+            mem_total_bytes: machine.mem_total_bytes,
+            reserved_bytes: sizing.reserved_bytes,
+            available_bytes: sizing.available_bytes,
+            fits: sizing.fits,
+            largest_limit: sizing.largest_limit,
+            how: sizing.how,
+        }
+    }
+}
+
+/// With two decimals: more would only be noise in a history.
+fn percent(part: u64, whole: u64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "numbers of workers")]
+    let hundredths = (part as f64 / whole as f64 * 10_000.0).round();
+    (whole > 0).then_some(hundredths / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_have_two_decimals() {
+        assert_eq!([percent(12, 256), percent(1, 3), percent(0, 0)], [Some(4.69), Some(33.33), None]);
+    }
+}

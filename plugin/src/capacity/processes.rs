@@ -1,0 +1,118 @@
+//! The machine's processes, as the capacity keys look at them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent2_plugin::{ItemError, Request};
+use pool_capacity::Process;
+use pool_capacity::sizing::{Footprint, Shares};
+use proc_snapshot::{Needs, Snapshot, Visibility};
+
+use crate::exporter::OomWatch;
+
+/// So many workers stand for all where smaps_rollup is read: the kernel walks the whole memory of each.
+const SAMPLE: usize = 50;
+
+/// What was seen in one walk.
+pub(super) struct Running {
+    snapshot: Arc<Snapshot>,
+    pub(super) processes: Vec<Process>,
+    /// The processes of others cannot be seen: that none was found says nothing then.
+    pub(super) partial: bool,
+}
+
+impl Running {
+    pub(super) fn look(oomwatch: &OomWatch, request: &Request) -> Result<Self, ItemError> {
+        let snapshot = oomwatch.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
+        let partial = Visibility::of(oomwatch.walk.root(), &snapshot).is_partial();
+        let processes = snapshot.processes().map(|process| process_of(&process)).collect();
+        Ok(Self { snapshot, processes, partial })
+    }
+
+    /// Whether there are such processes; absent where that cannot be known.
+    pub(super) fn is_running(&self, found: bool) -> Option<bool> {
+        (found || !self.partial).then_some(found)
+    }
+
+    /// The memory of workers. Those that have ended since are left out. With the right to trace them, a sample over all
+    /// sizes, the smallest and the largest among them, for at most half of the time that is left.
+    pub(super) fn footprints(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
+        let mut chosen: Vec<_> = self.snapshot.processes().filter(|p| pids.contains(&p.pid())).collect();
+        chosen.sort_by_key(|process| (process.rss_pages(), process.pid()));
+        let stop = Instant::now() + half(request.time_left());
+        let mut traced = Vec::new();
+        for process in sample(&chosen) {
+            if Instant::now() >= stop {
+                break;
+            }
+            let Some(footprint) = footprint(process, true) else { continue };
+            if footprint.shares.is_none() {
+                traced.clear();
+                break;
+            }
+            traced.push(footprint);
+        }
+        if !traced.is_empty() {
+            return traced;
+        }
+        let in_time = chosen.iter().take_while(|_| !request.time_left().is_zero());
+        in_time.filter_map(|process| footprint(process, false)).collect()
+    }
+}
+
+fn half(time: Duration) -> Duration {
+    time / 2
+}
+
+fn sample<T>(sorted: &[T]) -> impl Iterator<Item = &T> {
+    let count = sorted.len().min(SAMPLE);
+    // From the first to the last in equal steps.
+    (0..count)
+        .map(move |i| if count == 1 { &sorted[0] } else { &sorted[i * (sorted.len() - 1) / (count - 1)] })
+}
+
+/// Nothing of a process that has ended.
+fn footprint(process: &proc_snapshot::Process<'_>, traced: bool) -> Option<Footprint> {
+    let status = process.status()?;
+    let shares = process.smaps().filter(|_| traced).map(|smaps| Shares {
+        pss_bytes: smaps.pss_bytes,
+        uss_bytes: smaps.uss_bytes,
+        swap_pss_bytes: smaps.swap_pss_bytes,
+    });
+    Some(Footprint {
+        rss_bytes: status.rss_bytes()?,
+        swap_bytes: status.swap_bytes().unwrap_or(0),
+        anon_bytes: status.anon_bytes(),
+        mapped_bytes: status.mapped_bytes(),
+        shares,
+    })
+}
+
+fn process_of(process: &proc_snapshot::Process<'_>) -> Process {
+    // The walk has turned NUL into space, so an argument with spaces counts as several.
+    let arguments = process.cmdline().unwrap_or_default().split(|&byte| byte == b' ');
+    Process {
+        pid: process.pid(),
+        ppid: process.ppid(),
+        name: process.comm().unwrap_or_default().to_vec(),
+        arguments: arguments.map(<[u8]>::to_vec).collect(),
+        threads: process.threads(),
+        uid: process.uid(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_both_ends() {
+        let all: Vec<usize> = (0..1000).collect();
+        let chosen: Vec<_> = sample(&all).copied().collect();
+        assert_eq!((chosen.len(), chosen[0], chosen[SAMPLE - 1]), (SAMPLE, 0, 999));
+        assert!(chosen.is_sorted_by(|a, b| a < b));
+        assert_eq!(sample(&[7]).copied().collect::<Vec<_>>(), [7]);
+        assert_eq!(sample(&all[..3]).copied().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(sample::<u8>(&[]).count(), 0);
+    }
+}

@@ -1,0 +1,192 @@
+//! `capacity`: for a person to read.
+
+use std::fmt::Write as _;
+
+use super::{Capacity, MemoryJson, SizingJson};
+use crate::cli::{bytes, printable};
+
+/// Where the second column begins, and where lines are broken.
+const INDENT: usize = 16;
+const WIDTH: usize = 100;
+
+/// What is configured, what it needs, what fits and what to set.
+pub(crate) fn table(capacity: &Capacity) -> String {
+    let mut text = String::new();
+    let state = match capacity.running {
+        Some(true) => "running",
+        Some(false) => "not running",
+        None => "perhaps running",
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{} ({}), {state}", capacity.pool, printable(capacity.conf.as_bytes()));
+    row(&mut text, "configured", &configured(capacity));
+    if let Some(now) = now(capacity) {
+        row(&mut text, "now", &now);
+    }
+    if let Some(memory) = &capacity.memory {
+        row(&mut text, "memory", &of_memory(capacity, memory));
+        row(&mut text, "", &memory.error);
+    }
+    if let Some(sizing) = &capacity.sizing {
+        row(&mut text, "at the limit", &sizing.how);
+    }
+    row(&mut text, "so", &verdict(capacity));
+    for pool in &capacity.pools {
+        let workers = pool.workers.map_or(String::new(), |workers| format!(", {workers} now"));
+        row(
+            &mut text,
+            &format!("pool {}", pool.name),
+            &format!("{}, {} at most{workers}", pool.pm, pool.limit),
+        );
+    }
+    for warning in &capacity.warnings {
+        row(&mut text, "warning", warning);
+    }
+    text
+}
+
+fn configured(capacity: &Capacity) -> String {
+    let mut text = format!("{} {}", capacity.limit_name, capacity.limit);
+    if let Some(written) = capacity.limit_written.filter(|&written| written != capacity.limit) {
+        let _ = write!(text, " ({written} as written)");
+    }
+    for (name, value) in
+        [("ServerLimit", capacity.server_limit), ("ThreadsPerChild", capacity.threads_per_child)]
+    {
+        if let Some(value) = value {
+            let _ = write!(text, ", {name} {value}");
+        }
+    }
+    if let Some(mpm) = capacity.mpm {
+        let _ = write!(text, ", {mpm}");
+    }
+    text
+}
+
+fn now(capacity: &Capacity) -> Option<String> {
+    capacity.running.filter(|&running| running)?;
+    let mut parts = Vec::new();
+    if let Some(workers) = capacity.workers {
+        parts.push(format!("{workers} workers"));
+    }
+    if let Some(processes) = capacity.processes.filter(|_| capacity.workers != capacity.processes) {
+        parts.push(format!("{processes} processes"));
+    }
+    if let Some(busy) = capacity.busy {
+        parts.push(format!("{busy} busy"));
+    }
+    if let Some(percent) = capacity.usage_percent {
+        parts.push(format!("{percent} % of the limit"));
+    }
+    if capacity.at_limit == Some(true) {
+        parts.push("AT THE LIMIT".to_owned());
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn of_memory(capacity: &Capacity, memory: &MemoryJson) -> String {
+    let each =
+        if capacity.threads_per_child.is_some_and(|threads| threads > 1) { "process" } else { "worker" };
+    let each = if memory.source == "configured" { "connection" } else { each };
+    let mut text = format!(
+        "{} for each {each}, {} shared once ({})",
+        bytes(memory.private_bytes as f64),
+        bytes(memory.shared_bytes as f64),
+        memory.source
+    );
+    if let Some(largest) = memory.largest_bytes {
+        let _ = write!(text, "; the largest has {}", bytes(largest as f64));
+    }
+    text
+}
+
+fn verdict(capacity: &Capacity) -> String {
+    let Some(sizing) = &capacity.sizing else {
+        return "no worker runs: whether the limit fits is known when one does".to_owned();
+    };
+    let name = capacity.limit_name;
+    match sizing {
+        SizingJson { fits: true, .. } => "it fits: leave it, or look again under load".to_owned(),
+        SizingJson { largest_limit: 0, .. } => {
+            format!("DOES NOT FIT, and no {name} does: less memory for each, or a larger machine")
+        }
+        SizingJson { largest_limit, .. } => format!("DOES NOT FIT: set {name} to {largest_limit} or less"),
+    }
+}
+
+/// A line of two columns; long ones go on below the second.
+fn row(text: &mut String, name: &str, content: &str) {
+    let name = printable(name.as_bytes());
+    let mut line = format!("  {name:<width$}", width = INDENT - 2);
+    let mut length = line.chars().count();
+    let mut first = true;
+    for word in printable(content.as_bytes()).split(' ') {
+        let long = word.chars().count();
+        if !first && length + 1 + long > WIDTH {
+            let _ = write!(line, "\n{:INDENT$}", "");
+            (length, first) = (INDENT, true);
+        }
+        if !first || (length >= INDENT && !line.ends_with(' ')) {
+            line.push(' ');
+            length += 1;
+        }
+        line.push_str(word);
+        length += long;
+        first = false;
+    }
+    let _ = writeln!(text, "{}", line.trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incident() -> Capacity {
+        Capacity {
+            pool: "apache",
+            conf: "/etc/httpd/conf/httpd.conf".to_owned(),
+            running: Some(true),
+            mpm: Some("prefork"),
+            limit: 256,
+            limit_written: Some(300),
+            limit_name: "MaxClients",
+            processes: Some(256),
+            workers: Some(256),
+            usage_percent: Some(100.0),
+            at_limit: Some(true),
+            warnings: vec!["MaxClients 300 exceeds ServerLimit 256: lowered to 256".to_owned()],
+            ..Capacity::default()
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_long_lines_broken() {
+        let mut capacity = incident();
+        capacity.sizing = Some(SizingJson {
+            memory_at_limit_bytes: 0,
+            mem_total_bytes: 0,
+            reserved_bytes: 0,
+            available_bytes: 0,
+            fits: false,
+            largest_limit: 71,
+            how: "word ".repeat(40).trim_end().to_owned(),
+        });
+        let text = table(&capacity);
+        assert!(text.starts_with(
+            "apache (/etc/httpd/conf/httpd.conf), running\n  configured    MaxClients 256 (300 as"
+        ));
+        assert!(text.contains("\n  now           256 workers, 100 % of the limit, AT THE LIMIT\n"), "{text}");
+        assert!(text.contains("\n  so            DOES NOT FIT: set MaxClients to 71 or less\n"), "{text}");
+        assert!(text.contains("\n                word word"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn what_comes_from_files_cannot_reach_the_terminal() {
+        let mut capacity = incident();
+        capacity.conf = "/etc/\x1b[2J".to_owned();
+        capacity.warnings = vec!["\x1b]0;x\x07".to_owned()];
+        assert!(!table(&capacity).contains(['\x1b', '\x07']));
+    }
+}
