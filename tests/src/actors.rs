@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{Error, binaries, cost, wait_until};
 
-const READY_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What an actor does once it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When it does not get ready in 20 s.
+    /// When it does not get ready in 60 s.
     pub fn play(&self, role: &Role) -> Result<Actor, Error> {
         let mut actor = Actor::start(&mut self.command(role), &role.comm)?;
         actor.wait_for_word()?;

@@ -17,10 +17,10 @@ use crate::wire::{read_frame, write_frame};
 use crate::{Error, cost, wait_until};
 
 /// An agent that does not answer by then never will: without plugins it takes 0.2 s.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// The agent says nothing on a passive poll that has no value, and 7.0 holds the connection for 30 s before it closes.
 const REPLY_LIMIT: Duration = Duration::from_secs(40);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const LOG_TAIL_LINES: usize = 60;
 const START_ATTEMPTS: usize = 5;
 
@@ -202,7 +202,7 @@ impl AgentBuilder {
     ///
     /// # Errors
     ///
-    /// When the agent cannot be had, ends at its start, or does not answer in 20 s.
+    /// When the agent cannot be had, ends at its start, or does not answer in 60 s.
     pub fn start(self) -> Result<RealAgent, Error> {
         let files = debian::agent(self.generation)?;
         let mut result = self.attempt(&files);
@@ -470,7 +470,7 @@ impl RealAgent {
         }
     }
 
-    /// SIGTERM, and SIGKILL when that is not obeyed in 20 s.
+    /// SIGTERM, and SIGKILL when that is not obeyed in 60 s.
     pub fn stop(mut self) -> Stopped {
         self.end(STOP_LIMIT)
     }

@@ -1,19 +1,21 @@
 //! What goes wrong, against real agents: whatever a plugin's handler does, the agent and the other items live on.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 
 use oomwatch_tests::cost::Process;
 use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, PluginSpec, RealAgent, Reply};
 use oomwatch_tests::{binaries, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The agent's `Timeout` in these tests, in seconds: long against a busy machine, short against the tests' patience.
-const TIMEOUT: Duration = Duration::from_secs(3);
-/// A plugin notices the end of its agent by the end of the socket; this is for a machine that is busy with other tests.
-const PLUGIN_END: Duration = Duration::from_secs(5);
-/// Nothing is left to be done.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// The agent's `Timeout` where nothing is to be late, also on a machine that is busy with much else: the longest there is.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Where items hang until it is over.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A plugin notices the end of its agent by the end of the socket; this is for a machine that is busy with much else.
+const PLUGIN_END: Duration = Duration::from_secs(30);
+/// What hangs here hangs for longer than any test: an answer that comes before cannot have waited for it.
+const HANG: &str = "faulty.hang[600]";
 /// Items that hang at once, as those on a dead file server may: fewer than the SDK has workers, 128.
 const SOME: u32 = 60;
 /// More than that, so that not even the hanging ones all get a worker.
@@ -23,14 +25,14 @@ fn plugin() -> Result<PluginSpec, Error> {
     Ok(PluginSpec::new("Faulty", binaries::find("faulty")?))
 }
 
-fn agent(generation: Generation) -> Result<RealAgent, Error> {
-    RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin()?).start()
+fn agent(generation: Generation, timeout: Duration) -> Result<RealAgent, Error> {
+    RealAgent::builder(generation).timeout(timeout).plugin(plugin()?).start()
 }
 
 /// Runs a test with an agent of each generation, which must be alive and serving in the end.
-fn with_both(test: impl Fn(&mut RealAgent) -> Result<(), Error>) -> Result<(), Error> {
+fn with_both(timeout: Duration, test: impl Fn(&mut RealAgent) -> Result<(), Error>) -> Result<(), Error> {
     for generation in Generation::ALL {
-        let mut agent = agent(generation)?;
+        let mut agent = agent(generation, timeout)?;
         test(&mut agent)?;
         lives_on(&mut agent)?;
     }
@@ -72,7 +74,7 @@ fn refusal(reply: Reply) -> String {
 
 #[test]
 fn a_panic_is_an_error_of_that_item_alone() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         for round in 0..20 {
             let why = refusal(agent.get(Key::new("faulty.panic").param(format!("round {round}")))?);
@@ -85,17 +87,18 @@ fn a_panic_is_an_error_of_that_item_alone() -> Result<(), Error> {
 
 #[test]
 fn items_that_hang_are_answered_for_and_hold_up_nobody() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(SHORT_TIMEOUT, |agent| {
         let agent = &*agent;
         thread::scope(|scope| {
             let hanging: Vec<_> = (0..SOME).map(|n| scope.spawn(move || poll_that_hangs(agent, n))).collect();
-            let start = Instant::now();
-            while start.elapsed() < TIMEOUT {
-                let asked = Instant::now();
+            let mut meanwhile = 0;
+            while !hanging.iter().any(ScopedJoinHandle::is_finished) {
                 assert_eq!(agent.get("faulty.echo[quick]").expect("a reply"), Reply::Value("quick".into()));
-                assert!(asked.elapsed() < TIMEOUT / 2, "{:?}", asked.elapsed());
+                meanwhile += 1;
             }
             hanging.into_iter().for_each(|poll| poll.join().expect("no panic"));
+            // Of the last answer it is open which came first.
+            assert!(meanwhile > 1, "{meanwhile} quick answers while the others hung");
         });
         Ok(())
     })
@@ -104,7 +107,7 @@ fn items_that_hang_are_answered_for_and_hold_up_nobody() -> Result<(), Error> {
 /// While every worker hangs the others have to wait; afterwards they must be as before, although the handlers still hang.
 #[test]
 fn more_items_that_hang_than_workers_leave_the_plugin_working() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(SHORT_TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         let asked = &*agent;
         thread::scope(|scope| {
@@ -116,17 +119,15 @@ fn more_items_that_hang_than_workers_leave_the_plugin_working() -> Result<(), Er
     })
 }
 
-/// Hangs far beyond the deadline; the agent must hear of it in time.
+/// Hangs far beyond the deadline; the agent hears of it.
 fn poll_that_hangs(agent: &RealAgent, number: u32) {
-    let start = Instant::now();
-    let why = refusal(agent.poll(format!("faulty.hang[60,{number}]"), TIMEOUT).expect("a reply"));
-    let took = start.elapsed();
-    assert!(took < TIMEOUT * 2, "{took:?}: {why}");
+    let key = HANG.replace(']', &format!(",{number}]"));
+    refusal(agent.poll(key, SHORT_TIMEOUT).expect("a reply long before the handler's end"));
 }
 
 #[test]
 fn a_thousand_polls_at_once_are_all_answered() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         let agent = &*agent;
         let wrong: Vec<String> = thread::scope(|scope| {
             let ask = |n: u32| scope.spawn(move || (n, agent.get(format!("faulty.echo[number {n}]"))));
@@ -145,7 +146,7 @@ fn a_thousand_polls_at_once_are_all_answered() -> Result<(), Error> {
 
 #[test]
 fn a_reply_of_several_megabytes_arrives_whole() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         for kib in [1, 1 << 10, 9 << 10] {
             let reply = agent.get(format!("faulty.big[{kib}]"))?;
             let value = reply.value().unwrap_or_else(|| panic!("{reply:?}"));
@@ -158,7 +159,7 @@ fn a_reply_of_several_megabytes_arrives_whole() -> Result<(), Error> {
 
 #[test]
 fn a_reply_that_is_too_large_is_an_error() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         let why = refusal(agent.get(format!("faulty.big[{}]", 80 << 10))?);
         assert!(why.to_lowercase().contains("bytes"), "{why}");
         Ok(())
@@ -167,7 +168,7 @@ fn a_reply_that_is_too_large_is_an_error() -> Result<(), Error> {
 
 #[test]
 fn what_a_handler_prints_goes_nowhere() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         assert_eq!(agent.get("faulty.print")?, Reply::Value("printed".into()));
         assert!(!agent.output().contains("on standard output"));
         Ok(())
@@ -176,7 +177,7 @@ fn what_a_handler_prints_goes_nowhere() -> Result<(), Error> {
 
 #[test]
 fn signals_to_the_plugin_change_nothing() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         for signal in
             [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::PIPE]
@@ -193,10 +194,10 @@ fn signals_to_the_plugin_change_nothing() -> Result<(), Error> {
 fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), Error> {
     for generation in Generation::ALL {
         for signal in [Signal::INT, Signal::TERM] {
-            let mut agent = agent(generation)?;
+            let mut agent = agent(generation, TIMEOUT)?;
             let plugin = plugin_process(&agent)?;
             agent.signal_group(signal);
-            let status = agent.wait_for_end(TIMEOUT * 3);
+            let status = agent.wait_for_end(PLUGIN_END);
             assert!(status.is_some_and(|status| status.success()), "{generation} {signal:?}: {status:?}");
             assert!(!agent.output().contains("panic"), "{}", agent.output());
             assert!(wait_until(PLUGIN_END, || plugin.has_ended()), "the plugin is still there");
@@ -208,13 +209,14 @@ fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), 
 #[test]
 fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
     for generation in Generation::ALL {
-        let agent = agent(generation)?;
+        let agent = agent(generation, TIMEOUT)?;
         let plugin = plugin_process(&agent)?;
         let stopped = agent.stop();
         assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
-        assert!(stopped.took < TIMEOUT, "the agent waited for its plugin: {:?}", stopped.took);
+        // So long it waits for a plugin that does not end.
+        assert!(stopped.took < TIMEOUT / 2, "the agent waited for its plugin: {:?}", stopped.took);
         // 6.0 does not wait for its plugins after it has said *terminate*.
-        let gone = wait_until(AT_ONCE, || plugin.has_ended());
+        let gone = wait_until(PLUGIN_END, || plugin.has_ended());
         assert!(gone, "the plugin of {generation} outlived the agent");
     }
     Ok(())
@@ -223,9 +225,9 @@ fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
 #[test]
 fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
     for generation in Generation::ALL {
-        let agent = agent(generation)?;
+        let agent = agent(generation, TIMEOUT)?;
         let plugin = plugin_process(&agent)?;
-        let _ = agent.get_within("faulty.hang[600]", Duration::from_millis(500));
+        let _ = agent.get_within(HANG, Duration::from_millis(500));
         let stopped = agent.stop();
         assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
         assert!(wait_until(PLUGIN_END, || plugin.has_ended()), "the plugin is still there");
@@ -236,10 +238,10 @@ fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
 #[test]
 fn the_plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
     for generation in Generation::ALL {
-        let agent = agent(generation)?;
+        let agent = agent(generation, TIMEOUT)?;
         let plugin = plugin_process(&agent)?;
         // A handler that hangs must not keep the process either.
-        let _ = agent.get_within("faulty.hang[600]", Duration::from_millis(500));
+        let _ = agent.get_within(HANG, Duration::from_millis(500));
         agent.signal(Signal::KILL);
         let gone = wait_until(PLUGIN_END, || plugin.has_ended());
         assert!(gone, "the plugin of {generation} is still there");
@@ -249,7 +251,7 @@ fn the_plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
 
 #[test]
 fn a_test_run_beside_a_running_agent_disturbs_nothing() -> Result<(), Error> {
-    with_both(|agent| {
+    with_both(TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         let printed = agent.test_item("faulty.echo[aside]")?;
         assert!(printed.contains("[s|aside]"), "{printed}");
@@ -289,7 +291,7 @@ fn an_active_item_without_a_value_stays_supported() -> Result<(), Error> {
         let server = ActiveServer::start(items.map(|(itemid, key)| Item::new(itemid, key)).into())?;
         let builder = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin()?);
         let mut agent = builder.active_server(server.address()).start()?;
-        let limit = Duration::from_secs(40);
+        let limit = Duration::from_secs(100);
         let enough = server.wait_for(limit, |rows| rows.iter().filter(|row| row.itemid == 2).count() >= 5);
         assert!(enough, "{}", agent.log());
         let rows = server.values();

@@ -9,24 +9,26 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oomwatch_tests::{ActiveServer, AgentBuilder, Error, Generation, Item, Key, LogWriter, PluginSpec};
 use oomwatch_tests::{RealAgent, Received, Reply, Rotating, binaries, wait_until};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// What was written last is there by then, also on a busy machine.
-const SOON: Duration = Duration::from_secs(30);
+/// What was written last is there by then, also on a busy machine. Only a failure waits so long.
+const SOON: Duration = Duration::from_secs(100);
 /// Long enough for two more polls, which must bring nothing.
 const TWO_POLLS: Duration = Duration::from_millis(2500);
 /// The agents' `Timeout`.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(15);
 const LINES: u64 = 1_000_000;
 const MATCHES: u64 = LINES / ONE_MATCH_IN;
 const ONE_MATCH_IN: u64 = 1000;
 const LINES_PER_FILE: u64 = 25_000;
 const KILLS: usize = 10;
+/// Between two kills something should have been read, if the machine is not too busy for it.
+const SEVERAL_POLLS: Duration = Duration::from_secs(3);
 
 /// The items of these tests: by the log's name, and by a pattern of names.
 const LOG: u64 = 1;
@@ -158,14 +160,6 @@ fn assert_each_once(values: &[String], matches: u64, what: impl Display) {
     assert_eq!(end, matches, "{what}: {replies:?}");
 }
 
-/// Everything from 0 to `matches`, each once. A copy and its original are written within one tick of the file system's
-/// clock, and a pattern of names orders files by their times: which of the two comes first is open.
-fn assert_all_once(values: &[String], matches: u64, what: impl Display) {
-    let mut found: Vec<u64> = values.iter().flat_map(|value| numbers(value)).collect();
-    found.sort_unstable();
-    assert!(found.iter().copied().eq(0..matches), "{what}: {found:?}");
-}
-
 // ---- a burst with rotation
 
 fn million_lines(rotating: Rotating, option: &str) -> Result<(), Error> {
@@ -195,13 +189,7 @@ fn million_lines(rotating: Rotating, option: &str) -> Result<(), Error> {
     sleep(TWO_POLLS);
     for (generation, _, server) in &watchers {
         assert_each_once(&history(server, LOG), MATCHES, format_args!("log of {generation}"));
-        let by_names = history(server, LOGRT);
-        let what = format_args!("logrt of {generation}");
-        if rotating == Rotating::CopyTruncate {
-            assert_all_once(&by_names, MATCHES, what);
-        } else {
-            assert_each_once(&by_names, MATCHES, what);
-        }
+        assert_each_once(&history(server, LOGRT), MATCHES, format_args!("logrt of {generation}"));
     }
     Ok(())
 }
@@ -293,7 +281,7 @@ fn kill_again_and_again(
     following.add_one();
     for kill in 0..KILLS {
         let before = server.values_of(LOG).len();
-        let _ = server.wait_for(TIMEOUT, |rows| rows.len() > before);
+        let _ = server.wait_for(SEVERAL_POLLS, |rows| rows.len() > before);
         wait_for_the_moment(kill, &place.positions(generation));
         agent.signal(Signal::KILL);
         agent.restart()?;
@@ -349,7 +337,7 @@ fn assert_nothing_lost(values: &[String], generation: Generation) {
 #[test]
 fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Result<(), Error> {
     const OUTAGE: Duration = Duration::from_secs(20);
-    const BUFFER_SIZE: usize = 10;
+    const BUFFER_SIZE: usize = 5;
     let place = Place::new()?;
     let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
     writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
@@ -393,28 +381,39 @@ fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Res
 #[test]
 fn a_test_run_beside_a_running_agent_shows_the_next_lines_and_moves_nothing() -> Result<(), Error> {
     for generation in Generation::ALL {
-        let place = Place::new()?;
-        let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
-        writer.write(3, 1)?;
-        let seldom = Item { delay: "8s".into(), ..Item::new(LOG, place.key(generation)) };
-        let server = ActiveServer::start(vec![seldom])?;
-        let agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
-        assert!(wait_for_match(&server, LOG, 2), "{generation}: {}", agent.log());
-
-        writer.write(2, 1)?;
-        let positions = fs::read(place.positions(generation)).expect("positions");
-        for _ in 0..2 {
-            let shown = agent.test_item(place.key(generation))?;
-            let next = format!("[s|{}\n{}]", LogWriter::text_of(3), LogWriter::text_of(4));
-            assert!(shown.contains(&next), "{generation}: {shown}");
-        }
-        assert_eq!(fs::read(place.positions(generation)).expect("positions"), positions, "{generation}");
-        assert_eq!(server.values_of(LOG).len(), 1, "the running item was to be asked after the looks only");
-
-        assert!(wait_for_match(&server, LOG, 4), "{generation}: {}", agent.log());
-        assert_each_once(&history(&server, LOG), 5, generation);
+        let mut intervals = [8, 30, 100].into_iter();
+        while !look_aside(generation, intervals.next().expect("two looks take less than 100 s"))? {}
     }
     Ok(())
+}
+
+/// `false` when the machine was so slow that the running item was asked again before the looks were over.
+fn look_aside(generation: Generation, interval_secs: u32) -> Result<bool, Error> {
+    let place = Place::new()?;
+    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+    writer.write(3, 1)?;
+    let seldom = Item { delay: format!("{interval_secs}s"), ..Item::new(LOG, place.key(generation)) };
+    let server = ActiveServer::start(vec![seldom])?;
+    let agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+    assert!(wait_for_match(&server, LOG, 2), "{generation}: {}", agent.log());
+
+    writer.write(2, 1)?;
+    let positions = || fs::read(place.positions(generation)).expect("positions");
+    let before = positions();
+    let shown = [agent.test_item(place.key(generation))?, agent.test_item(place.key(generation))?];
+    let (after, looked) = (positions(), SystemTime::now());
+
+    assert!(wait_for_match(&server, LOG, 4), "{generation}: {}", agent.log());
+    assert_each_once(&history(&server, LOG), 5, generation);
+    let rows = server.values();
+    let second = rows.iter().filter(|row| row.itemid == LOG && row.value.is_some()).nth(1);
+    if second.is_none_or(|row| UNIX_EPOCH + Duration::from_secs(row.clock) <= looked) {
+        return Ok(false);
+    }
+    let next = format!("[s|{}\n{}]", LogWriter::text_of(3), LogWriter::text_of(4));
+    assert!(shown.iter().all(|shown| shown.contains(&next)), "{generation}: {shown:?}");
+    assert_eq!(before, after, "{generation}");
+    Ok(true)
 }
 
 // ---- totals

@@ -13,9 +13,9 @@ const PRIME: Duration = Duration::from_millis(500);
 /// Two collections of a second each make a value; the busy actor's average needs more of them to settle.
 const SETTLE: Duration = Duration::from_secs(12);
 const SAMPLES: u32 = 6;
-/// In hundredths of one CPU. Both read the same counters, in ticks of 10 ms, over windows that begin and end up to a second
-/// apart.
-const TOLERANCE: f64 = 5.0;
+/// In hundredths of one CPU. Both read the same counters over windows that are at least as long as [`SETTLE`] and begin and
+/// end up to a second apart. In those two seconds the worker may have had all of the CPU, or nothing of it.
+const TOLERANCE: f64 = 2.0 * 100.0 / SETTLE.as_secs() as f64;
 const BUSY_PERCENT: u8 = 40;
 
 pub(crate) fn compare_all(generation: Generation, prefix: &str) -> Result<(), Error> {
@@ -116,8 +116,8 @@ fn differing_loads(agent: &RealAgent, keys: &[Key], prefix: &str) -> Result<Vec<
     let means = sums.iter().map(|(theirs, ours)| (theirs / f64::from(SAMPLES), ours / f64::from(SAMPLES)));
     let near = |(theirs, ours): (f64, f64)| (theirs - ours).abs() <= TOLERANCE;
     let mut told: Vec<_> = keys.iter().zip(means).collect();
-    // Two that see nothing would agree too.
-    assert!(told[0].1.0 > f64::from(BUSY_PERCENT) / 4.0, "the worker did not work: {told:?}");
+    // Two that see nothing would agree too. Where many want the CPU, the worker gets less than it would take.
+    assert!(told[0].1.0 > 1.0, "the worker did not work: {told:?}");
     told.retain(|(_, means)| !near(*means));
     let show =
         |(key, (theirs, ours)): (&Key, (f64, f64))| format!("{key}: built-in {theirs:.1}; ours {ours:.1}");

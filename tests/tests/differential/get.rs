@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::thread::sleep;
+use std::time::Instant;
 
 use oomwatch_tests::{Error, Generation, Key, RealAgent, Reply};
 use serde::de::{MapAccess, Visitor};
@@ -10,9 +11,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::cast::{Cast, STRANGER};
-use crate::compare::{BETWEEN_TRIES, ask, built_in, report, same};
+use crate::compare::{BETWEEN_TRIES, LIMIT, ask, built_in, report, same};
 
-const TRIES: usize = 8;
 /// A process's share of what it maps together with others changes whenever one of them starts or ends: libc is mapped by
 /// all of them.
 const PSS_SLACK_BYTES: f64 = 65_536.0;
@@ -86,10 +86,10 @@ fn faulty() -> Vec<Key> {
 
 type Compare = fn(&[Object], &[Object], &[Object]) -> Result<(), String>;
 
-/// Ours between two of theirs, until nothing moved or the tries are used up.
+/// Ours between two of theirs, until nothing moved or the time is up.
 fn differs(agent: &RealAgent, key: &Key, prefix: &str, compare: Compare) -> Option<String> {
-    let mut seen = String::new();
-    for _ in 0..TRIES {
+    let end = Instant::now() + LIMIT;
+    loop {
         let objects = |key: Key| parse(&agent.get(key).map_err(|error| error.to_string())?);
         let attempt = || {
             let (before, ours, after) =
@@ -98,11 +98,10 @@ fn differs(agent: &RealAgent, key: &Key, prefix: &str, compare: Compare) -> Opti
         };
         match attempt() {
             Ok(()) => return None,
-            Err(why) => seen = format!("{key}: {why}"),
+            Err(why) if Instant::now() >= end => return Some(format!("{key}: {why}")),
+            Err(_) => sleep(BETWEEN_TRIES),
         }
-        sleep(BETWEEN_TRIES);
     }
-    Some(seen)
 }
 
 fn differs_as_text(agent: &RealAgent, key: &Key, prefix: &str) -> Option<String> {

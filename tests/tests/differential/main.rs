@@ -14,6 +14,8 @@ mod cpu;
 mod get;
 mod tables;
 
+use std::time::Duration;
+
 use oomwatch_tests::{Error, Generation, PluginSpec, RealAgent, binaries};
 
 use cast::Cast;
@@ -26,14 +28,18 @@ const OURS: &str = "oomwatch.";
 /// A table that shrank by accident would pass in silence.
 const FEWEST_CASES: usize = 300;
 
+/// A busy machine may take its time over a walk.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
 fn agent(generation: Generation, prefix: &str) -> Result<RealAgent, Error> {
-    let builder = RealAgent::builder(generation);
+    let builder = RealAgent::builder(generation).timeout(TIMEOUT);
     let builder = if prefix == OURS { builder.plugin(oomwatch()?) } else { builder };
     builder.start()
 }
 
 fn oomwatch() -> Result<PluginSpec, Error> {
-    Ok(PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?))
+    // Each answer from a walk of its own, as the agent's are.
+    Ok(PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?).option("Proc.MaxAge", "0"))
 }
 
 fn compare_all(generation: Generation, prefix: &str) -> Result<(), Error> {

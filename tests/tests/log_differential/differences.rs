@@ -60,11 +60,6 @@ pub(crate) const INVALID_BEFORE_A_LINE: Difference = Difference {
     reason: "the built-in items compile a pattern when there is a line to try it on; ours says at once what is wrong",
 };
 
-pub(crate) const DEFAULT_LINES: Difference = Difference {
-    name: "maxlines where none is given",
-    reason: "20 lines a second in the agent, 10,000 in ours (Log.MaxLines), because they are one value and not 20",
-};
-
 /// PCRE2 says how far it had read when it noticed a fault, ours where the fault is. Both name the same fault.
 pub(crate) fn without_position(reason: &str) -> String {
     let Some((before, after)) = reason.split_once(", position ") else { return reason.to_owned() };

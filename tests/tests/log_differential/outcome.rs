@@ -1,7 +1,7 @@
 //! What an item said so far.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oomwatch_tests::{Generation, Received};
 
@@ -52,24 +52,35 @@ impl Outcome {
     }
 }
 
-/// Values of one poll are made within moments of each other; the next poll is a second later.
-const ONE_POLL_NS: u128 = 400_000_000;
-
-/// How many lines came with the first poll that brought any.
-pub(crate) fn first_lines(kind: Kind, rows: &[&Received]) -> u64 {
-    let values: Vec<_> = rows.iter().filter_map(|row| Some((time_ns(row), row.value.as_deref()?))).collect();
-    let Some(&(start, first)) = values.first() else { return 0 };
-    match kind {
-        Kind::Count => first.parse().unwrap_or(0),
-        Kind::Lines => {
-            let poll = values.iter().take_while(|(time, _)| *time < start + ONE_POLL_NS);
-            poll.map(|(_, text)| text.split('\n').count() as u64).sum()
-        }
-    }
+/// The first value by which more lines had come than so many a second allow, if there is one: when it came, how many there
+/// had been by then, and how many may have been.
+pub(crate) fn too_soon(
+    kind: Kind,
+    rows: &[&Received],
+    lines_per_second: u64,
+    start: SystemTime,
+) -> Option<String> {
+    let mut lines = 0;
+    rows.iter().filter(|row| row.state == 0).find_map(|row| {
+        lines += lines_of(kind, row.value.as_deref()?);
+        let time = UNIX_EPOCH + Duration::new(row.clock, row.ns);
+        let elapsed = time.duration_since(start).unwrap_or_default();
+        let most = lines_per_second * most_seconds(elapsed);
+        (lines > most).then(|| format!("{lines} lines after {elapsed:?}, {most} at most"))
+    })
 }
 
-fn time_ns(row: &Received) -> u128 {
-    Duration::new(row.clock, row.ns).as_nanos()
+/// For how many seconds' lines the polls may have counted until then. There is one poll for each second, late ones come
+/// close together, and each counts for the time since the one before it, to the nearest second, but for one at least.
+fn most_seconds(elapsed: Duration) -> u64 {
+    2 * (elapsed.as_secs() + 1)
+}
+
+fn lines_of(kind: Kind, value: &str) -> u64 {
+    match kind {
+        Kind::Count => value.parse().unwrap_or(0),
+        Kind::Lines => value.split('\n').count() as u64,
+    }
 }
 
 /// One text: the sum. None where nothing was said; what is no number stays.
