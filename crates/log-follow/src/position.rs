@@ -20,6 +20,8 @@ const WATCH_ROTATED: Duration = Duration::from_secs(3600);
 const MAX_WATCHED: usize = 4;
 /// The unfinished last line of a rotated file is complete when the next file has content, or after so long without change.
 const SETTLED: Duration = Duration::from_secs(10);
+/// Two files that begin with the same so many bytes are a file and its copy, also where nobody said that there are copies.
+const SURE_COPY_BYTES: u64 = HEAD_BYTES;
 /// Marks of files that were read to their end and are older than all others are dropped beyond this number.
 const MAX_MARKS: usize = 500;
 /// A plan made while names change is made again, at most so often. A rotation takes microseconds, a plan hardly more.
@@ -339,7 +341,7 @@ impl Planner<'_> {
             let stat = current?;
             return Ok(Plan { steps: vec![self.first(path, stat)?], ..Plan::default() });
         };
-        let mut steps = self.watched(listing, older)?;
+        let mut steps = self.watched(listing, last, older)?;
         if let Ok(stat) = current
             && last.is_place_of(stat)
             && (last.is_unchanged(stat) || (last.offset > 0 && last.is_content_of(path, stat, self.allow)?))
@@ -348,7 +350,7 @@ impl Planner<'_> {
             return Ok(Plan { steps, ..Plan::default() });
         }
         // Also when the file was empty and has its first lines: it may be another one with the same inode.
-        steps.extend(self.predecessors(listing, last, &steps)?);
+        steps.extend(self.predecessors(listing, current.as_ref().ok().copied(), last, &steps)?);
         let missing = match current {
             Ok(stat) => {
                 steps.push(Step::new(path, &Mark::new(path, stat), stat));
@@ -373,14 +375,17 @@ impl Planner<'_> {
         Ok(Step::new(path, &mark, stat))
     }
 
-    /// Files that were rotated away some time ago and may still be written to, or were not read to their end yet.
-    fn watched(&self, listing: &Listing<'_>, marks: &[Mark]) -> Result<Vec<Step>, Error> {
+    /// Files that were rotated away some time ago and may still be written to, or were not read to their end yet. And those
+    /// that changed after the last one did: without their marks they would count as its successors once it is rotated.
+    fn watched(&self, listing: &Listing<'_>, last: &Mark, marks: &[Mark]) -> Result<Vec<Step>, Error> {
         let path = listing.path;
         let mut steps = Vec::new();
         let surplus = marks.len().saturating_sub(MAX_WATCHED);
+        let is_new_since = |mark: &Mark| mark.mtime >= last.mtime;
         for (i, mark) in marks.iter().enumerate() {
             let age = unix_secs(self.now).saturating_sub(mark.rotated.unwrap_or_default());
-            if mark.is_read_to_end() && (i < surplus || age > WATCH_ROTATED.as_secs()) {
+            let unwatched = i < surplus || age > WATCH_ROTATED.as_secs();
+            if mark.is_read_to_end() && unwatched && !is_new_since(mark) {
                 continue;
             }
             let here = Stat::of(&mark.path).ok().filter(|stat| mark.is_place_of(*stat) && mark.path != path);
@@ -412,23 +417,35 @@ impl Planner<'_> {
 
     /// What came between the file that was read last and the one that has its name now: the rest of the former, wherever
     /// rotation put it, and what was rotated after it.
-    fn predecessors(&self, listing: &Listing<'_>, last: &Mark, watched: &[Step]) -> Result<Vec<Step>, Error> {
-        let (path, listing) = (listing.path, listing.entries()?);
+    fn predecessors(
+        &self,
+        listing: &Listing<'_>,
+        current: Option<Stat>,
+        last: &Mark,
+        watched: &[Step],
+    ) -> Result<Vec<Step>, Error> {
+        let (log, listing) = (listing.path, listing.entries()?);
         let mut steps = Vec::new();
         // Of a file that was empty nothing but the inode is known, and that may be another file's by now: what is rotated is
         // then ordered by itself, and this file is one of them.
         let proven = last.offset > 0;
-        if (proven || !Self::is_rotated(path, last, listing))
-            && !self.push_by_inode(&mut steps, path, last, listing)
+        if (proven || !Self::is_rotated(log, last, listing))
+            && !self.push_by_inode(&mut steps, log, last, listing)
         {
-            self.push_copy(&mut steps, path, last, watched, listing);
+            self.push_copy(&mut steps, log, last, watched, listing);
         }
         let known = |stat: Stat| watched.iter().chain(&steps).any(|step| step.mark.is_place_of(stat));
+        // A copy whose original is to be truncated in a moment: what is in it is read from there.
+        let in_the_making = |path: &Path, stat: Stat| {
+            let may_be = stat.size >= SURE_COPY_BYTES && current.is_some_and(|now| now.size >= stat.size);
+            may_be && self.begins_with(log, path).unwrap_or(false)
+        };
         let mut unseen = Vec::new();
         let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
-        for entry in rotation::after(path, listing, found, last) {
+        for entry in rotation::after(log, listing, found, last) {
             match Stat::of(&entry.path) {
-                Ok(stat) if !known(stat) && stat.size > 0 && !self.is_compressed(&entry.path) => {
+                Ok(stat) if known(stat) || stat.size == 0 || self.is_compressed(&entry.path) => {}
+                Ok(stat) if !in_the_making(&entry.path, stat) => {
                     unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
                 }
                 _ => {}
@@ -574,7 +591,7 @@ impl Planner<'_> {
             return Ok(Some(step));
         }
         let copy_of = |mark: &&&Mark| {
-            let sure = self.query.rotation == Rotation::CopyTruncate || mark.offset >= 1024;
+            let sure = self.query.rotation == Rotation::CopyTruncate || mark.offset >= SURE_COPY_BYTES;
             sure && stat.mtime >= mark.mtime && mark.is_content_of(path, stat, self.allow).unwrap_or(false)
         };
         if let Some(mark) = truncated.iter().filter(copy_of).max_by_key(|mark| mark.offset) {
@@ -586,27 +603,17 @@ impl Planner<'_> {
         Ok(Some(Step::new(path, &Mark::new(path, stat), stat)))
     }
 
-    /// Whether everything in this file is also at the start of a file that is being read: its original, not truncated yet.
-    /// It waits without a mark until the original is truncated, or until it differs.
+    /// Whether this file is a copy of one that is being read and not truncated yet. It waits without a mark until that is
+    /// truncated, or until it differs.
     fn is_copy_in_the_making(
         &self,
         path: &Path,
         stat: Stat,
         files: &[(PathBuf, Stat)],
     ) -> Result<bool, Error> {
-        if stat.size == 0 {
-            return Ok(false);
-        }
-        let (copy, copy_stat) = open(path, self.allow)?;
-        let error = |source| Error::Read { path: path.into(), source };
-        let Some(print) = Fingerprint::read(&copy, copy_stat.size).map_err(error)? else { return Ok(true) };
-        for (other, other_stat) in files {
-            let marked = self.at.marks.iter().any(|mark| mark.is_place_of(*other_stat) && mark.offset > 0);
-            if other == path || !marked || other_stat.size < copy_stat.size {
-                continue;
-            }
-            let (original, _) = open(other, self.allow)?;
-            if Fingerprint::read(&original, copy_stat.size).map_err(error)? == Some(print) {
+        let marked = |stat| self.at.marks.iter().any(|mark| mark.is_place_of(stat) && mark.offset > 0);
+        for (other, other_stat) in files.iter().filter(|(other, stat)| other != path && marked(*stat)) {
+            if stat.size > 0 && other_stat.size >= stat.size && self.begins_with(other, path)? {
                 return Ok(true);
             }
         }
@@ -614,6 +621,16 @@ impl Planner<'_> {
     }
 
     // ---- both
+
+    /// Whether everything in the file at `copy` also stands at the start of the one at `original`.
+    fn begins_with(&self, original: &Path, copy: &Path) -> Result<bool, Error> {
+        let error = |source| Error::Read { path: copy.into(), source };
+        let (copied, stat) = open(copy, self.allow)?;
+        // One that shrinks at this moment is in the making, too.
+        let Some(print) = Fingerprint::read(&copied, stat.size).map_err(error)? else { return Ok(true) };
+        let (original, _) = open(original, self.allow)?;
+        Ok(Fingerprint::read(&original, stat.size).map_err(error)? == Some(print))
+    }
 
     /// Adds to the steps what reading needs to know.
     fn ready(&self, mut plan: Plan) -> Plan {

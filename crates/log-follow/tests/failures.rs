@@ -152,6 +152,27 @@ fn failure_03_copytruncate_loses_nothing() {
 }
 
 #[test]
+fn failure_03_copy_of_what_is_not_truncated_yet_is_not_read_twice() {
+    let place = Place::new();
+    let follower = place.follower();
+    let page = |name: &str| (0..200).map(|n| format!("{name} {n}\n")).collect::<String>();
+    let copy_and_truncate = |to: &str| {
+        fs::copy(&place.log, place.file(to)).unwrap();
+        fs::write(&place.log, "").unwrap();
+    };
+    place.append(page("a"));
+    poll(&follower, &place.item());
+    copy_and_truncate("messages.2");
+    place.append(page("b"));
+    // A rotation that was not seen yet, and in the middle of the next one.
+    fs::copy(&place.log, place.file("messages.1")).unwrap();
+    assert_eq!(poll(&follower, &place.item()).unwrap() + "\n", page("b"));
+    copy_and_truncate("messages.1");
+    place.append("c\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "c");
+}
+
+#[test]
 fn failure_03_copy_that_is_not_finished_is_not_read() {
     let place = Place::new();
     let item = place.item_of(Query::new(place.names()).rotation(Rotation::CopyTruncate));
@@ -261,6 +282,60 @@ fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
         }
         assert_eq!(delivered, 100_000);
     }
+}
+
+/// The usual end of a quiet log: the daemon writes a last word to the file that it still has open, after its successor was
+/// made, and then nothing for hours.
+#[test]
+fn failure_04_rotated_file_is_not_read_again_when_its_successor_stayed_empty() {
+    for copies in [false, true] {
+        let place = Place::new();
+        let follower = place.follower();
+        place.append("1\n");
+        poll(&follower, &place.item());
+        rotate(&place, copies);
+        append(&place.file("messages.1"), "2\n");
+        assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+        for hours in 1..5 {
+            assert_eq!(poll_with(&follower, &place.item(), &ask_in(hours * 3600)), None);
+        }
+        place.append("3\n");
+        assert_eq!(poll_with(&follower, &place.item(), &ask_in(5 * 3600)).unwrap(), "3", "copies: {copies}");
+    }
+}
+
+fn rotate(place: &Place, by_copy: bool) {
+    if by_copy {
+        fs::copy(&place.log, place.file("messages.1")).unwrap();
+        fs::write(&place.log, "").unwrap();
+    } else {
+        fs::rename(&place.log, place.file("messages.1")).unwrap();
+        place.append("");
+    }
+}
+
+/// All of them, and the file that is empty now, have the same time.
+#[test]
+fn failure_04_many_rotations_within_one_tick_of_the_clock_repeat_nothing() {
+    const ROTATIONS: usize = 12;
+    let place = Place::new();
+    let follower = place.follower();
+    let time = SystemTime::now();
+    for rotation in 1..=ROTATIONS {
+        place.append(format!("{rotation}\n"));
+        set_mtime(&place.log, time);
+        assert_eq!(poll(&follower, &place.item()), Some(rotation.to_string()));
+        for older in (1..rotation).rev() {
+            let name = |number| place.file(&format!("messages.{number}"));
+            fs::rename(name(older), name(older + 1)).unwrap();
+        }
+        fs::rename(&place.log, place.file("messages.1")).unwrap();
+        place.append("");
+        set_mtime(&place.log, time);
+        assert_eq!(poll(&follower, &place.item()), None);
+    }
+    place.append("last\n");
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "last");
 }
 
 /// Between two looks of a poll at names, every one of them may have changed.
