@@ -94,6 +94,11 @@ impl Files for HostFiles {
             () => FileKind::Other,
         })
     }
+
+    fn is_link(&self, path: &Path) -> bool {
+        let Some((parent, name)) = path.parent().zip(path.file_name()) else { return false };
+        self.reach(parent).is_ok_and(|parent| parent.join(name).is_symlink())
+    }
 }
 
 /// A path being resolved inside a root. The kernel could do this (`openat2`), but not on the kernels that Red Hat 7 and 8

@@ -38,6 +38,9 @@ pub trait Files {
 
     /// What a path names, symbolic links followed; `None` where it names nothing or cannot be reached.
     fn kind(&self, path: &Path) -> Option<FileKind>;
+
+    /// Whether a path is itself a symbolic link.
+    fn is_link(&self, path: &Path) -> bool;
 }
 
 /// Why a file or directory has not been read.

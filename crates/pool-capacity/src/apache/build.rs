@@ -1,0 +1,124 @@
+//! What the program itself decides: version, places, and the modules that are part of it.
+
+use std::path::{Path, PathBuf};
+
+use super::Version;
+use crate::Files;
+
+/// What is compiled into an httpd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// The program's version.
+    pub version: Version,
+    /// What relative paths begin at unless `ServerRoot` or `-d` says otherwise.
+    pub server_root: PathBuf,
+    /// The main configuration file, relative to the server root.
+    pub configuration: PathBuf,
+    /// Where the parent's number is written unless `PidFile` says otherwise, relative to the server root.
+    pub pid_file: PathBuf,
+    /// The sources of the modules that are part of it: `core.c`, `mod_so.c`; the MPM among them where it is one.
+    pub sources: Vec<String>,
+    /// The program that all this was read from; none where it was concluded from how the files are laid out.
+    pub program: Option<PathBuf>,
+}
+
+const CORE: [&str; 3] = ["core.c", "mod_so.c", "http_core.c"];
+/// What Debian makes part of its 2.4.
+const DEBIAN_2_4: [&str; 5] =
+    ["mod_watchdog.c", "mod_log_config.c", "mod_logio.c", "mod_version.c", "mod_unixd.c"];
+
+impl Build {
+    /// As Debian has made it since its release 8, with MPMs to be loaded.
+    #[must_use]
+    pub fn debian_2_4() -> Self {
+        Self::layout(Version::LATE_2_4, "/etc/apache2", "apache2.conf", "/var/run/apache2.pid", &DEBIAN_2_4)
+    }
+
+    /// As Debian made it up to its release 7, with one of three MPMs.
+    #[must_use]
+    pub fn debian_2_2(mpm_source: &str) -> Self {
+        let sources = ["mod_log_config.c", "mod_logio.c", "mod_version.c", mpm_source];
+        Self::layout(Version::LAST_2_2, "/etc/apache2", "apache2.conf", "/var/run/apache2.pid", &sources)
+    }
+
+    /// As Red Hat has made it since its release 7, with MPMs to be loaded.
+    #[must_use]
+    pub fn red_hat_2_4() -> Self {
+        Self::layout(Version::LATE_2_4, "/etc/httpd", "conf/httpd.conf", "/run/httpd/httpd.pid", &[])
+    }
+
+    /// As Red Hat made it in its releases 5 and 6: `/usr/sbin/httpd` with `prefork.c`, `httpd.worker` and `httpd.event`
+    /// with the others.
+    #[must_use]
+    pub fn red_hat_2_2(mpm_source: &str) -> Self {
+        Self::layout(Version::LAST_2_2, "/etc/httpd", "conf/httpd.conf", "logs/httpd.pid", &[mpm_source])
+    }
+
+    /// As the project's own sources make it unless told otherwise.
+    #[must_use]
+    pub fn upstream_2_4() -> Self {
+        let sources = ["event.c"];
+        Self::layout(Version::LATE_2_4, "/usr/local/apache2", "conf/httpd.conf", "logs/httpd.pid", &sources)
+    }
+
+    fn layout(version: Version, root: &str, configuration: &str, pid_file: &str, sources: &[&str]) -> Self {
+        Self {
+            version,
+            server_root: root.into(),
+            configuration: configuration.into(),
+            pid_file: pid_file.into(),
+            sources: CORE.iter().chain(sources).map(|source| (*source).to_owned()).collect(),
+            program: None,
+        }
+    }
+
+    /// The build of a program, told by what is written in it.
+    pub(super) fn of_program(files: &dyn Files, program: &Path) -> Option<Self> {
+        let content = files.read(program).ok()?;
+        let version = version_in(&content)?;
+        let setting = |name: &str| quoted_after(&content, &format!("-D {name}=\"")).map(PathBuf::from);
+        Some(Self {
+            version,
+            server_root: setting("HTTPD_ROOT")?,
+            configuration: setting("SERVER_CONFIG_FILE")?,
+            pid_file: setting("DEFAULT_PIDLOG").unwrap_or_else(|| "logs/httpd.pid".into()),
+            sources: sources_in(&content),
+            program: Some(program.to_owned()),
+        })
+    }
+}
+
+/// `Apache/2.4.62`, as the server calls itself.
+fn version_in(content: &[u8]) -> Option<Version> {
+    const NAME: &[u8] = b"Apache/2.";
+    positions(content, NAME).find_map(|at| {
+        let digits = content[at + NAME.len() - 2..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.');
+        let text: String = digits.take(16).map(|byte| char::from(*byte)).collect();
+        Version::parse(&text).filter(|version| version.patch > 0)
+    })
+}
+
+fn quoted_after(content: &[u8], name: &str) -> Option<String> {
+    let start = positions(content, name.as_bytes()).next()? + name.len();
+    let end = content[start..].iter().take(4096).position(|byte| *byte == b'"')?;
+    String::from_utf8(content[start..start + end].to_vec()).ok()
+}
+
+/// Every module has the name of its source in it, as a string of its own.
+fn sources_in(content: &[u8]) -> Vec<String> {
+    let mut sources: Vec<String> = content.split(|byte| *byte == 0).filter_map(source_name).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    sources
+}
+
+fn source_name(string: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(string.get(..string.len().min(64))?).ok()?;
+    let name = name.rsplit('/').next()?;
+    let known = ["core.c", "http_core.c", "prefork.c", "worker.c", "event.c"].contains(&name);
+    (known || (name.starts_with("mod_") && name.ends_with(".c"))).then(|| name.to_owned())
+}
+
+fn positions<'a>(content: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    memchr::memmem::find_iter(content, name)
+}

@@ -1,0 +1,144 @@
+//! Which files an `Include` means.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::error::{ApacheError, Location};
+use super::glob::{is_pattern, matches};
+use super::reader::DEPTH_MAX;
+use crate::{FileError, FileKind, Files};
+
+/// How many directory entries one configuration may look at.
+const ENTRIES_MAX: usize = 500_000;
+
+/// What is left of the work that one configuration may make.
+#[derive(Debug)]
+pub(super) struct Limits {
+    entries_left: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entries_left: ENTRIES_MAX }
+    }
+}
+
+/// Why files could not be found.
+#[derive(Debug)]
+pub(super) enum Problem {
+    File(FileError),
+    Other(String),
+}
+
+impl Problem {
+    pub(super) fn at(self, at: &Location) -> ApacheError {
+        match self {
+            Self::File(source) => ApacheError::Include { at: at.clone(), source },
+            Self::Other(problem) => ApacheError::line(at, problem),
+        }
+    }
+}
+
+/// The files of one `Include`, in the order in which they are read.
+pub(super) struct Included<'a> {
+    files: &'a dyn Files,
+    limits: &'a mut Limits,
+    optional: bool,
+    pub(super) paths: Vec<PathBuf>,
+}
+
+impl<'a> Included<'a> {
+    pub(super) fn new(files: &'a dyn Files, limits: &'a mut Limits, optional: bool) -> Self {
+        Self { files, limits, optional, paths: Vec::new() }
+    }
+
+    /// Every part of the path may be a pattern. `Include` wants a match, `IncludeOptional` does not.
+    pub(super) fn as_in_2_4(&mut self, path: &Path) -> Result<(), Problem> {
+        if !is_pattern(&path.to_string_lossy()) {
+            return self.without_pattern(path, 0);
+        }
+        let parts: Vec<OsString> = path.iter().skip(1).map(ToOwned::to_owned).collect();
+        self.below(Path::new("/"), &parts)
+    }
+
+    /// Only the last part may be a pattern, and it need not match anything.
+    pub(super) fn as_in_2_2(&mut self, path: &Path) -> Result<(), Problem> {
+        let (parent, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default());
+        if is_pattern(&parent.to_string_lossy()) {
+            let problem = format!("{}: only the last part of a path may be a pattern", path.display());
+            return Err(Problem::Other(problem));
+        }
+        if !is_pattern(&name.to_string_lossy()) {
+            return self.without_pattern(path, 0);
+        }
+        for found in self.matching(parent, &name.to_string_lossy())? {
+            self.without_pattern(&parent.join(found), 0)?;
+        }
+        Ok(())
+    }
+
+    fn below(&mut self, directory: &Path, parts: &[OsString]) -> Result<(), Problem> {
+        let Some((part, rest)) = parts.split_first() else {
+            return self.without_pattern(directory, 0);
+        };
+        let pattern = part.to_string_lossy();
+        if !is_pattern(&pattern) {
+            return self.below(&directory.join(part), rest);
+        }
+        let found = match self.matching(directory, &pattern) {
+            Err(Problem::File(error)) if self.optional && error.is_absent() => return Ok(()),
+            found => found?,
+        };
+        if found.is_empty() && !self.optional {
+            let problem = format!("no file matches {}", directory.join(part).display());
+            return Err(Problem::Other(problem));
+        }
+        for name in found {
+            let path = directory.join(name);
+            if rest.is_empty() {
+                self.without_pattern(&path, 0)?;
+            } else if self.files.kind(&path) == Some(FileKind::Directory) && !self.files.is_link(&path) {
+                // Links to directories are passed over here, as in httpd.
+                self.below(&path, rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A file, or all files in and below a directory.
+    fn without_pattern(&mut self, path: &Path, depth: usize) -> Result<(), Problem> {
+        match self.files.kind(path) {
+            Some(FileKind::Directory) => self.directory(path, depth),
+            None if self.optional => Ok(()),
+            _ => {
+                self.paths.push(path.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), Problem> {
+        if depth == DEPTH_MAX {
+            let problem = format!("{} nests more than {DEPTH_MAX} directories", path.display());
+            return Err(Problem::Other(problem));
+        }
+        for name in self.listed(path)? {
+            self.without_pattern(&path.join(name), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn matching(&mut self, directory: &Path, pattern: &str) -> Result<Vec<OsString>, Problem> {
+        let mut names = self.listed(directory)?;
+        names.retain(|name| matches(pattern, &name.to_string_lossy()));
+        Ok(names)
+    }
+
+    fn listed(&mut self, directory: &Path) -> Result<Vec<OsString>, Problem> {
+        let names = self.files.list(directory).map_err(Problem::File)?;
+        let left = self.limits.entries_left.checked_sub(names.len());
+        let too_many = || Problem::Other("the configuration is larger than any can be".to_owned());
+        self.limits.entries_left = left.ok_or_else(too_many)?;
+        Ok(names)
+    }
+}

@@ -1,0 +1,298 @@
+//! How the server is started: with which program, options and environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::build::Build;
+use super::error::ApacheError;
+use super::shell;
+use crate::{Files, Process};
+
+/// How a server is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// What is compiled into the program.
+    pub build: Build,
+    /// The main configuration file.
+    pub configuration: PathBuf,
+    /// What relative paths begin at, until a `ServerRoot`.
+    pub server_root: PathBuf,
+    /// The names after `-D`.
+    pub defines: Vec<String>,
+    /// Directives after `-C`, read before the configuration.
+    pub before: Vec<String>,
+    /// Directives after `-c`, read after it.
+    pub after: Vec<String>,
+    /// The environment, for `${NAME}`.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Where a main configuration file is usually found: Debian, Red Hat, SUSE and Alpine, from source.
+const PLACES: [&str; 4] = [
+    "/etc/apache2/apache2.conf",
+    "/etc/httpd/conf/httpd.conf",
+    "/etc/apache2/httpd.conf",
+    "/usr/local/apache2/conf/httpd.conf",
+];
+const PROGRAMS: [&str; 7] = [
+    "/usr/sbin/apache2",
+    "/usr/sbin/httpd",
+    "/usr/sbin/httpd-prefork",
+    "/usr/sbin/httpd-worker",
+    "/usr/sbin/httpd-event",
+    "/usr/local/apache2/bin/httpd",
+    "/usr/local/sbin/httpd",
+];
+
+impl Invocation {
+    /// A build started without any options, in its usual place.
+    #[must_use]
+    pub fn of_build(build: Build) -> Self {
+        Self {
+            configuration: build.server_root.join(&build.configuration),
+            server_root: build.server_root.clone(),
+            build,
+            defines: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+
+    /// How the server of a configuration (the first one found, if none is given) is started on a machine. `parent` is the
+    /// server's running parent process if there is one; its options count then. Otherwise the files of Debian and Red
+    /// Hat that say how it would be started are asked.
+    ///
+    /// # Errors
+    ///
+    /// [`ApacheError::NotFound`] if there is no configuration in any of the usual places.
+    pub fn on(
+        files: &dyn Files,
+        configuration: Option<&Path>,
+        parent: Option<&Process>,
+    ) -> Result<Self, ApacheError> {
+        let options = parent.map(|parent| Options::parse(&parent.arguments)).unwrap_or_default();
+        let configuration = match configuration.map(Path::to_owned).or_else(|| options.configuration(files)) {
+            Some(known) => known,
+            None => usual_place(files)?,
+        };
+        let mut start = StartFiles::read(files, &configuration);
+        start.environment.extend(parent.map(|parent| environment_of(files, parent.pid)).unwrap_or_default());
+        let build = build(files, &configuration, &options, &start);
+        let mut invocation = Self::of_build(build);
+        invocation.server_root = options.root.clone().unwrap_or_else(|| invocation.root_for(&configuration));
+        invocation.configuration = configuration;
+        invocation.environment = start.environment;
+        invocation.take(if parent.is_some() { options } else { start.options });
+        Ok(invocation)
+    }
+
+    fn take(&mut self, options: Options) {
+        // Names that the program defines by itself stand for options like -X and -t.
+        self.defines = options.defines;
+        self.before = options.before;
+        self.after = options.after;
+    }
+
+    /// Further instances of Debian's (`/etc/apache2-NAME`) are started with their directory as the root.
+    fn root_for(&self, configuration: &Path) -> PathBuf {
+        let directory = configuration.parent().unwrap_or(Path::new("/"));
+        if directory.to_string_lossy().starts_with("/etc/apache2-") || self.build.program.is_none() {
+            let below = if self.build.configuration.starts_with("conf") {
+                directory.parent()
+            } else {
+                Some(directory)
+            };
+            return below.unwrap_or(directory).to_owned();
+        }
+        self.build.server_root.clone()
+    }
+}
+
+/// What a running server really has, where this user may read it.
+fn environment_of(files: &dyn Files, pid: u32) -> BTreeMap<String, String> {
+    let content = files.read(Path::new(&format!("/proc/{pid}/environ"))).unwrap_or_default();
+    let pairs = content.split(|byte| *byte == 0).filter_map(|pair| {
+        let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    pairs.collect()
+}
+
+fn usual_place(files: &dyn Files) -> Result<PathBuf, ApacheError> {
+    let places = PLACES.map(PathBuf::from);
+    let found = places.iter().find(|place| files.kind(place).is_some());
+    found.cloned().ok_or(ApacheError::NotFound { places: places.to_vec() })
+}
+
+/// What the distribution's own files say about the start.
+#[derive(Debug, Default)]
+struct StartFiles {
+    environment: BTreeMap<String, String>,
+    options: Options,
+    program: Option<PathBuf>,
+}
+
+impl StartFiles {
+    fn read(files: &dyn Files, configuration: &Path) -> Self {
+        let directory = configuration.parent().unwrap_or(Path::new("/"));
+        let known = [("APACHE_CONFDIR", directory.display().to_string()), ("LANG", "C".to_owned())];
+        let known: BTreeMap<String, String> = known.map(|(name, value)| (name.to_owned(), value)).into();
+        let envvars = text(files, &directory.join("envvars"));
+        let sysconfig =
+            text(files, Path::new("/etc/sysconfig/httpd")).filter(|_| directory.starts_with("/etc/httpd"));
+        let mut environment = shell::assignments(&envvars.or(sysconfig).unwrap_or_default(), known);
+        if directory.starts_with("/etc/httpd") {
+            of_unit(files, &mut environment);
+        }
+        let words = |name: &str| environment.get(name).map(|value| shell::options(value)).unwrap_or_default();
+        let arguments: Vec<Vec<u8>> = [words("APACHE_ARGUMENTS"), words("OPTIONS")]
+            .concat()
+            .into_iter()
+            .map(String::into_bytes)
+            .collect();
+        Self {
+            options: Options::parse_words(&arguments),
+            program: environment.get("HTTPD").map(PathBuf::from),
+            environment,
+        }
+    }
+}
+
+/// `Environment=` in what an operator added to the service of Red Hat 8 and later, which have no sysconfig file.
+fn of_unit(files: &dyn Files, environment: &mut BTreeMap<String, String>) {
+    let directory = Path::new("/etc/systemd/system/httpd.service.d");
+    let names = files.list(directory).unwrap_or_default();
+    let texts = names.iter().filter(|name| name.to_string_lossy().ends_with(".conf"));
+    for text in texts.filter_map(|name| text(files, &directory.join(name))) {
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix("Environment="));
+        // `"OPTIONS=-D A -D B" LANG=C` is two words.
+        for assignment in lines.flat_map(shell::options) {
+            if let Some((name, value)) = assignment.split_once('=') {
+                environment.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+}
+
+fn text(files: &dyn Files, path: &Path) -> Option<String> {
+    files.read(path).ok().map(|content| String::from_utf8_lossy(&content).into_owned())
+}
+
+fn build(files: &dyn Files, configuration: &Path, options: &Options, start: &StartFiles) -> Build {
+    let named = options.program.iter().chain(&start.program).cloned();
+    let programs = named.chain(PROGRAMS.map(PathBuf::from)).filter(|program| program.is_absolute());
+    let mut builds = programs.filter_map(|program| Build::of_program(files, &program));
+    let fits =
+        |build: &Build| options.program.is_some() || start.program.is_some() || is_of(build, configuration);
+    builds.find(fits).unwrap_or_else(|| by_layout(files, configuration, start))
+}
+
+/// Whether a program would read that file, or one beside it.
+fn is_of(build: &Build, configuration: &Path) -> bool {
+    let own = build.server_root.join(&build.configuration);
+    configuration.starts_with(&build.server_root) || configuration.file_name() == own.file_name()
+}
+
+/// Without the program: what the files around the configuration tell.
+fn by_layout(files: &dyn Files, configuration: &Path, start: &StartFiles) -> Build {
+    let directory = configuration.parent().unwrap_or(Path::new("/"));
+    let exists = |path: PathBuf| files.kind(&path).is_some();
+    let debian = configuration.file_name().is_some_and(|name| name == "apache2.conf");
+    let loads = |name: &str| text(files, configuration).is_some_and(|text| text.contains(name));
+    let is_2_4 = exists(directory.join("mods-available/mpm_prefork.load"))
+        || exists(directory.join("mods-available/authz_core.load"))
+        || exists(directory.parent().unwrap_or(directory).join("conf.modules.d"))
+        || loads("authz_core_module")
+        || loads("mpm_")
+        || loads("IncludeOptional");
+    match (debian, is_2_4) {
+        (true, true) => Build::debian_2_4(),
+        (true, false) => Build::debian_2_2(debian_mpm(files)),
+        (false, true) => Build::red_hat_2_4(),
+        (false, false) => Build::red_hat_2_2(red_hat_mpm(start)),
+    }
+}
+
+/// One package of Debian's 2.2 for each MPM.
+fn debian_mpm(files: &dyn Files) -> &'static str {
+    let installed =
+        |mpm: &str| files.kind(&Path::new("/usr/lib/apache2").join(mpm).join("apache2")).is_some();
+    match () {
+        () if installed("mpm-worker") => "worker.c",
+        () if installed("mpm-event") => "event.c",
+        () => "prefork.c",
+    }
+}
+
+fn red_hat_mpm(start: &StartFiles) -> &'static str {
+    let program = start.program.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+    match () {
+        () if program.ends_with(".worker") => "worker.c",
+        () if program.ends_with(".event") => "event.c",
+        () => "prefork.c",
+    }
+}
+
+/// The options of an httpd.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    program: Option<PathBuf>,
+    file: Option<PathBuf>,
+    root: Option<PathBuf>,
+    defines: Vec<String>,
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+impl Options {
+    /// From a command line, its program first.
+    pub(super) fn parse(arguments: &[Vec<u8>]) -> Self {
+        let Some((program, rest)) = arguments.split_first() else { return Self::default() };
+        let program = PathBuf::from(lossy(program));
+        Self { program: Some(program), ..Self::parse_words(rest) }
+    }
+
+    fn parse_words(words: &[Vec<u8>]) -> Self {
+        let mut options = Self::default();
+        let mut words = words.iter().map(|word| lossy(word));
+        while let Some(word) = words.next() {
+            let Some(letter) = word.strip_prefix('-').and_then(|rest| rest.chars().next()) else { continue };
+            if !"DfdCckeE".contains(letter) {
+                continue;
+            }
+            let attached = &word[1 + letter.len_utf8()..];
+            let value =
+                if attached.is_empty() { words.next().unwrap_or_default() } else { attached.to_owned() };
+            options.set(letter, value);
+        }
+        options
+    }
+
+    fn set(&mut self, letter: char, value: String) {
+        match letter {
+            'D' => self.defines.push(value),
+            'f' => self.file = Some(value.into()),
+            'd' => self.root = Some(value.into()),
+            'C' => self.before.push(value),
+            'c' => self.after.push(value),
+            _ => {}
+        }
+    }
+
+    /// The main configuration file that the options and the program name. `-f` is relative to the root.
+    pub(super) fn configuration(&self, files: &dyn Files) -> Option<PathBuf> {
+        let build = || Build::of_program(files, self.program.as_deref()?);
+        match (&self.file, &self.root) {
+            (Some(file), Some(root)) => Some(root.join(file)),
+            (Some(file), None) if file.is_absolute() => Some(file.clone()),
+            (Some(file), None) => Some(build()?.server_root.join(file)),
+            (None, Some(root)) => Some(root.join(build()?.configuration)),
+            (None, None) => build().map(|build| build.server_root.join(build.configuration)),
+        }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

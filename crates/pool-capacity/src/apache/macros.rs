@@ -1,0 +1,111 @@
+//! `<Macro>` and `Use`.
+
+use std::collections::HashMap;
+
+use super::words::words;
+
+/// The macros that have been defined so far. Names know no case.
+#[derive(Debug, Default)]
+pub(super) struct Macros {
+    by_name: HashMap<String, Macro>,
+}
+
+#[derive(Debug)]
+struct Macro {
+    parameters: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Macros {
+    /// Keeps a macro, in place of one of the same name; `arguments` is what stands in `<Macro ...>`.
+    pub(super) fn define(&mut self, arguments: &str, lines: Vec<String>) -> Result<(), String> {
+        let mut words = words(arguments).into_iter();
+        let name = words.next().filter(|name| !name.is_empty()).ok_or("<Macro has no name")?;
+        if words.len() > PARAMETERS_MAX || lines.iter().any(|line| line.len() > LINE_BYTES_MAX) {
+            return Err(format!("macro {name} is larger than any can be"));
+        }
+        self.by_name.insert(name.to_ascii_lowercase(), Macro { parameters: words.collect(), lines });
+        Ok(())
+    }
+
+    pub(super) fn undefine(&mut self, name: &str) {
+        self.by_name.remove(&name.to_ascii_lowercase());
+    }
+
+    /// The macro's name and its lines with the parameters replaced.
+    pub(super) fn used(&self, arguments: &str) -> Result<(String, Vec<String>), String> {
+        let words = words(arguments);
+        let (name, values) = words.split_first().ok_or("Use names no macro")?;
+        let key = name.to_ascii_lowercase();
+        let found = self.by_name.get(&key).ok_or_else(|| format!("macro {name} is not defined"))?;
+        if found.parameters.len() != values.len() {
+            let (given, wanted) = (values.len(), found.parameters.len());
+            return Err(format!("macro {name} takes {wanted} arguments and is given {given}"));
+        }
+        let lines = found.lines.iter().map(|line| found.replaced(line, values)).collect::<Result<_, _>>()?;
+        Ok((key, lines))
+    }
+}
+
+/// As httpd: a line of a macro has at most 8191 bytes.
+const LINE_BYTES_MAX: usize = 8191;
+/// More than anybody gives a macro.
+const PARAMETERS_MAX: usize = 100;
+
+impl Macro {
+    /// Replaces what comes first in the line, the longest parameter where several begin there, and goes on behind it.
+    fn replaced(&self, line: &str, values: &[String]) -> Result<String, String> {
+        let mut result = String::with_capacity(line.len());
+        let mut rest = line;
+        while let Some((start, index)) = self.first_in(rest) {
+            result.push_str(&rest[..start]);
+            self.put(&mut result, index, &values[index]);
+            rest = &rest[start + self.parameters[index].len()..];
+            if result.len() > LINE_BYTES_MAX {
+                return Err("a line of the macro becomes too long".to_owned());
+            }
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+
+    /// `@name` puts its value between quotes.
+    fn put(&self, result: &mut String, index: usize, value: &str) {
+        if self.parameters[index].starts_with('@') {
+            result.push('"');
+            result.extend(value.chars().flat_map(|c| (c == '"').then_some('\\').into_iter().chain([c])));
+            result.push('"');
+        } else {
+            result.push_str(value);
+        }
+    }
+
+    fn first_in(&self, line: &str) -> Option<(usize, usize)> {
+        line.char_indices().find_map(|(start, _)| {
+            let named = self.parameters.iter().enumerate().filter(|(_, name)| !name.is_empty());
+            let begins = named.filter(|(_, name)| line[start..].starts_with(name.as_str()));
+            begins.max_by_key(|(_, name)| name.len()).map(|(index, _)| (start, index))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_replaced() {
+        let mut macros = Macros::default();
+        let lines = ["Listen $port", "Include $portal/$port.conf @dir"].map(ToOwned::to_owned);
+        macros.define("Site $port $portal @dir", lines.to_vec()).unwrap();
+        let (name, lines) = macros.used("SITE 80 /etc 'a b'").unwrap();
+        assert_eq!(
+            (name.as_str(), &lines[..]),
+            ("site", &["Listen 80".to_owned(), "Include /etc/80.conf \"a b\"".to_owned()][..])
+        );
+        assert!(macros.used("site 80").unwrap_err().contains("takes 3"));
+        assert!(
+            macros.used("other").is_err() && macros.used("").is_err() && macros.define("", vec![]).is_err()
+        );
+    }
+}

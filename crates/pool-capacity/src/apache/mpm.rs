@@ -1,0 +1,275 @@
+//! The multi-processing modules: what each may be told, and what is told outside its bounds.
+
+use std::fmt;
+
+use super::error::{ApacheError, Location, Warning};
+use super::modules::Modules;
+use super::reader::Directive;
+use super::version::Version;
+use super::words::{atoi, words};
+
+/// A multi-processing module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mpm {
+    /// A process for each connection.
+    Prefork,
+    /// Processes with a thread for each connection.
+    Worker,
+    /// Processes with threads for requests; idle connections need none.
+    Event,
+}
+
+impl Mpm {
+    /// The one that is there.
+    pub(super) fn of(modules: &Modules, version: Version) -> Result<Self, ApacheError> {
+        match modules.mpms() {
+            [name] => Self::named(name)
+                .ok_or_else(|| ApacheError::whole(format!("{name} is no MPM whose limits are known here"))),
+            [] if version.is_2_2() => Err(ApacheError::whole("the program has no MPM")),
+            [] => Err(ApacheError::whole("no MPM is loaded: httpd refuses to start")),
+            several => {
+                let names = several.join(", ");
+                Err(ApacheError::whole(format!(
+                    "more than one MPM is loaded ({names}): httpd refuses to start"
+                )))
+            }
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "mpm_prefork_module" => Some(Self::Prefork),
+            "mpm_worker_module" => Some(Self::Worker),
+            "mpm_event_module" => Some(Self::Event),
+            _ => None,
+        }
+    }
+
+    /// `prefork`, `worker` or `event`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prefork => "prefork",
+            Self::Worker => "worker",
+            Self::Event => "event",
+        }
+    }
+
+    pub(super) fn has_threads(self) -> bool {
+        self != Self::Prefork
+    }
+
+    /// The most that `ServerLimit` may say.
+    pub(super) fn servers_max(self) -> i32 {
+        if self.has_threads() { 20_000 } else { 200_000 }
+    }
+
+    /// The most that `ThreadLimit` may say.
+    pub(super) fn threads_max(self) -> i32 {
+        if self == Self::Event { 100_000 } else { 20_000 }
+    }
+
+    pub(super) fn servers_default(self) -> i32 {
+        if self.has_threads() { 16 } else { 256 }
+    }
+}
+
+impl fmt::Display for Mpm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A directive of an MPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    ServerLimit,
+    ThreadLimit,
+    ThreadsPerChild,
+    MaxWorkers,
+    StartServers,
+    MinSpare,
+    MaxSpare,
+    AsyncFactor,
+    ConnectionsPerChild,
+}
+
+impl Name {
+    /// By its lower-case name, with the MPMs and versions that know it.
+    fn of(name: &str) -> Option<(Self, Knows)> {
+        Some(match name {
+            "serverlimit" => (Self::ServerLimit, Knows::All),
+            "startservers" => (Self::StartServers, Knows::All),
+            "maxclients" => (Self::MaxWorkers, Knows::All),
+            "maxrequestworkers" => (Self::MaxWorkers, Knows::Since24),
+            "maxrequestsperchild" => (Self::ConnectionsPerChild, Knows::All),
+            "maxconnectionsperchild" => (Self::ConnectionsPerChild, Knows::Since24),
+            "minspareservers" => (Self::MinSpare, Knows::Prefork),
+            "maxspareservers" => (Self::MaxSpare, Knows::Prefork),
+            "minsparethreads" => (Self::MinSpare, Knows::Threads),
+            "maxsparethreads" => (Self::MaxSpare, Knows::Threads),
+            "threadlimit" => (Self::ThreadLimit, Knows::Threads),
+            "threadsperchild" => (Self::ThreadsPerChild, Knows::Threads),
+            "asyncrequestworkerfactor" => (Self::AsyncFactor, Knows::Event),
+            _ => return None,
+        })
+    }
+}
+
+/// Who knows a directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Knows {
+    All,
+    Since24,
+    Prefork,
+    Threads,
+    Event,
+}
+
+impl Knows {
+    fn includes(self, mpm: Mpm, version: Version) -> bool {
+        match self {
+            Self::All => true,
+            Self::Since24 => !version.is_2_2(),
+            Self::Prefork => mpm == Mpm::Prefork,
+            Self::Threads => mpm.has_threads(),
+            Self::Event => mpm == Mpm::Event && !version.is_2_2(),
+        }
+    }
+}
+
+/// Whether a directive, by its lower-case name, is one of an MPM.
+pub(super) fn is_of_an_mpm(name: &str) -> bool {
+    Name::of(name).is_some()
+}
+
+/// A number that was written for an MPM.
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    pub(super) name: Name,
+    pub(super) value: i32,
+    pub(super) text: String,
+    pub(super) at: Location,
+}
+
+/// The settings of an MPM, in order. What httpd would refuse is refused.
+pub(super) fn settings(
+    directives: &[Directive],
+    mpm: Mpm,
+    version: Version,
+) -> Result<Vec<Setting>, ApacheError> {
+    let of_mpm = directives.iter().filter_map(|directive| Some((directive, Name::of(&directive.name)?)));
+    of_mpm
+        .map(|(directive, (name, knows))| {
+            if !knows.includes(mpm, version) {
+                let problem =
+                    format!("{} is unknown to {mpm} of {version}: httpd refuses to start", directive.name);
+                return Err(ApacheError::line(&directive.at, problem));
+            }
+            setting(directive, name)
+        })
+        .collect()
+}
+
+fn setting(directive: &Directive, name: Name) -> Result<Setting, ApacheError> {
+    let refuse = |problem: String| Err(ApacheError::line(&directive.at, problem));
+    if let Some(section) = &directive.place.section {
+        return refuse(format!("{} cannot stand in {section}>", directive.name));
+    }
+    match &words(&directive.arguments)[..] {
+        [text] if !text.is_empty() => {
+            Ok(Setting { name, value: atoi(text), text: text.clone(), at: directive.at.clone() })
+        }
+        _ => refuse(format!("{} takes one number", directive.name)),
+    }
+}
+
+/// A correction that httpd makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rule {
+    ServersHigh,
+    ServersLow,
+    ThreadLimitHigh,
+    ThreadLimitLow,
+    ThreadsHigh,
+    ThreadsLow,
+    WorkersBelowThreads,
+    WorkersNoMultiple,
+    WorkersHigh,
+    WorkersLow,
+    StartLow,
+    SpareLow,
+}
+
+impl Rule {
+    /// What httpd 2.4 calls its message at its start.
+    fn code(self, mpm: Mpm) -> Option<&'static str> {
+        let [prefork, worker, event] = match self {
+            Self::ServersHigh => ["AH00175", "AH00300", "AH00497"],
+            Self::ServersLow => ["AH00177", "AH00302", "AH00499"],
+            Self::ThreadLimitHigh => ["", "AH00305", "AH00502"],
+            Self::ThreadLimitLow => ["", "AH00307", "AH00504"],
+            Self::ThreadsHigh => ["", "AH00310", "AH00507"],
+            Self::ThreadsLow => ["", "AH00312", "AH00509"],
+            Self::WorkersBelowThreads => ["", "AH00314", "AH00511"],
+            Self::WorkersNoMultiple => ["", "AH00316", "AH00513"],
+            Self::WorkersHigh => ["AH00180", "AH00318", "AH00515"],
+            Self::WorkersLow => ["AH00182", "", ""],
+            Self::StartLow => ["AH00184", "AH00320", "AH00517"],
+            Self::SpareLow => ["AH00186", "AH00322", "AH00519"],
+        };
+        let code = match mpm {
+            Mpm::Prefork => prefork,
+            Mpm::Worker => worker,
+            Mpm::Event => event,
+        };
+        (!code.is_empty()).then_some(code)
+    }
+}
+
+/// Collects what is corrected.
+#[derive(Debug)]
+pub(super) struct Corrections {
+    mpm: Mpm,
+    pub(super) version: Version,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Corrections {
+    pub(super) fn new(mpm: Mpm, version: Version) -> Self {
+        Self { mpm, version, warnings: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, rule: Rule, at: Option<&Location>, text: String) {
+        let code = if self.version.is_2_2() { None } else { rule.code(self.mpm) };
+        self.warnings.push(Warning { text, at: at.cloned(), code });
+    }
+
+    /// A value that has to lie between 1 and `max`, as it is applied.
+    pub(super) fn bounded(
+        &mut self,
+        name: &str,
+        value: i32,
+        max: i32,
+        rules: [Rule; 2],
+        at: Option<&Location>,
+    ) -> i32 {
+        let [low, high] = rules;
+        if value > max {
+            self.add(
+                high,
+                at,
+                format!("{name} {value} exceeds httpd's own limit of {max}: lowered to {max}"),
+            );
+            return max;
+        }
+        self.at_least_one(name, value, low, at)
+    }
+
+    pub(super) fn at_least_one(&mut self, name: &str, value: i32, rule: Rule, at: Option<&Location>) -> i32 {
+        if value < 1 {
+            self.add(rule, at, format!("{name} {value} is not allowed: raised to 1"));
+        }
+        value.max(1)
+    }
+}

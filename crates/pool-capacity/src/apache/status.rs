@@ -1,0 +1,172 @@
+//! What a running server says of its own workers, through mod_status.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::pool::Pool;
+
+/// A scoreboard of 200,000 places, and the rest of the page.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// What mod_status says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scoreboard {
+    /// Workers that have a request.
+    pub busy: u64,
+    /// Workers that wait for one.
+    pub idle: u64,
+    /// Places of the scoreboard: `ServerLimit` times `ThreadLimit` when the server was started.
+    pub slots: u64,
+}
+
+/// Why there is no scoreboard.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// The configuration has no `SetHandler server-status` in a `<Location>`, or mod_status is not loaded.
+    #[error("mod_status is not configured")]
+    NotConfigured,
+    /// The server listens on no loopback address without TLS, and nothing else is asked.
+    #[error("the server has no loopback address without TLS to ask mod_status at")]
+    NoAddress,
+    /// No connection, or no answer in time.
+    #[error("mod_status at http://{address}{path} does not answer: {source}")]
+    NoAnswer {
+        /// Who was asked.
+        address: SocketAddr,
+        /// The path.
+        path: String,
+        /// What happened.
+        source: io::Error,
+    },
+    /// Something else than mod_status answered.
+    #[error("http://{address}{path} answers something else than mod_status: {line}")]
+    OtherAnswer {
+        /// Who was asked.
+        address: SocketAddr,
+        /// The path.
+        path: String,
+        /// The first line of the answer.
+        line: String,
+    },
+}
+
+impl Scoreboard {
+    /// Asks the server of a configuration, at loopback addresses of this machine only, until `deadline`.
+    ///
+    /// It takes one worker to answer: a server at its limit may not.
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`] if there is nobody to ask or nothing like a scoreboard comes back. Of several addresses the last
+    /// one's error counts.
+    pub fn ask(pool: &Pool, deadline: Instant) -> Result<Self, StatusError> {
+        let page = pool.status.first().ok_or(StatusError::NotConfigured)?;
+        let reachable = pool.listen.iter().filter(|listen| !listen.tls);
+        let served = reachable.filter(|listen| page.port.is_none_or(|port| port == listen.port));
+        let mut last = StatusError::NoAddress;
+        for address in served.flat_map(super::Listen::loopback) {
+            match Self::ask_at(address, &page.path, deadline) {
+                Ok(scoreboard) => return Ok(scoreboard),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn ask_at(address: SocketAddr, path: &str, deadline: Instant) -> Result<Self, StatusError> {
+        let answer = get(address, path, deadline);
+        let path = path.to_owned();
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(source) => return Err(StatusError::NoAnswer { address, path, source }),
+        };
+        let text = String::from_utf8_lossy(&answer);
+        Self::parse(&text).ok_or_else(|| {
+            let line = text.lines().next().unwrap_or_default().chars().take(200).collect();
+            StatusError::OtherAnswer { address, path, line }
+        })
+    }
+
+    /// From a whole HTTP answer.
+    fn parse(answer: &str) -> Option<Self> {
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        if head.split(' ').nth(1)? != "200" {
+            return None;
+        }
+        // 2.0 called workers servers.
+        let value = |names: [&str; 2]| {
+            let of = |line: &str| names.iter().find_map(|name| line.strip_prefix(name)?.trim().parse().ok());
+            body.lines().find_map(of)
+        };
+        let slots = body.lines().find_map(|line| line.strip_prefix("Scoreboard:"))?.trim().len();
+        Some(Self {
+            busy: value(["BusyWorkers:", "BusyServers:"])?,
+            idle: value(["IdleWorkers:", "IdleServers:"])?,
+            slots: slots as u64,
+        })
+    }
+}
+
+fn get(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    let request = format!("GET {path}?auto HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 8192];
+    while (answer.len() as u64) < ANSWER_BYTES_MAX {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut buffer)? {
+            0 => break,
+            length => answer.extend_from_slice(&buffer[..length]),
+        }
+    }
+    Ok(answer)
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn scoreboards_are_read() {
+        let answer = "HTTP/1.1 200 OK\r\nServer: x\r\n\r\nTotal Accesses: 3\nBusyWorkers: 2\nIdleWorkers: 48\nScoreboard: _W..";
+        assert_eq!(Scoreboard::parse(answer), Some(Scoreboard { busy: 2, idle: 48, slots: 4 }));
+        let old = "HTTP/1.1 200 OK\r\n\r\nBusyServers: 1\nIdleServers: 4\nScoreboard: W____...\n";
+        assert_eq!(Scoreboard::parse(old), Some(Scoreboard { busy: 1, idle: 4, slots: 8 }));
+        for wrong in [
+            "",
+            "HTTP/1.1 404 Not Found\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n<html>",
+            &answer.replace("200", "403"),
+        ] {
+            assert_eq!(Scoreboard::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_never_answers_costs_no_more_than_the_deadline() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let drip = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(b"H").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let deadline = Instant::now() + Duration::from_millis(300);
+        let error = Scoreboard::ask_at(address, "/server-status", deadline).unwrap_err();
+        assert!(matches!(error, StatusError::NoAnswer { .. }), "{error}");
+        drip.join().unwrap();
+    }
+}

@@ -1,0 +1,138 @@
+//! What `Define` and the environment say, and what `<IfDefine>` asks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Names and values of one configuration. Names of values know no case, as in httpd; `<IfDefine>` does.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    defined: HashSet<String>,
+    values: HashMap<String, String>,
+    environment: BTreeMap<String, String>,
+    bytes: usize,
+}
+
+/// More than any configuration defines; each `Define A "${A}${A}"` would double what is there.
+const VALUES_BYTES_MAX: usize = 16 << 20;
+/// httpd's own limit for a line.
+const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// How many unknown variables of one line are told.
+const UNKNOWN_MAX: usize = 10;
+
+/// A line with its variables replaced.
+pub(super) struct Expanded {
+    pub(super) line: String,
+    /// The variables that have no value; they stay as they are.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Variables {
+    pub(super) fn new(defines: &[String], environment: BTreeMap<String, String>) -> Self {
+        Self { defined: defines.iter().cloned().collect(), environment, ..Self::default() }
+    }
+
+    pub(super) fn is_defined(&self, name: &str) -> bool {
+        self.defined.contains(name)
+    }
+
+    /// Tells whether there was room for it.
+    pub(super) fn define(&mut self, name: &str, value: Option<&str>) -> bool {
+        self.bytes += name.len() + value.map_or(0, str::len);
+        if self.bytes > VALUES_BYTES_MAX {
+            return false;
+        }
+        self.defined.insert(name.to_owned());
+        if let Some(value) = value {
+            self.values.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        true
+    }
+
+    pub(super) fn undefine(&mut self, name: &str) {
+        self.defined.remove(name);
+        self.values.remove(&name.to_ascii_lowercase());
+    }
+
+    /// What is defined, with values, in the order of names.
+    pub(super) fn into_defines(self) -> BTreeMap<String, Option<String>> {
+        let values = self.values;
+        let value = |name: &String| values.get(&name.to_ascii_lowercase()).cloned();
+        self.defined.iter().map(|name| (name.clone(), value(name))).collect()
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let defined = self.values.get(&name.to_ascii_lowercase());
+        defined.or_else(|| self.environment.get(name)).map(String::as_str)
+    }
+
+    /// Every `${NAME}` replaced by its value, once: what is in a value is not looked at again. `None` where the line
+    /// becomes longer than any line may be.
+    pub(super) fn expand(&self, line: &str) -> Option<Expanded> {
+        let mut expanded = Expanded { line: String::with_capacity(line.len()), unknown: Vec::new() };
+        let mut rest = line;
+        while let Some(start) = rest.find('$') {
+            let (before, from) = rest.split_at(start);
+            expanded.line.push_str(before);
+            let (piece, behind) = match variable(from) {
+                Some((name, behind)) => (self.piece(name, from, behind, &mut expanded.unknown), behind),
+                None => (&from[..1], &from[1..]),
+            };
+            expanded.line.push_str(piece);
+            if expanded.line.len() > LINE_BYTES_MAX {
+                return None;
+            }
+            rest = behind;
+        }
+        expanded.line.push_str(rest);
+        Some(expanded)
+    }
+
+    fn piece<'a>(&'a self, name: &str, from: &'a str, behind: &str, unknown: &mut Vec<String>) -> &'a str {
+        self.value(name).unwrap_or_else(|| {
+            // `${map:key}` belongs to mod_rewrite.
+            if !name.contains(':') && unknown.len() < UNKNOWN_MAX {
+                unknown.push(name.to_owned());
+            }
+            &from[..from.len() - behind.len()]
+        })
+    }
+}
+
+fn variable(from: &str) -> Option<(&str, &str)> {
+    from.strip_prefix("${")?.split_once('}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_replaced_once() {
+        let environment = BTreeMap::from([("RUN".to_owned(), "/run".to_owned())]);
+        let mut variables = Variables::new(&["SSL".to_owned()], environment);
+        variables.define("Limit", Some("${RUN}"));
+        let expand = |line: &str| {
+            let expanded = variables.expand(line).unwrap();
+            (expanded.line, expanded.unknown.join(","))
+        };
+        assert_eq!(expand("a ${RUN}/b $x"), ("a /run/b $x".to_owned(), String::new()));
+        assert_eq!(expand("${LIMIT}"), ("${RUN}".to_owned(), String::new()));
+        assert_eq!(expand("${nO} ${m:k} ${"), ("${nO} ${m:k} ${".to_owned(), "nO".to_owned()));
+        assert!(
+            variables.is_defined("Limit") && !variables.is_defined("LIMIT") && variables.is_defined("SSL")
+        );
+        variables.undefine("Limit");
+        assert_eq!(variables.expand("${Limit}").unwrap().line, "${Limit}");
+    }
+
+    #[test]
+    fn doubling_ends() {
+        let mut variables = Variables::default();
+        variables.define("A", Some("aaaaaaaa"));
+        let doubled = (0..64).find(|_| {
+            let value = variables.expand("${A}${A}").unwrap().line;
+            !variables.define("A", Some(&value))
+        });
+        assert!(doubled.is_some());
+    }
+}

@@ -1,0 +1,183 @@
+//! Lines and words as httpd cuts them.
+
+/// The next word of a line and the rest, blanks between them removed. Quotes of both kinds hold a word together; inside,
+/// a backslash protects the quote and itself.
+pub(super) fn next_word(line: &str) -> (String, &str) {
+    let line = line.trim_start_matches(is_blank);
+    let quote = line.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let (word, rest) = match quote {
+        Some(quote) => quoted(&line[1..], quote),
+        None => {
+            let end = line.find(is_blank).unwrap_or(line.len());
+            (unescaped(&line[..end], None), &line[end..])
+        }
+    };
+    (word, rest.trim_start_matches(is_blank))
+}
+
+/// More than any directive takes.
+const WORDS_MAX: usize = 1_000;
+
+/// The words of a line, those behind the thousandth left out.
+pub(super) fn words(mut line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    while !line.is_empty() && words.len() < WORDS_MAX {
+        let (word, rest) = next_word(line);
+        words.push(word);
+        line = rest;
+    }
+    words
+}
+
+fn quoted(inside: &str, quote: char) -> (String, &str) {
+    let mut escaped = false;
+    for (at, found) in inside.char_indices() {
+        match found {
+            _ if escaped => escaped = false,
+            '\\' => escaped = inside[at + 1..].starts_with([quote, '\\']),
+            _ if found == quote => return (unescaped(&inside[..at], Some(quote)), &inside[at + 1..]),
+            _ => {}
+        }
+    }
+    (unescaped(inside, Some(quote)), "")
+}
+
+fn unescaped(word: &str, quote: Option<char>) -> String {
+    let mut result = String::with_capacity(word.len());
+    let mut characters = word.chars().peekable();
+    while let Some(found) = characters.next() {
+        let protects = |next: &char| *next == '\\' || Some(*next) == quote;
+        result.push(match characters.next_if(|next| found == '\\' && protects(next)) {
+            Some(next) => next,
+            None => found,
+        });
+    }
+    result
+}
+
+/// What C's `isspace` takes for a blank.
+pub(super) fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}
+
+/// A number as C's `atoi` reads it, which httpd uses: what is no digit ends it, nothing is 0, and what does not fit into
+/// 32 bits wraps.
+pub(super) fn atoi(text: &str) -> i32 {
+    let text = text.trim_start_matches(is_blank);
+    let (negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let value = digits
+        .bytes()
+        .take_while(u8::is_ascii_digit)
+        .fold(0_i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    // Only the lower half of the `long` is kept; one that overflows is the largest or smallest there is.
+    let value = match (negative, value) {
+        (true, i64::MAX) => i64::MIN,
+        (true, value) => -value,
+        (false, value) => value,
+    };
+    let [a, b, c, d, ..] = value.to_le_bytes();
+    i32::from_le_bytes([a, b, c, d])
+}
+
+/// The logical lines of a file: a backslash at the end of a line joins the next one to it, blanks at both ends go.
+#[derive(Debug)]
+pub(super) struct Lines {
+    text: String,
+    position: usize,
+    number: u32,
+    /// httpd 2.2 takes two backslashes at the end of a line for one that is protected.
+    protected_backslash: bool,
+}
+
+impl Lines {
+    pub(super) fn new(content: &[u8], protected_backslash: bool) -> Self {
+        let text = String::from_utf8_lossy(content).into_owned();
+        Self { text, position: 0, number: 0, protected_backslash }
+    }
+
+    fn physical(&mut self) -> Option<(usize, usize, bool)> {
+        let start = self.position;
+        if start == self.text.len() {
+            return None;
+        }
+        let newline = self.text[start..].find('\n').map(|at| start + at);
+        self.position = newline.map_or(self.text.len(), |at| at + 1);
+        self.number = self.number.saturating_add(1);
+        Some((start, newline.unwrap_or(self.text.len()), newline.is_some()))
+    }
+}
+
+impl Iterator for Lines {
+    type Item = (u32, String);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut joined: Option<String> = None;
+        loop {
+            let Some((start, end, complete)) = self.physical() else {
+                return joined.map(|line| (self.number.saturating_add(1), trimmed(&line)));
+            };
+            let part = &self.text[start..end];
+            let ending = part.strip_suffix('\r').unwrap_or(part);
+            let continued = ending.strip_suffix('\\').filter(|_| complete);
+            match continued {
+                Some(rest) if self.protected_backslash && rest.ends_with('\\') => {
+                    return Some((self.number, trimmed(&(joined.unwrap_or_default() + rest))));
+                }
+                Some(rest) => joined.get_or_insert_default().push_str(rest),
+                None => {
+                    return Some((
+                        self.number,
+                        match joined {
+                            Some(line) => trimmed(&(line + part)),
+                            None => trimmed(part),
+                        },
+                    ));
+                }
+            }
+        }
+    }
+}
+
+fn trimmed(line: &str) -> String {
+    line.trim_matches(is_blank).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str, protected: bool) -> Vec<(u32, String)> {
+        Lines::new(text.as_bytes(), protected).collect()
+    }
+
+    #[test]
+    fn words_are_cut_and_unquoted() {
+        let cut = |line: &str| words(line);
+        assert_eq!(cut(r#"  a "b c"  'd "e' f"#), ["a", "b c", "d \"e", "f"]);
+        assert_eq!(cut(r#""a \" \\ \n" b\\c d\e"#), [r#"a " \ \n"#, r"b\c", r"d\e"]);
+        assert_eq!(cut(r#""never closed"#), ["never closed"]);
+        assert_eq!(cut(r#""a"b ''"#), ["a", "b", ""]);
+        assert!(cut("").is_empty());
+    }
+
+    #[test]
+    fn lines_are_joined_and_counted() {
+        let text = "a \\\n  b\n# c\\\r\nd\r\n\n  e";
+        let expected = [(2, "a   b"), (4, "# cd"), (5, ""), (6, "e")].map(|(n, l)| (n, l.to_owned()));
+        assert_eq!(lines(text, false), expected);
+        assert_eq!(lines("a\\\\\nb\n", false), [(2, "a\\b".to_owned())]);
+        assert_eq!(lines("a\\\\\nb\n", true), [(1, "a\\".to_owned()), (2, "b".to_owned())]);
+        assert_eq!(lines("a\\\n", false), [(2, "a".to_owned())]);
+        assert_eq!(lines("a\\", false), [(1, "a\\".to_owned())]);
+    }
+
+    #[test]
+    fn numbers_are_those_of_atoi() {
+        let read = ["256", " 25x", "-3", "+7", "x", "", "99999999999", "99999999999999999999", "-"].map(atoi);
+        assert_eq!(read, [256, 25, -3, 7, 0, 0, 1_215_752_191, -1, 0]);
+    }
+}
