@@ -1,9 +1,10 @@
-//! The chores of this workspace: `cargo xtask test`, `demo` and `bench`.
+//! The chores of this workspace: `cargo xtask test`, `demo`, `bench` and `templates`.
 
 mod bench;
 mod demo;
 mod steps;
 mod table;
+mod templates;
 mod test;
 
 use std::error::Error;
@@ -15,6 +16,7 @@ const HELP: &str = "\
 cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fast leaves out the long ones
 cargo xtask demo [--once]   a real agent with the plugin, some processes, and the items that an operator polls
 cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
+cargo xtask templates       makes the templates for Zabbix anew from their source
 ";
 
 enum Chore {
@@ -22,6 +24,7 @@ enum Chore {
     Test { fast: bool },
     Demo { once: bool },
     Bench { part: Option<bench::Part> },
+    Templates,
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Chore::Test { fast } => test::run(fast),
         Chore::Demo { once } => demo::run(once),
         Chore::Bench { part } => bench::run(part),
+        Chore::Templates => templates::run(),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,6 +57,7 @@ fn chore() -> Result<Chore, lexopt::Error> {
             (None, Value(name)) if name == "test" => Chore::Test { fast: false },
             (None, Value(name)) if name == "demo" => Chore::Demo { once: false },
             (None, Value(name)) if name == "bench" => Chore::Bench { part: None },
+            (None, Value(name)) if name == "templates" => Chore::Templates,
             (_, Long("help") | Short('h')) => Chore::Help,
             (Some(Chore::Test { .. }), Long("fast")) => Chore::Test { fast: true },
             (Some(Chore::Demo { .. }), Long("once")) => Chore::Demo { once: true },

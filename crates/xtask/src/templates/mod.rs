@@ -1,0 +1,87 @@
+//! `cargo xtask templates`: the templates for Zabbix, every version and language from one source.
+
+mod dashboard;
+mod export;
+mod linux;
+#[expect(dead_code, reason = "the templates for logs, which follow, use the rest")]
+mod model;
+#[cfg(test)]
+mod patterns;
+mod uuids;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::{Done, say};
+use export::{Exporter, Language, Version};
+use model::{Check, Template};
+use uuids::Uuids;
+
+/// Writes the files anew and says which were stale.
+pub(crate) fn run() -> Done {
+    let stale = refresh()?;
+    let text = if stale.is_empty() { "all files are fresh".to_owned() } else { stale.join("\n") };
+    say(&text);
+    Ok(())
+}
+
+/// Every template there is.
+fn all() -> Vec<Template> {
+    let both = [Check::Passive, Check::Active];
+    both.into_iter().map(linux::template).collect()
+}
+
+/// Brings the files of the source up to date and returns the paths of those that were not.
+fn refresh() -> io::Result<Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let files = files(&root)?;
+    let mut stale = unknown(&root.join("templates"), &files)?;
+    for (path, text) in &files {
+        if fs::read_to_string(path).is_ok_and(|stored| stored == *text) {
+            continue;
+        }
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        fs::write(path, text)?;
+        stale.push(path.display().to_string());
+    }
+    Ok(stale)
+}
+
+/// The files that follow from the source: templates and the table of UUIDs.
+fn files(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
+    let mut uuids = Uuids::read(&root.join("crates/xtask/src/templates/uuids.txt"))?;
+    let mut files = BTreeMap::new();
+    for template in &all() {
+        for version in [Version::V6, Version::V7] {
+            for (language, below) in [(Language::English, ""), (Language::Japanese, "ja")] {
+                let text = Exporter { template, version, language, uuids: &mut uuids }.document()?;
+                let directory = root.join("templates").join(version.name()).join(below);
+                files.insert(directory.join(template.file_name()), text);
+            }
+        }
+    }
+    files.extend([uuids.file()]);
+    Ok(files)
+}
+
+/// Removes templates that the source no longer has.
+fn unknown(directory: &Path, files: &BTreeMap<PathBuf, String>) -> io::Result<Vec<String>> {
+    let mut gone = Vec::new();
+    for below in ["6.0", "6.0/ja", "7.0", "7.0/ja"] {
+        let Ok(entries) = fs::read_dir(directory.join(below)) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "yaml") && !files.contains_key(&path) {
+                fs::remove_file(&path)?;
+                gone.push(path.display().to_string());
+            }
+        }
+    }
+    Ok(gone)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+// Who has the largest oom_score; nothing where processes are hidden.
+var next = JSON.parse(value).next || [];
+var names = next.map(function (process) {
+    return process.name + ' (pid ' + process.pid + ', oom_score ' + process.oom_score + ')';
+});
+return JSON.stringify(names.length > 0 ? {value: names[0].substring(0, 255)} : {});

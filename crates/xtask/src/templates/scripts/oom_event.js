@@ -1,0 +1,39 @@
+// The newest report of the wanted scope, on one line of at most 255 characters.
+var MEBIBYTE = 1048576;
+
+function clean(text) {
+    return String(text).replace(/[;\x00-\x1f]/g, '?');
+}
+
+function field(name, content) {
+    return content === undefined || content === null ? '' : '; ' + name + '=' + clean(content);
+}
+
+function victim(report) {
+    if (!report.victims || report.victims.length === 0) {
+        return report.panic ? 'kernel panic' : 'victim unknown';
+    }
+    var first = report.victims[0];
+    var text = clean(first.name === undefined ? '?' : first.name) + ' (pid ' + first.pid;
+    text += first.uid === undefined ? '' : ', uid ' + first.uid;
+    text += first.anon_rss_bytes === undefined ? '' : ', ' + Math.round(first.anon_rss_bytes / MEBIBYTE) + ' MiB';
+    text += report.kills > 1 ? ', +' + (report.kills - 1) : '';
+    return text + ')' + (report.panic ? ' and kernel panic' : '');
+}
+
+function line(report) {
+    return victim(report) + field('unit', report.unit) + field('killer', report.killer)
+        + field('source', report.sources && report.sources.join(',')) + field('trust', report.trust)
+        + field('time', report.time) + field('invoked_by', report.invoked_by) + field('cgroup', report.cgroup);
+}
+
+function newest(reports) {
+    for (var i = 0; i < reports.length; i++) {
+        if ((reports[i].constraint === 'memcg') === MEMCG) {
+            return line(reports[i]);
+        }
+    }
+    return 'none';
+}
+
+return newest(JSON.parse(value)).substring(0, 255);
