@@ -2,8 +2,8 @@
 
 use super::model::{
     Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template,
-    Trigger, ValueMap, Values, Widget, agent, bold, dependent, gradient, line, master, same, t, trigger,
-    user_macro,
+    Trigger, ValueMap, Values, Widget, agent, bold, dependent, gradient, line, master, same, sorted, t,
+    trigger, user_macro,
 };
 
 pub(crate) fn template(check: Check) -> Template {
@@ -27,7 +27,7 @@ pub(crate) fn template(check: Check) -> Template {
         ),
         class: "os",
         target: "linux",
-        macros: macros(),
+        macros: sorted([memory_macros(), process_macros()].concat()),
         valuemaps: valuemaps(),
         items,
         triggers,
@@ -37,7 +37,7 @@ pub(crate) fn template(check: Check) -> Template {
     }
 }
 
-fn macros() -> Vec<Macro> {
+fn memory_macros() -> Vec<Macro> {
     vec![
         user_macro(
             "{$OOMWATCH.HORIZON}",
@@ -77,6 +77,24 @@ fn macros() -> Vec<Macro> {
             ),
         ),
         user_macro(
+            "{$OOMWATCH.PSI.FULL.MAX}",
+            "10",
+            t(
+                "The largest percentage of time in which all processes may wait for memory.",
+                "すべてのプロセスがメモリ待ちになる時間の割合（%）の上限。",
+            ),
+        ),
+        user_macro(
+            "{$OOMWATCH.SWAP.PFREE.MIN}",
+            "10",
+            t("The least percentage of swap that must be free.", "スワップ空き容量の下限（%）。"),
+        ),
+    ]
+}
+
+fn process_macros() -> Vec<Macro> {
+    vec![
+        user_macro(
             "{$OOMWATCH.PROC.MATCHES}",
             ".*",
             t("Names of processes that discovery takes.", "ディスカバリの対象とするプロセス名。"),
@@ -95,14 +113,6 @@ fn macros() -> Vec<Macro> {
             ),
         ),
         user_macro(
-            "{$OOMWATCH.PSI.FULL.MAX}",
-            "10",
-            t(
-                "The largest percentage of time in which all processes may wait for memory.",
-                "すべてのプロセスがメモリ待ちになる時間の割合（%）の上限。",
-            ),
-        ),
-        user_macro(
             "{$OOMWATCH.PSS.INTERVAL}",
             "5m",
             t(
@@ -117,11 +127,6 @@ fn macros() -> Vec<Macro> {
                 "1: a problem is raised where PSS may not be read. The agent's user needs CAP_SYS_PTRACE for it.",
                 "1 にすると、PSS を読む権限がないときに障害とします。エージェントのユーザーに CAP_SYS_PTRACE が必要です。",
             ),
-        ),
-        user_macro(
-            "{$OOMWATCH.SWAP.PFREE.MIN}",
-            "10",
-            t("The least percentage of swap that must be free.", "スワップ空き容量の下限（%）。"),
         ),
     ]
 }

@@ -97,6 +97,12 @@ pub(crate) fn user_macro(name: &'static str, value: &str, description: Text) -> 
     Macro { name, value: value.to_owned(), description }
 }
 
+/// As exports have them: by name.
+pub(crate) fn sorted(mut macros: Vec<Macro>) -> Vec<Macro> {
+    macros.sort_by_key(|user_macro| user_macro.name);
+    macros
+}
+
 /// Words for numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct ValueMap {
