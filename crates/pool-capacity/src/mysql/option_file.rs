@@ -1,0 +1,241 @@
+//! Option files: groups, includes and values.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::{FileError, FileKind, Files};
+
+/// The server follows no more, with a warning.
+const DEPTH_MAX: usize = 10;
+/// The server has no such limit.
+pub(super) const FILES_MAX: usize = 10_000;
+
+/// An option as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Setting {
+    /// With `_` for `-`, in small letters.
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+    pub(super) place: Place,
+}
+
+/// Where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Line { path: PathBuf, line: usize },
+    Argument(String),
+}
+
+impl Place {
+    pub(super) fn error(&self, why: String) -> Error {
+        match self.clone() {
+            Self::Line { path, line } => Error::Line { path, line, why },
+            Self::Argument(argument) => Error::Argument { argument, why },
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Line { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Argument(argument) => write!(f, "argument {argument}"),
+        }
+    }
+}
+
+impl Setting {
+    /// `--max-connections=500`; nothing for what is no option.
+    pub(super) fn of_argument(argument: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(argument);
+        let option = text.strip_prefix("--")?;
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (option, None),
+        };
+        Some(Self { name: plain(name), value, place: Place::Argument(text.clone().into_owned()) })
+    }
+}
+
+fn plain(name: &str) -> String {
+    let name = name.replace('-', "_").to_ascii_lowercase();
+    name.strip_prefix("loose_").map(str::to_owned).unwrap_or(name)
+}
+
+pub(super) struct OptionFiles<'a> {
+    files: &'a dyn Files,
+    /// The groups that the server reads.
+    groups: Vec<String>,
+    settings: Vec<Setting>,
+    warnings: Vec<String>,
+    depth: usize,
+    files_read: usize,
+}
+
+impl<'a> OptionFiles<'a> {
+    pub(super) fn new(files: &'a dyn Files, groups: Vec<String>) -> Self {
+        Self { files, groups, settings: Vec::new(), warnings: Vec::new(), depth: 0, files_read: 0 }
+    }
+
+    pub(super) fn finish(self) -> (Vec<Setting>, Vec<String>) {
+        (self.settings, self.warnings)
+    }
+
+    pub(super) fn main(&mut self, path: &Path) -> Result<(), Error> {
+        let content = self.files.read(path)?;
+        self.file(path, &content)
+    }
+
+    /// A file begins outside of all groups, included or not, and an include leaves the group around it as it is.
+    fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        self.files_read += 1;
+        if self.files_read > FILES_MAX {
+            return Err(Error::Files { path: path.to_owned() });
+        }
+        let mut group = Group::None;
+        for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
+            let place = Place::Line { path: path.to_owned(), line: index + 1 };
+            let text = String::from_utf8_lossy(line);
+            let text = text.trim();
+            match text.chars().next() {
+                None | Some('#' | ';') => {}
+                Some('!') => self.directive(&place, path, text)?,
+                Some('[') => group = self.group(&place, text)?,
+                Some(_) if group == Group::None => {
+                    return Err(place.error("an option stands before the first group".to_owned()));
+                }
+                Some(_) if group == Group::Ours => self.settings.push(setting(text, place)),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn group(&self, place: &Place, text: &str) -> Result<Group, Error> {
+        let Some(end) = text.find(']') else {
+            return Err(place.error("the group's name is not closed by `]`".to_owned()));
+        };
+        let name = text[1..end].trim_end();
+        let ours = self.groups.iter().any(|group| group.eq_ignore_ascii_case(name));
+        Ok(if ours { Group::Ours } else { Group::Others })
+    }
+
+    /// `!includedir DIRECTORY` and `!include FILE`; the server takes anything else for a comment.
+    fn directive(&mut self, place: &Place, path: &Path, text: &str) -> Result<(), Error> {
+        let (what, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let target = PathBuf::from(OsString::from_vec(argument.trim().as_bytes().to_vec()));
+        if !["!include", "!includedir"].contains(&what) || argument.trim().is_empty() {
+            return Ok(());
+        }
+        if target.is_relative() {
+            let target = target.display();
+            self.warnings.push(format!(
+                "{place}: {what} {target} is relative to where the server is started: left out"
+            ));
+            return Ok(());
+        }
+        if self.depth >= DEPTH_MAX {
+            let target = target.display();
+            self.warnings.push(format!(
+                "{place}: {what} {target} is left out: more than {DEPTH_MAX} files within each other"
+            ));
+            return Ok(());
+        }
+        self.depth += 1;
+        let included = if what == "!include" {
+            self.include(place, &target)
+        } else {
+            self.directory(place, path, &target)
+        };
+        self.depth -= 1;
+        included
+    }
+
+    /// A file that is missing or may not be read is passed over.
+    fn include(&mut self, place: &Place, target: &Path) -> Result<(), Error> {
+        match self.files.read(target) {
+            Ok(content) => self.file(target, &content),
+            Err(error) => {
+                self.warnings.push(format!("{place}: {error}: left out"));
+                Ok(())
+            }
+        }
+    }
+
+    fn directory(&mut self, place: &Place, path: &Path, directory: &Path) -> Result<(), Error> {
+        let include = |source: FileError| match place {
+            Place::Line { line, .. } => Error::Include { path: path.to_owned(), line: *line, source },
+            Place::Argument(_) => source.into(),
+        };
+        for name in self.files.list(directory).map_err(include)? {
+            let target = directory.join(&name);
+            if name.as_bytes().ends_with(b".cnf") && self.files.kind(&target) != Some(FileKind::Directory) {
+                self.include(place, &target)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Group {
+    None,
+    Ours,
+    Others,
+}
+
+/// `name = value # comment`
+fn setting(text: &str, place: Place) -> Setting {
+    let text = without_comment(text);
+    match text.split_once('=') {
+        None => Setting { name: plain(text.trim()), value: None, place },
+        Some((name, value)) => {
+            Setting { name: plain(name.trim()), value: Some(unquoted(value.trim())), place }
+        }
+    }
+}
+
+/// A `#` begins a comment, but not in quotes.
+fn without_comment(text: &str) -> &str {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '\'' | '"' if !escaped => {
+                quote = match quote {
+                    None => Some(c),
+                    Some(open) if open == c => None,
+                    open => open,
+                };
+            }
+            '#' if quote.is_none() => return &text[..at],
+            _ => {}
+        }
+        escaped = quote.is_some() && c == '\\' && !escaped;
+    }
+    text
+}
+
+fn unquoted(value: &str) -> String {
+    let inner = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    inner.unwrap_or(value).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_end_a_value_unless_quoted() {
+        let value = |text: &str| setting(text, Place::Argument(String::new()));
+        assert_eq!(value("a-B = 1 # x").name, "a_b");
+        assert_eq!(value("a=1#x").value.as_deref(), Some("1"));
+        assert_eq!(value("a = \"1 # 2\" # 3").value.as_deref(), Some("1 # 2"));
+        assert_eq!(value("a = 'x'").value.as_deref(), Some("x"));
+        assert_eq!(value("a = \"x\\\"#y\"").value.as_deref(), Some("x\\\"#y"));
+        assert_eq!(value("skip-innodb").value, None);
+        assert_eq!(value("loose-max_connections=3").name, "max_connections");
+    }
+}

@@ -1,0 +1,195 @@
+//! Which server it is: the defaults depend on it.
+
+use std::path::Path;
+
+use crate::{FileKind, Files, Process};
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// MySQL, Percona's among it.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+}
+
+/// A server's flavour and release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Server {
+    /// Whose it is.
+    pub flavour: Flavour,
+    /// 10 of 10.11.
+    pub major: u32,
+    /// 11 of 10.11.
+    pub minor: u32,
+}
+
+/// In the servers' own order.
+const PLACES: [&str; 3] = ["/etc/my.cnf", "/etc/mysql/my.cnf", "/usr/local/etc/my.cnf"];
+
+/// Where the main option file is looked for. A server reads all that are there; distributions have one.
+#[must_use]
+pub fn usual_places() -> &'static [&'static str] {
+    &PLACES
+}
+
+/// Whether it is a database server.
+#[must_use]
+pub fn is_server(process: &Process) -> bool {
+    matches!(process.name.as_slice(), b"mysqld" | b"mariadbd")
+}
+
+impl Server {
+    /// What is taken for granted where nothing says which release it is.
+    pub const UNKNOWN_MYSQL: Self = Self { flavour: Flavour::MySql, major: 8, minor: 0 };
+    /// The same for MariaDB.
+    pub const UNKNOWN_MARIADB: Self = Self { flavour: Flavour::MariaDb, major: 10, minor: 11 };
+
+    /// The server by what it calls itself: `mysqld  Ver 8.0.36 for Linux on x86_64`, `Ver 10.11.6-MariaDB-0+deb12u1`.
+    ///
+    /// ```
+    /// use pool_capacity::mysql::{Flavour, Server};
+    ///
+    /// let server = Server::named("mariadbd  Ver 10.11.6-MariaDB-0+deb12u1 for debian-linux-gnu").unwrap();
+    /// assert_eq!((server.flavour, server.major, server.minor), (Flavour::MariaDb, 10, 11));
+    /// ```
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let version = &text[text.find("Ver ")? + 4..];
+        let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
+        let (major, minor) = numbers(version)?;
+        Some(Self { flavour, major, minor })
+    }
+
+    /// The server by the packages that are installed and the files that belong to it, as far as they tell. `false` with it
+    /// where its release is not known.
+    #[must_use]
+    pub fn installed(files: &dyn Files) -> (Self, bool) {
+        if let Some(server) = of_dpkg(files) {
+            return (server, true);
+        }
+        if let Some(server) = of_share(files) {
+            return (server, true);
+        }
+        let maria = [
+            "/usr/sbin/mariadbd",
+            "/usr/libexec/mariadbd",
+            "/etc/mysql/mariadb.cnf",
+            "/etc/my.cnf.d/mariadb-server.cnf",
+        ];
+        let is_maria = maria.iter().any(|path| files.kind(Path::new(path)) == Some(FileKind::File));
+        (if is_maria { Self::UNKNOWN_MARIADB } else { Self::UNKNOWN_MYSQL }, false)
+    }
+
+    /// Whether it is this release or a later one of this flavour.
+    pub(super) fn since(self, flavour: Flavour, major: u32, minor: u32) -> bool {
+        self.flavour == flavour && (self.major, self.minor) >= (major, minor)
+    }
+
+    /// The groups of option files that it reads, those with a suffix of the running server's arguments among them.
+    pub(super) fn groups(self, arguments: &[Vec<u8>]) -> Vec<String> {
+        let release = format!("{}.{}", self.major, self.minor);
+        let mut groups = vec!["mysqld".to_owned(), "server".to_owned(), format!("mysqld-{release}")];
+        if self.flavour == Flavour::MariaDb {
+            for name in ["mariadb", "mariadbd"] {
+                groups.extend([name.to_owned(), format!("{name}-{release}")]);
+            }
+            groups.extend(["client-server".to_owned(), "galera".to_owned()]);
+        }
+        let suffix = arguments.iter().find_map(|argument| argument.strip_prefix(b"--defaults-group-suffix="));
+        if let Some(suffix) = suffix {
+            let suffix = String::from_utf8_lossy(suffix);
+            groups.extend(groups.clone().into_iter().map(|group| format!("{group}{suffix}")));
+        }
+        groups
+    }
+
+    /// Open files that are not left for connections: the smallest table cache takes two each.
+    pub(super) fn files_beside_connections(self) -> u64 {
+        if self.since(Flavour::MariaDb, 10, 3) { 30 + 2 * 8 * 200 } else { 10 + 2 * 400 }
+    }
+}
+
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Debian's and Ubuntu's database of packages.
+fn of_dpkg(files: &dyn Files) -> Option<Server> {
+    let status = files.read(Path::new("/var/lib/dpkg/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let packages = status.split("\n\n").filter(|package| package.contains("Status: install ok installed"));
+    packages.filter_map(of_package).next()
+}
+
+fn of_package(package: &str) -> Option<Server> {
+    let field = |name: &str| package.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let name = field("Package")?;
+    let flavour = match name {
+        _ if name.starts_with("mariadb-server-core") => Flavour::MariaDb,
+        _ if name.starts_with("mysql-server-core") || name == "mysql-community-server-core" => Flavour::MySql,
+        _ => return None,
+    };
+    let version = field("Version")?;
+    let (major, minor) = numbers(version.split_once(':').map_or(version, |(_, version)| version))?;
+    Some(Server { flavour, major, minor })
+}
+
+/// Directories that carry the release in their names: `/usr/share/mysql-8.4`, `/usr/share/doc/mariadb-server-10.3`.
+fn of_share(files: &dyn Files) -> Option<Server> {
+    let named = |directory: &str, prefix: &str, flavour| {
+        let names = files.list(Path::new(directory)).ok()?;
+        names.iter().find_map(|name| {
+            let (major, minor) = numbers(name.to_str()?.strip_prefix(prefix)?)?;
+            Some(Server { flavour, major, minor })
+        })
+    };
+    named("/usr/share", "mysql-", Flavour::MySql)
+        .or_else(|| named("/usr/share/doc", "mariadb-server-", Flavour::MariaDb))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tree;
+
+    #[test]
+    fn servers_are_told_by_packages_and_directories() {
+        let dpkg = "Package: mariadb-server-core-10.5\nStatus: deinstall ok config-files\nVersion: 1:10.5.1-1\n\n\
+                    Package: mariadb-server-core\nStatus: install ok installed\nVersion: 1:10.11.14-0+deb12u2\n\n";
+        let of = |tree: Tree| Server::installed(&tree);
+        let server = |flavour, major, minor| Server { flavour, major, minor };
+        assert_eq!(
+            of(Tree::new().with("/var/lib/dpkg/status", dpkg)),
+            (server(Flavour::MariaDb, 10, 11), true)
+        );
+        let share = Tree::new().with("/usr/share/mysql-8.4/charsets/README", "");
+        assert_eq!(of(share), (server(Flavour::MySql, 8, 4), true));
+        let doc = Tree::new().with("/usr/share/doc/mariadb-server-5.5.68/README", "");
+        assert_eq!(of(doc), (server(Flavour::MariaDb, 5, 5), true));
+        assert_eq!(of(Tree::new().with("/usr/libexec/mariadbd", "")), (Server::UNKNOWN_MARIADB, false));
+        assert_eq!(of(Tree::new()), (Server::UNKNOWN_MYSQL, false));
+    }
+
+    #[test]
+    fn servers_are_told_by_their_own_words() {
+        let server = |text: &str| Server::named(text).map(|s| (s.flavour, s.major, s.minor));
+        assert_eq!(server("mysqld  Ver 5.7.44-log for Linux on x86_64"), Some((Flavour::MySql, 5, 7)));
+        assert_eq!(
+            server("/usr/sbin/mysqld  Ver 8.0.36-28 for Linux (Percona Server)"),
+            Some((Flavour::MySql, 8, 0))
+        );
+        assert_eq!(server("mysqld  Ver 10.5.22-MariaDB for Linux"), Some((Flavour::MariaDb, 10, 5)));
+        assert_eq!((server("mysqld: error"), server("Ver x"), server("")), (None, None, None));
+    }
+
+    #[test]
+    fn groups_have_the_release_and_a_suffix() {
+        let groups = Server::UNKNOWN_MARIADB.groups(&[b"--defaults-group-suffix=_2".to_vec()]);
+        for group in ["mysqld", "mariadb-10.11", "client-server", "mysqld_2", "mariadbd-10.11_2"] {
+            assert!(groups.contains(&group.to_owned()), "{group}");
+        }
+        assert!(!Server::UNKNOWN_MYSQL.groups(&[]).contains(&"mariadb".to_owned()));
+    }
+}

@@ -1,0 +1,272 @@
+//! The variables that memory depends on: their defaults by server, and what they are set to.
+
+use super::option_file::{Place, Setting};
+use super::{Buffer, Error, Flavour, Server};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A variable with its default and bounds.
+struct Variable {
+    name: &'static str,
+    default: fn(Server) -> u64,
+    min: fn(Server) -> u64,
+    max: u64,
+}
+
+const fn variable(name: &'static str, default: fn(Server) -> u64, min: fn(Server) -> u64) -> Variable {
+    Variable { name, default, min, max: u64::MAX }
+}
+
+fn maria(server: Server) -> bool {
+    server.flavour == Flavour::MariaDb
+}
+
+fn none(_: Server) -> u64 {
+    0
+}
+
+/// By the manuals of both; those of MariaDB 10.11 were compared with what `mariadbd --help --verbose` prints.
+const VARIABLES: [Variable; 16] = [
+    Variable {
+        name: "max_connections",
+        default: |server| {
+            if server.flavour == Flavour::MySql && (server.major, server.minor) < (5, 1) { 100 } else { 151 }
+        },
+        min: |server| if server.since(Flavour::MariaDb, 10, 2) { 10 } else { 1 },
+        max: 100_000,
+    },
+    variable("key_buffer_size", |server| if maria(server) { 128 * MIB } else { 8 * MIB }, none),
+    variable(
+        "innodb_buffer_pool_size",
+        |server| if (server.major, server.minor) < (5, 5) { 8 * MIB } else { 128 * MIB },
+        |server| if maria(server) { 2 * MIB } else { 5 * MIB },
+    ),
+    variable("innodb_buffer_pool_chunk_size", |_| 128 * MIB, |_| MIB),
+    variable("innodb_buffer_pool_instances", none, none),
+    variable("innodb_log_buffer_size", log_buffer, none),
+    variable("query_cache_size", query_cache, none),
+    variable("aria_pagecache_buffer_size", |server| if maria(server) { 128 * MIB } else { 0 }, none),
+    variable("read_buffer_size", |_| 128 * KIB, |_| 8 * KIB),
+    variable("read_rnd_buffer_size", |_| 256 * KIB, none),
+    variable("sort_buffer_size", sort_buffer, |server| if maria(server) { KIB } else { 32 * KIB }),
+    variable("join_buffer_size", join_buffer, |_| 128),
+    variable("thread_stack", thread_stack, |_| 128 * KIB),
+    variable("binlog_cache_size", |_| 32 * KIB, |_| 4 * KIB),
+    variable("tmp_table_size", |_| 16 * MIB, none),
+    variable("max_heap_table_size", |_| 16 * MIB, |_| 16 * KIB),
+];
+
+fn log_buffer(server: Server) -> u64 {
+    match () {
+        () if server.since(Flavour::MySql, 8, 4) => 64 * MIB,
+        () if server.since(Flavour::MySql, 5, 7) || server.since(Flavour::MariaDb, 10, 1) => 16 * MIB,
+        () if (server.major, server.minor) >= (5, 5) => 8 * MIB,
+        () => MIB,
+    }
+}
+
+fn query_cache(server: Server) -> u64 {
+    let in_mysql = server.since(Flavour::MySql, 5, 6) && !server.since(Flavour::MySql, 8, 0);
+    if in_mysql || server.since(Flavour::MariaDb, 10, 1) { MIB } else { 0 }
+}
+
+fn sort_buffer(server: Server) -> u64 {
+    if server.since(Flavour::MySql, 5, 6) { 256 * KIB } else { 2 * MIB }
+}
+
+fn join_buffer(server: Server) -> u64 {
+    if server.since(Flavour::MySql, 5, 6) || server.since(Flavour::MariaDb, 10, 1) {
+        256 * KIB
+    } else {
+        128 * KIB
+    }
+}
+
+fn thread_stack(server: Server) -> u64 {
+    match server.flavour {
+        Flavour::MariaDb => 292 * KIB,
+        // 8.0.27 raised it from 280 KiB; which 8.0 it is is not asked.
+        Flavour::MySql if server.since(Flavour::MySql, 8, 0) => MIB,
+        Flavour::MySql => 256 * KIB,
+    }
+}
+
+/// Shorter names that servers take because nothing else begins like them.
+const SHORT: [(&str, &str); 5] = [
+    ("key_buffer", "key_buffer_size"),
+    ("sort_buffer", "sort_buffer_size"),
+    ("read_buffer", "read_buffer_size"),
+    ("read_rnd_buffer", "read_rnd_buffer_size"),
+    ("join_buffer", "join_buffer_size"),
+];
+
+/// Options that are on or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Switches {
+    innodb: bool,
+    log_bin: bool,
+    dedicated: bool,
+}
+
+/// A number as it is written, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    applied: u64,
+}
+
+/// All of them together.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub(super) server: Server,
+    written: Vec<(&'static str, Written)>,
+    switches: Switches,
+}
+
+impl Values {
+    pub(super) fn new(server: Server) -> Self {
+        let log_bin = server.since(Flavour::MySql, 8, 0);
+        Self { server, written: Vec::new(), switches: Switches { innodb: true, log_bin, dedicated: false } }
+    }
+
+    /// The last setting counts. What nothing here depends on is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Where the server would not take the value.
+    pub(super) fn set(&mut self, setting: &Setting, warnings: &mut Vec<String>) -> Result<(), Error> {
+        if self.switch(setting) {
+            return Ok(());
+        }
+        let name = setting.name.as_str();
+        let name = SHORT.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| long);
+        let Some(variable) = VARIABLES.iter().find(|variable| variable.name == name) else { return Ok(()) };
+        let bytes = number(name, setting)?;
+        let applied = bytes.clamp((variable.min)(self.server), variable.max);
+        if applied != bytes {
+            let (place, word) = (&setting.place, if applied > bytes { "raised" } else { "lowered" });
+            warnings.push(format!("{place}: {name} {bytes} is out of bounds: {word} to {applied}"));
+        }
+        self.written.push((variable.name, Written { bytes, applied }));
+        Ok(())
+    }
+
+    fn switch(&mut self, setting: &Setting) -> bool {
+        let (name, on) = ["skip_", "disable_"]
+            .iter()
+            .find_map(|prefix| setting.name.strip_prefix(prefix))
+            .map_or((setting.name.as_str(), true), |name| (name, false));
+        let value = setting.value.as_deref().unwrap_or("1");
+        let off = ["0", "off", "false"].iter().any(|word| word.eq_ignore_ascii_case(value));
+        let switch = match name {
+            "innodb" => &mut self.switches.innodb,
+            "log_bin" => &mut self.switches.log_bin,
+            "innodb_dedicated_server" => &mut self.switches.dedicated,
+            _ => return false,
+        };
+        // The value of log_bin is a file's name.
+        *switch = on && (name == "log_bin" || !off);
+        true
+    }
+
+    pub(super) fn written(&self, name: &str) -> Option<Written> {
+        self.written.iter().rev().find(|(written, _)| *written == name).map(|(_, written)| written.clone())
+    }
+
+    pub(super) fn get(&self, name: &str) -> u64 {
+        let default = || VARIABLES.iter().find(|v| v.name == name).map_or(0, |v| (v.default)(self.server));
+        self.written(name).map_or_else(default, |written| written.applied)
+    }
+
+    fn buffers(&self, names: &[&'static str]) -> Vec<Buffer> {
+        let buffers = names.iter().map(|&name| Buffer { name, bytes: self.get(name) });
+        buffers.filter(|buffer| buffer.bytes > 0).collect()
+    }
+
+    pub(super) fn per_connection(&self) -> Vec<Buffer> {
+        let mut names = vec![
+            "thread_stack",
+            "read_buffer_size",
+            "read_rnd_buffer_size",
+            "sort_buffer_size",
+            "join_buffer_size",
+        ];
+        if self.switches.log_bin {
+            names.push("binlog_cache_size");
+        }
+        self.buffers(&names)
+    }
+
+    pub(super) fn global(&self, mem_total_bytes: u64) -> Vec<Buffer> {
+        let mut buffers = Vec::new();
+        if self.switches.innodb {
+            buffers
+                .push(Buffer { name: "innodb_buffer_pool_size", bytes: self.buffer_pool(mem_total_bytes) });
+            buffers.extend(self.buffers(&["innodb_log_buffer_size"]));
+        }
+        buffers.extend(self.buffers(&["key_buffer_size", "aria_pagecache_buffer_size"]));
+        // What MySQL 8 does not know, it would not start with.
+        if !self.server.since(Flavour::MySql, 8, 0) {
+            buffers.extend(self.buffers(&["query_cache_size"]));
+        }
+        buffers
+    }
+
+    fn buffer_pool(&self, mem_total_bytes: u64) -> u64 {
+        let size = self.get("innodb_buffer_pool_size");
+        if self.switches.dedicated && self.written("innodb_buffer_pool_size").is_none() && mem_total_bytes > 0
+        {
+            return dedicated(mem_total_bytes);
+        }
+        if !self.server.since(Flavour::MySql, 5, 7) {
+            return size;
+        }
+        // Rounded up to whole chunks in each instance.
+        let default_instances = if size >= GIB && !self.server.since(Flavour::MySql, 8, 4) { 8 } else { 1 };
+        let instances = match self.get("innodb_buffer_pool_instances") {
+            0 => default_instances,
+            _ if size < GIB => 1,
+            written => written,
+        };
+        let unit = self.get("innodb_buffer_pool_chunk_size").saturating_mul(instances);
+        if unit == 0 || size < unit { size } else { size.div_ceil(unit).saturating_mul(unit) }
+    }
+}
+
+/// What `innodb_dedicated_server` takes of a machine.
+fn dedicated(mem_total_bytes: u64) -> u64 {
+    match mem_total_bytes {
+        total if total < GIB => 128 * MIB,
+        total if total <= 4 * GIB => total / 2,
+        total => total / 4 * 3,
+    }
+}
+
+/// Digits and one letter for a unit; what stands behind the letter does not count, as in the server.
+fn number(name: &str, setting: &Setting) -> Result<u64, Error> {
+    let place: &Place = &setting.place;
+    let Some(value) = &setting.value else {
+        return Err(place.error(format!("{name} has no value")));
+    };
+    let text = value.trim_start();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if text.starts_with('-') {
+        return Err(place.error(format!("{name} = {value} is negative")));
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let shift = match unit.chars().next().map(|unit| unit.to_ascii_lowercase()) {
+        None => 0,
+        Some('k') => 10,
+        Some('m') => 20,
+        Some('g') => 30,
+        Some('t') => 40,
+        Some('p') => 50,
+        Some('e') => 60,
+        Some(_) => return Err(place.error(format!("{name} = {value} is not a number"))),
+    };
+    let number = if digits.is_empty() { 0 } else { digits.parse::<u64>().unwrap_or(u64::MAX) };
+    Ok(number.saturating_mul(1 << shift))
+}
