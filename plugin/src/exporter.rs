@@ -8,6 +8,7 @@ use agent2_plugin::{Context, Exporter, ItemError, OptionError, Plugin, Reply, Re
 use proc_snapshot::{CpuSampler, Needs, ProcError, ProcRoot, SharedWalk, Snapshot, Users};
 
 use crate::arguments::Arguments;
+use crate::capacity::Versions;
 use crate::config::{Confs, Options};
 use crate::keys::{KEYS, Key};
 use crate::logs::Logs;
@@ -21,6 +22,7 @@ pub struct OomWatch {
     pub(crate) logs: Arc<Logs>,
     pub(crate) oom: Oom,
     pub(crate) confs: Confs,
+    pub(crate) versions: Versions,
     host_root: PathBuf,
     pub(crate) stats: Arc<Stats>,
     pub(crate) since: Instant,
@@ -73,6 +75,7 @@ impl OomWatch {
             users,
             oom: Oom::new(&config, purpose),
             confs: config.confs.clone(),
+            versions: Versions::default(),
             host_root: config.host_root.clone(),
             logs: Logs::new(config, purpose),
             stats,

@@ -444,9 +444,20 @@ pub const KEYS: &[Key] = &[
         summary: "How many workers php-fpm is allowed, and whether the machine has the memory for them.",
         answer: CAPACITY_ANSWER,
         mirrors: None,
-        source: "php-fpm.conf and what it includes; processes by their titles; proc_pid_smaps(5), proc_pid_status(5); /proc/meminfo",
+        source: "php-fpm.conf and what it includes; processes by their titles, /proc/PID/net/unix and tcp; proc_pid_smaps(5), \
+                 proc_pid_status(5); /proc/meminfo",
         example: "oomwatch.phpfpm.capacity",
         handler: capacity::phpfpm,
+    },
+    Key {
+        name: "oomwatch.mysql.capacity",
+        parameters: &[CONF],
+        summary: "How many connections MySQL or MariaDB is allowed, and whether the machine has the memory for their buffers.",
+        answer: CAPACITY_ANSWER,
+        mirrors: None,
+        source: "my.cnf and what it includes, the running server's arguments; /proc/PID/net/unix and tcp; /proc/meminfo",
+        example: "oomwatch.mysql.capacity",
+        handler: capacity::mysql,
     },
     Key {
         name: "oomwatch.self",

@@ -8,6 +8,7 @@
 //! * [`apache`], [`phpfpm`] and [`mysql`] each read a configuration as the server itself does, and find the server's
 //!   processes among those given.
 //! * [`sizing`] is the arithmetic: memory of a worker, of all that are allowed, and the largest limit that fits.
+//! * [`sockets`] counts connections, which tells how many workers are busy without asking the server.
 //!
 //! The crate knows neither agents nor JSON. Every number that depends on a rule of the server is the one that the server
 //! applies, with a warning in words wherever that is not the one that was written.
@@ -18,6 +19,7 @@ pub mod mysql;
 pub mod phpfpm;
 mod process;
 pub mod sizing;
+pub mod sockets;
 
 pub use files::{FileError, FileKind, Files, HostFiles, Tree};
 pub use process::Process;

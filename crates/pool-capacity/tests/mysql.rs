@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::Path;
-
 use pool_capacity::Tree;
 use pool_capacity::mysql::{Config, Error, Flavour, Server};
 
@@ -12,7 +10,7 @@ const MIB: u64 = 1 << 20;
 
 fn read_as(server: Server, tree: &Tree, arguments: &[&str]) -> Result<Config, Error> {
     let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect();
-    Config::read(tree, Path::new(MAIN), server, &arguments, 16 << 30)
+    Config::read(tree, &[MAIN.into()], server, &arguments, 16 << 30)
 }
 
 fn read(text: &str) -> Result<Config, Error> {

@@ -38,6 +38,7 @@ fn debians_stock_files() {
         (pool.manager, pool.start_servers, pool.user.as_deref()),
         (Manager::Dynamic, 2, Some("www-data"))
     );
+    assert_eq!(pool.listen, "/run/php/php8.2-fpm.sock");
     assert!(config.warnings.is_empty());
 }
 

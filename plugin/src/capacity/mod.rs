@@ -1,36 +1,42 @@
 //! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: how many workers a server is allowed, and whether the machine
 //! has the memory for them.
 
+mod mysql;
 mod phpfpm;
 mod processes;
 mod table;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use agent2_plugin::{ItemError, Reply, Request};
 use pool_capacity::HostFiles;
 use pool_capacity::sizing::{Demand, Machine, Memory, Sizing};
+use pool_capacity::sockets::Address;
 use serde::Serialize;
 
 use crate::arguments::Arguments;
 use crate::exporter::OomWatch;
 use crate::json;
 
+pub(crate) use mysql::Versions;
 pub(crate) use table::table;
 
 /// A server with workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     PhpFpm,
+    Mysql,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 1] = [Self::PhpFpm];
+    pub(crate) const ALL: [Self; 2] = [Self::PhpFpm, Self::Mysql];
 
     /// As the command line calls it, and the key.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::PhpFpm => "phpfpm",
+            Self::Mysql => "mysql",
         }
     }
 }
@@ -38,6 +44,11 @@ impl Kind {
 /// `phpfpm.capacity[conf]`
 pub(crate) fn phpfpm(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     reply(oomwatch, Kind::PhpFpm, arguments)
+}
+
+/// `mysql.capacity[conf]`
+pub(crate) fn mysql(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    reply(oomwatch, Kind::Mysql, arguments)
 }
 
 fn reply(oomwatch: &OomWatch, kind: Kind, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
@@ -68,6 +79,9 @@ pub(crate) struct Capacity {
     pub(crate) workers: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) busy: Option<u64>,
+    /// Of a database server, those of its own work among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) threads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +130,12 @@ pub(crate) struct PoolJson {
     pub(crate) processes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workers: Option<u64>,
+    /// Workers with a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) busy: Option<u64>,
+    /// Connections that no worker has accepted yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queued: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +156,7 @@ impl Capacity {
         let context = Context { oomwatch, request, files: HostFiles::below(oomwatch.host_root()) };
         match kind {
             Kind::PhpFpm => phpfpm::capacity(&context, conf),
+            Kind::Mysql => mysql::capacity(&context, conf),
         }
     }
 
@@ -163,9 +184,31 @@ struct Context<'a> {
     files: HostFiles,
 }
 
+/// More than the table of the connections of any machine.
+const PROC_FILE_BYTES_MAX: u64 = 64 << 20;
+
+impl Context<'_> {
+    /// A file of a process of the watched machine; nothing where it is gone or may not be read.
+    fn read_proc(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
+        let path = self.oomwatch.host_root().join(format!("proc/{pid}/{name}"));
+        let mut content = Vec::new();
+        std::fs::File::open(path).ok()?.take(PROC_FILE_BYTES_MAX).read_to_end(&mut content).ok()?;
+        Some(content)
+    }
+
+    /// Connections to an address in the network namespace of a process, those that wait to be accepted among them.
+    fn connections(&self, pid: u32, address: &Address) -> Option<u64> {
+        let count = |table: &&str| Some(address.connections(&self.read_proc(pid, &format!("net/{table}"))?));
+        // Without IPv6 there is no table for it.
+        let counts: Vec<u64> = address.tables().iter().filter_map(count).collect();
+        (!counts.is_empty()).then(|| counts.iter().sum())
+    }
+}
+
 fn given(oomwatch: &OomWatch, kind: Kind, conf: Option<&str>) -> Result<Option<PathBuf>, ItemError> {
     let option = match kind {
         Kind::PhpFpm => &oomwatch.confs.php_fpm,
+        Kind::Mysql => &oomwatch.confs.mysql,
     };
     match conf.map(PathBuf::from) {
         Some(path) if path.is_absolute() => Ok(Some(path)),

@@ -1,17 +1,14 @@
 //! php-fpm: all its versions that run, or that are installed where none runs.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use agent2_plugin::ItemError;
 use pool_capacity::phpfpm::{Config, Manager, Master, Pool, find, masters, places};
 use pool_capacity::sizing::{Demand, Footprint, Memory};
+use pool_capacity::sockets::Address;
 
 use super::processes::Running;
 use super::{Capacity, Context, PoolJson, percent};
-
-/// An environment is not larger, by the kernel's own limit for arguments.
-const ENVIRONMENT_BYTES_MAX: u64 = 6 << 20;
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
     let running = Running::look(context.oomwatch, context.request)?;
@@ -24,7 +21,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
         limit_written: Some(0),
         ..Capacity::default()
     };
-    let mut looked = Looked::default();
+    let mut looked = Looked { busy: Some(0), ..Looked::default() };
     for conf in &confs {
         let masters: Vec<&Master> = masters.iter().filter(|master| master.conf == *conf).collect();
         let config = Config::read(&context.files, conf, &|name| variable(context, &masters, name))?;
@@ -61,10 +58,7 @@ fn confs(
 
 /// Of the running master's environment, which only root and those with the right to trace it may read.
 fn variable(context: &Context<'_>, masters: &[&Master], name: &[u8]) -> Option<Vec<u8>> {
-    let pid = masters.first()?.pid;
-    let path = context.oomwatch.host_root().join(format!("proc/{pid}/environ"));
-    let mut environment = Vec::new();
-    std::fs::File::open(path).ok()?.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment).ok()?;
+    let environment = context.read_proc(masters.first()?.pid, "environ")?;
     let value = |entry: &[u8]| entry.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::to_vec);
     environment.split(|&byte| byte == 0).find_map(value)
 }
@@ -78,8 +72,10 @@ struct Looked {
     live: u64,
     /// The private memory of a worker of each pool that has one, and the pool's limit.
     pools: Vec<(u64, u64)>,
-    /// Workers and limits of pools whose number of workers says how busy they are.
-    elastic: (u64, u64),
+    /// Workers in use and limits, of the pools where they are known.
+    known: (u64, u64),
+    /// Busy workers of all pools, where they are known of each.
+    busy: Option<u64>,
 }
 
 impl Looked {
@@ -107,10 +103,14 @@ impl Looked {
             }
             self.workers.extend(footprints);
             self.live += live;
-            let shown = PoolJson::of(config, pool, known.then_some(live), &capacity.pools);
-            if shown.at_limit.is_some() {
-                self.elastic.0 += live;
-                self.elastic.1 += shown.limit;
+            let connections = masters
+                .first()
+                .and_then(|master| context.connections(master.pid, &Address::parse(&pool.listen)?));
+            let shown = PoolJson::of(config, pool, known.then_some(live), connections, &capacity.pools);
+            self.busy = self.busy.zip(shown.busy).map(|(sum, busy)| sum + busy);
+            if let Some(used) = shown.used() {
+                self.known.0 += used;
+                self.known.1 += shown.limit;
             }
             capacity.pools.push(shown);
         }
@@ -120,12 +120,13 @@ impl Looked {
         let known = capacity.running.is_some();
         capacity.processes = known.then_some(self.live);
         capacity.workers = capacity.processes;
-        capacity.usage_percent = percent(self.elastic.0, self.elastic.1);
+        capacity.busy = self.busy.filter(|_| self.masters > 0);
+        capacity.usage_percent = percent(self.known.0, self.known.1);
         let states = capacity.pools.iter().filter_map(|pool| pool.at_limit);
         capacity.at_limit = states.reduce(|any, one| any || one);
-        if self.elastic.1 > 0 && self.live >= capacity.limit {
-            capacity.at_limit = Some(true);
-        }
+        // process.max is reached by all pools together.
+        let used: u64 = capacity.pools.iter().filter_map(PoolJson::used).sum();
+        capacity.at_limit = capacity.at_limit.map(|any| any || used >= capacity.limit);
         let memory = Memory::measured(&self.parents, &self.workers, self.live)
             .map(|memory| memory.with_pools(&self.pools));
         let demand = Demand { limit: capacity.limit, workers_per_process: 1 };
@@ -138,23 +139,36 @@ fn workers_of(masters: &[&Master], pool: &str) -> Vec<u32> {
 }
 
 impl PoolJson {
-    /// All workers of a static pool run all the time, so that their number does not say how busy it is.
-    fn of(config: &Config, pool: &Pool, live: Option<u64>, others: &[Self]) -> Self {
-        let limit = u64::from(pool.max_children);
-        let elastic = live.filter(|_| pool.manager != Manager::Static);
+    fn of(
+        config: &Config,
+        pool: &Pool,
+        live: Option<u64>,
+        connections: Option<u64>,
+        others: &[Self],
+    ) -> Self {
         let conf = config.conf.display().to_string();
         // Versions side by side all have a pool called www: discovery needs a name for each.
         let is_taken = others.iter().any(|other| other.name == pool.name);
-        Self {
+        let mut shown = Self {
             name: if is_taken { format!("{} ({conf})", pool.name) } else { pool.name.clone() },
             conf,
             pm: pool.manager.as_str(),
-            limit,
+            limit: pool.max_children.into(),
             processes: live,
             workers: live,
-            usage_percent: elastic.and_then(|live| percent(live, limit)),
-            at_limit: elastic.map(|live| live >= limit),
+            busy: live.zip(connections).map(|(live, connections)| connections.min(live)),
+            queued: live.zip(connections).map(|(live, connections)| connections.saturating_sub(live)),
+            usage_percent: None,
+            at_limit: None,
             user: pool.user.clone(),
-        }
+        };
+        shown.usage_percent = shown.used().and_then(|used| percent(used, shown.limit));
+        shown.at_limit = shown.used().map(|used| used >= shown.limit);
+        shown
+    }
+
+    /// Workers that run, or are busy in a static pool: there all run all the time, so that their number says nothing.
+    fn used(&self) -> Option<u64> {
+        if self.pm == Manager::Static.as_str() { self.busy } else { self.workers }
     }
 }

@@ -1,5 +1,6 @@
 //! The machine's processes, as the capacity keys look at them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,8 +38,7 @@ impl Running {
     /// The memory of workers. Those that have ended since are left out. With the right to trace them, a sample over all
     /// sizes, the smallest and the largest among them, for at most half of the time that is left.
     pub(super) fn footprints(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
-        let mut chosen: Vec<_> = self.snapshot.processes().filter(|p| pids.contains(&p.pid())).collect();
-        chosen.sort_by_key(|process| (process.rss_pages(), process.pid()));
+        let chosen = self.chosen(pids);
         let stop = Instant::now() + half(request.time_left());
         let mut traced = Vec::new();
         for process in sample(&chosen) {
@@ -55,8 +55,20 @@ impl Running {
         if !traced.is_empty() {
             return traced;
         }
-        let in_time = chosen.iter().take_while(|_| !request.time_left().is_zero());
-        in_time.filter_map(|process| footprint(process, false)).collect()
+        self.untraced(pids, request)
+    }
+
+    /// The memory of processes as far as everybody may read it, smallest first.
+    pub(super) fn untraced(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
+        let in_time = self.chosen(pids).into_iter().take_while(|_| !request.time_left().is_zero());
+        in_time.filter_map(|process| footprint(&process, false)).collect()
+    }
+
+    fn chosen(&self, pids: &[u32]) -> Vec<proc_snapshot::Process<'_>> {
+        let pids: HashSet<u32> = pids.iter().copied().collect();
+        let mut chosen: Vec<_> = self.snapshot.processes().filter(|p| pids.contains(&p.pid())).collect();
+        chosen.sort_by_key(|process| (process.rss_pages(), process.pid()));
+        chosen
     }
 }
 
@@ -74,7 +86,8 @@ fn sample<T>(sorted: &[T]) -> impl Iterator<Item = &T> {
 /// Nothing of a process that has ended.
 fn footprint(process: &proc_snapshot::Process<'_>, traced: bool) -> Option<Footprint> {
     let status = process.status()?;
-    let shares = process.smaps().filter(|_| traced).map(|smaps| Shares {
+    let shares = if traced { process.smaps() } else { None };
+    let shares = shares.map(|smaps| Shares {
         pss_bytes: smaps.pss_bytes,
         uss_bytes: smaps.uss_bytes,
         swap_pss_bytes: smaps.swap_pss_bytes,

@@ -6,12 +6,11 @@
 //! memory beside them; most never take any. So it is an upper bound of what usually happens, and no guarantee.
 //!
 //! ```
-//! use std::path::Path;
 //! use pool_capacity::{Tree, mysql::{Config, Flavour, Server}};
 //!
 //! let tree = Tree::new().with("/etc/my.cnf", "[mysqld]\nmax-connections = 500\nsort_buffer_size = 4M # for reports\n");
 //! let server = Server { flavour: Flavour::MySql, major: 8, minor: 0 };
-//! let config = Config::read(&tree, Path::new("/etc/my.cnf"), server, &[], 0).unwrap();
+//! let config = Config::read(&tree, &["/etc/my.cnf".into()], server, &[], 0).unwrap();
 //! assert_eq!((config.max_connections, config.max_connections_written), (500, Some(500)));
 //! assert_eq!(config.per_connection_bytes(), (4 << 20) + 1_736_704);
 //! ```
@@ -21,7 +20,7 @@ mod option_file;
 mod server;
 mod variables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use error::Error;
 pub use server::{Flavour, Server, is_server, usual_places};
@@ -42,8 +41,6 @@ pub struct Buffer {
 /// What a configuration allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The main file.
-    pub conf: PathBuf,
     /// Which server's defaults count.
     pub server: Server,
     /// `max_connections` after the server's corrections.
@@ -56,12 +53,16 @@ pub struct Config {
     pub per_connection: Vec<Buffer>,
     /// The largest temporary table in memory, of which a connection may have several: in no sum.
     pub temporary_table_bytes: u64,
+    /// Where clients connect on this machine: `socket`, where it is written.
+    pub socket: Option<String>,
+    /// `port`
+    pub port: u16,
     /// What is not as it was written, or could not be known.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads option files as the server does. `arguments` are those of the running server, which count after all files;
+    /// Reads option files, in their order, as the server does. `arguments` are those of the running server, which count after all files;
     /// `mem_total_bytes` is the machine's memory, for `innodb_dedicated_server`.
     ///
     /// # Errors
@@ -69,31 +70,32 @@ impl Config {
     /// [`Error`] where a file cannot be read or the server would not start with it.
     pub fn read(
         files: &dyn Files,
-        path: &Path,
+        paths: &[PathBuf],
         server: Server,
         arguments: &[Vec<u8>],
         mem_total_bytes: u64,
     ) -> Result<Self, Error> {
         let mut options = OptionFiles::new(files, server.groups(arguments));
-        options.main(path)?;
+        paths.iter().try_for_each(|path| options.main(path))?;
         let (mut settings, mut warnings) = options.finish();
         settings.extend(arguments.iter().filter_map(|argument| Setting::of_argument(argument)));
         let mut values = Values::new(server);
         for setting in &settings {
             values.set(setting, &mut warnings)?;
         }
-        Ok(Self::of(path, &values, mem_total_bytes, warnings))
+        Ok(Self::of(&values, mem_total_bytes, warnings))
     }
 
-    fn of(path: &Path, values: &Values, mem_total_bytes: u64, warnings: Vec<String>) -> Self {
+    fn of(values: &Values, mem_total_bytes: u64, warnings: Vec<String>) -> Self {
         Self {
-            conf: path.to_owned(),
             server: values.server,
             max_connections: values.get("max_connections"),
             max_connections_written: values.written("max_connections").map(|Written { bytes, .. }| bytes),
             global: values.global(mem_total_bytes),
             per_connection: values.per_connection(),
             temporary_table_bytes: values.get("tmp_table_size").min(values.get("max_heap_table_size")),
+            socket: values.socket.clone(),
+            port: values.port,
             warnings,
         }
     }

@@ -121,6 +121,8 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) struct Values {
     pub(super) server: Server,
+    pub(super) socket: Option<String>,
+    pub(super) port: u16,
     written: Vec<(&'static str, Written)>,
     switches: Switches,
 }
@@ -128,7 +130,8 @@ pub(super) struct Values {
 impl Values {
     pub(super) fn new(server: Server) -> Self {
         let log_bin = server.since(Flavour::MySql, 8, 0);
-        Self { server, written: Vec::new(), switches: Switches { innodb: true, log_bin, dedicated: false } }
+        let switches = Switches { innodb: true, log_bin, dedicated: false };
+        Self { server, socket: None, port: 3306, written: Vec::new(), switches }
     }
 
     /// The last setting counts. What nothing here depends on is not looked at.
@@ -137,7 +140,7 @@ impl Values {
     ///
     /// Where the server would not take the value.
     pub(super) fn set(&mut self, setting: &Setting, warnings: &mut Vec<String>) -> Result<(), Error> {
-        if self.switch(setting) {
+        if self.switch(setting) || self.address(setting) {
             return Ok(());
         }
         let name = setting.name.as_str();
@@ -168,6 +171,18 @@ impl Values {
         };
         // The value of log_bin is a file's name.
         *switch = on && (name == "log_bin" || !off);
+        true
+    }
+
+    /// Port 0 means the default one.
+    fn address(&mut self, setting: &Setting) -> bool {
+        match (setting.name.as_str(), &setting.value) {
+            ("socket", value) => self.socket.clone_from(value),
+            ("port", Some(value)) => {
+                self.port = value.parse().ok().filter(|&port| port != 0).unwrap_or(self.port);
+            }
+            _ => return false,
+        }
         true
     }
 

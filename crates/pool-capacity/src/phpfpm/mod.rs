@@ -91,6 +91,8 @@ pub struct Pool {
     pub start_servers: u32,
     /// `user`
     pub user: Option<String>,
+    /// `listen`, with the pool's name for `$pool`: the path of a socket, a port, or an address with a port.
+    pub listen: String,
 }
 
 /// A configuration, with all that it includes.

@@ -17,7 +17,7 @@ pub(super) const FILES_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 struct Written {
     name: String,
-    listen: bool,
+    listen: String,
     manager: Option<Manager>,
     max_children: i64,
     start_servers: i64,
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         };
         let (name, number) = match key {
             b"listen" => {
-                pool.listen = !value.text.is_empty();
+                pool.listen = String::from_utf8_lossy(&value.text).into_owned();
                 return Ok(());
             }
             b"user" => {
@@ -236,7 +236,7 @@ fn integer(place: Place<'_>, name: &str, value: &Value, warnings: &mut Vec<Strin
 
 impl Written {
     fn checked(&self) -> Result<Pool, PoolError> {
-        if !self.listen {
+        if self.listen.is_empty() {
             return Err(PoolError::NoListen);
         }
         let manager = self.manager.ok_or(PoolError::NoManager)?;
@@ -249,6 +249,7 @@ impl Written {
             max_children,
             start_servers: u32::try_from(start).unwrap_or(0),
             user: self.user.clone(),
+            listen: self.listen.replace("$pool", &self.name),
         })
     }
 

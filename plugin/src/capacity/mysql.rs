@@ -1,0 +1,234 @@
+//! MySQL and MariaDB.
+
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agent2_plugin::ItemError;
+use pool_capacity::mysql::{Buffer, Config, Server, is_server, usual_places};
+use pool_capacity::sizing::{Demand, Memory};
+use pool_capacity::sockets::Address;
+use pool_capacity::{FileKind, Files, Process};
+
+use super::processes::Running;
+use super::{Capacity, Context, percent};
+use crate::cli::bytes;
+
+/// Where servers listen that are not told to listen elsewhere: Debian, Red Hat, from source.
+const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
+const PROGRAMS: [&str; 4] =
+    ["/usr/sbin/mariadbd", "/usr/libexec/mariadbd", "/usr/sbin/mysqld", "/usr/libexec/mysqld"];
+/// Variables that `SET PERSIST` has changed, as MySQL 8 keeps them.
+const PERSISTED: &str = "/var/lib/mysql/mysqld-auto.cnf";
+/// What a program has to say its version within.
+const VERSION_TIME: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The last program that was asked for its version, and what it said.
+#[derive(Debug, Default)]
+pub(crate) struct Versions(Mutex<Option<(Identity, Option<Server>)>>);
+
+/// A program that was replaced is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    path: PathBuf,
+    inode: u64,
+    changed: i64,
+}
+
+pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
+    let running = Running::look(context.oomwatch, context.request)?;
+    let servers: Vec<&Process> = running.processes.iter().filter(|process| is_server(process)).collect();
+    let process = server_of(&servers, conf.as_deref());
+    let paths = paths(context, conf, process)?;
+    let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();
+    let (server, is_known) = server(context);
+    let machine = oom_evidence::Memory::read(context.oomwatch.host_root()).ok();
+    let mem_total_bytes = machine.map_or(0, |memory| memory.total_bytes);
+    let mut config = Config::read(&context.files, &paths, server, arguments, mem_total_bytes)?;
+    if let Some(open_files) = process.and_then(|process| open_files(context, process.pid)) {
+        config = config.with_open_files(open_files);
+    }
+    let mut capacity = told(&paths, &config);
+    capacity.running = running.is_running(process.is_some());
+    if let Some(process) = process {
+        live(&mut capacity, context, &config, process);
+    }
+    if !is_known {
+        capacity
+            .warnings
+            .push(format!("the server's release is not known: defaults are those of {}", name(server)));
+    }
+    if context.files.kind(Path::new(PERSISTED)).is_some() {
+        capacity.warnings.push(format!("{PERSISTED} is not read: what SET PERSIST has changed counts more"));
+    }
+    let memory = memory(&config).with_pool_now(process.map_or(0, |process| now(&running, context, process)));
+    let demand = Demand { limit: config.max_connections, workers_per_process: 1 };
+    capacity.size(context.oomwatch.host_root(), Some(&memory), demand);
+    Ok(capacity)
+}
+
+fn told(paths: &[PathBuf], config: &Config) -> Capacity {
+    Capacity {
+        pool: "mysql",
+        conf: paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        limit: config.max_connections,
+        limit_written: config.max_connections_written,
+        limit_name: "max_connections",
+        warnings: config.warnings.clone(),
+        ..Capacity::default()
+    }
+}
+
+/// What the kernel tells of the running server.
+fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process: &Process) {
+    capacity.processes = Some(1);
+    capacity.threads = Some(process.threads.into());
+    let sockets = match &config.socket {
+        Some(socket) => vec![socket.as_str()],
+        None => SOCKETS.to_vec(),
+    };
+    let addresses = sockets.into_iter().filter_map(Address::parse).chain([Address::Port(config.port)]);
+    let counts: Option<Vec<u64>> =
+        addresses.map(|address| context.connections(process.pid, &address)).collect();
+    capacity.workers = counts.map(|counts| counts.into_iter().sum());
+    capacity.usage_percent = capacity.workers.and_then(|workers| percent(workers, config.max_connections));
+    capacity.at_limit = capacity.workers.map(|workers| workers >= config.max_connections);
+}
+
+/// The largest buffers are named: they are what is to be changed.
+fn memory(config: &Config) -> Memory {
+    let mut memory = Memory::configured(config.per_connection_bytes(), config.global_bytes());
+    memory.doubt = format!(
+        "The most that the configuration allows, once: {}; for each connection: {}. Most connections use little of it; one \
+         that makes temporary tables in memory takes up to {} more for each. What the server has besides, such as the \
+         performance schema, is not counted.",
+        listed(&config.global),
+        listed(&config.per_connection),
+        readable(config.temporary_table_bytes),
+    );
+    memory
+}
+
+fn listed(buffers: &[Buffer]) -> String {
+    let one = |buffer: &Buffer| format!("{} {}", buffer.name, readable(buffer.bytes));
+    buffers.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn readable(amount: u64) -> String {
+    bytes(amount as f64)
+}
+
+fn now(running: &Running, context: &Context<'_>, process: &Process) -> u64 {
+    let footprints = running.untraced(&[process.pid], context.request);
+    footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes))
+}
+
+/// The server that a configuration is of, where several run; else the first.
+fn server_of<'a>(servers: &[&'a Process], conf: Option<&Path>) -> Option<&'a Process> {
+    let fits = |server: &&&Process| conf.is_some() && defaults_file(server).as_deref() == conf;
+    servers.iter().find(fits).or_else(|| servers.first()).copied()
+}
+
+/// `--defaults-file=/etc/other.cnf`: the server reads no other.
+fn defaults_file(process: &Process) -> Option<PathBuf> {
+    let value = |argument: &Vec<u8>| argument.strip_prefix(b"--defaults-file=").map(<[u8]>::to_vec);
+    let path = process.arguments.iter().find_map(value)?;
+    Some(PathBuf::from(String::from_utf8_lossy(&path).into_owned()))
+}
+
+/// What is named; else what the running server was told; else all of the usual places, as the server reads them.
+fn paths(
+    context: &Context<'_>,
+    conf: Option<PathBuf>,
+    process: Option<&Process>,
+) -> Result<Vec<PathBuf>, ItemError> {
+    if let Some(path) = conf.or_else(|| process.and_then(defaults_file)) {
+        return Ok(vec![path]);
+    }
+    let places = usual_places().iter().map(PathBuf::from);
+    let found: Vec<PathBuf> =
+        places.filter(|path| context.files.kind(path) == Some(FileKind::File)).collect();
+    if found.is_empty() {
+        return Err(ItemError::new(format!(
+            "no MySQL configuration found: looked for {}",
+            usual_places().join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+/// By the machine's packages; where those do not tell, by the program itself. `false` where neither does.
+fn server(context: &Context<'_>) -> (Server, bool) {
+    let (installed, is_known) = Server::installed(&context.files);
+    // Programs of another root are another machine's.
+    if is_known || context.oomwatch.host_root() != Path::new("/") {
+        return (installed, is_known);
+    }
+    match context.oomwatch.versions.ask() {
+        Some(server) => (server, true),
+        None => (installed, false),
+    }
+}
+
+fn name(server: Server) -> String {
+    format!("{:?} {}.{}", server.flavour, server.major, server.minor)
+        .replace("MySql", "MySQL")
+        .replace("Db", "DB")
+}
+
+impl Versions {
+    /// Asks the program that is there, unless it was asked before.
+    fn ask(&self) -> Option<Server> {
+        let program = PROGRAMS.iter().map(Path::new).find_map(Identity::of)?;
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((identity, server)) = &*last
+            && *identity == program
+        {
+            return *server;
+        }
+        let server = version_of(&program.path);
+        *last = Some((program, server));
+        server
+    }
+}
+
+impl Identity {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { path: path.to_owned(), inode: metadata.ino(), changed: metadata.ctime() })
+    }
+}
+
+/// What the program prints of itself, if it does in time.
+fn version_of(program: &Path) -> Option<Server> {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let give_up = Instant::now() + VERSION_TIME;
+    while child.try_wait().ok()?.is_none() {
+        if Instant::now() >= give_up {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        thread::sleep(PAUSE);
+    }
+    // A line fits into the pipe, so that the program did not have to wait for this.
+    let mut text = Vec::new();
+    child.stdout.take()?.take(4096).read_to_end(&mut text).ok()?;
+    Server::named(&String::from_utf8_lossy(&text))
+}
+
+/// How many files the running server may open, after what it has changed itself.
+fn open_files(context: &Context<'_>, pid: u32) -> Option<u64> {
+    let limits = context.read_proc(pid, "limits")?;
+    let limits = String::from_utf8_lossy(&limits);
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
