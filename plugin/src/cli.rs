@@ -37,7 +37,8 @@ Commands:
   get KEY                           the value of an item, asked without an agent
   top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
   explain [--json] FILE             every OOM report in a log (- for standard input), as text or one JSON object a line
-  capacity [--json] [phpfpm|mysql]  how many workers are allowed, what they need, what fits, and what to set
+  capacity [--json] [apache|phpfpm|mysql]...
+                                    how many workers are allowed, what they need, what fits, and what to set
   check                             can this user read what the items need? call it as the agent's user
 
 Options:

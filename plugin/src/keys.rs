@@ -439,6 +439,17 @@ pub const KEYS: &[Key] = &[
         handler: oom::discovery,
     },
     Key {
+        name: "oomwatch.apache.capacity",
+        parameters: &[CONF],
+        summary: "How many workers Apache is allowed, and whether the machine has the memory for them.",
+        answer: CAPACITY_ANSWER,
+        mirrors: None,
+        source: "apache2.conf or httpd.conf and what it includes; the server's processes, mod_status where it is configured; \
+                 proc_pid_smaps(5), proc_pid_status(5); /proc/meminfo",
+        example: "oomwatch.apache.capacity",
+        handler: capacity::apache,
+    },
+    Key {
         name: "oomwatch.phpfpm.capacity",
         parameters: &[CONF],
         summary: "How many workers php-fpm is allowed, and whether the machine has the memory for them.",

@@ -1,6 +1,7 @@
 //! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: how many workers a server is allowed, and whether the machine
 //! has the memory for them.
 
+mod apache;
 mod mysql;
 mod phpfpm;
 mod processes;
@@ -25,20 +26,27 @@ pub(crate) use table::table;
 /// A server with workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    Apache,
     PhpFpm,
     Mysql,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::PhpFpm, Self::Mysql];
+    pub(crate) const ALL: [Self; 3] = [Self::Apache, Self::PhpFpm, Self::Mysql];
 
     /// As the command line calls it, and the key.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Apache => "apache",
             Self::PhpFpm => "phpfpm",
             Self::Mysql => "mysql",
         }
     }
+}
+
+/// `apache.capacity[conf]`
+pub(crate) fn apache(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    reply(oomwatch, Kind::Apache, arguments)
 }
 
 /// `phpfpm.capacity[conf]`
@@ -155,6 +163,7 @@ impl Capacity {
         let conf = given(oomwatch, kind, conf)?;
         let context = Context { oomwatch, request, files: HostFiles::below(oomwatch.host_root()) };
         match kind {
+            Kind::Apache => apache::capacity(&context, conf.as_deref()),
             Kind::PhpFpm => phpfpm::capacity(&context, conf),
             Kind::Mysql => mysql::capacity(&context, conf),
         }
@@ -207,6 +216,7 @@ impl Context<'_> {
 
 fn given(oomwatch: &OomWatch, kind: Kind, conf: Option<&str>) -> Result<Option<PathBuf>, ItemError> {
     let option = match kind {
+        Kind::Apache => &oomwatch.confs.apache,
         Kind::PhpFpm => &oomwatch.confs.php_fpm,
         Kind::Mysql => &oomwatch.confs.mysql,
     };

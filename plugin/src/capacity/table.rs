@@ -32,7 +32,14 @@ pub(crate) fn table(capacity: &Capacity) -> String {
     }
     row(&mut text, "so", &verdict(capacity));
     for pool in &capacity.pools {
-        let workers = pool.workers.map_or(String::new(), |workers| format!(", {workers} now"));
+        let number =
+            |number: Option<u64>, what| number.map_or(String::new(), |number| format!(", {number} {what}"));
+        let workers = [
+            number(pool.workers, "now"),
+            number(pool.busy, "busy"),
+            number(pool.queued.filter(|&queued| queued > 0), "WAITING"),
+        ]
+        .concat();
         row(
             &mut text,
             &format!("pool {}", pool.name),
@@ -67,10 +74,14 @@ fn now(capacity: &Capacity) -> Option<String> {
     capacity.running.filter(|&running| running)?;
     let mut parts = Vec::new();
     if let Some(workers) = capacity.workers {
-        parts.push(format!("{workers} workers"));
+        let noun = if capacity.limit_name == "max_connections" { "connections" } else { "workers" };
+        parts.push(format!("{workers} {noun}"));
     }
     if let Some(processes) = capacity.processes.filter(|_| capacity.workers != capacity.processes) {
         parts.push(format!("{processes} processes"));
+    }
+    if let Some(threads) = capacity.threads {
+        parts.push(format!("{threads} threads"));
     }
     if let Some(busy) = capacity.busy {
         parts.push(format!("{busy} busy"));

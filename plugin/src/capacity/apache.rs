@@ -1,0 +1,74 @@
+//! Apache httpd.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use agent2_plugin::{ItemError, Request};
+use pool_capacity::apache::{Invocation, Mpm, Pool, Running as Server, Scoreboard, parent_of, read};
+use pool_capacity::sizing::{Demand, Memory};
+
+use super::processes::Running;
+use super::{Capacity, Context, percent};
+
+/// The server's own answer is worth so much waiting: one that is at its limit does not give it.
+const STATUS_TIME: Duration = Duration::from_secs(1);
+
+pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Capacity, ItemError> {
+    let running = Running::look(context.oomwatch, context.request)?;
+    let parent = parent_of(&context.files, &running.processes, conf);
+    let invocation = Invocation::on(&context.files, conf, parent)?;
+    let pool = read(&context.files, &invocation)?;
+    let server = Server::find(&context.files, &pool, &running.processes);
+    let mut capacity = told(&pool);
+    capacity.running = running.is_running(server.is_some());
+    if let Some(server) = &server {
+        live(&mut capacity, context, &pool, server);
+    } else if capacity.running == Some(false) {
+        (capacity.processes, capacity.workers) = (Some(0), Some(0));
+        (capacity.usage_percent, capacity.at_limit) = (Some(0.0), Some(false));
+    }
+    let memory = server.and_then(|server| memory(&running, context.request, &server));
+    let demand =
+        Demand { limit: pool.limit.into(), workers_per_process: pool.threads_per_child.max(1).into() };
+    capacity.size(context.oomwatch.host_root(), memory.as_ref(), demand);
+    Ok(capacity)
+}
+
+fn told(pool: &Pool) -> Capacity {
+    let has_threads = pool.mpm != Mpm::Prefork;
+    Capacity {
+        pool: "apache",
+        conf: pool.conf.display().to_string(),
+        mpm: Some(pool.mpm.name()),
+        limit: pool.limit.into(),
+        limit_written: pool.limit_written.and_then(|written| u64::try_from(written).ok()),
+        limit_name: pool.limit_name,
+        server_limit: Some(pool.server_limit.into()),
+        threads_per_child: has_threads.then_some(pool.threads_per_child.into()),
+        warnings: pool.warnings.iter().map(ToString::to_string).collect(),
+        ..Capacity::default()
+    }
+}
+
+fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Server) {
+    let (limit, workers) = (u64::from(pool.limit), server.workers(pool));
+    capacity.processes = Some(server.children.len() as u64);
+    capacity.workers = Some(workers);
+    capacity.usage_percent = percent(workers, limit);
+    capacity.at_limit = Some(workers >= limit);
+    // The loopback of another root may be another machine's.
+    if pool.status.is_empty() || context.oomwatch.host_root() != Path::new("/") {
+        return;
+    }
+    let deadline = Instant::now() + STATUS_TIME.min(context.request.time_left() / 4);
+    match Scoreboard::ask(pool, deadline) {
+        Ok(scoreboard) => capacity.busy = Some(scoreboard.busy),
+        Err(error) => capacity.warnings.push(format!("busy workers are not known: {error}")),
+    }
+}
+
+fn memory(running: &Running, request: &Request, server: &Server) -> Option<Memory> {
+    let parents = running.footprints(&[server.parent], request);
+    let workers = running.footprints(&server.children, request);
+    Memory::measured(&parents, &workers, server.children.len() as u64)
+}
