@@ -129,16 +129,31 @@ impl Outbox {
     /// When the agent no longer takes frames. What is left unwritten is settled as lost.
     pub(crate) fn write_to(&self, stream: &mut impl Write) -> io::Result<()> {
         while let Some(batch) = self.next_batch() {
-            let written = stream.write_all(&batch.bytes);
-            batch.settle(written.is_ok(), &self.stats);
-            if written.is_err() {
-                self.give_up();
-            }
-            self.lock().is_writing = false;
-            self.idle.notify_all();
-            written?;
+            self.write(batch, stream)?;
         }
         Ok(())
+    }
+
+    /// Writes what is queued and waits for nothing more, where no thread can be had that would.
+    ///
+    /// # Errors
+    /// As [`Outbox::write_to`].
+    pub(crate) fn write_queued(&self, stream: &mut impl Write) -> io::Result<()> {
+        loop {
+            let Some(batch) = self.lock().next_batch(&self.stats) else { return Ok(()) };
+            self.write(batch, stream)?;
+        }
+    }
+
+    fn write(&self, batch: Batch, stream: &mut impl Write) -> io::Result<()> {
+        let written = stream.write_all(&batch.bytes);
+        batch.settle(written.is_ok(), &self.stats);
+        if written.is_err() {
+            self.give_up();
+        }
+        self.lock().is_writing = false;
+        self.idle.notify_all();
+        written
     }
 
     /// Nobody will read what is still queued.
@@ -157,20 +172,23 @@ impl Outbox {
     fn next_batch(&self) -> Option<Batch> {
         let is_waiting =
             |queue: &mut Queue| !queue.is_closed && queue.letters.is_empty() && queue.log_lines.is_empty();
-        let mut queue =
-            self.ready.wait_while(self.lock(), is_waiting).unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::default();
-        while batch.bytes.len() < BATCH_BYTES
-            && let Some(letter) = queue.next_letter()
-        {
-            batch.add(letter, &self.stats);
-        }
-        queue.is_writing = !batch.bytes.is_empty();
-        queue.is_writing.then_some(batch)
+        let waited = self.ready.wait_while(self.lock(), is_waiting);
+        waited.unwrap_or_else(PoisonError::into_inner).next_batch(&self.stats)
     }
 }
 
 impl Queue {
+    fn next_batch(&mut self, stats: &Stats) -> Option<Batch> {
+        let mut batch = Batch::default();
+        while batch.bytes.len() < BATCH_BYTES
+            && let Some(letter) = self.next_letter()
+        {
+            batch.add(letter, stats);
+        }
+        self.is_writing = !batch.bytes.is_empty();
+        self.is_writing.then_some(batch)
+    }
+
     fn next_letter(&mut self) -> Option<Letter> {
         self.letters.pop_front().or_else(|| self.next_log_line().map(|json| Letter { json, receipt: None }))
     }

@@ -65,6 +65,7 @@ pub(crate) struct Session<'a, E: Exporter> {
     stream: UnixStream,
     pass: Pass,
     outbox: Arc<Outbox>,
+    has_writer: bool,
     stats: Arc<Stats>,
     timeout: Duration,
     service: Option<Result<Service<E>, String>>,
@@ -81,18 +82,38 @@ impl<'a, E: Exporter> Session<'a, E> {
         let stats = Arc::new(Stats::default());
         let outbox = Arc::new(Outbox::new(plugin.max_reply_bytes, Arc::clone(&stats)));
         logger::log_to(&outbox, plugin.log_level);
-        let mut writer = stream.try_clone()?;
-        let letters = Arc::clone(&outbox);
-        thread::Builder::new().name("writer".to_owned()).spawn(move || {
-            if letters.write_to(&mut writer).is_err() {
-                // The reader learns of it as of the end of the stream.
-                let _ = writer.shutdown(Shutdown::Both);
-            }
-        })?;
         if pass == Pass::Register {
             stream.set_read_timeout(Some(REGISTER_SILENCE))?;
         }
-        Ok(Self { plugin, stream, pass, outbox, stats, timeout: DEFAULT_TIMEOUT, service: None })
+        let (timeout, has_writer, service) = (DEFAULT_TIMEOUT, false, None);
+        Ok(Self { plugin, stream, pass, outbox, has_writer, stats, timeout, service })
+    }
+
+    /// Sees to it that what is queued is written. Where a machine in need has no thread for that, this one writes what is
+    /// there, and tries again with the agent's next message: the process must not end for it.
+    fn keep_writing(&mut self) {
+        if self.has_writer {
+            return;
+        }
+        match self.start_writer() {
+            Ok(()) => self.has_writer = true,
+            Err(error) => {
+                log::warn!("no thread to write to the agent: {error}");
+                // What is wrong with the stream the reader finds out.
+                let _ = self.outbox.write_queued(&mut &self.stream);
+            }
+        }
+    }
+
+    fn start_writer(&self) -> io::Result<()> {
+        let (mut stream, letters) = (self.stream.try_clone()?, Arc::clone(&self.outbox));
+        let body = move || {
+            if letters.write_to(&mut stream).is_err() {
+                // The reader learns of it as of the end of the stream.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        };
+        thread::Builder::new().name("writer".to_owned()).spawn(body).map(drop)
     }
 
     /// Answers until *terminate* or the end of the stream.
@@ -121,7 +142,9 @@ impl<'a, E: Exporter> Session<'a, E> {
                 Err(error) if self.is_silence(&error) => return Ok(Ending::Vanished),
                 Err(error) => return Err(error.into()),
             };
-            if let Next::End(ending) = self.take(frame) {
+            let next = self.take(frame);
+            self.keep_writing();
+            if let Next::End(ending) = next {
                 return Ok(ending);
             }
         }

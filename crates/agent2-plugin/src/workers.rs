@@ -95,6 +95,7 @@ struct State {
     idle: usize,
     next_worker: u64,
     next_look: Option<Instant>,
+    is_watched: bool,
     is_closed: bool,
 }
 
@@ -106,12 +107,7 @@ impl Workers {
         stats: Arc<Stats>,
     ) -> Self {
         let (state, work, watch) = (Mutex::default(), Condvar::new(), Condvar::new());
-        let shared = Arc::new(Shared { state, work, watch, limits, handler, outbox, stats });
-        let watched = Arc::clone(&shared);
-        if let Err(error) = spawn("watch", move || watched.keep_watch()) {
-            log::error!("no thread to watch deadlines: {error}");
-        }
-        Self { shared }
+        Self { shared: Arc::new(Shared { state, work, watch, limits, handler, outbox, stats }) }
     }
 
     /// Queues a poll. Every poll is answered exactly once, by its deadline.
@@ -142,6 +138,7 @@ impl Shared {
     fn admit(self: &Arc<Self>, id: u32, request: Request) -> Result<(), String> {
         let now = Instant::now();
         let mut state = self.lock();
+        self.see_to_watch(&mut state).map_err(|error| format!("no thread to watch deadlines: {error}"))?;
         if state.queue.len() >= self.limits.queued {
             return Err(format!("{} polls are waiting already", state.queue.len()));
         }
@@ -159,6 +156,16 @@ impl Shared {
         }
         let has_to_wait = state.queue.len() > state.idle;
         self.look_by(&mut state, if has_to_wait { deadline.min(now + PATIENCE) } else { deadline });
+        Ok(())
+    }
+
+    /// Where no thread can be had for the watch, no poll is taken on, and the next one tries again.
+    fn see_to_watch(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        if !state.is_watched {
+            let watched = Arc::clone(self);
+            spawn("watch", move || watched.keep_watch())?;
+            state.is_watched = true;
+        }
         Ok(())
     }
 

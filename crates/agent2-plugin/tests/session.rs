@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -326,4 +327,48 @@ fn stop_is_called_when_the_agent_says_terminate_and_not_when_it_is_gone() {
     started().terminate().unwrap();
     has_ended(2);
     assert_eq!(STOPS.load(Ordering::SeqCst), 1);
+}
+
+/// A user of whom there is no other process.
+const USER: &str = "54399";
+
+/// A machine so short of memory that it has no thread to give is the one to be told about: the process must live on.
+#[test]
+fn a_process_that_gets_no_thread_lives_on_and_serves_once_it_gets_some() {
+    let Some(mut agent) = launched_without_threads() else {
+        eprintln!("skipped: only root can start a process as a user whose threads are limited");
+        return;
+    };
+    agent.configure("", 3).unwrap();
+    for _ in 0..3 {
+        let refusal = agent.export("echo", &["x"]).unwrap().unwrap_err();
+        assert!(refusal.starts_with("no thread to watch deadlines: "), "{refusal}");
+    }
+    assert!(agent.log().iter().any(|line| line.message.starts_with("no thread to write to the agent: ")));
+    let pid = agent.process_id().unwrap().to_string();
+    let lift = ["--reuid", USER, "--regid", USER, "--clear-groups", "prlimit", "--nproc=100:", "--pid", &pid];
+    assert!(Command::new("setpriv").args(lift).status().unwrap().success());
+    assert_eq!(agent.export("echo", &["x"]).unwrap(), Ok(Some("x".into())));
+    agent.terminate().unwrap();
+}
+
+/// The limit counts all of a user's threads, and root has none: so it runs as a user of its own, who has the right to pass by
+/// permissions, to reach the socket.
+fn launched_without_threads() -> Option<FakeAgent> {
+    if !Command::new("setpriv").args(["--reuid", USER, "true"]).status().is_ok_and(|status| status.success())
+    {
+        return None;
+    }
+    let rights = "--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override";
+    let program = echo_program();
+    let script = format!(
+        "#!/bin/sh\nexec setpriv --reuid={USER} --regid={USER} --clear-groups {rights} \
+         prlimit --nproc=1: '{}' \"$@\"\n",
+        program.display()
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("echo");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Some(FakeAgent::launch(&path, "Echo", Pass::Serve).unwrap())
 }
