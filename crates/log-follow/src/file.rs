@@ -51,7 +51,11 @@ impl Stat {
 fn stat_error(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::PermissionDenied => Error::Denied { path: path.into(), source },
-        _ => Error::Missing { path: path.into(), source },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::Missing { path: path.into(), source }
+        }
+        // A file server that is gone (EIO, ESTALE, ETIMEDOUT) says nothing about whether the file is.
+        _ => Error::Read { path: path.into(), source },
     }
 }
 
@@ -62,7 +66,8 @@ pub(crate) fn open(path: &Path, allow: &AllowPath) -> Result<(File, Stat), Error
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(
         |source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { path: path.into(), source },
-            _ => Error::Denied { path: path.into(), source },
+            io::ErrorKind::PermissionDenied => Error::Denied { path: path.into(), source },
+            _ => Error::Read { path: path.into(), source },
         },
     )?;
     let meta = file.metadata().map_err(|source| Error::Read { path: path.into(), source })?;

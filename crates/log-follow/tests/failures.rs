@@ -15,6 +15,7 @@ use log_follow::{
 };
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 #[allow(clippy::needless_pass_by_value)] // what a poll gives is taken apart
@@ -480,6 +481,35 @@ fn failure_06_trouble_that_ends_resumes_where_it_was() {
     }
     fs::remove_dir(&place.log).unwrap();
     fs::rename(place.file("aside"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+}
+
+/// The kernel says EINVAL to whoever asks the loopback device for its duplex mode, as a broken disk says EIO.
+#[test]
+fn failure_06_file_that_cannot_be_read_is_an_error_and_nothing_else() {
+    let unreadable = Path::new("/sys/class/net/lo/duplex");
+    if fs::read(unreadable).err().and_then(|error| error.raw_os_error()) != Some(22) {
+        eprintln!("skipped: this kernel has no file that cannot be read");
+        return;
+    }
+    let place = Place::new();
+    let follower = place.follower();
+    for start in [Start::All, Start::Skip] {
+        let query = Query::new(Source::file(unreadable)).start(start);
+        let item = Item::new(&format!("{start:?}"), query);
+        for _ in 0..3 {
+            let error = follower.lines(&item, &ask()).unwrap_err();
+            assert!(matches!(error, Error::Read { .. }), "{error:?}");
+            let expected = "Cannot read from file \"/sys/class/net/lo/duplex\": [22] Invalid argument";
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+    // A rotated file that cannot be read holds up nobody.
+    place.append("1\n");
+    poll(&follower, &place.item());
+    fs::remove_file(&place.log).unwrap();
+    symlink(unreadable, place.file("messages.1")).unwrap();
+    place.append("2\n");
     assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
 }
 
