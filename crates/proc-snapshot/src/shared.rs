@@ -81,7 +81,7 @@ const NEEDS_REMEMBERED: Duration = Duration::from_secs(600);
 /// To read a command line the kernel takes the lock of the process's memory, which a process that hangs in a page fault
 /// (its swap or its NFS is gone) can hold for minutes: the machine on which `ps` hangs is the one to be told about.
 const STALL: Duration = Duration::from_secs(1);
-const REMEMBERED: [Needs; 3] = [Needs::CMDLINE, Needs::OWNER, Needs::STATUS];
+const REMEMBERED: [Needs; 2] = [Needs::CMDLINE, Needs::OWNER];
 
 impl State {
     fn note(&mut self, needs: Needs, now: Instant) {
@@ -94,12 +94,11 @@ impl State {
 
     /// `status` read process by process has its price: the directory is opened again and the start time compared. A
     /// hundred names with twenty processes each took 95 ms that way and 75 ms in the walk. So where most of the last
-    /// walk's were read, the next walks read them, until it is time to look again.
-    fn learn(&mut self, now: Instant) {
-        let Some((_, snapshot)) = &self.current else { return };
-        if !snapshot.needs().contains(Needs::STATUS) && snapshot.statuses_read() * 2 > snapshot.len() {
-            self.note(Needs::STATUS, now);
-        }
+    /// walk's were asked for, the next walk reads them.
+    fn likely_needs(&self) -> Needs {
+        let most = |snapshot: &Snapshot| snapshot.statuses_wanted() * 2 > snapshot.len();
+        let expected = self.current.as_ref().is_some_and(|(_, snapshot)| most(snapshot));
+        if expected { Needs::STATUS } else { Needs::empty() }
     }
 
     fn recent_needs(&self, now: Instant) -> Needs {
@@ -191,8 +190,7 @@ impl SharedWalk {
             state = self.wait(state, &walking, deadline)?;
         }
         let now = Instant::now();
-        state.learn(now);
-        let needs = needs | state.recent_needs(now);
+        let needs = needs | state.recent_needs(now) | state.likely_needs();
         let walking = state.begin(needs);
         let avoid: Vec<u32> = state.stalled.iter().map(|&(_, pid)| pid).collect();
         drop(state);
@@ -312,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_of_most_processes_is_read_by_the_next_walk() {
+    fn what_was_asked_of_most_processes_is_read_by_the_next_walk_and_by_no_other() {
         let walks = SharedWalk::new(Arc::new(ProcRoot::open(Path::new("/")).unwrap()), Duration::ZERO);
         let few = walks.snapshot(Needs::empty(), soon()).unwrap();
         assert!(few.processes().next().unwrap().status().is_some());
@@ -321,6 +319,9 @@ mod tests {
         assert!(all.processes().filter(|process| process.status().is_some()).count() * 2 > all.len());
         let next = walks.snapshot(Needs::empty(), soon()).unwrap();
         assert!(next.needs().contains(Needs::STATUS));
+        assert!(next.processes().next().unwrap().status().is_some());
+        let unasked = walks.snapshot(Needs::empty(), soon()).unwrap();
+        assert!(!unasked.needs().contains(Needs::STATUS));
     }
 
     #[test]

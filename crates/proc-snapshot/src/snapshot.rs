@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -62,8 +62,9 @@ struct Entry {
     comm: usize,
     cmdline: usize,
     cmdline_len: u32,
-    /// Where the first NUL of the command line was, its length if there was none.
+    /// Where the first NUL of the command line was, its length if there was none: the end of [`Process::arg0`].
     first_end: u32,
+    arg0_len: u32,
     pid: u32,
     ppid: u32,
     threads: u32,
@@ -82,14 +83,13 @@ bitflags::bitflags! {
         const NUMBERS = 2;
         const CMDLINE = 4;
         const OWNER = 8;
-        /// There was a NUL behind the first argument.
-        const FIRST_END = 16;
     }
 }
 
 /// What is read of a process when somebody asks.
 #[derive(Debug, Default)]
 struct Lazy {
+    status_wanted: AtomicBool,
     status: OnceLock<Option<Box<Status>>>,
     smaps: OnceLock<Option<Box<Smaps>>>,
 }
@@ -100,6 +100,14 @@ impl fmt::Debug for Snapshot {
             .field("processes", &self.entries.len())
             .field("needs", &self.needs)
             .finish()
+    }
+}
+
+impl Entry {
+    /// A thread of the kernel, a zombie, or a process that is ending: its command line is empty, and need not be read for
+    /// that. On a machine with few processes that spares most of the work.
+    fn has_no_memory(&self) -> bool {
+        self.known.contains(Known::NUMBERS) && self.vsize == 0
     }
 }
 
@@ -152,7 +160,11 @@ impl Walk<'_> {
             return stat;
         }
         if self.needs.contains(Needs::CMDLINE) && !self.avoid.contains(&entry.pid) {
-            self.take_cmdline(dir.as_fd(), entry);
+            if entry.has_no_memory() {
+                entry.known |= Known::CMDLINE;
+            } else {
+                self.take_cmdline(dir.as_fd(), entry);
+            }
         }
         if self.needs.contains(Needs::STATUS) {
             self.statuses.resize_with(self.entries.len(), || None);
@@ -187,9 +199,10 @@ impl Walk<'_> {
             self.buffer.truncate(limit.min(CUT_CMDLINE_BYTES));
             self.truncated += 1;
         }
-        let first_end = self.buffer.iter().position(|&byte| byte == 0);
-        entry.known.set(Known::FIRST_END, first_end.is_some());
-        let first_end = first_end.unwrap_or(self.buffer.len());
+        let nul = self.buffer.iter().position(|&byte| byte == 0);
+        let first_end = nul.unwrap_or(self.buffer.len());
+        let arg0 = text::arg0(&self.buffer[..first_end], nul.is_some());
+        entry.arg0_len = u32::try_from(arg0.len()).unwrap_or(0);
         let offset = self.arena.len();
         self.arena.extend(self.buffer.iter().map(|&byte| if byte == 0 { b' ' } else { byte }));
         let length = text::matched_length(&self.arena[offset..]);
@@ -304,9 +317,9 @@ impl Snapshot {
         self.truncated
     }
 
-    /// How many processes' `status` was read, by the walk or since.
-    pub(crate) fn statuses_read(&self) -> usize {
-        self.lazy.iter().filter(|lazy| lazy.status.get().is_some()).count()
+    /// How many processes' `status` somebody has asked for.
+    pub(crate) fn statuses_wanted(&self) -> usize {
+        self.lazy.iter().filter(|lazy| lazy.status_wanted.load(Ordering::Relaxed)).count()
     }
 
     /// The processes, in the directory's order.
@@ -434,8 +447,8 @@ impl<'a> Process<'a> {
     #[must_use]
     pub fn arg0(&self) -> Option<&'a [u8]> {
         let entry = self.known(Known::CMDLINE)?;
-        let first = self.bytes(entry.cmdline, entry.first_end as usize);
-        Some(text::arg0(first, entry.known.contains(Known::FIRST_END)))
+        let (end, length) = (entry.first_end as usize, entry.arg0_len as usize);
+        Some(self.bytes(entry.cmdline + end - length, length))
     }
 
     /// The kernel's name, completed from the command line where the kernel cut it, as `proc.get` does.
@@ -449,6 +462,7 @@ impl<'a> Process<'a> {
     #[must_use]
     pub fn status(&self) -> Option<&'a Status> {
         let lazy = &self.snapshot.lazy[self.index];
+        lazy.status_wanted.store(true, Ordering::Relaxed);
         let status = lazy.status.get_or_init(|| {
             let dir = self.reopen()?;
             with_buffer(|buffer| read_status(dir.as_fd(), buffer))

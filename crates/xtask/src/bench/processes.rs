@@ -36,7 +36,7 @@ pub(super) fn rows(plugin: &PluginSpec) -> Outcome<Vec<Row>> {
     let agent = RealAgent::builder(Generation::V7_0).timeout(TIMEOUT).plugin(plugin.clone()).start()?;
     let bench = Bench { plugin: plugin_pid(&agent)?, agent };
     say(&format!("{} processes, {NAMES} names", cost::pids().count()));
-    // First, because walks go on for ten minutes to read what items have asked for, and the memory items below ask for more.
+    // First, because walks go on to read what items have asked for, and the memory items below ask for more.
     let one = bench.one_item(&bare_loop)?;
     let mut rows = bench.hundred_items()?;
     rows.extend(one);
