@@ -107,6 +107,8 @@ fn quoted_after(content: &[u8], name: &str) -> Option<String> {
 /// Every module has the name of its source in it, as a string of its own.
 fn sources_in(content: &[u8]) -> Vec<String> {
     let mut sources: Vec<String> = content.split(|byte| *byte == 0).filter_map(source_name).collect();
+    // Linkers let a string end in another one: core.c in http_core.c.
+    sources.extend(CORE.map(ToOwned::to_owned));
     sources.sort_unstable();
     sources.dedup();
     sources

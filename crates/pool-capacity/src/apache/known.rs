@@ -65,15 +65,11 @@ const CORE: &[&str] = &[
     "loadfile",
     "loadmodule",
     "loglevel",
-    "maxclients",
-    "maxconnectionsperchild",
     "maxkeepaliverequests",
     "maxmemfree",
     "maxrangeoverlaps",
     "maxrangereversals",
     "maxranges",
-    "maxrequestsperchild",
-    "maxrequestworkers",
     "mergeslashes",
     "mergetrailers",
     "mutex",
@@ -96,7 +92,6 @@ const CORE: &[&str] = &[
     "sendbuffersize",
     "serveradmin",
     "serveralias",
-    "serverlimit",
     "servername",
     "serverpath",
     "serverroot",
@@ -105,10 +100,7 @@ const CORE: &[&str] = &[
     "sethandler",
     "setinputfilter",
     "setoutputfilter",
-    "startservers",
     "stricthostcheck",
-    "threadlimit",
-    "threadsperchild",
     "threadstacksize",
     "timeout",
     "traceenable",
@@ -117,7 +109,7 @@ const CORE: &[&str] = &[
     "usecanonicalphysicalport",
 ];
 
-/// Whether httpd's core or every MPM has a directive or section (`<files`), by its lower-case name.
+/// Whether httpd's core has a directive or section (`<files`), by its lower-case name.
 pub(super) fn is_of_core(name: &str) -> bool {
     CORE.contains(&name)
 }

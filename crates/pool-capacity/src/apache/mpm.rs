@@ -143,6 +143,12 @@ pub(super) fn is_of_an_mpm(name: &str) -> bool {
     Name::of(name).is_some()
 }
 
+/// Whether the MPM that is loaded so far knows a directive, if it is one of an MPM at all.
+pub(super) fn knows(modules: &Modules, version: Version, name: &str) -> Option<bool> {
+    let (_, knows) = Name::of(name)?;
+    Some(Mpm::of(modules, version).is_ok_and(|mpm| knows.includes(mpm, version)))
+}
+
 /// A number that was written for an MPM.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
@@ -163,7 +169,7 @@ pub(super) fn settings(
         .map(|(directive, (name, knows))| {
             if !knows.includes(mpm, version) {
                 let problem =
-                    format!("{} is unknown to {mpm} of {version}: httpd refuses to start", directive.name);
+                    format!("{} is unknown to {mpm} of {version}: httpd refuses to start", directive.written);
                 return Err(ApacheError::line(&directive.at, problem));
             }
             setting(directive, name)
@@ -174,13 +180,13 @@ pub(super) fn settings(
 fn setting(directive: &Directive, name: Name) -> Result<Setting, ApacheError> {
     let refuse = |problem: String| Err(ApacheError::line(&directive.at, problem));
     if let Some(section) = &directive.place.section {
-        return refuse(format!("{} cannot stand in {section}>", directive.name));
+        return refuse(format!("{} cannot stand in {section}>", directive.written));
     }
     match &words(&directive.arguments)[..] {
         [text] if !text.is_empty() => {
             Ok(Setting { name, value: atoi(text), text: text.clone(), at: directive.at.clone() })
         }
-        _ => refuse(format!("{} takes one number", directive.name)),
+        _ => refuse(format!("{} takes one number", directive.written)),
     }
 }
 

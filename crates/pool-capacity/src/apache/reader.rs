@@ -10,6 +10,7 @@ use super::error::{ApacheError, Location, Warning};
 use super::include::{Included, Limits};
 use super::macros::Macros;
 use super::modules::Modules;
+use super::mpm;
 use super::source::{Line, Source};
 use super::variables::Variables;
 use super::version;
@@ -31,6 +32,7 @@ const WARNINGS_MAX: usize = 100;
 pub(super) struct Directive {
     /// In lower case.
     pub(super) name: String,
+    pub(super) written: String,
     /// What follows it, as written.
     pub(super) arguments: String,
     pub(super) at: Location,
@@ -40,7 +42,7 @@ pub(super) struct Directive {
 /// The sections that a directive stands in. Conditions are none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
-    /// The outermost section's name in lower case, with the opening bracket.
+    /// The outermost section's name as written, with the opening bracket.
     pub(super) section: Option<Arc<str>>,
     /// What `<VirtualHost ...>` says, with the closing bracket.
     pub(super) virtual_host: Option<Arc<str>>,
@@ -201,7 +203,7 @@ impl<'a> Reader<'a> {
         }
         let word = word.strip_suffix('>').unwrap_or(&word);
         let arguments = if word.starts_with('<') && arguments.is_empty() { ">" } else { arguments };
-        if word.is_empty() { Ok(()) } else { self.directive(&word.to_ascii_lowercase(), arguments, line) }
+        if word.is_empty() { Ok(()) } else { self.directive(word, arguments, &line.at) }
     }
 
     fn expanded(&mut self, line: &Line) -> Result<String, ApacheError> {
@@ -217,17 +219,16 @@ impl<'a> Reader<'a> {
         Ok(expanded.line)
     }
 
-    fn directive(&mut self, name: &str, arguments: &str, line: &Line) -> Result<(), ApacheError> {
-        let at = &line.at;
-        match name {
+    fn directive(&mut self, word: &str, arguments: &str, at: &Location) -> Result<(), ApacheError> {
+        match word.to_ascii_lowercase().as_str() {
             "<ifmodule" | "<ifdefine" | "<iffile" | "<ifdirective" | "<ifsection" => {
-                let holds = self.condition(name, arguments, at)?;
-                self.conditional(name, holds, at)
+                let holds = self.condition(word, arguments, at)?;
+                self.conditional(word, holds, at)
             }
             "<ifversion" => {
                 let holds = version::test(arguments, self.build.version);
                 let holds = holds.map_err(|problem| ApacheError::line(at, problem))?;
-                self.conditional(name, holds, at)
+                self.conditional(word, holds, at)
             }
             "<macro" => self.define_macro(arguments, at),
             "use" => self.use_macro(arguments, at),
@@ -237,27 +238,25 @@ impl<'a> Reader<'a> {
             }
             "include" => self.include(arguments, false, at),
             "includeoptional" if !self.build.version.is_2_2() => self.include(arguments, true, at),
-            "define" | "undefine" => self.define(name, arguments, at),
+            "define" | "undefine" => self.define(word, arguments, at),
             "loadmodule" => self.load_module(arguments, at),
             "serverroot" => self.set_server_root(arguments, at),
-            section if section.starts_with('<') => self.opens(Open::Section {
-                name: section.into(),
-                arguments: arguments.into(),
-                at: at.clone(),
-            }),
-            other => self.keep(other, arguments, at),
+            section if section.starts_with('<') => {
+                self.opens(Open::Section { name: word.into(), arguments: arguments.into(), at: at.clone() })
+            }
+            other => self.keep(other, word, arguments, at),
         }
     }
 
-    fn keep(&mut self, name: &str, arguments: &str, at: &Location) -> Result<(), ApacheError> {
+    fn keep(&mut self, name: &str, word: &str, arguments: &str, at: &Location) -> Result<(), ApacheError> {
         if !(self.wanted)(name) {
             return Ok(());
         }
         if self.directives.len() == KEPT_MAX {
             return Err(too_large(at));
         }
-        let (name, arguments) = (name.to_owned(), arguments.to_owned());
-        self.directives.push(Directive { name, arguments, at: at.clone(), place: self.place() });
+        let (name, written, arguments) = (name.to_owned(), word.to_owned(), arguments.to_owned());
+        self.directives.push(Directive { name, written, arguments, at: at.clone(), place: self.place() });
         Ok(())
     }
 
@@ -272,7 +271,7 @@ impl<'a> Reader<'a> {
         for open in &self.open {
             let Open::Section { name, arguments, .. } = open else { continue };
             place.section.get_or_insert_with(|| Arc::clone(name));
-            match &**name {
+            match name.to_ascii_lowercase().as_str() {
                 "<virtualhost" => place.virtual_host = Some(Arc::clone(arguments)),
                 "<location" => place.location = Some(Arc::clone(arguments)),
                 _ => {}
@@ -316,11 +315,11 @@ impl Reader<'_> {
         if operand.is_empty() {
             return Err(ApacheError::line(at, format!("{name}> asks for nothing")));
         }
-        let holds = match name {
+        let holds = match name.to_ascii_lowercase().as_str() {
             "<ifmodule" => self.modules.contains(&operand),
             "<ifdefine" => self.variables.is_defined(&operand),
             "<iffile" => self.files.kind(&self.absolute(&operand)).is_some(),
-            _ => self.has_directive(name, &operand, at),
+            condition => self.has_directive(condition, &operand, at),
         };
         Ok(holds != negated)
     }
@@ -329,8 +328,9 @@ impl Reader<'_> {
     fn has_directive(&mut self, condition: &str, operand: &str, at: &Location) -> bool {
         let name = operand.to_ascii_lowercase();
         let name = if condition == "<ifsection" { format!("<{name}") } else { name };
-        let known = super::known::is_of_core(&name) || (self.wanted)(&name);
-        if !known {
+        let of_mpm = mpm::knows(&self.modules, self.build.version, &name);
+        let known = of_mpm.unwrap_or_else(|| super::known::is_of_core(&name));
+        if !known && of_mpm.is_none() {
             self.warn(
                 format!("{condition} {operand}>: taken as not there, as no core directive has that name"),
                 Some(at.clone()),
@@ -360,8 +360,9 @@ impl Reader<'_> {
             if let Some(closed) = word.strip_prefix("</") {
                 let closed = closed.strip_suffix('>').unwrap_or(closed);
                 if !closed.eq_ignore_ascii_case(&innermost[1..]) {
-                    let problem = format!("</{closed}> where </{}> is expected", &innermost[1..]);
-                    return Err(ApacheError::line(&line.at, problem));
+                    let (expected, number) = (&innermost[1..], line.at.line);
+                    let problem = format!("</{closed}> in line {number} where </{expected}> is expected");
+                    return Err(ApacheError::line(at, problem));
                 }
                 open.pop();
             } else if word.starts_with('<') {
@@ -419,7 +420,7 @@ impl Reader<'_> {
         if name.contains(':') {
             return Err(ApacheError::line(at, format!("the name {name} has a colon in it")));
         }
-        if directive == "undefine" {
+        if directive.eq_ignore_ascii_case("UnDefine") {
             self.variables.undefine(name);
         } else if !self.variables.define(name, words.get(1).map(String::as_str)) {
             return Err(too_large(at));

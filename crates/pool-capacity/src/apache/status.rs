@@ -16,7 +16,7 @@ pub struct Scoreboard {
     pub busy: u64,
     /// Workers that wait for one.
     pub idle: u64,
-    /// Places of the scoreboard: `ServerLimit` times `ThreadLimit` when the server was started.
+    /// Places of the scoreboard: `ServerLimit`, as it was when the server was started, times `ThreadsPerChild`.
     pub slots: u64,
 }
 
