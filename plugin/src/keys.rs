@@ -325,9 +325,11 @@ pub const KEYS: &[Key] = &[
         ],
         summary: "Matching lines of a file counted by the value of the first capture group.",
         answer: "JSON: `count` of matching lines since `since` (seconds since 1970); `groups`, largest first, each with \
-                 `value` and `count`; `other`, the lines of all values that are not listed; `exact`, false once more than \
-                 1,000 different values came, of which the later ones are in `other` alone; `complete`, false where there \
-                 was more to read than fits into a poll.",
+                 `value`, `count` and `error`: so many more lines it may have had before it was known, 0 where the count is exact; \
+                 `other`, all lines that are in no listed count; `exact`, whether these are certainly the largest groups and \
+                 their counts exact; `complete`, false where there was more to read than fits into a poll. 4,000 different values \
+                 are kept at least, the largest; a value with more than one line in 4,000 is always known. For low-level \
+                 discovery take a dependent rule with JSONPath `$.groups` and LLD macros for `$.value` and `$.count`.",
         mirrors: None,
         source: LOG_SOURCE,
         example: "oomwatch.log.groups[/etc/passwd,^(.),,all,,3]",

@@ -395,11 +395,16 @@ struct GroupsJson<'a> {
 struct GroupJson<'a> {
     value: &'a str,
     count: u64,
+    error: u64,
 }
 
 impl<'a> GroupsJson<'a> {
     fn of(groups: &'a Groups) -> Self {
-        let list = groups.groups.iter().map(|group| GroupJson { value: &group.value, count: group.lines });
+        let list = groups.groups.iter().map(|group| GroupJson {
+            value: &group.value,
+            count: group.lines,
+            error: group.error,
+        });
         Self {
             total: TotalJson::of(&groups.total),
             groups: list.collect(),

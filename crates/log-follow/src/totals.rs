@@ -41,33 +41,39 @@ pub struct LastMatch {
 }
 
 /// Matching lines by the value of the first capture group (of the whole match, in a pattern without groups).
+///
+/// Memory is bounded by twice [`Groups::MAX_VALUES`], whatever comes. Up to so many different values everything is exact.
+/// Beyond that the rarest are dropped, and what is known of the others is a range: see [`Group`]. A value that has more than
+/// one line in [`Groups::MAX_VALUES`] of all is always known, however late it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Groups {
     /// Matching lines since the item was first asked for: the sum of all counts and `other`.
     pub total: Total,
     /// The largest groups, largest first, then by value; at most as many as were asked for.
     pub groups: Vec<Group>,
-    /// Lines of all values that are not in `groups`.
+    /// Lines of all values that are not in `groups`, and of those in it before they were known.
     pub other: u64,
-    /// `false` when so many values came that rare ones were moved to `other`: the counts in `groups` are then lower bounds.
-    /// As long as there are fewer than twice [`Groups::MAX_VALUES`] they are exact.
+    /// These are the largest groups, and their counts are exact. Values that were dropped do not make it `false` as long as
+    /// they were too rare to belong here.
     pub exact: bool,
 }
 
 impl Groups {
-    /// So many different values are kept at least, the most frequent ones. Memory is bounded by twice this number.
-    pub const MAX_VALUES: usize = 1_000;
+    /// So many different values are kept at least, the most frequent ones.
+    pub const MAX_VALUES: usize = 4_000;
     /// A longer value is cut to so many bytes, at a character's boundary, and counted under what remains.
     pub const MAX_VALUE_BYTES: usize = 256;
 }
 
-/// One value and how many lines had it.
+/// One value and how many lines had it: at least `lines`, and at most `lines + error`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The text of the first capture group.
     pub value: String,
-    /// Matching lines with it.
+    /// Matching lines with it that were counted.
     pub lines: u64,
+    /// So many more there may have been before it was known, or between two times; 0 where the count is exact.
+    pub error: u64,
 }
 
 /// What an item has counted so far. It is stored with the item's position, so both move together.
@@ -77,10 +83,55 @@ pub(crate) struct Tally {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<LastMatch>,
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
-    values: HashMap<String, u64>,
-    /// Lines whose value is not in `values` any more.
-    #[serde(default)]
-    other: u64,
+    values: HashMap<Box<str>, Counted>,
+    /// No value that is not in `values` has had more lines. (Older states have here how many lines were dropped, which
+    /// is no less.)
+    #[serde(default, alias = "other", skip_serializing_if = "is_zero")]
+    floor: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// How often a value came: stored as a number, or as two where there is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
+struct Counted {
+    lines: u64,
+    error: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Exact(u64),
+    Bounded(u64, u64),
+}
+
+impl From<Stored> for Counted {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Exact(lines) => Self { lines, error: 0 },
+            Stored::Bounded(lines, error) => Self { lines, error },
+        }
+    }
+}
+
+impl From<Counted> for Stored {
+    fn from(counted: Counted) -> Self {
+        match counted.error {
+            0 => Self::Exact(counted.lines),
+            error => Self::Bounded(counted.lines, error),
+        }
+    }
+}
+
+impl Counted {
+    /// There were no more.
+    fn at_most(self) -> u64 {
+        self.lines.saturating_add(self.error)
+    }
 }
 
 impl Tally {
@@ -102,35 +153,181 @@ impl Tally {
         });
     }
 
-    /// Counts a line under its value. When twice as many values as are kept have come, the rarest go to `other`, all at
-    /// once: a value that is frequent stays, even when it comes after a million that occur once.
+    /// Counts a line under its value.
     pub(crate) fn sort_in(&mut self, captures: &Captures<'_>) {
         let bytes = captures.get(usize::from(captures.groups() > 0)).unwrap_or_default();
-        let end = bytes.len().min(Groups::MAX_VALUE_BYTES + 4);
-        let mut value = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        value.truncate(char_boundary(&value, Groups::MAX_VALUE_BYTES));
-        *self.values.entry(value).or_default() += 1;
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(Groups::MAX_VALUE_BYTES + 4)]);
+        self.count(&text[..char_boundary(&text, Groups::MAX_VALUE_BYTES)]);
+    }
+
+    /// When twice as many values as are kept have come, the rarest are dropped, all at once.
+    ///
+    /// This is the Space-Saving summary, in batches: a value that is not known has had at most `floor` lines, so that one
+    /// which becomes known may have had these before. It is ranked by the most that it may have had: so a value that
+    /// comes late outgrows others that are known, and does not stay below the large ones for ever.
+    fn count(&mut self, value: &str) {
+        if let Some(counted) = self.values.get_mut(value) {
+            counted.lines += 1;
+            return;
+        }
+        self.values.insert(value.into(), Counted { lines: 1, error: self.floor });
         if self.values.len() >= 2 * Groups::MAX_VALUES {
             self.drop_rarest();
         }
     }
 
     fn drop_rarest(&mut self) {
-        let mut sorted: Vec<(String, u64)> = self.values.drain().collect();
-        sorted.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
-        self.other += sorted.drain(Groups::MAX_VALUES..).map(|(_, lines)| lines).sum::<u64>();
+        let mut sorted: Vec<(Box<str>, Counted)> = self.values.drain().collect();
+        sorted.sort_unstable_by(|a, b| (b.1.at_most(), &a.0).cmp(&(a.1.at_most(), &b.0)));
+        let dropped = sorted.drain(Groups::MAX_VALUES..).map(|(_, counted)| counted.at_most()).max();
+        self.floor = self.floor.max(dropped.unwrap_or(0));
         self.values = sorted.into_iter().collect();
     }
 
     pub(crate) fn groups(&self, total: Total, limit: usize) -> Groups {
-        let mut sorted: Vec<Group> =
-            self.values.iter().map(|(value, &lines)| Group { value: value.clone(), lines }).collect();
-        sorted.sort_by(|a, b| (b.lines, &a.value).cmp(&(a.lines, &b.value)));
-        sorted.truncate(limit.min(Groups::MAX_VALUES));
-        let other = total.lines - sorted.iter().map(|group| group.lines).sum::<u64>();
-        Groups { total, groups: sorted, other, exact: self.other == 0 }
+        let mut sorted: Vec<(&str, Counted)> =
+            self.values.iter().map(|(value, &counted)| (&**value, counted)).collect();
+        sorted.sort_unstable_by(|a, b| (b.1.lines, a.0).cmp(&(a.1.lines, b.0)));
+        let (listed, rest) = sorted.split_at(limit.min(Groups::MAX_VALUES).min(sorted.len()));
+        let largest_other =
+            rest.iter().map(|(_, counted)| counted.at_most()).max().unwrap_or(0).max(self.floor);
+        let exact = listed.iter().all(|(_, counted)| counted.error == 0 && counted.lines >= largest_other);
+        let other = total.lines - listed.iter().map(|(_, counted)| counted.lines).sum::<u64>();
+        let group = |&(value, Counted { lines, error }): &(&str, Counted)| Group {
+            value: value.to_owned(),
+            lines,
+            error,
+        };
+        Groups { total, groups: listed.iter().map(group).collect(), other, exact }
     }
 }
 
 /// A capture group in [`LastMatch`] is cut to this.
 const MAX_GROUP_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts values with a summary and exactly.
+    #[derive(Default)]
+    struct Both {
+        tally: Tally,
+        counts: HashMap<String, u64>,
+        rare: u64,
+    }
+
+    impl Both {
+        fn add(&mut self, value: String) {
+            self.tally.lines += 1;
+            self.tally.count(&value);
+            *self.counts.entry(value).or_default() += 1;
+        }
+
+        /// Values that never come again.
+        fn add_rare(&mut self, count: u64) {
+            for _ in 0..count {
+                self.rare += 1;
+                self.add(format!("rare{}", self.rare));
+            }
+        }
+
+        /// What the summary says, checked against the truth.
+        fn checked(&self, limit: usize) -> Groups {
+            let total = Total { lines: self.tally.lines, since: SystemTime::UNIX_EPOCH, complete: true };
+            let groups = self.tally.groups(total, limit);
+            assert!(self.tally.values.len() < 2 * Groups::MAX_VALUES);
+            let listed: u64 = groups.groups.iter().map(|group| group.lines).sum();
+            assert_eq!(listed + groups.other, self.tally.lines);
+            for group in &groups.groups {
+                let truth = self.counts[&group.value];
+                assert!(group.lines <= truth && truth <= group.lines + group.error, "{group:?}: {truth}");
+            }
+            let known = |value: &str| self.tally.values.contains_key(value);
+            let bound = self.tally.lines / Groups::MAX_VALUES as u64;
+            assert!(self.tally.floor <= bound);
+            assert!(self.counts.iter().all(|(value, &lines)| lines <= bound || known(value)));
+            if groups.exact {
+                let mut truth: Vec<u64> = self.counts.values().copied().collect();
+                truth.sort_unstable_by(|a, b| b.cmp(a));
+                truth.truncate(limit);
+                assert_eq!(groups.groups.iter().map(|group| group.lines).collect::<Vec<_>>(), truth);
+            }
+            groups
+        }
+    }
+
+    /// A value of rank `n` comes with a probability of about 1/n, as sites do.
+    fn skewed(state: &mut u64, values: f64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let rank = values.powf((*state >> 11) as f64 / (1_u64 << 53) as f64) as u64;
+        rank
+    }
+
+    #[test]
+    fn counts_lie_within_their_errors_whatever_comes() {
+        for (seed, values) in [(1, 40.0), (2, 5_000.0), (3, 60_000.0), (4, 1e6), (5, 1e12)] {
+            let mut both = Both::default();
+            let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed);
+            for round in 0..6 {
+                for _ in 0..20_000 {
+                    let rank = skewed(&mut state, values);
+                    both.add(format!("site{}", if round < 3 { rank } else { rank.wrapping_mul(3) }));
+                }
+                both.checked(100);
+                both.checked(10);
+            }
+        }
+    }
+
+    #[test]
+    fn busy_values_stay_exact_beside_a_flood_of_rare_ones() {
+        let mut both = Both::default();
+        for _ in 0..200 {
+            for site in 0..40 {
+                both.add(format!("site{site}"));
+            }
+            both.add_rare(500);
+        }
+        let groups = both.checked(40);
+        assert!(groups.exact, "{groups:?}");
+        assert!(groups.groups.iter().all(|group| group.lines == 200 && group.error == 0));
+        assert!(!both.checked(41).exact);
+    }
+
+    #[test]
+    fn a_value_that_comes_late_does_not_hide_for_ever() {
+        let mut both = Both::default();
+        // As many as are kept, each with more lines than a new one gets until the next time that rare ones are dropped.
+        for _ in 0..100 {
+            for site in 0..Groups::MAX_VALUES {
+                both.add(format!("old{site}"));
+            }
+        }
+        for _ in 0..40 {
+            both.add_rare(Groups::MAX_VALUES as u64);
+            for _ in 0..50 {
+                both.add("late".to_owned());
+            }
+        }
+        let groups = both.checked(1);
+        let late = &groups.groups[0];
+        assert_eq!(late.value, "late");
+        assert!(late.lines + late.error >= 2_000 && late.lines >= 1_900, "{late:?}");
+    }
+
+    #[test]
+    fn what_was_stored_is_what_is_read_and_older_states_are_understood() {
+        let mut tally = Tally { lines: 3, floor: 2, ..Tally::default() };
+        tally.values.insert("a".into(), Counted { lines: 2, error: 0 });
+        tally.values.insert("b".into(), Counted { lines: 1, error: 2 });
+        let json = serde_json::to_string(&tally).unwrap();
+        assert!(json.contains(r#""a":2"#) && json.contains(r#""b":[1,2]"#), "{json}");
+        assert_eq!(serde_json::from_str::<Tally>(&json).unwrap(), tally);
+        let older: Tally = serde_json::from_str(r#"{"lines":9,"values":{"a":5},"other":4}"#).unwrap();
+        assert_eq!((older.floor, older.values["a"]), (4, Counted { lines: 5, error: 0 }));
+    }
+}
