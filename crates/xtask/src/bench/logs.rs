@@ -1,6 +1,7 @@
 //! Log items, beside ripgrep, grep and the agent's own items, on the same file.
 
 mod file;
+mod groups;
 
 use std::error::Error;
 use std::io;
@@ -48,6 +49,7 @@ pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Row>> {
     let shared = bench.shared()?;
     say("Polling many files ...");
     let idle = bench.idle()?;
+    let groups = groups::rows(&bench)?;
     let memory = |work, bytes| Row {
         work,
         ours: mebibytes(bytes),
@@ -67,6 +69,7 @@ pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Row>> {
         .chain(polls.rows(&searches))
         .chain(shared.rows())
         .chain([idle.row()])
+        .chain(groups)
         .chain(memories)
         .collect())
 }
