@@ -98,7 +98,9 @@ fn header(message: &[u8]) -> Option<Event<'_>> {
     let (name, rest) = scan::cut(message, b" invoked oom-killer")?;
     // People shorten the line to its first words, and mail programs break it behind them.
     let is_shortened = matches!(rest.trim_ascii_end(), b"" | b":");
-    let is_header = rest.starts_with(b": gfp_mask=") || rest.starts_with(b" in ub ") || is_shortened;
+    // Its source has no number there.
+    let has_mask = || rest.strip_prefix(b": gfp_mask=")?.first().is_none_or(u8::is_ascii_digit).then_some(());
+    let is_header = has_mask().is_some() || rest.starts_with(b" in ub ") || is_shortened;
     if !is_header || name.is_empty() {
         return None;
     }
