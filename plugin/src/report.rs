@@ -92,6 +92,13 @@ pub(crate) struct VictimJson {
 }
 
 impl VictimJson {
+    /// Whether both are the same process. A number is given again after a while, but hardly to a process of the same
+    /// name and size.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let sizes = self.total_vm_bytes.zip(other.total_vm_bytes);
+        self.pid == other.pid && self.name == other.name && sizes.is_none_or(|(ours, theirs)| ours == theirs)
+    }
+
     fn of(victim: &Victim) -> Self {
         Self {
             pid: victim.pid,

@@ -78,6 +78,7 @@ impl<'a> Place<'a> {
 struct Recent {
     pid: u32,
     name: Option<Box<[u8]>>,
+    total_vm_bytes: Option<u64>,
     killer: Killer,
     offset: u64,
     moment: Moment,
@@ -434,6 +435,11 @@ impl Assembly {
     }
 }
 
+/// A process that is slow to die keeps its virtual size; one that got its number later has another.
+fn is_same_size(known: Option<u64>, told: Option<u64>) -> bool {
+    known.zip(told).is_none_or(|(known, told)| known == told)
+}
+
 /// Whether a cgroup is that of a unit.
 fn is_unit_of(cgroup: &[u8], unit: &[u8]) -> bool {
     cgroup.strip_suffix(unit).is_some_and(|rest| rest.ends_with(b"/"))
@@ -441,8 +447,15 @@ fn is_unit_of(cgroup: &[u8], unit: &[u8]) -> bool {
 
 impl Recent {
     fn of(killer: Killer, victim: &Victim, place: Place<'_>) -> Self {
-        let (pid, name) = (victim.pid, victim.name.clone());
-        Self { pid, name, killer, offset: place.offset, moment: place.stamp.moment() }
+        let Victim { pid, total_vm_bytes, .. } = *victim;
+        Self {
+            pid,
+            name: victim.name.clone(),
+            total_vm_bytes,
+            killer,
+            offset: place.offset,
+            moment: place.stamp.moment(),
+        }
     }
 
     fn is_near(&self, offset: u64, moment: Moment) -> bool {
@@ -453,6 +466,7 @@ impl Recent {
         self.pid == victim.pid
             && self.killer == killer
             && self.name == victim.name
+            && is_same_size(self.total_vm_bytes, victim.total_vm_bytes)
             && self.is_near(offset, moment)
     }
 }
@@ -544,7 +558,10 @@ impl Open {
     }
 
     fn has_victim(&self, victim: &Victim, place: Place<'_>) -> bool {
-        let is_same = |known: &Victim| known.pid == victim.pid && known.name == victim.name;
+        let is_same = |known: &Victim| {
+            let sizes = (known.total_vm_bytes, victim.total_vm_bytes);
+            known.pid == victim.pid && known.name == victim.name && is_same_size(sizes.0, sizes.1)
+        };
         self.is_near(Place { caller: None, ..place }) && self.report.victims.iter().any(is_same)
     }
 

@@ -11,7 +11,7 @@ use oom_evidence::{Journal, JournalError, KernelRing, Origin, Parser, Report, oo
 
 use super::files::{self, LogFile};
 use super::ledger::{Event, Ledger, Source};
-use super::moment::Clocks;
+use super::moment::{self, Clocks};
 use super::store::Store;
 
 /// Polls that come together share one reading.
@@ -78,7 +78,11 @@ impl Evidence {
             host_root: host_root.to_owned(),
             store,
             boot,
-            clocks: Clocks { boot: boot_time(host_root), zone: TimeZone::system() },
+            clocks: Clocks {
+                boot: boot_time(host_root),
+                zone: TimeZone::system(),
+                suspended: moment::suspended(),
+            },
             ring: None,
             ring_parser: Parser::new(Origin::KernelRing),
             ring_counted: (0, 0),
@@ -101,6 +105,7 @@ impl Evidence {
     /// Reads what is new in every source, unless that was done a moment ago and the kernel has counted no kill since.
     pub(crate) fn refresh(&mut self, deadline: Instant) {
         let counted = self.kernel_count.clone();
+        self.look_at_clocks();
         self.look_at_counter();
         if self.kernel_count == counted && self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
             return;
@@ -110,6 +115,12 @@ impl Evidence {
         self.look_at_files(deadline);
         self.refreshed = Some(Instant::now());
         self.save();
+    }
+
+    /// The time of the boot moves when the clock is set, and a machine may have slept since.
+    fn look_at_clocks(&mut self) {
+        self.clocks.boot = boot_time(&self.host_root).or(self.clocks.boot);
+        self.clocks.suspended = moment::suspended();
     }
 
     fn look_at_counter(&mut self) {

@@ -1,6 +1,7 @@
 //! What is known of OOM kills: events, each once whatever the number of sources that tell it, and counts for each boot.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use oom_evidence::Report;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ const TASKS_MAX: usize = 10;
 const SAME_MICROS: u64 = 120_000_000;
 /// On the kernel's own clock the parts of one report are within a second.
 const SAME_SECONDS_OF_BOOT: f64 = 10.0;
+/// The kernel's stamps have microseconds.
+const SAME_LINE_SECONDS: f64 = 0.000_01;
 const BOOTS_MAX: usize = 3;
 
 /// The sources of reports, by the names that they have in JSON.
@@ -43,6 +46,9 @@ pub(crate) struct Event {
     /// Absent where the text does not tell the boot.
     boot: Option<String>,
     unix_micros: Option<i64>,
+    /// How far from it the truth may be.
+    #[serde(default)]
+    error_micros: u64,
     pub(crate) report: ReportJson,
 }
 
@@ -51,9 +57,10 @@ impl Event {
     pub(crate) fn of(report: &Report, source: Source, boot: Option<&str>, clocks: &Clocks) -> Self {
         let is_of_this_boot = source == Source::Kmsg;
         let now = moment::now();
-        let instant = report.time.as_ref().and_then(|time| clocks.instant(time, is_of_this_boot, now));
+        let moment = report.time.as_ref().and_then(|time| clocks.instant(time, is_of_this_boot, now));
         // Text that is dated into the future would be the last report for ever.
-        let unix_micros = instant.map(|at| at.min(now));
+        let unix_micros = moment.map(|moment| moment.micros.min(now));
+        let error_micros = moment.map_or(0, |moment| moment.error_micros);
         let mut json = ReportJson::of(report, source.name());
         json.victims.truncate(VICTIMS_MAX);
         json.tasks.truncate(TASKS_MAX);
@@ -61,11 +68,15 @@ impl Event {
         json.unit = json.task_cgroup.as_deref().or(json.cgroup.as_deref()).and_then(unit_of);
         json.clock = unix_micros.map(moment::seconds);
         json.time = unix_micros.and_then(moment::rfc_3339).or(json.time);
-        Self { boot: boot.map(str::to_owned), unix_micros, report: json }
+        Self { boot: boot.map(str::to_owned), unix_micros, error_micros, report: json }
     }
 
     fn kills(&self) -> u64 {
         self.report.kills.unwrap_or_default()
+    }
+
+    fn is_told_by(&self, source: Source) -> bool {
+        self.report.sources.iter().any(|name| name == source.name())
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -78,17 +89,28 @@ impl Event {
         if ours.is_empty() && theirs.is_empty() {
             return self.report.invoked_by == other.report.invoked_by;
         }
-        ours.iter().any(|our| theirs.iter().any(|their| our.pid == their.pid && our.name == their.name))
+        ours.iter().any(|our| theirs.iter().any(|their| our.is_same(their)))
     }
 
     fn is_near(&self, other: &Self) -> bool {
-        let boot = self.report.since_boot_seconds.zip(other.report.since_boot_seconds);
-        let wall = self.unix_micros.zip(other.unix_micros);
-        match (boot, wall) {
-            (Some((a, b)), _) => (a - b).abs() <= SAME_SECONDS_OF_BOOT,
-            (None, Some((a, b))) => a.abs_diff(b) <= SAME_MICROS,
-            (None, None) => true,
-        }
+        let of_boot = self.report.since_boot_seconds.zip(other.report.since_boot_seconds);
+        let Some((ours, theirs)) = of_boot else { return self.is_near_by_wall(other, SAME_MICROS) };
+        let apart = (ours - theirs).abs();
+        // The same line, however late a log daemon has read it; or another line of the same report.
+        apart < SAME_LINE_SECONDS || (apart <= SAME_SECONDS_OF_BOOT && self.is_of_boot_of(other, ours))
+    }
+
+    /// Two boots reach the same age at times that lie at least this age apart.
+    fn is_of_boot_of(&self, other: &Self, age_seconds: f64) -> bool {
+        let is_known = self.boot.is_some() && self.boot == other.boot;
+        let half = Duration::try_from_secs_f64(age_seconds / 2.0).unwrap_or_default();
+        let half_micros = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
+        is_known || self.is_near_by_wall(other, SAME_MICROS.min(half_micros))
+    }
+
+    fn is_near_by_wall(&self, other: &Self, most_micros: u64) -> bool {
+        let most = most_micros + self.error_micros + other.error_micros;
+        self.unix_micros.zip(other.unix_micros).is_none_or(|(ours, theirs)| ours.abs_diff(theirs) <= most)
     }
 
     /// Takes what another source tells of the same event: its words, where they are to be trusted more or say more.
@@ -110,7 +132,7 @@ impl Event {
 
     fn fill(&mut self, other: &Self) {
         if self.unix_micros.is_none() {
-            self.unix_micros = other.unix_micros;
+            (self.unix_micros, self.error_micros) = (other.unix_micros, other.error_micros);
             self.report.clock = other.report.clock;
             self.report.time.clone_from(&other.report.time);
         }
@@ -137,7 +159,7 @@ pub(crate) struct BootCount {
     pub(crate) id: String,
     /// The kernel's count, when it was last looked at.
     pub(crate) kernel: Option<u64>,
-    /// Kills in the reports of each source. A source never reads anything twice, so no merging is needed to count.
+    /// Kills in the reports of each source.
     pub(crate) found: BTreeMap<Word, u64>,
 }
 
@@ -226,9 +248,10 @@ impl Ledger {
         if event.says_nothing() {
             return;
         }
-        self.count(&event, source, boot_start);
-        if let Some(known) = self.events.iter_mut().rev().find(|known| known.is_same(&event)) {
-            known.absorb(event);
+        let known = self.events.iter().rposition(|known| known.is_same(&event));
+        self.count(&event, source, boot_start, known);
+        if let Some(at) = known {
+            self.events[at].absorb(event);
             return;
         }
         let is_too_old =
@@ -258,7 +281,10 @@ impl Ledger {
         self.events.extend(keyed.into_iter().map(|(_, event)| event));
     }
 
-    fn count(&mut self, event: &Event, source: Source, boot_start: Option<i64>) {
+    /// What a source tells again, because a log daemon has read the kernel's ring anew, is no further kill.
+    fn count(&mut self, event: &Event, source: Source, boot_start: Option<i64>, known: Option<usize>) {
+        let again = known.map(|at| &self.events[at]).filter(|known| known.is_told_by(source));
+        let kills = event.kills().saturating_sub(again.map_or(0, Event::kills));
         let is_of_this_boot = || event.unix_micros.zip(boot_start).is_some_and(|(at, start)| at >= start);
         let boot = match &event.boot {
             Some(id) => self.boots.iter_mut().find(|boot| boot.id == *id),
@@ -266,7 +292,7 @@ impl Ledger {
             None => None,
         };
         if let Some(boot) = boot {
-            *boot.found.entry(source.name().into()).or_default() += event.kills();
+            *boot.found.entry(source.name().into()).or_default() += kills;
         }
     }
 }
@@ -279,7 +305,7 @@ mod tests {
     use super::*;
 
     fn clocks() -> Clocks {
-        Clocks { boot: Some(1_700_000_000), zone: TimeZone::UTC }
+        Clocks { boot: Some(1_700_000_000), zone: TimeZone::UTC, suspended: Duration::ZERO }
     }
 
     fn kill(pid: u32) -> String {
@@ -287,10 +313,14 @@ mod tests {
     }
 
     fn events(origin: Origin, source: Source, boot: Option<&str>, text: &str) -> Vec<Event> {
+        parsed(origin, text).iter().map(|report| Event::of(report, source, boot, &clocks())).collect()
+    }
+
+    fn parsed(origin: Origin, text: &str) -> Vec<Report> {
         let mut parser = Parser::new(origin);
         let mut reports: Vec<_> = parser.feed(text.as_bytes()).collect();
         reports.extend(parser.finish());
-        reports.iter().map(|report| Event::of(report, source, boot, &clocks())).collect()
+        reports
     }
 
     fn tell(ledger: &mut Ledger, events: Vec<Event>, source: Source) {
@@ -376,6 +406,106 @@ mod tests {
         let pids: Vec<_> = ledger.newest().map(|event| event.report.victims[0].pid).collect();
         assert_eq!((pids.len(), pids.last()), (EVENTS_MAX, Some(&7)));
         assert!(ledger.newest().all(|event| event.unix_micros <= Some(moment::now())));
+    }
+
+    fn in_file(second_of_boot: u32, printk: &str, pid: u32) -> Vec<Event> {
+        events(Origin::Text, Source::File, None, &format!("{} {printk}{}", at(second_of_boot), kill(pid)))
+    }
+
+    fn count_after(tellings: Vec<(Vec<Event>, Source)>) -> (u64, u64) {
+        let mut ledger = ledger();
+        for (events, source) in tellings {
+            tell(&mut ledger, events, source);
+        }
+        (ledger.reports, ledger.count_of_boot().reported())
+    }
+
+    /// A log daemon that starts anew may read the kernel's ring from its beginning and dates it all as of now.
+    #[test]
+    fn a_ring_that_is_read_again_holds_no_new_kill() {
+        let first = || in_file(101, "[  100.123456] ", 7);
+        let replayed = || in_file(4000, "[  100.123456] ", 7);
+        assert_eq!(count_after(vec![(first(), Source::File), (replayed(), Source::File)]), (1, 1));
+        let known = vec![(kmsg(7, 100), Source::Kmsg), (in_file(9000, "[  100.000000] ", 7), Source::File)];
+        assert_eq!(count_after(known), (1, 1));
+    }
+
+    /// A machine that panics comes back, and its services get the same numbers at the same age.
+    #[test]
+    fn each_boot_kills_its_own() {
+        let boots = [100, 200, 300].map(|second| (in_file(second, "[   60.5000] ", 7), Source::File));
+        assert_eq!(count_after(boots.into()).0, 1, "the same line thrice");
+        let boots = [(100, "[   60.500100] "), (200, "[   61.200000] "), (300, "[   59.900000] ")];
+        let boots = boots.map(|(second, printk)| (in_file(second, printk, 7), Source::File));
+        assert_eq!(count_after(boots.into()), (3, 3));
+        let other = |boot| {
+            let text = format!("3,9,100000000,-;{}", kill(7));
+            events(Origin::KernelRing, Source::Kmsg, Some(boot), &text)
+        };
+        assert_eq!(count_after(vec![(other("b0"), Source::Kmsg), (other("b1"), Source::Kmsg)]), (2, 1));
+    }
+
+    #[test]
+    fn a_number_that_is_given_again_is_another_process() {
+        let text = |second: u32, size: &str| {
+            let line = kill(7).replace("total-vm:8kB", size);
+            events(Origin::Text, Source::File, None, &format!("{} {line}", at(second)))
+        };
+        let tellings = vec![
+            (text(1000, "total-vm:8kB"), Source::File),
+            (text(1100, "total-vm:9kB"), Source::File),
+            (text(1500, "total-vm:9kB"), Source::File),
+        ];
+        assert_eq!(count_after(tellings), (3, 3));
+    }
+
+    #[test]
+    fn two_processes_of_one_name_in_the_same_second_are_two() {
+        let both = vec![(kmsg(7, 100), Source::Kmsg), (kmsg(8, 100), Source::Kmsg)];
+        let in_files = vec![(in_file(100, "", 7), Source::File), (in_file(100, "", 8), Source::File)];
+        assert_eq!(count_after(both.into_iter().chain(in_files).collect()), (2, 2));
+    }
+
+    /// The kernel's clock drifts, and stands still while the machine sleeps; log daemons write what the wall clock says.
+    #[test]
+    fn a_clock_that_slept_or_drifted_makes_no_second_kill() {
+        let days_100 = 8_640_000;
+        let drifted = vec![
+            (kmsg(7, days_100), Source::Kmsg),
+            (in_file(u32::try_from(days_100).unwrap() + 700, "", 7), Source::File),
+        ];
+        assert_eq!(count_after(drifted).0, 1);
+        let asleep = Clocks { suspended: Duration::from_secs(8 * 3600), ..clocks() };
+        let report = parsed(Origin::KernelRing, &format!("3,9,100000000,-;{}", kill(7))).remove(0);
+        let slept = Event::of(&report, Source::Kmsg, Some("b1"), &asleep);
+        let written = in_file(100 + 7 * 3600, "", 7);
+        assert_eq!(count_after(vec![(vec![slept], Source::Kmsg), (written, Source::File)]).0, 1);
+        let awake = vec![(kmsg(7, 100), Source::Kmsg), (in_file(100 + 7 * 3600, "", 7), Source::File)];
+        assert_eq!(count_after(awake).0, 2);
+    }
+
+    /// On the last Sunday of October 2:30 comes twice, and a log daemon writes local time.
+    #[test]
+    fn an_hour_that_comes_twice_makes_no_second_kill() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        // 2023-10-29T01:30:00Z is the second half past two.
+        let clocks = Clocks { boot: Some(1_698_543_000 - 100), zone, suspended: Duration::ZERO };
+        let of =
+            |origin, source, boot, text: &str| Event::of(&parsed(origin, text)[0], source, boot, &clocks);
+        let ring = format!("3,9,100000000,-;{}", kill(7));
+        let tellings = vec![
+            (vec![of(Origin::KernelRing, Source::Kmsg, Some("b1"), &ring)], Source::Kmsg),
+            (
+                vec![of(
+                    Origin::Text,
+                    Source::File,
+                    None,
+                    &format!("2023-10-29T02:30:01 web kernel: {}", kill(7)),
+                )],
+                Source::File,
+            ),
+        ];
+        assert_eq!(count_after(tellings).0, 1);
     }
 
     fn at(seconds_of_boot: u32) -> String {
