@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +15,7 @@ use lexopt::prelude::*;
 
 use crate::capacity::{self, Capacity, Kind};
 use crate::config::Options;
-use crate::explain::{self, Form};
+use crate::explain::{ExplainError, Explainer, Form};
 use crate::exporter::{NAME, OomWatch, Purpose};
 use crate::key_text::{KeyText, KeyTextError};
 use crate::keys::{KEYS, Key};
@@ -36,7 +36,7 @@ Usage: zabbix-agent2-plugin-oomwatch [--config FILE]... COMMAND
 Commands:
   get KEY                           the value of an item, asked without an agent
   top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
-  explain [--json] FILE             every OOM report in a log (- for standard input), as text or one JSON object a line
+  explain [--json] FILE...          every OOM report in logs (- for standard input), as text or one JSON object a line
   capacity [--json] [apache|phpfpm|mysql]...
                                     how many workers are allowed, what they need, what fits, and what to set
   check                             can this user read what the items need? call it as the agent's user
@@ -56,7 +56,7 @@ enum Command {
     Version,
     Get { key: String },
     Top { by: &'static str, count: usize },
-    Explain { form: Form, file: PathBuf },
+    Explain { form: Form, files: Vec<String> },
     Capacity { form: Form, kinds: Vec<Kind> },
     Check,
 }
@@ -68,6 +68,8 @@ enum CliError {
     Usage(String),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read {file}: {source}")]
+    Explain { file: String, source: ExplainError },
     #[error("{0}")]
     Item(ItemError),
     #[error("no value within {} s", FIRST_VALUE.as_secs())]
@@ -126,7 +128,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CliError> {
         Command::Top { by, count } => top(&exporter(&configs)?, by, count)?,
         Command::Capacity { form, kinds } => capacities(&exporter(&configs)?, form, &kinds)?,
         Command::Check => return check(&configs),
-        Command::Explain { form, file } => return explain(form, &file),
+        Command::Explain { form, files } => return explain(form, &files),
     };
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
@@ -148,7 +150,10 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Vec<
     }
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match *words.as_slice() {
-        ["explain", file] => Ok((Command::Explain { form, file: file.into() }, configs)),
+        ["explain", ref files @ ..] if !files.is_empty() => {
+            let files = files.iter().map(|&file| file.to_owned()).collect();
+            Ok((Command::Explain { form, files }, configs))
+        }
         ["capacity", ref kinds @ ..] => Ok((Command::Capacity { form, kinds: kinds_of(kinds)? }, configs)),
         _ if form == Form::Json => {
             Err(CliError::Usage("--json belongs to explain FILE and to capacity".to_owned()))
@@ -164,7 +169,7 @@ fn command(words: &[&str]) -> Result<Command, CliError> {
         ["help"] => Ok(Command::Help),
         ["get", key] => Ok(Command::Get { key: key.to_owned() }),
         ["get", ..] => Err(usage("get takes one item key (put it in quotes: the shell reads brackets, too)")),
-        ["explain", ..] => Err(usage("explain takes one file")),
+        ["explain", ..] => Err(usage("explain takes one file or several")),
         ["check"] => Ok(Command::Check),
         ["top"] => top_command(&[]),
         ["top", ref rest @ ..] => top_command(rest),
@@ -223,19 +228,33 @@ fn text_of(configs: &[PathBuf]) -> Result<String, CliError> {
     Ok(configs.iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
-fn explain(form: Form, file: &Path) -> Result<(), CliError> {
+/// Every file is read, even where another one cannot be.
+fn explain(form: Form, files: &[String]) -> Result<(), CliError> {
     // Written to as it is read: a log may be larger than memory, and may still be growing.
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let explained = if file == Path::new("-") {
-        explain::explain(&mut std::io::stdin().lock(), form, &mut out)
-    } else {
-        let unreadable = |source| CliError::Read { path: file.to_owned(), source };
-        explain::explain(&mut File::open(file).map_err(unreadable)?, form, &mut out)
-    };
-    explained.and_then(|()| out.flush()).map_err(|source| match source.kind() {
-        std::io::ErrorKind::BrokenPipe => CliError::Output(source),
-        _ => CliError::Read { path: file.to_owned(), source },
-    })
+    let mut explainer = Explainer::new(form, &mut out);
+    let mut failed = None;
+    for file in files {
+        let name = (files.len() > 1).then(|| file.clone());
+        let read = match file.as_str() {
+            "-" => explainer.read(&mut std::io::stdin().lock(), name),
+            path => File::open(path)
+                .map_err(ExplainError::Read)
+                .and_then(|mut log| explainer.read(&mut log, name)),
+        };
+        match read {
+            Err(ExplainError::Output(error)) => return Err(CliError::Output(error)),
+            Err(source) => {
+                let error = CliError::Explain { file: file.clone(), source };
+                if let Some(earlier) = failed.replace(error) {
+                    let _ = complain(&earlier);
+                }
+            }
+            Ok(()) => {}
+        }
+    }
+    explainer.finish()?;
+    failed.map_or(Ok(()), Err)
 }
 
 fn check(configs: &[PathBuf]) -> Result<(), CliError> {
@@ -359,7 +378,9 @@ mod tests {
         assert_eq!(parsed(&["top", "swap"]), Ok(Command::Top { by: "swap", count: DEFAULT_TOP }));
         assert_eq!(parsed(&["-c", "/x", "top", "cpu", "3"]), Ok(Command::Top { by: "cpu", count: 3 }));
         assert_eq!(parsed(&["get", "--help"]), Ok(Command::Help));
-        let explain = |form| Ok(Command::Explain { form, file: "x.log".into() });
+        let explain = |form| Ok(Command::Explain { form, files: vec!["x.log".into()] });
+        let several = Command::Explain { form: Form::Text, files: vec!["x.log".into(), "-".into()] };
+        assert_eq!(parsed(&["explain", "x.log", "-"]), Ok(several));
         assert_eq!(parsed(&["explain", "x.log"]), explain(Form::Text));
         assert_eq!(parsed(&["explain", "--json", "x.log"]), explain(Form::Json));
         let capacity = |form, kinds: &[Kind]| Ok(Command::Capacity { form, kinds: kinds.to_vec() });
@@ -376,7 +397,7 @@ mod tests {
             parsed(&["top", "vsize"]),
             Err("top takes one of rss, pss, swap, cpu and a number".into())
         );
-        assert_eq!(parsed(&["explain"]), Err("explain takes one file".into()));
+        assert_eq!(parsed(&["explain"]), Err("explain takes one file or several".into()));
         assert_eq!(parsed(&["top", "--json"]), Err("--json belongs to explain FILE and to capacity".into()));
         assert!(parsed(&["capacity", "nginx"]).unwrap_err().starts_with("capacity takes "));
         assert!(parsed(&["--what"]).unwrap_err().contains("--what"));

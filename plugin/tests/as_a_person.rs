@@ -133,8 +133,57 @@ fn explain_tells_every_report_of_a_log() {
         reports.iter().map(|report| report["victims"][0]["name"].as_str().unwrap()).collect();
     assert_eq!(victims, ["httpd", "php"]);
     assert_eq!(reports[0]["victims"][0]["anon_rss_bytes"], 61_440);
-    assert!(answer(&["explain", path]).contains("killed:           php (process 8)"));
+    assert!(answer(&["explain", path]).contains("killed:  php (process 8)"));
     let (code, text) = complaint(&["explain", "/nowhere/messages"]);
     assert_eq!(code, 1);
     assert!(text.contains("cannot read /nowhere/messages"), "{text}");
+}
+
+#[test]
+fn explain_reads_several_logs_and_names_those_that_it_cannot_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let kill =
+        |pid: u32| format!("Out of memory: Killed process {pid} (httpd) total-vm:100kB, anon-rss:60kB\n");
+    let (old, new) = (write("messages.1", kill(7).as_bytes()), write("messages", kill(8).as_bytes()));
+    let packed = write("messages.2.gz", b"\x1f\x8b\x08\0rest");
+    let output = call(&["explain", "--json", &old, &packed, "/nowhere/messages", &new]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let reports: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> =
+        reports.iter().map(|report| (report["file"].as_str(), &report["victims"][0]["pid"])).collect();
+    assert_eq!(told, [(Some(&*old), &7.into()), (Some(&*new), &8.into())]);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains(&format!("cannot read {packed}: it is compressed with gzip")), "{complaint}");
+    assert!(complaint.contains("cannot read /nowhere/messages"), "{complaint}");
+    let text = answer(&["explain", &old, &new]);
+    assert!(text.starts_with(&format!("{old}:\n1. ")), "{text}");
+    assert!(
+        text.contains(&format!("{new}:\n2. ")) && text.ends_with("2 reports, 2 processes killed\n"),
+        "{text}"
+    );
+}
+
+/// The guide's example: its log gives its text and its object.
+#[test]
+fn the_guide_to_explain_shows_what_the_program_says() {
+    let guide = std::fs::read_to_string("../docs/explain.md").unwrap();
+    let blocks: Vec<_> = guide.split("```").skip(1).step_by(2).collect();
+    let block = |kind: &str| {
+        let found = blocks.iter().find_map(|block| block.strip_prefix(kind)?.strip_prefix('\n'));
+        found.unwrap_or_else(|| panic!("no block `{kind}`"))
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), block("log")).unwrap();
+    let path = file.path().to_str().unwrap();
+    assert_eq!(answer(&["explain", path]), block("text"));
+    let shown: serde_json::Value = serde_json::from_str(block("json")).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&answer(&["explain", "--json", path])).unwrap();
+    assert_eq!(said, shown);
 }
