@@ -51,6 +51,8 @@ pub(crate) struct Explainer<'a, W> {
     /// Of the current log, where there are several.
     name: Option<String>,
     is_named: bool,
+    /// Logs that were read to their end.
+    logs: u64,
     reports: u64,
     kills: u64,
 }
@@ -66,7 +68,7 @@ struct Line<'a> {
 
 impl<'a, W: Write> Explainer<'a, W> {
     pub(crate) fn new(form: Form, out: &'a mut W) -> Self {
-        Self { form, out, name: None, is_named: false, reports: 0, kills: 0 }
+        Self { form, out, name: None, is_named: false, logs: 0, reports: 0, kills: 0 }
     }
 
     /// Reads a whole log, in bounded memory, and writes its reports as they are complete. `name` tells it from others.
@@ -92,6 +94,7 @@ impl<'a, W: Write> Explainer<'a, W> {
         for report in parser.finish() {
             self.write(&report)?;
         }
+        self.logs += 1;
         Ok(())
     }
 
@@ -99,6 +102,7 @@ impl<'a, W: Write> Explainer<'a, W> {
     pub(crate) fn finish(self) -> io::Result<()> {
         match (self.form, self.reports) {
             (Form::Json, _) | (Form::Text, 1) => {}
+            (Form::Text, 0) if self.logs == 0 => {}
             (Form::Text, 0) => writeln!(self.out, "no OOM report")?,
             (Form::Text, reports) => {
                 writeln!(
