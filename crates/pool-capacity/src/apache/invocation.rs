@@ -199,13 +199,15 @@ fn by_layout(files: &dyn Files, configuration: &Path, start: &StartFiles) -> Bui
     let directory = configuration.parent().unwrap_or(Path::new("/"));
     let exists = |path: PathBuf| files.kind(&path).is_some();
     let debian = configuration.file_name().is_some_and(|name| name == "apache2.conf");
-    let loads = |name: &str| text(files, configuration).is_some_and(|text| text.contains(name));
+    let main = text(files, configuration).unwrap_or_default();
+    let loads =
+        |name: &str| main.lines().any(|line| line.trim().starts_with("LoadModule") && line.contains(name));
     let is_2_4 = exists(directory.join("mods-available/mpm_prefork.load"))
         || exists(directory.join("mods-available/authz_core.load"))
         || exists(directory.parent().unwrap_or(directory).join("conf.modules.d"))
         || loads("authz_core_module")
         || loads("mpm_")
-        || loads("IncludeOptional");
+        || main.contains("IncludeOptional");
     match (debian, is_2_4) {
         (true, true) => Build::debian_2_4(),
         (true, false) => Build::debian_2_2(debian_mpm(files)),

@@ -153,6 +153,7 @@ fn applied_by_2_2(settings: &[Setting], mpm: Mpm) -> Limits {
     settings.iter().for_each(|setting| reading.take(setting));
     let mut reading = Reading::new(mpm, reading.server_limit, reading.thread_limit);
     settings.iter().for_each(|setting| reading.take(setting));
+    reading.finish();
     let start_servers = last(&settings, Name::StartServers, if mpm.has_threads() { 3 } else { 5 }).value;
     let max_spare = last(&settings, Name::MaxSpare, if mpm.has_threads() { 250 } else { 10 }).value;
     Limits {
@@ -220,6 +221,24 @@ impl Reading {
             }
 
             Name::StartServers | Name::MaxSpare | Name::AsyncFactor | Name::ConnectionsPerChild => {}
+        }
+    }
+
+    /// Limits that come behind what they limit come too late: the server has no places for more and does not notice.
+    fn finish(&mut self) {
+        let (processes, servers) = (self.processes, self.server_limit);
+        if processes > servers {
+            let text = format!(
+                "ServerLimit {servers} stands behind MaxClients, which needs {processes} processes: {servers} counts"
+            );
+            self.corrections.add(Rule::WorkersHigh, None, text);
+            self.processes = servers;
+        }
+        let (threads, limit) = (self.threads, self.thread_limit);
+        if threads > limit {
+            let text = format!("ThreadLimit {limit} is below ThreadsPerChild {threads}: {limit} counts");
+            self.corrections.add(Rule::ThreadsHigh, None, text);
+            self.threads = limit;
         }
     }
 

@@ -21,7 +21,7 @@ use crate::{FileError, Files};
 pub(super) const DEPTH_MAX: usize = 128;
 /// Bounds for what one configuration may make us do. None of them is near what a server could start with.
 const BYTES_MAX: usize = 64 << 20;
-const LINES_MAX: usize = 4_000_000;
+const LINES_MAX: usize = 1_000_000;
 const SOURCES_MAX: usize = 50_000;
 const KEPT_MAX: usize = 200_000;
 const OPEN_MAX: usize = 1_000;
