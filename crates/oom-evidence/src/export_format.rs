@@ -150,6 +150,9 @@ impl ExportDecoder {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn export() -> Vec<u8> {
@@ -176,6 +179,66 @@ mod tests {
             assert_eq!(entries[0].since_epoch, Some(Duration::from_micros(1_700_000_000_000_001)));
             assert_eq!((&*entries[1].message, &*entries[1].cursor), (&b"a\nb"[..], &b"c2"[..]));
             assert_eq!([entries[0].is_from_kernel(), entries[1].is_from_kernel()], [true, false]);
+        }
+    }
+
+    fn decoded(text: &[u8], sizes: &[usize]) -> Vec<JournalEntry> {
+        let mut decoder = ExportDecoder::default();
+        let mut entries = Vec::new();
+        let (mut rest, mut sizes) = (text, sizes.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
+            decoder.feed(piece, |entry| entries.push(entry));
+            assert!(decoder.pending.len() <= VALUE_BYTES_MAX + 9 + piece.len());
+            rest = after;
+        }
+        entries
+    }
+
+    /// As journald writes a field: with its length where it holds anything but printable text.
+    fn field(name: &str, value: &[u8]) -> Vec<u8> {
+        if value.iter().all(|byte| (32..127).contains(byte)) {
+            return [name.as_bytes(), b"=", value, b"\n"].concat();
+        }
+        [name.as_bytes(), b"\n", &(value.len() as u64).to_le_bytes(), value, b"\n"].concat()
+    }
+
+    const FORMS: [&[u8]; 6] =
+        [b"\n", b"\n\n", b"__CURSOR=a\n", b"MESSAGE\n", b"MESSAGE=x\n", b"\x03\0\0\0\0\0\0\0"];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        #[test]
+        fn any_message_survives_in_pieces_of_any_size(
+            messages in vec(vec(any::<u8>(), 0..200), 1..8),
+            others in vec(vec(any::<u8>(), 0..300), 1..4),
+            sizes in vec(1..400_usize, 1..6),
+        ) {
+            let mut text = Vec::new();
+            for (at, message) in messages.iter().enumerate() {
+                text.extend(field("__CURSOR", format!("s={at}").as_bytes()));
+                text.extend(field("OTHER", &others[at % others.len()]));
+                text.extend(field("MESSAGE", message));
+                text.push(b'\n');
+            }
+            let found: Vec<_> = decoded(&text, &sizes).into_iter().map(|entry| entry.message).collect();
+            prop_assert_eq!(found, messages);
+        }
+
+        #[test]
+        fn rubbish_is_the_same_in_pieces_of_any_size(
+            pieces in vec(
+                prop_oneof![
+                    vec(any::<u8>(), 0..20),
+                    proptest::sample::select(&FORMS[..]).prop_map(<[u8]>::to_vec),
+                ],
+                0..60,
+            ),
+            sizes in vec(1..40_usize, 1..6),
+        ) {
+            let text = pieces.concat();
+            prop_assert_eq!(decoded(&text, &sizes), decoded(&text, &[usize::MAX]));
         }
     }
 

@@ -310,8 +310,85 @@ fn timeless(text: &[u8]) -> Vec<Report> {
     reports
 }
 
+/// `PROPTEST_CASES` asks for more than a run of the suite takes.
+fn config(cases: u32) -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(wanted.unwrap_or(cases)) }
+}
+
+/// Lines that may stand between the lines of reports, and tell of no kill themselves.
+const NOISE: [&str; 30] = [
+    "",
+    "\r",
+    "Mem-Info:",
+    "x invoked oom-killer: gfp_mask=0xcc0, order=0, oom_score_adj=0",
+    "oom_reaper: reaped process 7 (x), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB",
+    "oom_reaper: unable to reap pid:7 (x)",
+    "OOM victim 7 (x) is already exiting. Skip killing the task",
+    "Task in /a killed as a result of limit of /a",
+    "Task in /a killed as a",
+    "Memory cgroup stats for /a: cache:0KB rss:5KB",
+    "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom",
+    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a,task=x,pid=7,uid=5",
+    "[ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name",
+    "[ 2188]    27  2188   832504   124000     100        0             0 mysqld",
+    "Out of memory and no killable processes...",
+    "total-vm:5kB, anon-rss:3kB",
+    "UID:5 pgtables:4kB oom_score_adj:0",
+    " SUBSYSTEM=usb",
+    "** 3 printk messages dropped **",
+    "Jun  2 12:47:42 host app[9]: Killed process 999999 (x) total-vm:5kB",
+    "Jun  2 12:47:42 host root: Out of memory: Killed process 999998 (x) total-vm:5kB",
+    "12,1,1,-;Out of memory: Killed process 999997 (x) total-vm:5kB",
+    "<14>Jun  2 12:47:42 host kernel: Out of memory: Killed process 999996 (x) total-vm:5kB",
+    "Jun  2 12:47:42 host systemd[1]: a.service: A process of this unit has been killed by the OOM killer.",
+    "systemd-oomd[9]: Killed /a.scope due to memory pressure for / being 51%",
+    "{\"MESSAGE\":\"Killed process 999995 (x)\"}",
+    "6,1,1,c;usb 1-1: ",
+    "6,2,2,+;reset",
+    "Killed",
+    "\u{1b}[31mred\u{1b}[0m",
+];
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn every_kill_is_told_once_whatever_is_between(
+        kills in vec((model(), 0..PREFIXES.len(), vec((0..NOISE.len(), 0..PREFIXES.len(), any::<bool>()), 0..6)), 1..12),
+        sizes in vec(1..500_usize, 1..5),
+    ) {
+        let mut text = Vec::new();
+        for (pid, (model, prefix, noise)) in (1000_u32..).zip(&kills) {
+            for (at, prefix, is_prefixed) in noise {
+                let prefix = if *is_prefixed { PREFIXES[*prefix](*at) } else { String::new() };
+                // A line that has a prefix of its own takes no other.
+                let prefix = if NOISE[*at].contains("99999") { String::new() } else { prefix };
+                text.extend_from_slice(format!("{prefix}{}\n", NOISE[*at]).as_bytes());
+            }
+            let model = Model { pid, ..model.clone() };
+            text.extend_from_slice(format!("{}{}\n", PREFIXES[*prefix](0), model.kill()).as_bytes());
+        }
+        let reports = in_chunks(&text, &sizes);
+        let mut pids: Vec<u32> = reports.iter().flat_map(|r| r.victims.iter().map(|v| v.pid)).collect();
+        pids.sort_unstable();
+        let expected: Vec<u32> = (1000..).take(kills.len()).collect();
+        prop_assert_eq!(pids, expected, "{}", String::from_utf8_lossy(&text));
+    }
+
+    /// Mail programs break at a blank, terminals anywhere.
+    #[test]
+    fn a_broken_kill_line_is_mended(model in model(), prefix in 1..PREFIXES.len(), at in any::<prop::sample::Index>(), hard: bool) {
+        let kill = model.kill();
+        let name_end = kill.rfind(')').unwrap() + 1;
+        let places: Vec<usize> = (name_end..kill.len()).filter(|at| hard || kill.as_bytes()[*at] == b' ').collect();
+        prop_assume!(!places.is_empty());
+        let (first, rest) = kill.split_at(places[at.index(places.len())]);
+        prop_assume!(!first.contains("oom_score_adj:") && rest != ".");
+        let whole = format!("{}{kill}\n", PREFIXES[prefix](0));
+        let broken = format!("{}{first}\n{}\nMem-Info:\n", PREFIXES[prefix](0), rest.trim_start());
+        prop_assert_eq!(timeless(broken.as_bytes()), timeless(whole.as_bytes()), "{}", broken);
+    }
 
     #[test]
     fn any_bytes_are_read(text in vec(any::<u8>(), 0..4096)) {
@@ -394,7 +471,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(8) })]
+    #![proptest_config(config(8))]
 
     #[test]
     fn real_reports_in_any_chunks(sizes in vec(1..3000_usize, 1..10)) {

@@ -49,6 +49,8 @@ pub struct JournalRead {
     pub foreign: u64,
     /// False where time or bytes did not suffice: there is more behind the cursor.
     pub complete: bool,
+    /// The journal did not know the position (it was cleared, or its clock was set back), so all of this boot was read.
+    pub restarted: bool,
 }
 
 /// The journal of a machine.
@@ -84,7 +86,8 @@ impl Journal {
 
     /// Reads the kernel's messages behind the cursor, or of this boot where there is none, oldest first.
     ///
-    /// Takes no longer than until `deadline`, whatever journalctl does, and holds some 200 KiB.
+    /// Takes no longer than until `deadline`, whatever journalctl does, and holds some 200 KiB. Where the entry at the
+    /// cursor was removed meanwhile, reading goes on with what is left behind it.
     ///
     /// # Errors
     ///
@@ -95,18 +98,39 @@ impl Journal {
         deadline: Instant,
         mut each: impl FnMut(JournalEntry),
     ) -> Result<JournalRead, JournalError> {
-        let mut child = self.command(after).spawn().map_err(|error| match error.kind() {
+        let Some(cursor) = after else { return self.read_from(None, deadline, &mut each) };
+        match self.read_from(Some(cursor), deadline, &mut each) {
+            // A known position has at least its own entry. One in the future, as after the clock was set back, has none.
+            Err(JournalError::Refused(_) | JournalError::Empty) => {
+                let read = self.read_from(None, deadline, &mut each)?;
+                Ok(JournalRead { restarted: true, ..read })
+            }
+            read => read,
+        }
+    }
+
+    fn read_from(
+        &self,
+        cursor: Option<&[u8]>,
+        deadline: Instant,
+        each: &mut impl FnMut(JournalEntry),
+    ) -> Result<JournalRead, JournalError> {
+        let mut child = self.command(cursor).spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => JournalError::Absent,
             _ => JournalError::Start(error),
         })?;
-        let outcome = follow(&mut child, deadline, &mut each);
+        let outcome = follow(&mut child, deadline, &mut |entry: JournalEntry| {
+            if cursor != Some(&*entry.cursor) {
+                each(entry);
+            }
+        });
         let status = end(child);
         let (read, complaint) = outcome?;
         let is_failure = status.is_some_and(|success| !success) && read.complete;
         if let Some(why) = refusal(&complaint, is_failure).filter(|_| read.cursor.is_none()) {
             return Err(JournalError::Refused(why));
         }
-        if read.complete && read.cursor.is_none() && after.is_none() {
+        if read.complete && read.cursor.is_none() {
             return Err(JournalError::Empty);
         }
         Ok(read)
@@ -121,7 +145,8 @@ impl Journal {
             command.arg("--root").arg(root);
         }
         match after {
-            Some(cursor) => command.arg("--after-cursor").arg(std::ffi::OsStr::from_bytes(cursor)),
+            // Not --after-cursor: before 255 it passes over an entry that it should not, where that at the cursor is gone.
+            Some(cursor) => command.arg("--cursor").arg(std::ffi::OsStr::from_bytes(cursor)),
             None => command.arg("--boot"),
         };
         command.args(["_TRANSPORT=kernel", "SYSLOG_FACILITY=0"]);
@@ -276,7 +301,10 @@ mod tests {
         assert_eq!((read.cursor.as_deref(), read.foreign, read.complete), (Some(&b"b"[..]), 1, true));
         assert_eq!(messages, ["--no-pager --output=export --boot _TRANSPORT=kernel SYSLOG_FACILITY=0"]);
         let (_, messages) = stand_in.read(Some(b"s=1"), SOON);
-        assert!(messages[0].contains("--after-cursor s=1 _TRANSPORT"), "{messages:?}");
+        assert!(messages[0].contains("--cursor s=1 _TRANSPORT"), "{messages:?}");
+        // The entry at the cursor was read before.
+        let (read, messages) = stand_in.read(Some(b"a"), SOON);
+        assert_eq!((messages.len(), read.unwrap().cursor.as_deref()), (0, Some(&b"b"[..])));
     }
 
     #[test]
@@ -288,8 +316,39 @@ mod tests {
         let (read, _) = refused.read(None, SOON);
         assert!(read.unwrap_err().to_string().contains("insufficient permissions"));
         assert!(matches!(StandIn::new("exit 0").read(None, SOON).0, Err(JournalError::Empty)));
-        let (read, _) = StandIn::new("exit 0").read(Some(b"c"), SOON);
-        assert_eq!(read.unwrap(), JournalRead { complete: true, ..JournalRead::default() });
+        assert!(matches!(StandIn::new("exit 0").read(Some(b"c"), SOON).0, Err(JournalError::Empty)));
+    }
+
+    /// As journalctl does where the position is no position, and where it lies in the future.
+    #[test]
+    fn a_position_that_the_journal_does_not_know_costs_no_message() {
+        for lost in ["echo 'Failed to seek to cursor: Invalid argument' >&2; exit 1", "exit 0"] {
+            let stand_in = StandIn::new(&format!(
+                "case \"$*\" in *--cursor*) {lost};; esac\n{}",
+                r"printf '__CURSOR=x\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=y\n\n'"
+            ));
+            let (read, messages) = stand_in.read(Some(b"gone"), SOON);
+            let read = read.unwrap();
+            assert_eq!((read.restarted, read.complete, messages), (true, true, vec!["y".to_owned()]));
+            assert!(!stand_in.read(None, SOON).0.unwrap().restarted);
+        }
+    }
+
+    #[test]
+    fn a_journalctl_that_dies_or_prints_rubbish_is_survived() {
+        let entry =
+            r"printf '__CURSOR=x\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=y\n\n__CURSOR=half\nMESS'";
+        let (read, messages) = StandIn::new(&format!("{entry}; kill -9 $$")).read(None, SOON);
+        let read = read.unwrap();
+        assert_eq!((read.cursor.as_deref(), read.complete, messages.len()), (Some(&b"x"[..]), true, 1));
+        let (read, messages) = StandIn::new("kill -9 $$").read(None, SOON);
+        assert!(matches!(read, Err(JournalError::Refused(_))) && messages.is_empty(), "{read:?}");
+        let rubbish = StandIn::new(
+            r"head -c 3000000 /dev/urandom; printf '\nMESSAGE\n\377\377\377\377\377\377\377\177rest'",
+        );
+        let (read, messages) = rubbish.read(None, SOON);
+        assert!(messages.is_empty() && read.is_err(), "{read:?}");
+        assert!(matches!(StandIn::new("exit 1").read(None, SOON).0, Err(JournalError::Refused(_))));
     }
 
     #[test]
