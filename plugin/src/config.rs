@@ -9,6 +9,8 @@ use agent2_plugin::OptionError;
 use log_follow::{AllowPath, Pattern, Query};
 use serde::Deserialize;
 
+use crate::oom::Source;
+
 /// The options as they are written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -37,12 +39,23 @@ pub struct Options {
     /// `Mysql.*`.
     #[serde(default)]
     mysql: PoolOptions,
+    /// Whether systemd is asked over D-Bus: `on` (default) or `off`.
+    systemd: Option<String>,
+    /// `Oom.*`.
+    #[serde(default)]
+    oom: OomOptions,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct PoolOptions {
     conf: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct OomOptions {
+    sources: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -72,6 +85,10 @@ pub(crate) struct Config {
     /// What `@name` stands for.
     pub(crate) regexps: BTreeMap<String, String>,
     pub(crate) confs: Confs,
+    /// Whether systemd is asked over D-Bus.
+    pub(crate) systemd: bool,
+    /// Where OOM kills may be learnt from.
+    pub(crate) oom_sources: Vec<Source>,
 }
 
 /// The configurations of servers that are not where they usually are.
@@ -104,6 +121,8 @@ impl Options {
                 php_fpm: check_conf("PhpFpm", &self.php_fpm)?,
                 mysql: check_conf("Mysql", &self.mysql)?,
             },
+            systemd: check_systemd(self.systemd.as_deref())?,
+            oom_sources: check_sources(self.oom.sources.as_deref())?,
         })
     }
 }
@@ -174,6 +193,29 @@ fn check_regexps(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, St
         checked_pattern(&format!("Plugins.OomWatch.Regexp.{name}"), text)?;
     }
     Ok(given.clone())
+}
+
+fn check_systemd(given: Option<&str>) -> Result<bool, OptionError> {
+    match given {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => {
+            let message = format_args!("`{other}` is neither on nor off");
+            Err(OptionError::about("Plugins.OomWatch.Systemd", message))
+        }
+    }
+}
+
+fn check_sources(given: Option<&str>) -> Result<Vec<Source>, OptionError> {
+    let Some(text) = given else { return Ok(Source::ALL.to_vec()) };
+    let words = text.split(',').map(str::trim);
+    words.map(|word| Source::named(word).ok_or_else(|| no_source(word))).collect()
+}
+
+fn no_source(word: &str) -> OptionError {
+    let names = Source::ALL.map(Source::name).join(", ");
+    let message = format_args!("`{word}` is no source of OOM kills: the sources are {names}");
+    OptionError::about("Plugins.OomWatch.Oom.Sources", message)
 }
 
 fn checked_pattern(option: &str, text: &str) -> Result<Pattern, OptionError> {
@@ -273,6 +315,29 @@ mod tests {
         for name in ["Apache.Conf", "PhpFpm.Conf", "Mysql.Conf"] {
             let error = check(&format!("Plugins.OomWatch.{name}=conf/x")).unwrap_err();
             assert_eq!(error, format!("option Plugins.OomWatch.{name}: conf/x is not an absolute path"));
+        }
+    }
+
+    #[test]
+    fn sources_are_a_list_of_words() {
+        assert_eq!(check("").unwrap().oom_sources, Source::ALL);
+        let config =
+            check("Plugins.OomWatch.Oom.Sources=kmsg, systemd-oomd\nPlugins.OomWatch.Systemd=off").unwrap();
+        assert_eq!((config.oom_sources, config.systemd), (vec![Source::Kmsg, Source::SystemdOomd], false));
+        for (conf, expected) in [
+            (
+                "Plugins.OomWatch.Oom.Sources=kmsg,syslog",
+                "option Plugins.OomWatch.Oom.Sources: `syslog` is no source of OOM kills: the sources are \
+                 kmsg, journal, file, systemd, systemd-oomd",
+            ),
+            (
+                "Plugins.OomWatch.Oom.Sources=kmsg,",
+                "option Plugins.OomWatch.Oom.Sources: `` is no source of OOM kills",
+            ),
+            ("Plugins.OomWatch.Systemd=yes", "option Plugins.OomWatch.Systemd: `yes` is neither on nor off"),
+        ] {
+            let error = check(conf).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 

@@ -20,10 +20,10 @@ pub struct OomWatch {
     pub(crate) sampler: CpuSampler,
     pub(crate) users: Arc<Users>,
     pub(crate) logs: Arc<Logs>,
-    pub(crate) oom: Oom,
     pub(crate) confs: Confs,
     pub(crate) versions: Versions,
     host_root: PathBuf,
+    pub(crate) oom: Arc<Oom>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) since: Instant,
 }

@@ -115,8 +115,11 @@ const LAST_ANSWER: &str = "JSON: `count` of matching lines since `since` (second
     where there was more to read than fits into a poll.";
 const LOG_SOURCE: &str = "the file; positions are kept in `Plugins.OomWatch.StateDir`";
 
+const UNIT_COUNT: Parameter = text("count", "how many services, 50 by default, 1000 at most");
+const SYSTEMD_SOURCE: &str = "org.freedesktop.systemd1 on the system bus (D-Bus): ListUnitsByPatterns, the properties of \
+    org.freedesktop.systemd1.Service and their changes";
 const OOM_SOURCE: &str = "/proc/vmstat: oom_kill; the kernel's messages in /dev/kmsg, in the journal (journalctl) and in \
-    /var/log/kern.log, messages and syslog";
+    /var/log/kern.log, messages and syslog; systemd and systemd-oomd over D-Bus";
 
 const CGROUP_COUNT: Parameter = text("count", "how many cgroups, 20 by default, at most 1000");
 const CGROUP_SOURCE: &str = "cgroup v2: memory.current, memory.max, memory.peak, memory.events; v1, where v2 has no memory controller: \
@@ -368,7 +371,7 @@ pub const KEYS: &[Key] = &[
                  whose limit was hit, `task_cgroup` and `unit` of the chosen process, `panic`, `kills`, `victims` (the first 20: \
                  `pid`, `name`, `uid`, `total_vm_bytes`, `anon_rss_bytes`, `file_rss_bytes`, `shmem_rss_bytes`, `oom_score_adj`), \
                  `tasks` (the ten largest of the report's table: `pid`, `name`, `rss_bytes`), `sources` (`kmsg`, `journal`, \
-                 `file`) and `trust` (`high`; `low` where any local user could have written it). What the text does not say \
+                 `file`, `systemd`, `systemd-oomd`) and `trust` (`high`; `low` where any local user could have written it). What the text does not say \
                  is absent. A report that is still being written is waited for, up to 0.3 s. An \
                  error where no source can be read.",
         mirrors: None,
@@ -390,7 +393,7 @@ pub const KEYS: &[Key] = &[
         name: "oomwatch.oom.sources",
         parameters: &[],
         summary: "Where reports of the OOM killer come from, and what cannot be read.",
-        answer: "JSON: `readable`, whether any source is; `sources`, each with `name`, `path`, `readable`, `why` not and what \
+        answer: "JSON: `readable`, whether any source is; `sources`, each with `name`, `state` (`readable`, `unreadable`, `off`), `path`, `readable`, `why` not and what \
                  would `mend` it; `counts` of kills of this boot: `kernel` (null where it does not count), `reported`, \
                  `by_source`, and whether they `agree` (null where there is nothing to compare; the kernel's count may rise with \
                  nothing in the log); `messages_lost` of the kernel between two readings and `messages_before_start`, both \
@@ -471,6 +474,33 @@ pub const KEYS: &[Key] = &[
         source: "my.cnf and what it includes, the running server's arguments; /proc/PID/net/unix and tcp; /proc/meminfo",
         example: "oomwatch.mysql.capacity",
         handler: capacity::mysql,
+    },
+    Key {
+        name: "oomwatch.systemd.units",
+        parameters: &[UNIT_COUNT],
+        summary: "Services of systemd, their memory, and how often they ended in an OOM kill.",
+        answer: "JSON: `bus` (`connected`; `off`; `unreachable:` and why, where what is told is older); `oom_kills`, how often \
+                 a service ended with the result oom-kill, over all services: it only grows, is kept in \
+                 `Plugins.OomWatch.StateDir`, and a kill followed by a restart between two polls counts; `units`, those that \
+                 have a memory limit or were ever killed first, then the largest: `unit`, `active_state`, `sub_state`, `result`, \
+                 `oom_kills` and `last_oom_kill` (seconds since 1970), `restarts`, `memory_current_bytes`, `memory_peak_bytes` \
+                 (systemd 256), `memory_max_bytes`, `oom_policy` (systemd 243). What is not set is absent. With \
+                 OOMPolicy=continue a service outlives the kill of one of its processes, which then counts in \
+                 oomwatch.oom.total alone. An error where systemd could not be asked yet.",
+        mirrors: None,
+        source: SYSTEMD_SOURCE,
+        example: "oomwatch.systemd.units[10]",
+        handler: oom::services,
+    },
+    Key {
+        name: "oomwatch.systemd.units.discovery",
+        parameters: &[UNIT_COUNT],
+        summary: "Low-level discovery of the services that oomwatch.systemd.units lists.",
+        answer: "JSON: a list of objects with `{#UNIT}` (name) and `{#LIMITED}` (1 with a memory limit, else 0).",
+        mirrors: None,
+        source: SYSTEMD_SOURCE,
+        example: "oomwatch.systemd.units.discovery[10]",
+        handler: oom::services_discovery,
     },
     Key {
         name: "oomwatch.self",

@@ -32,6 +32,9 @@ pub(crate) struct ReportJson {
     /// The systemd unit that the cgroup of the selected process belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<String>,
+    /// Why systemd-oomd killed, in its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
     pub(crate) panic: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kills: Option<u64>,
@@ -56,6 +59,7 @@ impl ReportJson {
             cgroup: text(report.cgroup.as_deref()),
             task_cgroup: text(report.task_cgroup.as_deref()),
             unit: None,
+            reason: None,
             panic: report.panic,
             kills: report.kills,
             victims: report.victims.iter().map(VictimJson::of).collect(),
@@ -66,6 +70,31 @@ impl ReportJson {
                 Trust::High => HIGH.into(),
                 Trust::Low => "low".into(),
             },
+        }
+    }
+}
+
+impl ReportJson {
+    /// Of what D-Bus tells: only the manager and systemd-oomd can say it.
+    pub(crate) fn bare(killer: &'static str, source: &'static str) -> Self {
+        Self {
+            time: None,
+            clock: None,
+            since_boot_seconds: None,
+            killer: killer.into(),
+            invoked_by: None,
+            constraint: None,
+            cgroup: None,
+            task_cgroup: None,
+            unit: None,
+            reason: None,
+            panic: false,
+            kills: None,
+            victims: Vec::new(),
+            tasks: Vec::new(),
+            units: Vec::new(),
+            sources: vec![source.into()],
+            trust: HIGH.into(),
         }
     }
 }

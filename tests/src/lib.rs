@@ -6,6 +6,7 @@
 //! * [`actors`] makes processes to look at: of any name, size, state and owner.
 //! * [`cost`] reads what a process has cost so far: CPU time and resident memory.
 //! * [`LogWriter`] writes a log and has it rotated.
+//! * [`bus`] makes a system bus, with stand-ins for systemd and systemd-oomd.
 //! * [`Key`] writes item keys with their parameters quoted.
 //!
 //! ```no_run
@@ -21,6 +22,7 @@
 
 pub mod actors;
 pub mod binaries;
+pub mod bus;
 pub mod cost;
 pub mod debian;
 

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use oom_evidence::{Journal, JournalError, KernelRing, Origin, Parser, Report, oom_kills};
+use oom_evidence::{
+    Journal, JournalError, KernelRing, Link, News, Origin, Parser, Report, ServiceKill, Systemd, oom_kills,
+};
 
 use super::files::{self, LogFile};
 use super::ledger::{Event, Ledger, Source};
@@ -23,6 +25,8 @@ const JOURNAL_TIME: Duration = Duration::from_secs(2);
 /// The kernel prints a report within milliseconds, and a slow console may hold it up; after so much silence it has ended.
 const SILENCE: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(50);
+/// The bus is on this machine. Whoever comes first waits for it a moment, so that its answer is whole.
+const LINK_TIME: Duration = Duration::from_secs(1);
 /// Positions alone are worth a write only so often: what is read again merges with what is known.
 const SAVE_POSITIONS_EVERY: Duration = Duration::from_secs(60);
 
@@ -31,11 +35,18 @@ const SAVE_POSITIONS_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct SourceState {
     pub(crate) problem: Option<String>,
     pub(crate) mend: Option<&'static str>,
+    /// The configuration does not want it.
+    pub(crate) is_off: bool,
 }
 
 impl SourceState {
+    fn off() -> Self {
+        let problem = "Plugins.OomWatch.Oom.Sources does not name it".to_owned();
+        Self { problem: Some(problem), mend: None, is_off: true }
+    }
+
     fn failed(problem: &dyn std::fmt::Display, mend: Option<&'static str>) -> Self {
-        Self { problem: Some(problem.to_string()), mend }
+        Self { problem: Some(problem.to_string()), mend, is_off: false }
     }
 }
 
@@ -58,6 +69,9 @@ pub(crate) struct Evidence {
     journal_cursor: Option<String>,
     pub(crate) journal_state: SourceState,
     pub(crate) files: Vec<(LogFile, SourceState)>,
+    wanted: Vec<Source>,
+    pub(crate) systemd_state: SourceState,
+    pub(crate) oomd_state: SourceState,
     pub(crate) kernel_count: Result<u64, String>,
     refreshed: Option<Instant>,
     saved: Option<Instant>,
@@ -65,7 +79,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn open(host_root: &Path, state_dir: &Path, only_look: bool) -> Self {
+    pub(crate) fn open(host_root: &Path, state_dir: &Path, wanted: &[Source], only_look: bool) -> Self {
         let (store, mut ledger) = Store::open(state_dir, only_look);
         let saved_ledger = ledger.clone();
         let boot = boot_id(host_root);
@@ -94,6 +108,9 @@ impl Evidence {
             journal_cursor: ledger.positions.journal.clone(),
             journal_state: SourceState::default(),
             files: files::PATHS.iter().map(file).collect(),
+            wanted: wanted.to_owned(),
+            systemd_state: SourceState::default(),
+            oomd_state: SourceState::default(),
             kernel_count: Err("not looked at yet".to_owned()),
             refreshed: None,
             saved: None,
@@ -103,7 +120,7 @@ impl Evidence {
     }
 
     /// Reads what is new in every source, unless that was done a moment ago and the kernel has counted no kill since.
-    pub(crate) fn refresh(&mut self, deadline: Instant) {
+    pub(crate) fn refresh(&mut self, systemd: Option<&Systemd>, deadline: Instant) {
         let counted = self.kernel_count.clone();
         self.look_at_clocks();
         self.look_at_counter();
@@ -113,6 +130,7 @@ impl Evidence {
         self.look_at_ring(deadline);
         self.look_at_journal(deadline);
         self.look_at_files(deadline);
+        self.look_at_systemd(systemd, deadline);
         self.refreshed = Some(Instant::now());
         self.save();
     }
@@ -135,7 +153,15 @@ impl Evidence {
         }
     }
 
+    fn wants(&self, source: Source) -> bool {
+        self.wanted.contains(&source)
+    }
+
     fn look_at_ring(&mut self, deadline: Instant) {
+        if !self.wants(Source::Kmsg) {
+            self.ring_state = SourceState::off();
+            return;
+        }
         match self.read_ring(deadline) {
             Ok(reports) => {
                 self.ring_state = SourceState::default();
@@ -185,6 +211,10 @@ impl Evidence {
     }
 
     fn look_at_journal(&mut self, deadline: Instant) {
+        if !self.wants(Source::Journal) {
+            self.journal_state = SourceState::off();
+            return;
+        }
         let every = if self.ring.is_some() { JOURNAL_BESIDE_KMSG_EVERY } else { JOURNAL_EVERY };
         if self.journal_read.is_some_and(|at| at.elapsed() < every) {
             return;
@@ -246,6 +276,10 @@ impl Evidence {
     }
 
     fn look_at_files(&mut self, deadline: Instant) {
+        if !self.wants(Source::File) {
+            self.files.iter_mut().for_each(|(_, state)| *state = SourceState::off());
+            return;
+        }
         let mut files = std::mem::take(&mut self.files);
         for ((file, state), name) in files.iter_mut().zip(files::PATHS) {
             let mut reports = Vec::new();
@@ -265,10 +299,60 @@ impl Evidence {
         self.files = files;
     }
 
-    fn save(&mut self) {
+    fn look_at_systemd(&mut self, systemd: Option<&Systemd>, deadline: Instant) {
+        let link = match systemd {
+            Some(systemd) if self.wants(Source::Systemd) || self.wants(Source::SystemdOomd) => {
+                systemd.link(deadline.min(Instant::now() + LINK_TIME))
+            }
+            Some(_) => Link::Connecting,
+            None => Link::Broken("Plugins.OomWatch.Systemd is off".to_owned()),
+        };
+        self.systemd_state = self.state_of(Source::Systemd, &link);
+        self.oomd_state = self.state_of(Source::SystemdOomd, &link);
+        if self.systemd_state.problem.is_none() {
+            self.ledger.this_boot().found.entry(Source::Systemd.name().into()).or_default();
+        }
+        self.take_news(systemd);
+    }
+
+    fn state_of(&self, source: Source, link: &Link) -> SourceState {
+        match link {
+            _ if !self.wants(source) => SourceState::off(),
+            Link::Connected { oomd: false } if source == Source::SystemdOomd => {
+                SourceState::failed(&"systemd-oomd does not run", None)
+            }
+            Link::Connected { .. } => SourceState::default(),
+            Link::Connecting => SourceState::failed(&"the bus has not answered yet", None),
+            Link::Broken(why) => SourceState::failed(why, Some(MEND_BUS)),
+        }
+    }
+
+    /// Takes what systemd told meanwhile, and keeps it.
+    pub(crate) fn take_news(&mut self, systemd: Option<&Systemd>) {
+        for news in systemd.map(Systemd::take).unwrap_or_default() {
+            match news {
+                News::Service(kill) => self.take_service(&kill),
+                News::Oomd(kill) if self.wants(Source::SystemdOomd) => {
+                    let event = Event::of_oomd(&kill, &self.boot);
+                    self.ledger.tell(event, Source::SystemdOomd, None);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn take_service(&mut self, kill: &ServiceKill) {
+        if self.ledger.services.add(kill, &self.boot) && self.wants(Source::Systemd) {
+            let event = Event::of_service(kill, &self.boot);
+            self.ledger.tell(event, Source::Systemd, None);
+        }
+    }
+
+    pub(crate) fn save(&mut self) {
         let is_due = self.saved.is_none_or(|at| at.elapsed() >= SAVE_POSITIONS_EVERY);
         let is_news = self.ledger.total() != self.saved_ledger.total()
-            || self.ledger.reports != self.saved_ledger.reports;
+            || self.ledger.reports != self.saved_ledger.reports
+            || self.ledger.services != self.saved_ledger.services;
         if !(is_due || is_news) || self.ledger == self.saved_ledger {
             return;
         }
@@ -284,6 +368,8 @@ const MEND_KMSG: &str = "CAP_SYSLOG, or kernel.dmesg_restrict=0 and the right to
     not needed where the journal or a log file can be read";
 const MEND_JOURNAL: &str =
     "usermod --append --groups systemd-journal zabbix && systemctl restart zabbix-agent2";
+const MEND_BUS: &str = "systemctl start dbus; in a container, mount the host's /run/dbus and see Plugins.OomWatch.HostRoot; \
+    not needed where another source can be read (Plugins.OomWatch.Systemd=off)";
 const MEND_FILES: &str = "usermod --append --groups adm zabbix && systemctl restart zabbix-agent2";
 
 /// Reads all records that are there. Where a report is open in the end, it waits a moment for its rest.
@@ -377,9 +463,9 @@ mod tests {
         }
 
         fn evidence(&self, only_look: bool) -> Evidence {
-            let mut evidence = Evidence::open(self.root.path(), self.state.path(), only_look);
+            let mut evidence = Evidence::open(self.root.path(), self.state.path(), &Source::ALL, only_look);
             evidence.journal = evidence.journal.program(self.root.path().join("journalctl"));
-            evidence.refresh(Instant::now() + Duration::from_secs(20));
+            evidence.refresh(None, Instant::now() + Duration::from_secs(20));
             evidence
         }
     }

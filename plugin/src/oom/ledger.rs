@@ -1,9 +1,9 @@
 //! What is known of OOM kills: events, each once whatever the number of sources that tell it, and counts for each boot.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use oom_evidence::Report;
+use oom_evidence::{Killer, OomdKill, Report, ServiceKill};
 use serde::{Deserialize, Serialize};
 
 use super::files::Position;
@@ -21,6 +21,8 @@ const SAME_SECONDS_OF_BOOT: f64 = 10.0;
 /// The kernel's stamps have microseconds.
 const SAME_LINE_SECONDS: f64 = 0.000_01;
 const BOOTS_MAX: usize = 3;
+/// Services whose kills are counted for each; of more of them the one that was killed longest ago is forgotten.
+const SERVICES_MAX: usize = 500;
 
 /// The sources of reports, by the names that they have in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +30,30 @@ pub(crate) enum Source {
     Kmsg,
     Journal,
     File,
+    Systemd,
+    SystemdOomd,
 }
 
 impl Source {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Kmsg, Self::Journal, Self::File, Self::Systemd, Self::SystemdOomd];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+
+    /// Whether it is the kernel's report, and not somebody else's word.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Kmsg | Self::Journal | Self::File)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kmsg => "kmsg",
             Self::Journal => "journal",
             Self::File => "file",
+            Self::Systemd => "systemd",
+            Self::SystemdOomd => "systemd-oomd",
         }
     }
 }
@@ -49,6 +67,9 @@ pub(crate) struct Event {
     /// How far from it the truth may be.
     #[serde(default)]
     error_micros: u64,
+    /// Of the service that systemd says was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    main_pid: Option<u32>,
     pub(crate) report: ReportJson,
 }
 
@@ -68,7 +89,30 @@ impl Event {
         json.unit = json.task_cgroup.as_deref().or(json.cgroup.as_deref()).and_then(unit_of);
         json.clock = unix_micros.map(moment::seconds);
         json.time = unix_micros.and_then(moment::rfc_3339).or(json.time);
-        Self { boot: boot.map(str::to_owned), unix_micros, error_micros, report: json }
+        Self { boot: boot.map(str::to_owned), unix_micros, error_micros, main_pid: None, report: json }
+    }
+
+    /// systemd tells that a service has ended, not who was killed in it, nor by whom.
+    pub(crate) fn of_service(kill: &ServiceKill, boot: &str) -> Self {
+        let mut report = ReportJson::bare(Killer::Kernel.as_str(), Source::Systemd.name());
+        report.unit = Some(kill.unit.clone());
+        Self { main_pid: kill.main_pid, ..Self::at(kill.at, boot, report) }
+    }
+
+    pub(crate) fn of_oomd(kill: &OomdKill, boot: &str) -> Self {
+        let mut report = ReportJson::bare(Killer::SystemdOomd.as_str(), Source::SystemdOomd.name());
+        report.unit = unit_of(&kill.cgroup);
+        report.cgroup = Some(kill.cgroup.clone());
+        report.reason = Some(kill.reason.clone());
+        Self::at(kill.at, boot, report)
+    }
+
+    fn at(at: SystemTime, boot: &str, mut report: ReportJson) -> Self {
+        let unix_micros = moment::micros(at);
+        report.clock = unix_micros.map(moment::seconds);
+        report.time = unix_micros.and_then(moment::rfc_3339);
+        let boot = Some(boot).filter(|boot| !boot.is_empty()).map(str::to_owned);
+        Self { boot, unix_micros, error_micros: 0, main_pid: None, report }
     }
 
     fn kills(&self) -> u64 {
@@ -86,10 +130,57 @@ impl Event {
 
     fn is_about_the_same(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.report.victims, &other.report.victims);
-        if ours.is_empty() && theirs.is_empty() {
-            return self.report.invoked_by == other.report.invoked_by;
+        if !ours.is_empty() && !theirs.is_empty() {
+            return ours.iter().any(|our| theirs.iter().any(|their| our.is_same(their)));
         }
-        ours.iter().any(|our| theirs.iter().any(|their| our.is_same(their)))
+        if self.names_killer() && other.names_killer() && self.report.killer != other.report.killer {
+            return false;
+        }
+        if self.has_unit() || other.has_unit() {
+            return self.is_other_view(other) && (self.has_main_process_of(other) || self.shares_unit(other));
+        }
+        ours.is_empty() && theirs.is_empty() && self.report.invoked_by == other.report.invoked_by
+    }
+
+    /// systemd tells of each end of a service once, so what it tells twice happened twice. Text may be read twice.
+    fn is_other_view(&self, other: &Self) -> bool {
+        let both = |source| self.is_told_by(source) && other.is_told_by(source);
+        !both(Source::Systemd) && !both(Source::SystemdOomd)
+    }
+
+    /// systemd alone does not know who killed.
+    fn names_killer(&self) -> bool {
+        !self.report.victims.is_empty() || self.report.cgroup.is_some()
+    }
+
+    /// A service and each slice above it are named; only the service tells one kill from another.
+    fn services(&self) -> impl Iterator<Item = &str> {
+        let report = &self.report;
+        let units = report.unit.iter().chain(&report.units).map(String::as_str);
+        units.filter(|unit| !unit.ends_with(".slice"))
+    }
+
+    fn has_unit(&self) -> bool {
+        self.services().next().is_some()
+    }
+
+    fn shares_unit(&self, other: &Self) -> bool {
+        self.services().any(|ours| other.services().any(|theirs| ours == theirs))
+    }
+
+    fn has_main_process_of(&self, other: &Self) -> bool {
+        let is_in = |pid: Option<u32>, event: &Self| {
+            pid.is_some_and(|pid| event.report.victims.iter().any(|victim| victim.pid == pid))
+        };
+        is_in(self.main_pid, other) || is_in(other.main_pid, self)
+    }
+
+    /// How far apart two views of what may be the same are: a service may be killed again within seconds.
+    fn distance(&self, other: &Self) -> u64 {
+        if self.has_main_process_of(other) {
+            return 0;
+        }
+        self.unix_micros.zip(other.unix_micros).map_or(0, |(a, b)| a.abs_diff(b).max(1))
     }
 
     fn is_near(&self, other: &Self) -> bool {
@@ -115,8 +206,10 @@ impl Event {
 
     /// Takes what another source tells of the same event: its words, where they are to be trusted more or say more.
     fn absorb(&mut self, other: Self) {
-        let weight =
-            |event: &Self| (event.report.trust == HIGH, event.report.victims.len(), event.report.tasks.len());
+        let weight = |event: &Self| {
+            let report = &event.report;
+            (report.trust == HIGH, report.victims.len(), report.tasks.len(), event.names_killer())
+        };
         let mut sources = self.report.sources.clone();
         sources.extend(
             other.report.sources.iter().filter(|source| !self.report.sources.contains(source)).cloned(),
@@ -137,12 +230,21 @@ impl Event {
             self.report.time.clone_from(&other.report.time);
         }
         self.boot = self.boot.take().or_else(|| other.boot.clone());
+        self.main_pid = self.main_pid.or(other.main_pid);
+        let (ours, theirs) = (&mut self.report, &other.report);
+        ours.unit = ours.unit.take().or_else(|| theirs.unit.clone());
+        ours.cgroup = ours.cgroup.take().or_else(|| theirs.cgroup.clone());
+        ours.reason = ours.reason.take().or_else(|| theirs.reason.clone());
     }
 
     /// What is left when a kill was told before its reaper's or a header's end.
     fn says_nothing(&self) -> bool {
         let report = &self.report;
-        report.victims.is_empty() && report.invoked_by.is_none() && !report.panic && report.units.is_empty()
+        report.victims.is_empty()
+            && report.invoked_by.is_none()
+            && !report.panic
+            && report.units.is_empty()
+            && report.unit.is_none()
     }
 }
 
@@ -167,7 +269,8 @@ impl BootCount {
     /// Kills in reports: of the sources that cannot be forged, else of what there is.
     pub(crate) fn reported(&self) -> u64 {
         let of = |source: Source| self.found.get(source.name()).copied();
-        of(Source::Kmsg).max(of(Source::Journal)).or_else(|| of(Source::File)).unwrap_or_default()
+        let text = of(Source::Kmsg).max(of(Source::Journal)).or_else(|| of(Source::File));
+        text.or_else(|| of(Source::Systemd)).unwrap_or_default()
     }
 
     /// Between the last look at the kernel's count and the end of a boot there may have been more.
@@ -182,6 +285,45 @@ pub(crate) struct Positions {
     pub(crate) kmsg: Option<u64>,
     pub(crate) journal: Option<String>,
     pub(crate) files: BTreeMap<String, Position>,
+}
+
+/// How often a service ended in an OOM kill.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServiceCount {
+    pub(crate) kills: u64,
+    /// Seconds since 1970.
+    pub(crate) last: i64,
+    /// Which run of the service was killed last, and in which boot.
+    run: u64,
+    boot: String,
+}
+
+/// Services that ended in OOM kills, as systemd told it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServiceKills {
+    /// Of all services, those that are not kept any more among them.
+    pub(crate) total: u64,
+    pub(crate) counts: BTreeMap<String, ServiceCount>,
+}
+
+impl ServiceKills {
+    /// Counts a kill, unless it was counted before: what is found afterwards may have been seen by an earlier process.
+    pub(crate) fn add(&mut self, kill: &ServiceKill, boot: &str) -> bool {
+        let count = self.counts.entry(kill.unit.clone()).or_default();
+        let is_same_run = count.kills > 0 && count.run == kill.run && count.boot == boot;
+        if is_same_run && (kill.run != 0 || !kill.witnessed) {
+            return false;
+        }
+        count.kills += 1;
+        count.last = moment::micros(kill.at).map(moment::seconds).unwrap_or_default();
+        (count.run, count.boot) = (kill.run, boot.to_owned());
+        self.total += 1;
+        if self.counts.len() > SERVICES_MAX {
+            let oldest = self.counts.iter().min_by_key(|(_, count)| count.last).map(|(unit, _)| unit.clone());
+            self.counts.remove(&oldest.unwrap_or_default());
+        }
+        true
+    }
 }
 
 /// Everything that outlives the process.
@@ -200,6 +342,9 @@ pub(crate) struct Ledger {
     pub(crate) lost: u64,
     /// Those of them that came before the very first reading.
     pub(crate) before_start: u64,
+    /// Services that ended in OOM kills.
+    #[serde(default)]
+    pub(crate) services: ServiceKills,
 }
 
 impl Ledger {
@@ -248,7 +393,8 @@ impl Ledger {
         if event.says_nothing() {
             return;
         }
-        let known = self.events.iter().rposition(|known| known.is_same(&event));
+        let same = self.events.iter().enumerate().rev().filter(|(_, known)| known.is_same(&event));
+        let known = same.min_by_key(|(_, known)| known.distance(&event)).map(|(at, _)| at);
         self.count(&event, source, boot_start, known);
         if let Some(at) = known {
             self.events[at].absorb(event);
@@ -284,7 +430,9 @@ impl Ledger {
     /// What a source tells again, because a log daemon has read the kernel's ring anew, is no further kill.
     fn count(&mut self, event: &Event, source: Source, boot_start: Option<i64>, known: Option<usize>) {
         let again = known.map(|at| &self.events[at]).filter(|known| known.is_told_by(source));
-        let kills = event.kills().saturating_sub(again.map_or(0, Event::kills));
+        // systemd does not count processes: one is what it is sure of.
+        let kills =
+            if source.is_text() { event.kills().saturating_sub(again.map_or(0, Event::kills)) } else { 1 };
         let is_of_this_boot = || event.unix_micros.zip(boot_start).is_some_and(|(at, start)| at >= start);
         let boot = match &event.boot {
             Some(id) => self.boots.iter_mut().find(|boot| boot.id == *id),

@@ -6,14 +6,17 @@ mod files;
 mod ledger;
 mod moment;
 mod risk;
+mod services;
 mod store;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Reply, Request};
+use oom_evidence::Systemd;
 use serde::Serialize;
 
 use crate::arguments::Arguments;
@@ -25,38 +28,96 @@ use evidence::{Evidence, SourceState};
 use risk::Trend;
 
 pub(crate) use cgroups::{cgroups, discovery};
+pub(crate) use ledger::Source;
 pub(crate) use risk::risk;
+pub(crate) use services::{services, services_discovery};
 
 const DEFAULT_LIST: usize = 10;
 /// How long before the poll's deadline reading stops, so that the reply can still be written in time.
 const WRITING_TIME: Duration = Duration::from_millis(250);
+/// Reading a source may hold the evidence up for as long as a poll lasts.
+const KEEPING_TIME: Duration = Duration::from_secs(60);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the `oom` keys share.
 pub(crate) struct Oom {
     host_root: PathBuf,
     state_dir: PathBuf,
+    sources: Vec<Source>,
     purpose: Purpose,
+    /// None where it is switched off. Nothing is started before a key needs it.
+    systemd: Option<Systemd>,
+    /// A thread is about to keep what systemd told.
+    is_keeping: AtomicBool,
     /// Opened by the first key that needs reports, so that a plugin without any touches no state.
     evidence: Mutex<Option<Evidence>>,
     trend: Trend,
 }
 
 impl Oom {
-    pub(crate) fn new(config: &Config, purpose: Purpose) -> Self {
-        let (host_root, state_dir) = (config.host_root.clone(), config.state_dir.clone());
-        Self { host_root, state_dir, purpose, evidence: Mutex::new(None), trend: Trend::default() }
+    pub(crate) fn new(config: &Config, purpose: Purpose) -> Arc<Self> {
+        Arc::new_cyclic(|oom: &Weak<Self>| {
+            let oom = oom.clone();
+            let systemd = || {
+                Systemd::of(&config.host_root, move || oom.upgrade().map(Self::keep_news).unwrap_or_default())
+            };
+            Self {
+                host_root: config.host_root.clone(),
+                state_dir: config.state_dir.clone(),
+                sources: config.oom_sources.clone(),
+                purpose,
+                systemd: config.systemd.then(systemd),
+                is_keeping: AtomicBool::new(false),
+                evidence: Mutex::new(None),
+                trend: Trend::default(),
+            }
+        })
+    }
+
+    /// Has what systemd told written down at once: a plugin that is killed before the next poll must still have counted
+    /// it. The one who tells must not wait for a disk, so a thread of its own does, for as long as it takes.
+    fn keep_news(self: Arc<Self>) {
+        if self.purpose == Purpose::Look || self.is_keeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let oom = Arc::clone(&self);
+        let keep = move || {
+            let evidence = oom.lock(Instant::now() + KEEPING_TIME);
+            // From here on there may be news that this thread does not see.
+            oom.is_keeping.store(false, Ordering::Release);
+            if let Ok(mut evidence) = evidence {
+                oom.opened(&mut evidence).save();
+            }
+        };
+        if thread::Builder::new().name("news".to_owned()).spawn(keep).is_err() {
+            // The next poll takes them.
+            self.is_keeping.store(false, Ordering::Release);
+        }
     }
 
     /// Answers from what all sources tell until now.
     fn ask<T>(&self, request: &Request, answer: impl FnOnce(&Evidence) -> T) -> Result<T, ItemError> {
         let deadline = deadline(request);
         let mut evidence = self.lock(deadline)?;
-        let only_look = self.purpose == Purpose::Look;
-        let evidence =
-            evidence.get_or_insert_with(|| Evidence::open(&self.host_root, &self.state_dir, only_look));
-        evidence.refresh(deadline);
+        let evidence = self.opened(&mut evidence);
+        evidence.refresh(self.systemd.as_ref(), deadline);
         Ok(answer(evidence))
+    }
+
+    /// Answers from what is known, with what systemd told until now.
+    fn recall<T>(&self, deadline: Instant, answer: impl FnOnce(&Evidence) -> T) -> Result<T, ItemError> {
+        let mut evidence = self.lock(deadline)?;
+        let evidence = self.opened(&mut evidence);
+        evidence.save();
+        Ok(answer(evidence))
+    }
+
+    fn opened<'a>(&self, evidence: &'a mut Option<Evidence>) -> &'a mut Evidence {
+        let only_look = self.purpose == Purpose::Look;
+        let open = || Evidence::open(&self.host_root, &self.state_dir, &self.sources, only_look);
+        let evidence = evidence.get_or_insert_with(open);
+        evidence.take_news(self.systemd.as_ref());
+        evidence
     }
 
     /// A source on a dead disk holds up the one who reads it; the others are told so in time.
@@ -96,7 +157,7 @@ pub(crate) fn count(oomwatch: &OomWatch, _: Arguments<'_>) -> Result<Reply, Item
 /// `oom.total`
 pub(crate) fn total(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     oomwatch.oom.ask(arguments.request(), |evidence| {
-        if evidence.kernel_count.is_err() && evidence.sources().iter().all(|source| !source.readable) {
+        if evidence.kernel_count.is_err() && !can_see(&evidence.sources()) {
             let why = evidence.kernel_count.as_ref().err().cloned().unwrap_or_default();
             return Err(ItemError::new(format!(
                 "{why}, and no source of reports can be read: see oomwatch.oom.sources"
@@ -147,6 +208,11 @@ struct SourcesJson<'a> {
 #[derive(Serialize)]
 struct SourceJson<'a> {
     name: &'static str,
+    /// Whether the kernel's reports are read there, and not only what becomes of services.
+    #[serde(skip)]
+    is_text: bool,
+    /// `readable`, `unreadable` or `off`.
+    state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     readable: bool,
@@ -169,7 +235,7 @@ struct CountsJson<'a> {
 impl Evidence {
     /// Without a source nobody knows that there was no report. What is known from before is told all the same.
     fn refuse_blind(&self) -> Result<(), ItemError> {
-        if self.ledger.reports > 0 || self.sources().iter().any(|source| source.readable) {
+        if self.ledger.reports > 0 || can_see(&self.sources()) {
             return Ok(());
         }
         Err(ItemError::new("no source of OOM reports can be read: oomwatch.oom.sources tells why"))
@@ -177,21 +243,39 @@ impl Evidence {
 
     fn sources(&self) -> Vec<SourceJson<'_>> {
         let mut sources = vec![
-            SourceJson::of("kmsg", None, &self.ring_state),
-            SourceJson::of("journal", None, &self.journal_state),
+            SourceJson::of(Source::Kmsg, None, &self.ring_state),
+            SourceJson::of(Source::Journal, None, &self.journal_state),
         ];
         let files = self.files.iter();
         sources.extend(
-            files.map(|(file, state)| SourceJson::of("file", Some(file.path.display().to_string()), state)),
+            files.map(|(file, state)| {
+                SourceJson::of(Source::File, Some(file.path.display().to_string()), state)
+            }),
         );
+        sources.push(SourceJson::of(Source::Systemd, None, &self.systemd_state));
+        sources.push(SourceJson::of(Source::SystemdOomd, None, &self.oomd_state));
         sources
     }
 }
 
+/// Whether a source can be read that tells of every kill. systemd sees only what its services come to, so it must not
+/// stand for the others, unless the configuration wants no other.
+fn can_see(sources: &[SourceJson<'_>]) -> bool {
+    let wants_text = sources.iter().any(|source| source.is_text && source.state != "off");
+    sources.iter().any(|source| source.readable && (source.is_text || !wants_text))
+}
+
 impl<'a> SourceJson<'a> {
-    fn of(name: &'static str, path: Option<String>, state: &'a SourceState) -> Self {
+    fn of(source: Source, path: Option<String>, state: &'a SourceState) -> Self {
+        let status = match state {
+            state if state.is_off => "off",
+            state if state.problem.is_some() => "unreadable",
+            _ => "readable",
+        };
         Self {
-            name,
+            name: source.name(),
+            is_text: source.is_text(),
+            state: status,
             path,
             readable: state.problem.is_none(),
             why: state.problem.as_deref(),
@@ -206,7 +290,7 @@ pub(crate) fn sources(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<R
         let sources = evidence.sources();
         let count = evidence.ledger.count_of_boot();
         let reported = count.reported();
-        let is_readable = sources.iter().any(|source| source.readable);
+        let is_readable = can_see(&sources);
         json::reply(&SourcesJson {
             readable: is_readable,
             counts: CountsJson {

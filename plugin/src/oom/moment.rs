@@ -1,6 +1,6 @@
 //! Instants out of what lines say of when.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -111,6 +111,11 @@ pub(crate) fn rfc_3339(micros: i64) -> Option<String> {
 
 pub(crate) fn seconds(micros: i64) -> i64 {
     micros.div_euclid(MICROS)
+}
+
+/// Microseconds since 1970.
+pub(crate) fn micros(at: SystemTime) -> Option<i64> {
+    i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()
 }
 
 /// Now, in microseconds since 1970.

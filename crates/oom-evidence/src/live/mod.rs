@@ -6,6 +6,7 @@ mod counter;
 mod journal;
 mod memory;
 mod ring;
+mod systemd;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub use counter::oom_kills;
 pub use journal::{Journal, JournalError, JournalRead};
 pub use memory::{Candidate, Memory, Pressure, candidates};
 pub use ring::{KernelRing, RingStats};
+pub use systemd::{Link, News, OomdKill, Service, ServiceKill, Services, Systemd, Wanted};
 
 /// Why a source of the running machine has no answer.
 #[derive(Debug, thiserror::Error)]
