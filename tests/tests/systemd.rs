@@ -295,7 +295,7 @@ fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Erro
     // One that nobody has asked for is killed and vanishes at once.
     manager.kill_and_restart("transient.service");
     manager.kill_and_restart(hostile);
-    manager.change(|services| drop(services.remove("transient.service")));
+    manager.change(|services| services.retain(|name, _| name != "transient.service"));
     let answer =
         until(&mut agent, UNITS, |answer| answer.as_ref().is_ok_and(|answer| answer["oom_kills"] == 2));
     let answer = answer.expect("services");

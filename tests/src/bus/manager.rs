@@ -329,7 +329,7 @@ async fn answer(connection: &Connection, shared: &Shared, call: &Message) -> zbu
     if call.message_type() != Type::MethodCall {
         return Ok(());
     }
-    let member = header.member().map(|name| name.as_str()).unwrap_or_default();
+    let member = header.member().map(zbus::names::MemberName::as_str).unwrap_or_default();
     {
         let mut state = shared.lock();
         state.calls += 1;
