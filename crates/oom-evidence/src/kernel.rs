@@ -3,7 +3,9 @@
 use crate::report::{Constraint, Reaped, Selection, Victim};
 use crate::scan;
 
-/// Names are at most 15 bytes; a log daemon's escapes make four bytes of one.
+/// The kernel's own limit for a name.
+const COMM_MAX: usize = 15;
+/// A log daemon's escapes make four bytes of one.
 pub(crate) const NAME_MAX: usize = 64;
 /// The kernel's own limit for a path, which its limit for a line (about 1000 bytes) makes unreachable.
 pub(crate) const PATH_MAX: usize = 4096;
@@ -105,7 +107,7 @@ fn header(message: &[u8]) -> Option<Event<'_>> {
         return None;
     }
     // More than a name in front means that somebody quotes the kernel, or that it is a cgroup's path.
-    (name_len(name) <= 15).then_some(Event::Header { invoker: Some(name) })
+    (name_len(name) <= COMM_MAX).then_some(Event::Header { invoker: Some(name) })
 }
 
 /// The length of a name without escapes: log daemons write `#012`, dmesg `\x0a` for one byte.
@@ -228,7 +230,8 @@ fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
 /// What follows the name has a fixed form, so the last place where it fits is the right one, whatever the name holds.
 fn name_and_sizes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let marks: [&[u8]; 5] = [b") total-vm:", b") vsz:", b") score ", b") vm:", b"), "];
-    let at = marks.iter().find_map(|mark| memchr::memmem::rfind(rest, mark))?;
+    let last = |mark: &&[u8]| memchr::memmem::rfind(rest, mark);
+    let at = marks.iter().filter_map(last).find(|at| name_len(&rest[..*at]) <= COMM_MAX)?;
     Some((&rest[..at], &rest[at + 1..]))
 }
 
@@ -241,7 +244,12 @@ fn closed_name(rest: &[u8]) -> Option<Box<[u8]>> {
 fn closed_name_inner(rest: &[u8]) -> Option<Box<[u8]>> {
     let (name, after) = scan::rcut(rest, b")")?;
     let is_end = after.is_empty() || after == b"." || after.starts_with(b" ") || after.starts_with(b",");
-    is_end.then(|| scan::owned(name, NAME_MAX))
+    if is_end && name_len(name) <= COMM_MAX {
+        return Some(scan::owned(name, NAME_MAX));
+    }
+    // Another line is glued to it.
+    let (name, _) = scan::cut(rest, b")").filter(|(name, _)| name_len(name) <= COMM_MAX)?;
+    Some(scan::owned(name, NAME_MAX))
 }
 
 /// `watchdog (pid=14490, ve=13516) exited, free=43104 gen=24501.`
