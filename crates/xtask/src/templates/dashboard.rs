@@ -51,7 +51,7 @@ impl Exporter<'_> {
             fields.push(field("STRING", "reference", reference));
         }
         if self.version == Version::V7 {
-            fields.sort_by_key(|field| field.member("name").map(Yaml::document));
+            fields.sort_by_key(|field| field.sort_key("name"));
         }
         Yaml::map()
             .set("type", kind)

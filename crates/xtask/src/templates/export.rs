@@ -206,10 +206,10 @@ impl Exporter<'_> {
             .set("description", self.say(&trigger.description))
             .set_unless("NO", "manual_close", if trigger.manual_close { "YES" } else { "NO" });
         let mut dependencies: Vec<_> = trigger.depends_on.iter().map(|id| self.dependency(id)).collect();
-        dependencies.sort_by_key(|dependency| dependency.member("name").map(Yaml::document));
+        dependencies.sort_by_key(|dependency| dependency.sort_key("name"));
         let own = trigger.tags.iter().map(|(name, value)| tag(name, value));
         let mut tags: Vec<_> = std::iter::once(tag("scope", trigger.scope)).chain(own).collect();
-        tags.sort_by_key(Yaml::document);
+        tags.sort_by_key(|tag| tag.sort_key("tag"));
         Ok(yaml.set_list("dependencies", dependencies).set_list("tags", tags))
     }
 

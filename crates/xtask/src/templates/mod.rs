@@ -3,10 +3,10 @@
 mod dashboard;
 mod export;
 mod linux;
-#[expect(dead_code, reason = "the templates for logs, which follow, use the rest")]
+mod logs;
 mod model;
-#[cfg(test)]
 mod patterns;
+mod pools;
 mod uuids;
 mod yaml;
 
@@ -30,7 +30,9 @@ pub(crate) fn run() -> Done {
 /// Every template there is.
 fn all() -> Vec<Template> {
     let both = [Check::Passive, Check::Active];
-    both.into_iter().map(linux::template).collect()
+    let each = [linux::template, pools::apache, pools::phpfpm, pools::mysql, logs::sites];
+    let templates = both.into_iter().flat_map(|check| each.map(|make| make(check)));
+    templates.chain([logs::log(), logs::classic()]).collect()
 }
 
 /// Brings the files of the source up to date and returns the paths of those that were not.

@@ -99,7 +99,7 @@ pub(crate) fn user_macro(name: &'static str, value: &str, description: Text) -> 
 
 /// As exports have them: by name.
 pub(crate) fn sorted(mut macros: Vec<Macro>) -> Vec<Macro> {
-    macros.sort_by_key(|user_macro| user_macro.name);
+    macros.sort_by_key(|user_macro| user_macro.name.trim_end_matches('}'));
     macros
 }
 

@@ -9,6 +9,7 @@
 pub(crate) struct LinePattern {
     pub(crate) regexp: &'static str,
     /// The class of lines that it is for.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests over real lines read it"))]
     pub(crate) class: &'static str,
 }
 

@@ -37,10 +37,14 @@ impl Yaml {
         if list.is_empty() { self } else { self.set(name, Self::List(list)) }
     }
 
-    /// The member of that name.
-    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
-        let Self::Map(members) = self else { return None };
-        members.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    /// By what a server sorts: the text of that member, whatever its case.
+    pub(crate) fn sort_key(&self, name: &str) -> String {
+        let Self::Map(members) = self else { return String::new() };
+        let text = members.iter().find_map(|(own, value)| match value {
+            Self::Text(text) if *own == name => Some(text.to_lowercase()),
+            _ => None,
+        });
+        text.unwrap_or_default()
     }
 
     /// The whole document.

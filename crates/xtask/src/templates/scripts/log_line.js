@@ -1,0 +1,6 @@
+// The last matching line, with its number: the same words may come again. Nothing where the log cannot be read.
+var last = JSON.parse(value);
+if (last.readable === false) {
+    return '{}';
+}
+return JSON.stringify({value: last.count > 0 ? (last.count + ': ' + last.line).substring(0, 255) : 'none'});
