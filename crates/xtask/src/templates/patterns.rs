@@ -14,16 +14,20 @@ pub(crate) struct LinePattern {
 }
 
 /// An OOM killer acted, or the kernel panicked instead: the kernel, systemd, systemd-oomd and earlyoom, in the words of all their
-/// versions. A kill line must follow the kernel's prefix, or begin the line: so what a person writes with logger(1) does not count.
+/// versions. The words must follow the right sender's prefix, or begin the line, and only a colon before a digit may stand before that
+/// sender: so what a person writes with logger(1) or into /dev/kmsg, or what a mail's subject says, does not count.
 pub(crate) const OOM: LinePattern = LinePattern {
     regexp: concat!(
-        "^[^\"]*(oom-killer: gfp_mask=|oom-kill:constraint=|oom_reaper: reaped process |",
-        "killed as a result of limit of |are going to be killed due to memory.oom.group set|",
+        "^((<[0-7]>)?([^\"<:]|:[0-9])*kernel: (: )?|[0-7],[0-9][^;]*;|kern +:[a-z]+ *: ([0-9T:,.+-]+ )?|",
+        "[*]{2} [0-9]+ printk messages dropped [*]{2} )?([[][^]\"[]+[]] |[0-9.]+[]] )?",
+        "(([^\"]{1,16} invoked )?oom-killer: gfp_mask=|oom-kill:constraint=|oom_reaper: reaped process |",
+        "Task in [^ ]+ killed as a result of limit of |Tasks in [^ ]+ are going to be killed due to memory.oom.group set|",
         "Kernel panic - not syncing: (Out of memory|System is deadlocked on memory)|Out of memory and no killable processes|",
-        ": A process of this unit has been killed by the OOM killer|systemd-oomd killed [0-9]|systemd-oomd[[][0-9]+[]]: Killed /|",
-        "sending SIG(TERM|KILL) to process [0-9]|killing process [0-9]+ .* with signal [0-9])|",
-        "^([^\"]*(kernel: (: )?|[]] |;))?((Memory cgroup )?[Oo]ut of [Mm]emory( in UB [0-9]+| [(]oom_kill_allocating_task[)])?: )?",
-        "(OOM )?[Kk]ill(ed)? process ([0-9]+|[^ ]+ [(]pid=)",
+        "((Memory cgroup )?[Oo]ut of [Mm]emory( in UB [0-9]+| [(]oom_kill_allocating_task[)])?: )?",
+        "(OOM )?[Kk]ill(ed)? process ([0-9]+|[^ ]+ [(]pid=))|",
+        "^([^\"<:]|:[0-9])*(systemd[[][0-9]+[]]: [^ ]+: (A process of this unit has been killed by the OOM killer|",
+        "systemd-oomd killed (some|[0-9]+) process)|systemd-oomd[[][0-9]+[]]: (Killed|Marked) /)|",
+        "^(([^\"<:]|:[0-9])*earlyoom[[][0-9]+[]]: )?(sending SIG(TERM|KILL) to process [0-9]|killing process [0-9]+ .* with signal [0-9])",
     ),
     class: "oom",
 };
