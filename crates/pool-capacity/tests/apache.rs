@@ -356,3 +356,17 @@ proptest! {
         let _ = read(&tree, &Invocation::on(&tree, None, None).unwrap());
     }
 }
+
+/// A caller that tells an error with its causes must not say the same thing twice.
+#[test]
+fn a_reason_is_told_once() {
+    let tree = Tree::new().with(MAIN, "ServerName a\nInclude /none\n");
+    let included = read(&tree, &Invocation::of_build(Build::red_hat_2_4())).unwrap_err();
+    let main = read(&Tree::new(), &Invocation::of_build(Build::red_hat_2_4())).unwrap_err();
+    assert_eq!(
+        included.to_string(),
+        "/etc/httpd/conf/httpd.conf, line 2: cannot read /none: entity not found"
+    );
+    assert_eq!(main.to_string(), "cannot read /etc/httpd/conf/httpd.conf: entity not found");
+    assert!(std::error::Error::source(&included).is_none() && std::error::Error::source(&main).is_none());
+}

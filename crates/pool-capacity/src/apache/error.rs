@@ -47,12 +47,12 @@ pub enum ApacheError {
     #[error(transparent)]
     Main(#[from] FileError),
     /// An included file or directory cannot be read.
-    #[error("{at}: {source}")]
+    #[error("{at}: {reason}")]
     Include {
         /// The directive that includes it.
         at: Location,
         /// Why it cannot be read.
-        source: FileError,
+        reason: FileError,
     },
     /// httpd would refuse to start with this line.
     #[error("{at}: {problem}")]

@@ -33,7 +33,7 @@ pub(super) enum Problem {
 impl Problem {
     pub(super) fn at(self, at: &Location) -> ApacheError {
         match self {
-            Self::File(source) => ApacheError::Include { at: at.clone(), source },
+            Self::File(reason) => ApacheError::Include { at: at.clone(), reason },
             Self::Other(problem) => ApacheError::line(at, problem),
         }
     }

@@ -480,7 +480,7 @@ impl Reader<'_> {
         let first = self.sources.len();
         for path in paths {
             let source = self.opened(path, depth);
-            let mut source = source.map_err(|source| ApacheError::Include { at: at.clone(), source })?;
+            let mut source = source.map_err(|reason| ApacheError::Include { at: at.clone(), reason })?;
             source.open_before = open_before;
             self.sources.push(source);
         }

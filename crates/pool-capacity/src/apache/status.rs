@@ -31,14 +31,14 @@ pub enum StatusError {
     #[error("the server has no loopback address without TLS to ask mod_status at")]
     NoAddress,
     /// No connection, or no answer in time.
-    #[error("mod_status at http://{address}{path} does not answer: {source}")]
+    #[error("mod_status at http://{address}{path} does not answer: {reason}")]
     NoAnswer {
         /// Who was asked.
         address: SocketAddr,
         /// The path.
         path: String,
         /// What happened.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Something else than mod_status answered.
     #[error("http://{address}{path} answers something else than mod_status: {line}")]
@@ -80,7 +80,7 @@ impl Scoreboard {
         let path = path.to_owned();
         let answer = match answer {
             Ok(answer) => answer,
-            Err(source) => return Err(StatusError::NoAnswer { address, path, source }),
+            Err(reason) => return Err(StatusError::NoAnswer { address, path, reason }),
         };
         let text = String::from_utf8_lossy(&answer);
         Self::parse(&text).ok_or_else(|| {

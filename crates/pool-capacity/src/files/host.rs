@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(files.list(Path::new("/conf")).unwrap(), ["mariadb.cnf", "my.cnf"]);
         let error = files.read(Path::new("/a")).unwrap_err();
         let looped = rustix::io::Errno::LOOP.raw_os_error();
-        assert!(matches!(error, FileError::Read { source, .. } if source.raw_os_error() == Some(looped)));
+        assert!(matches!(error, FileError::Read { reason, .. } if reason.raw_os_error() == Some(looped)));
         assert!(files.read(Path::new("/etc/passwd")).unwrap_err().is_absent());
     }
 

@@ -48,12 +48,12 @@ pub trait Files {
 #[non_exhaustive]
 pub enum FileError {
     /// The system's own reason: it does not exist, or this user may not read it.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. It is in the message already, so it is not its cause.
+        reason: io::Error,
     },
     /// It is a directory, FIFO, socket or device.
     #[error("{} is not a regular file", path.display())]
@@ -83,11 +83,11 @@ impl FileError {
     /// Whether the reason is that there is no such file.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Read { source, .. }
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+        matches!(self, Self::Read { reason, .. }
+            if matches!(reason.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
     }
 
-    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read { path: path.to_owned(), source }
+    pub(crate) fn read(path: &Path, reason: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), reason }
     }
 }

@@ -22,14 +22,14 @@ pub enum Error {
         why: String,
     },
     /// An included directory cannot be read.
-    #[error("{}:{line}: {source}", path.display())]
+    #[error("{}:{line}: {reason}", path.display())]
     Include {
         /// The file with the `!includedir`.
         path: PathBuf,
         /// Its line, counted from 1.
         line: usize,
         /// What cannot be read.
-        source: FileError,
+        reason: FileError,
     },
     /// An argument of the running server.
     #[error("argument {argument}: {why}")]

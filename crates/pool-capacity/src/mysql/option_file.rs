@@ -165,9 +165,9 @@ impl<'a> OptionFiles<'a> {
     }
 
     fn directory(&mut self, place: &Place, path: &Path, directory: &Path) -> Result<(), Error> {
-        let include = |source: FileError| match place {
-            Place::Line { line, .. } => Error::Include { path: path.to_owned(), line: *line, source },
-            Place::Argument(_) => source.into(),
+        let include = |reason: FileError| match place {
+            Place::Line { line, .. } => Error::Include { path: path.to_owned(), line: *line, reason },
+            Place::Argument(_) => reason.into(),
         };
         for name in self.files.list(directory).map_err(include)? {
             let target = directory.join(&name);

@@ -22,14 +22,14 @@ pub enum Error {
         why: String,
     },
     /// An included file cannot be read.
-    #[error("{}:{line}: {source}", path.display())]
+    #[error("{}:{line}: {reason}", path.display())]
     Include {
         /// The file with the `include`.
         path: PathBuf,
         /// Its line, counted from 1.
         line: usize,
         /// What cannot be read.
-        source: FileError,
+        reason: FileError,
     },
     /// Files include each other, or more than php-fpm follows.
     #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {chain}", path.display(), super::reader::DEPTH_MAX)]

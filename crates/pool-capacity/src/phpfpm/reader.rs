@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
 
     fn include(&mut self, place: Place<'_>, value: Value) -> Result<(), Error> {
         let pattern = PathBuf::from(std::ffi::OsString::from_vec(value.text));
-        let unreadable = |source| Error::Include { path: place.path.to_owned(), line: place.line, source };
+        let unreadable = |reason| Error::Include { path: place.path.to_owned(), line: place.line, reason };
         if pattern.is_relative() {
             // To the prefix that it was built with, which is /usr with distributions, and never to this file.
             let text = format!(
