@@ -413,14 +413,16 @@ impl Reader<'_> {
 /// Directives that act while reading.
 impl Reader<'_> {
     fn define(&mut self, directive: &str, arguments: &str, at: &Location) -> Result<(), ApacheError> {
+        let undefine = directive.eq_ignore_ascii_case("UnDefine");
         let words = words(arguments);
-        let name = words.first().filter(|name| !name.is_empty() && words.len() <= 2);
         let name =
-            name.ok_or_else(|| ApacheError::line(at, format!("{directive} takes a name and a value")))?;
+            words.first().filter(|name| !name.is_empty() && words.len() <= if undefine { 1 } else { 2 });
+        let takes = if undefine { "a name" } else { "a name and a value" };
+        let name = name.ok_or_else(|| ApacheError::line(at, format!("{directive} takes {takes}")))?;
         if name.contains(':') {
             return Err(ApacheError::line(at, format!("the name {name} has a colon in it")));
         }
-        if directive.eq_ignore_ascii_case("UnDefine") {
+        if undefine {
             self.variables.undefine(name);
         } else if !self.variables.define(name, words.get(1).map(String::as_str)) {
             return Err(too_large(at));
@@ -438,10 +440,11 @@ impl Reader<'_> {
     }
 
     fn set_server_root(&mut self, arguments: &str, at: &Location) -> Result<(), ApacheError> {
-        if self.open.iter().any(|open| matches!(open, Open::Section { .. })) {
-            return Err(ApacheError::line(at, "ServerRoot cannot stand in a section"));
-        }
-        let root = PathBuf::from(next_word(arguments).0);
+        let words = words(arguments);
+        let [root] = &words[..] else {
+            return Err(ApacheError::line(at, "ServerRoot takes one directory"));
+        };
+        let root = PathBuf::from(root);
         if self.files.kind(&root) != Some(crate::FileKind::Directory) {
             return Err(ApacheError::line(at, format!("ServerRoot {} is no directory", root.display())));
         }
