@@ -82,10 +82,10 @@ pub fn program_of(package: &'static str, path: &str) -> Result<PathBuf, Error> {
 }
 
 /// Held for as long as it lives; the kernel lets go of it even when the process dies.
-struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
 
 impl Lock {
-    fn take(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn take(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::file(path))?;
         flock(&file, FlockOperation::LockExclusive).map_err(|source| Error::file(path)(source.into()))?;
         Ok(Self(file))

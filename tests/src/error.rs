@@ -87,6 +87,32 @@ pub enum Error {
         /// What the connection said.
         source: io::Error,
     },
+    /// A program that was to run on ended, or never got ready.
+    #[error("{program} did not get ready: {reason}\n{output}")]
+    Service {
+        /// The program.
+        program: &'static str,
+        /// What was seen instead.
+        reason: String,
+        /// The end of what it wrote.
+        output: String,
+    },
+    /// A request over HTTP brought no answer that could be read.
+    #[error("{request}: {source}")]
+    Http {
+        /// What was asked for.
+        request: String,
+        /// What the connection said.
+        source: Box<ureq::Error>,
+    },
+    /// A server answered a request with an error, or with something unforeseen.
+    #[error("{request}: {answer}")]
+    Refused {
+        /// What was asked for.
+        request: String,
+        /// What it said.
+        answer: String,
+    },
     /// An actor did not come to life.
     #[error("actor {name} did not get ready: {reason}")]
     Actor {

@@ -7,6 +7,8 @@
 //! * [`cost`] reads what a process has cost so far: CPU time and resident memory.
 //! * [`LogWriter`] writes a log and has it rotated.
 //! * [`bus`] makes a system bus, with stand-ins for systemd and systemd-oomd.
+//! * [`zabbix`] is a real Zabbix server with its database and its frontend.
+//! * [`browser`] is a real browser without a screen, told what to do over WebDriver.
 //! * [`Key`] writes item keys with their parameters quoted.
 //!
 //! ```no_run
@@ -23,14 +25,17 @@
 pub mod actors;
 pub mod binaries;
 pub mod bus;
+pub mod browser;
 pub mod cost;
 pub mod debian;
+pub mod zabbix;
 
 mod active_server;
 mod agent;
 mod error;
 mod key;
 mod log_writer;
+mod supervised;
 mod wait;
 mod wire;
 

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use oomwatch_tests::binaries::{self, cargo, target_dir};
-use oomwatch_tests::{Generation, debian};
+use oomwatch_tests::{Generation, browser, debian, zabbix};
 
 use crate::Done;
 use crate::steps::{command, last_step, step};
@@ -12,6 +12,9 @@ pub(crate) fn run(fast: bool) -> Done {
     step("format", || command(cargo().args(["fmt", "--all", "--check"])))?;
     step("lints", lints)?;
     step("agents", agents)?;
+    if !fast {
+        step("servers and browser", servers)?;
+    }
     step("build", || command(cargo().args(["build", "--workspace", "--bins", "--examples"])))?;
     step("doc tests", || command(cargo().args(["test", "--workspace", "--doc"])))?;
     last_step("tests", || command(&mut tests(fast)))?;
@@ -27,6 +30,13 @@ fn agents() -> Done {
     for generation in Generation::ALL {
         crate::say(&format!("agent {generation}: {}", debian::agent(generation)?.program.display()));
     }
+    Ok(())
+}
+
+/// What would take a test minutes, on the first run of a machine.
+fn servers() -> Done {
+    zabbix::prepare()?;
+    browser::unpack()?;
     Ok(())
 }
 

@@ -70,7 +70,7 @@ impl Packages {
         if fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
             let root = home.join("root");
             let _ = (fs::remove_file(&stamp), fs::remove_dir_all(&root));
-            let _ = fs::remove_dir_all(home.join("libraries"));
+            let _ = ["libraries", "cache"].map(|part| fs::remove_dir_all(home.join(part)));
             self.unpack(&home, &root)?;
             fs::write(&stamp, &wanted).map_err(Error::file(&stamp))?;
         }

@@ -1,0 +1,350 @@
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use crate::{Error, Generation, RealAgent};
+
+/// An import of a large template, or one that recalculates thousands of items.
+const REQUEST_LIMIT: Duration = Duration::from_secs(120);
+/// How the API writes "no" where an item works.
+const SUPPORTED: &str = "0";
+/// Object and source of an event that a trigger raised.
+const BY_TRIGGER: u8 = 0;
+
+/// The frontend's JSON-RPC, and what tests ask it for.
+#[derive(Debug)]
+pub struct Api {
+    generation: Generation,
+    address: SocketAddr,
+    agent: Agent,
+    token: Option<String>,
+}
+
+/// A host that was made for an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its `hostid`.
+    pub id: String,
+    /// Its technical name.
+    pub name: String,
+}
+
+/// What a server knows of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemState {
+    /// Its `itemid`.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Why it is not supported; nothing when it is.
+    pub error: Option<String>,
+    /// The last value and its time in seconds since 1970; nothing before the first.
+    pub last: Option<(String, u64)>,
+    /// Whether it is made by low-level discovery.
+    pub discovered: bool,
+}
+
+/// A problem, as the frontend's page of them lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its event.
+    pub event: String,
+    /// Its trigger.
+    pub trigger: String,
+    /// The event's name.
+    pub name: String,
+    /// The operational data, macros resolved.
+    pub opdata: String,
+    /// From 0 (not classified) to 5 (disaster).
+    pub severity: u8,
+    /// When it began, in seconds since 1970.
+    pub clock: u64,
+    /// Whether it is over.
+    pub recovered: bool,
+    /// Its tags, as `name: value`.
+    pub tags: Vec<String>,
+}
+
+impl Api {
+    pub(super) fn new(generation: Generation, address: SocketAddr) -> Self {
+        let config = Agent::config_builder().timeout_global(Some(REQUEST_LIMIT)).proxy(None);
+        let agent = config.http_status_as_error(false).build().into();
+        Self { generation, address, agent, token: None }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn log_in(&mut self, user: &str, password: &str) -> Result<(), Error> {
+        let token = self.call("user.login", json!({"username": user, "password": password}))?;
+        self.token = token.as_str().map(ToOwned::to_owned);
+        Ok(())
+    }
+
+    /// Calls a method of the API and hands out its result.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or an error: then with the API's own words.
+    #[expect(clippy::needless_pass_by_value, reason = "parameters are written where they are used")]
+    pub fn call(&self, method: &str, parameters: Value) -> Result<Value, Error> {
+        let mut body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        let mut request = self.agent.post(format!("http://{}/api_jsonrpc.php", self.address));
+        // This one method must be called without.
+        let token = self.token.as_ref().filter(|_| method != "apiinfo.version");
+        match (token, self.generation) {
+            (Some(token), Generation::V6_0) => body["auth"] = json!(token),
+            (Some(token), _) => request = request.header("Authorization", format!("Bearer {token}")),
+            (None, _) => {}
+        }
+        let failed = |source| Error::Http { request: method.to_owned(), source: Box::new(source) };
+        let refused = |answer: String| Error::Refused { request: method.to_owned(), answer };
+        let request = request.header("Content-Type", "application/json-rpc");
+        let mut response = request.send(body.to_string()).map_err(failed)?;
+        let text = response.body_mut().read_to_string().map_err(failed)?;
+        // PHP prints warnings before the answer; they are errors to us.
+        let mut answer: Value = serde_json::from_str(&text).map_err(|_| refused(text))?;
+        match answer.get_mut("result") {
+            Some(result) => Ok(result.take()),
+            None => Err(refused(answer["error"].to_string())),
+        }
+    }
+
+    fn rows(&self, method: &str, parameters: Value) -> Result<Vec<Value>, Error> {
+        match self.call(method, parameters)? {
+            Value::Array(rows) => Ok(rows),
+            Value::Object(rows) => Ok(rows.into_iter().map(|(_, row)| row).collect()),
+            other => Err(Error::Refused { request: method.to_owned(), answer: other.to_string() }),
+        }
+    }
+
+    fn first_id(&self, method: &str, ids: &str, parameters: Value) -> Result<String, Error> {
+        let result = self.call(method, parameters)?;
+        let id = result[ids][0].as_str().or_else(|| result[0][ids.trim_end_matches('s')].as_str());
+        id.map(ToOwned::to_owned)
+            .ok_or_else(|| Error::Refused { request: method.to_owned(), answer: result.to_string() })
+    }
+
+    /// Imports templates from the text of a YAML file; what the server has beyond it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses the file.
+    pub fn import(&self, yaml: &str) -> Result<(), Error> {
+        let parameters = json!({"format": "yaml", "source": yaml, "rules": self.rules()});
+        self.call("configuration.import", parameters).map(drop)
+    }
+
+    /// What an import would change: an empty list when nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses the file.
+    pub fn compare_import(&self, yaml: &str) -> Result<Value, Error> {
+        let parameters = json!({"format": "yaml", "source": yaml, "rules": self.rules()});
+        self.call("configuration.importcompare", parameters)
+    }
+
+    fn rules(&self) -> Value {
+        let all = json!({"createMissing": true, "updateExisting": true, "deleteMissing": true});
+        let some = json!({"createMissing": true, "updateExisting": true});
+        let mut rules = json!({
+            "templates": some, "templateDashboards": all, "templateLinkage": {"createMissing": true, "deleteMissing": true},
+            "items": all, "discoveryRules": all, "triggers": all, "graphs": all, "httptests": all, "valueMaps": all,
+        });
+        match self.generation {
+            Generation::V6_0 => rules["groups"] = some,
+            Generation::V7_0 => (rules["template_groups"], rules["host_groups"]) = (some.clone(), some),
+        }
+        rules
+    }
+
+    /// Templates with these names, in the server's own words.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template.
+    pub fn export(&self, templates: &[&str]) -> Result<String, Error> {
+        let ids = templates.iter().map(|name| self.template(name)).collect::<Result<Vec<_>, _>>()?;
+        let parameters = json!({"format": "yaml", "options": {"templates": ids}});
+        let text = self.call("configuration.export", parameters)?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The `templateid` of a template by its technical name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn template(&self, name: &str) -> Result<String, Error> {
+        let parameters = json!({"output": ["templateid"], "filter": {"host": name}});
+        self.first_id("template.get", "templateids", parameters)
+    }
+
+    /// Makes a host for an agent, with its interface for passive checks, templates linked.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template, or a host of this name already.
+    pub fn create_host(&self, agent: &RealAgent, templates: &[&str]) -> Result<Host, Error> {
+        self.create_host_at(agent.hostname(), agent.address(), templates)
+    }
+
+    /// Makes a host of this name, whose agent listens there.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template, or a host of this name already.
+    pub fn create_host_at(&self, name: &str, at: SocketAddr, templates: &[&str]) -> Result<Host, Error> {
+        let ids = templates.iter().map(|name| self.template(name)).collect::<Result<Vec<_>, _>>()?;
+        let links: Vec<Value> = ids.iter().map(|id| json!({"templateid": id})).collect();
+        let interface = json!({"type": 1, "main": 1, "useip": 1, "ip": at.ip().to_string(), "dns": "",
+            "port": at.port().to_string()});
+        let group =
+            self.first_id("hostgroup.get", "groupids", json!({"filter": {"name": "Linux servers"}}))?;
+        let parameters = json!({"host": name, "groups": [{"groupid": group}], "interfaces": [interface],
+            "templates": links});
+        let id = self.first_id("host.create", "hostids", parameters)?;
+        Ok(Host { id, name: name.to_owned() })
+    }
+
+    /// Links one more template.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template, or it cannot be linked.
+    pub fn link(&self, host: &Host, template: &str) -> Result<(), Error> {
+        let id = self.template(template)?;
+        let parameters = json!({"hosts": [{"hostid": host.id}], "templates": [{"templateid": id}]});
+        self.call("host.massadd", parameters).map(drop)
+    }
+
+    /// Sets a user macro of a host, such as `{$OOMWATCH.HORIZON}`.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub fn set_macro(&self, host: &Host, name: &str, value: &str) -> Result<(), Error> {
+        let wanted = json!({"hostids": host.id, "filter": {"macro": name}});
+        match self.first_id("usermacro.get", "hostmacroids", wanted) {
+            Ok(id) => self.call("usermacro.update", json!({"hostmacroid": id, "value": value})),
+            Err(_) => {
+                self.call("usermacro.create", json!({"hostid": host.id, "macro": name, "value": value}))
+            }
+        }
+        .map(drop)
+    }
+
+    /// Asks for items now instead of at their next turn. Items of active checks cannot be asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub fn check_now(&self, item_ids: &[String]) -> Result<(), Error> {
+        let tasks: Vec<Value> =
+            item_ids.iter().map(|id| json!({"type": 6, "request": {"itemid": id}})).collect();
+        self.call("task.create", json!(tasks)).map(drop)
+    }
+
+    /// The enabled items of a host, discovered ones among them; rules and prototypes are none.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn items(&self, host: &Host) -> Result<Vec<ItemState>, Error> {
+        let output = json!(["itemid", "key_", "name", "state", "error", "lastvalue", "lastclock", "flags"]);
+        let parameters = json!({"output": output, "hostids": host.id, "filter": {"status": 0}});
+        Ok(self.rows("item.get", parameters)?.iter().map(ItemState::of).collect())
+    }
+
+    /// The low-level discovery rules of a host: a rule has no value.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn rules_of(&self, host: &Host) -> Result<Vec<ItemState>, Error> {
+        let output = json!(["itemid", "key_", "name", "state", "error"]);
+        let parameters = json!({"output": output, "hostids": host.id, "filter": {"status": 0}});
+        Ok(self.rows("discoveryrule.get", parameters)?.iter().map(ItemState::of).collect())
+    }
+
+    /// Everything that triggers of a host have raised so far, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn problems(&self, host: &Host) -> Result<Vec<Problem>, Error> {
+        let parameters = json!({"output": ["eventid", "objectid", "name", "opdata", "severity", "clock", "r_eventid"],
+            "hostids": host.id, "source": BY_TRIGGER, "object": BY_TRIGGER, "value": 1, "selectTags": "extend",
+            "sortfield": ["clock", "eventid"], "sortorder": "ASC"});
+        Ok(self.rows("event.get", parameters)?.iter().map(Problem::of).collect())
+    }
+
+    /// The values of an item in the server's history, the oldest first, with their times in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn history(&self, item_id: &str) -> Result<Vec<(u64, String)>, Error> {
+        let item = self.rows("item.get", json!({"output": ["value_type"], "itemids": item_id}))?;
+        let kind = text(item.first().unwrap_or(&Value::Null), "value_type");
+        let parameters = json!({"itemids": item_id, "history": number(&kind), "sortfield": ["clock", "ns"]});
+        let rows = self.rows("history.get", parameters)?;
+        Ok(rows.iter().map(|row| (number(&text(row, "clock")), text(row, "value"))).collect())
+    }
+}
+
+impl ItemState {
+    fn of(row: &Value) -> Self {
+        let clock = number(&text(row, "lastclock"));
+        Self {
+            id: text(row, "itemid"),
+            key: text(row, "key_"),
+            name: text(row, "name"),
+            error: (text(row, "state") != SUPPORTED).then(|| text(row, "error")),
+            last: (clock > 0).then(|| (text(row, "lastvalue"), clock)),
+            discovered: text(row, "flags") == "4",
+        }
+    }
+}
+
+impl Problem {
+    fn of(row: &Value) -> Self {
+        let tags = row["tags"].as_array().into_iter().flatten();
+        Self {
+            event: text(row, "eventid"),
+            trigger: text(row, "objectid"),
+            name: text(row, "name"),
+            opdata: text(row, "opdata"),
+            severity: u8::try_from(number(&text(row, "severity"))).unwrap_or_default(),
+            clock: number(&text(row, "clock")),
+            recovered: !matches!(text(row, "r_eventid").as_str(), "" | "0"),
+            tags: tags.map(|tag| format!("{}: {}", text(tag, "tag"), text(tag, "value"))).collect(),
+        }
+    }
+
+    /// Seconds from a moment to this problem's beginning: the server keeps whole seconds, so it may be one too few.
+    #[must_use]
+    pub fn seconds_after(&self, cause: SystemTime) -> u64 {
+        let cause = cause.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.clock.saturating_sub(cause)
+    }
+}
+
+/// The API writes numbers as text.
+fn text(row: &Value, member: &str) -> String {
+    match &row[member] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_default()
+}
