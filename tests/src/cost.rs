@@ -121,6 +121,11 @@ fn parent(pid: u32) -> Option<u32> {
     stat_fields(pid)?.split(' ').nth(1)?.parse().ok()
 }
 
+/// The process group of a process; nothing when it is gone.
+pub(crate) fn group(pid: u32) -> Option<u32> {
+    stat_fields(pid)?.split(' ').nth(2)?.parse().ok()
+}
+
 /// The fields of `stat` from the state on: the name before them may hold anything, parentheses and spaces included.
 fn stat_fields(pid: u32) -> Option<String> {
     let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;

@@ -5,6 +5,7 @@
 //! * [`ActiveServer`] stands in for a Zabbix server towards an agent's active checks.
 //! * [`actors`] makes processes to look at: of any name, size, state and owner.
 //! * [`cost`] reads what a process has cost so far: CPU time and resident memory.
+//! * [`Limited`] is a memory cgroup in which the kernel kills.
 //! * [`LogWriter`] writes a log and has it rotated.
 //! * [`bus`] makes a system bus, with stand-ins for systemd and systemd-oomd.
 //! * [`zabbix`] is a real Zabbix server with its database and its frontend.
@@ -34,6 +35,7 @@ mod active_server;
 mod agent;
 mod error;
 mod key;
+mod limited;
 mod log_writer;
 mod supervised;
 mod wait;
@@ -43,5 +45,6 @@ pub use active_server::{ActiveServer, Item, Received};
 pub use agent::{AgentBuilder, Generation, PluginSpec, RealAgent, Reply, Stopped};
 pub use error::Error;
 pub use key::Key;
+pub use limited::Limited;
 pub use log_writer::{LogWriter, Rotating};
 pub use wait::wait_until;

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, getpgid};
-
 use crate::agent::read_lossy;
 use crate::{Error, cost, wait_until};
 
@@ -99,19 +97,16 @@ impl Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let group = self.child.id();
         let _ = self.child.wait();
-        let _ = wait_until(END_LIMIT, || group.is_none_or(has_ended));
+        let _ = wait_until(END_LIMIT, || has_ended(group));
     }
 }
 
 /// Whether all processes of a group have ended. Whoever reaps orphans may take seconds, so the group itself stays.
-fn has_ended(group: Pid) -> bool {
-    let is_member = |pid: &u32| {
-        let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| getpgid(Some(pid)) == Ok(group))
-    };
-    cost::pids().filter(is_member).all(|pid| matches!(cost::state(pid), None | Some('Z')))
+fn has_ended(group: u32) -> bool {
+    let members = cost::pids().filter(|pid| cost::group(*pid) == Some(group));
+    members.map(cost::state).all(|state| matches!(state, None | Some('Z')))
 }
 
 #[cfg(test)]

@@ -4,71 +4,13 @@
 //! only compared with those of a moment before.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::path::Path;
 use std::time::Duration;
 
-use oomwatch_tests::{Error, Generation, PluginSpec, RealAgent, Reply, binaries, wait_until};
+use oomwatch_tests::{Error, Generation, Limited, PluginSpec, RealAgent, Reply, binaries};
 use serde_json::Value;
 
 const LIMIT_BYTES: u64 = 30 << 20;
-const SOON: Duration = Duration::from_secs(20);
-
-/// A memory cgroup with a limit; removed when dropped.
-struct Limited {
-    dir: PathBuf,
-    path: String,
-}
-
-impl Limited {
-    /// Why there is none is the reason to skip a test.
-    fn new(name: &str) -> Result<Self, String> {
-        if !rustix::process::geteuid().is_root() {
-            return Err("only root can make memory cgroups".to_owned());
-        }
-        let v1 = Path::new("/sys/fs/cgroup/memory");
-        let v2 = Path::new("/sys/fs/cgroup");
-        let offers = |dir: &Path, file: &str| {
-            fs::read_to_string(dir.join(file))
-                .unwrap_or_default()
-                .split_whitespace()
-                .any(|name| name == "memory")
-        };
-        let (parent, files) = if offers(v2, "cgroup.subtree_control") {
-            (v2, &["memory.max", "memory.swap.max"])
-        } else if v1.join("memory.limit_in_bytes").exists() {
-            (v1, &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"])
-        } else {
-            return Err("no cgroup hierarchy offers the memory controller".to_owned());
-        };
-        let limited = Self { dir: parent.join(name), path: format!("/{name}") };
-        let made = fs::create_dir(&limited.dir).and_then(|()| limited.limit(files));
-        made.map(|()| limited).map_err(|error| format!("no memory cgroup can be made: {error}"))
-    }
-
-    fn limit(&self, [memory, swap]: &[&str; 2]) -> io::Result<()> {
-        fs::write(self.dir.join(memory), LIMIT_BYTES.to_string())?;
-        // Kernels without swap accounting have no such file, and need none where there is no swap.
-        let swap_limit = if swap.contains("memsw") { LIMIT_BYTES } else { 0 };
-        drop(fs::write(self.dir.join(swap), swap_limit.to_string()));
-        Ok(())
-    }
-
-    /// Runs a program in here that takes memory without end, and returns its process number and how it ended.
-    fn run_into_limit(&self, program: &Path) -> io::Result<(u32, ExitStatus)> {
-        let script = r#"echo $$ > "$0/cgroup.procs" && exec "$1" /dev/zero"#;
-        let mut child = Command::new("sh").arg("-c").arg(script).arg(&self.dir).arg(program).spawn()?;
-        Ok((child.id(), child.wait()?))
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        // The kernel may need a moment to see that the last process has left.
-        let _ = wait_until(SOON, || fs::remove_dir(&self.dir).is_ok() || !self.dir.exists());
-    }
-}
 
 fn value(agent: &RealAgent, key: &str) -> Result<String, Error> {
     match agent.get(key)? {
@@ -103,7 +45,7 @@ fn a_real_kill_is_counted_and_told_with_its_victim() -> Result<(), Error> {
     let state = tempfile::tempdir().expect("a directory");
     for generation in Generation::ALL {
         let name = format!("owhog{}{}", std::process::id() % 100_000, &generation.name()[..1]);
-        let limited = match Limited::new(&name) {
+        let limited = match Limited::new(&name, LIMIT_BYTES) {
             Ok(limited) => limited,
             Err(why) => {
                 eprintln!("skipped: {why}");
@@ -125,9 +67,9 @@ fn a_real_kill_is_counted_and_told_with_its_victim() -> Result<(), Error> {
             continue;
         }
         let report = report_of(&agent, &name)?.unwrap_or_else(|| panic!("no report: {}", agent.log()));
-        is_told(&report, pid, &limited.path);
+        is_told(&report, pid, limited.path());
         let cgroups = json(&agent, "oomwatch.oom.cgroups[1000]")?;
-        let its = |group: &&Value| group["path"] == limited.path.as_str();
+        let its = |group: &&Value| group["path"] == limited.path();
         let group = cgroups["cgroups"].as_array().and_then(|list| list.iter().find(its));
         let group = group.unwrap_or_else(|| panic!("{cgroups}"));
         assert_eq!((&group["max_bytes"], &group["oom_kill"]), (&Value::from(LIMIT_BYTES), &Value::from(1)));

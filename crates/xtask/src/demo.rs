@@ -1,4 +1,7 @@
-//! A real agent with the plugin, processes to look at, and the items that an operator of a web server polls.
+//! A real agent with the plugin, processes to look at, the items that an operator of a web server polls, and the problems that
+//! a real server makes of them.
+
+mod story;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +14,7 @@ use serde_json::Value;
 
 use crate::table::{bytes, columns};
 use crate::{Done, say};
+use story::Story;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -53,25 +57,32 @@ pub(crate) fn run(once: bool) -> Done {
     let plugin = binaries::release("oomwatch-plugin", binaries::PLUGIN)?;
     let stage = Stage::with(&binaries::release("oomwatch-tests", "actor")?)?;
     let cast = cast(&stage)?;
-    let mut builder = RealAgent::builder(Generation::V7_0).plugin(PluginSpec::new("OomWatch", plugin));
+    let scratch = tempfile::Builder::new().prefix("ow").tempdir_in("/tmp")?;
+    let log = scratch.path().join("error_log");
+    std::fs::write(&log, "")?;
+    let zabbix = Story::server()?;
+    let plugin = PluginSpec::new("OomWatch", plugin).option("StateDir", scratch.path().display().to_string());
+    let mut builder = RealAgent::builder(Generation::V7_0).plugin(plugin).active_server(zabbix.address());
     for key in MIRRORED {
         builder = builder.alias(&format!("{key}[*]"), &format!("oomwatch.{key}[*]"));
     }
-    let agent = builder.start()?;
+    let mut agent = builder.start()?;
     say(&format!(
         "Agent {} is process {}; {} processes play a web server.",
         agent.generation(),
         agent.pid(),
         cast.len()
     ));
+    let story = Story::begin(zabbix, &mut agent, &log)?;
     let _ = agent.get_within(LOAD, Duration::from_millis(500));
     pause(LOAD_KNOWN_AFTER, &stop);
-    while !stop.load(Ordering::Relaxed) {
-        round(&agent)?;
-        if once {
-            break;
+    round(&agent)?;
+    story.tell(scratch.path(), &log)?;
+    if !once {
+        say(&story.invitation());
+        while !stop.load(Ordering::Relaxed) {
+            pause(INTERVAL, &stop);
         }
-        pause(INTERVAL, &stop);
     }
     say("Everything is ended again.");
     Ok(())

@@ -14,7 +14,7 @@ use lexopt::prelude::*;
 
 const HELP: &str = "\
 cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fast leaves out the long ones
-cargo xtask demo [--once]   a real agent with the plugin, some processes, and the items that an operator polls
+cargo xtask demo [--once]   the whole story: server, frontend, agent with the plugin, an OOM kill, and its problem
 cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
 cargo xtask templates       makes the templates for Zabbix anew from their source
 ";

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -8,6 +9,7 @@ use crate::{Error, Generation, RealAgent};
 
 /// An import of a large template, or one that recalculates thousands of items.
 const REQUEST_LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(250);
 /// How the API writes "no" where an item works.
 const SUPPORTED: &str = "0";
 /// Object and source of an event that a trigger raised.
@@ -238,6 +240,44 @@ impl Api {
             }
         }
         .map(drop)
+    }
+
+    /// Has all of a host's items and discovery rules polled this often, such as `2s`; dependent ones come with their masters.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub fn poll_every(&self, host: &Host, delay: &str) -> Result<(), Error> {
+        for (kind, id) in [("item", "itemid"), ("discoveryrule", "itemid")] {
+            let wanted = json!({"output": ["itemid", "delay", "type"], "hostids": host.id});
+            let rows = self.rows(&format!("{kind}.get"), wanted)?;
+            let own = rows.iter().filter(|row| !matches!(text(row, "delay").as_str(), "" | "0"));
+            for row in own {
+                self.call(&format!("{kind}.update"), json!({id: row[id], "delay": delay}))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a problem of a host has these words in its name, and hands out the newest; nothing when that takes longer.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn wait_for_problem(
+        &self,
+        host: &Host,
+        words: &str,
+        limit: Duration,
+    ) -> Result<Option<Problem>, Error> {
+        let start = Instant::now();
+        loop {
+            let found = self.problems(host)?.into_iter().rfind(|problem| problem.name.contains(words));
+            if found.is_some() || start.elapsed() > limit {
+                return Ok(found);
+            }
+            sleep(PAUSE);
+        }
     }
 
     /// Asks for items now instead of at their next turn. Items of active checks cannot be asked for.

@@ -1,0 +1,191 @@
+//! The whole story: a real server with its frontend, an agent with the plugin, a machine that runs out of memory, and the
+//! problems that an operator sees.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use oomwatch_tests::zabbix::{Host, Problem, Zabbix};
+use oomwatch_tests::{Generation, Limited, RealAgent, binaries, wait_until};
+
+use crate::table::columns;
+use crate::{Done, say};
+
+const LIMIT_BYTES: u64 = 30 << 20;
+/// The victim's name: a stand-in for the httpd of the incident.
+const VICTIM: &str = "httpd-hungry";
+const APACHE_LINE: &str = "[mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, consider \
+                           raising the MaxRequestWorkers setting";
+const LOGS: &str = "OomWatch log by Zabbix agent 2 active";
+const POLLS: &str = "5s";
+const LIMIT: Duration = Duration::from_secs(120);
+
+const KERNEL_LINE: &str = "Nov 24 10:00:00 web kernel: httpd invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), \
+                           order=0, oom_score_adj=0";
+/// New log items begin at a file's end, so nothing may be written before they have looked.
+const LOOKED: Duration = Duration::from_secs(12);
+
+/// What is to become a problem, and the words that it is told by.
+struct Expected {
+    what: &'static str,
+    words: &'static str,
+    cause: SystemTime,
+}
+
+/// The server side of the demo.
+pub(super) struct Story {
+    zabbix: Zabbix,
+    host: Host,
+}
+
+impl Story {
+    /// Starts the server before the agent, which is to be told where it is.
+    pub(super) fn server() -> Result<Zabbix, Box<dyn std::error::Error>> {
+        say(
+            "Starting PostgreSQL, Zabbix server 7.0 and its frontend (the first time they are downloaded) ...",
+        );
+        let start = Instant::now();
+        let zabbix = Zabbix::start(Generation::V7_0)?;
+        say(&format!(
+            "The server takes values at {} after {:.0} s.",
+            zabbix.address(),
+            start.elapsed().as_secs_f64()
+        ));
+        Ok(zabbix)
+    }
+
+    /// Imports every template, and links those that this machine has something for.
+    pub(super) fn begin(
+        zabbix: Zabbix,
+        agent: &mut RealAgent,
+        log: &Path,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let directory = binaries::workspace().join("templates/7.0");
+        let mut files: Vec<_> = fs::read_dir(&directory)?.flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|end| end == "yaml"));
+        files.sort();
+        for file in &files {
+            zabbix.api().import(&fs::read_to_string(file)?)?;
+        }
+        let host = zabbix.api().create_host(agent, &["OomWatch Linux by Zabbix agent 2"])?;
+        if zabbix.api().template(LOGS).is_ok() {
+            for name in ["{$OOMWATCH.APACHE.LOG}", "{$OOMWATCH.SYSLOG}"] {
+                zabbix.api().set_macro(&host, name, &log.display().to_string())?;
+            }
+            zabbix.api().link(&host, LOGS)?;
+        }
+        zabbix.api().poll_every(&host, POLLS)?;
+        // The agent asked for active checks when the server knew no such host, and would ask again after a minute.
+        agent.restart()?;
+        say(&format!(
+            "{} template files are imported; host {} is polled every {POLLS}.",
+            files.len(),
+            host.name
+        ));
+        Ok(Self { zabbix, host })
+    }
+
+    /// Causes what the templates are there for, and waits for the problems.
+    pub(super) fn tell(&self, directory: &Path, log: &Path) -> Done {
+        self.wait_for_values()?;
+        let mut expected = Vec::new();
+        let killed = self.kill(directory)?;
+        if self.zabbix.api().template(LOGS).is_ok() {
+            if killed.is_none() {
+                expected.push(append(
+                    log,
+                    KERNEL_LINE,
+                    "an injected line of the kernel",
+                    "OOM killer was invoked",
+                )?);
+            }
+            let words = "Apache reached its limit";
+            expected.push(append(log, APACHE_LINE, "a line of Apache in its error log", words)?);
+        }
+        expected.extend(killed);
+        let (mut rows, mut missing) = (
+            vec![["problem", "cause", "seconds", "severity", "what it says"].map(str::to_owned).to_vec()],
+            Vec::new(),
+        );
+        for Expected { what, words, cause } in expected {
+            match self.zabbix.api().wait_for_problem(&self.host, words, LIMIT)? {
+                Some(problem) => rows.push(row(&problem, what, cause)),
+                None => missing.push(what),
+            }
+        }
+        self.show_values()?;
+        say(&format!("\n{}", columns(&rows)));
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("no problem was raised by {}", missing.join(", ")).into())
+        }
+    }
+
+    /// The address for a browser.
+    pub(super) fn invitation(&self) -> String {
+        format!(
+            "\nThe frontend: {}/zabbix.php?action=problem.view (Admin, zabbix). Ctrl-C ends everything.",
+            self.zabbix.frontend()
+        )
+    }
+
+    /// A trigger on a change needs a value from before.
+    fn wait_for_values(&self) -> Done {
+        let known = |key: &str| {
+            let items = self.zabbix.api().items(&self.host).unwrap_or_default();
+            items.iter().any(|item| item.key.starts_with(key) && item.last.is_some())
+        };
+        let keys = ["oomwatch.oom.total", "oomwatch.oom.event.memcg", "oomwatch.memory.available"];
+        if wait_until(LIMIT, || keys.iter().all(|key| known(key))) {
+            sleep(LOOKED);
+            return Ok(());
+        }
+        Err("the server got no values".into())
+    }
+
+    /// A real kill in a cgroup; why there is none is said.
+    fn kill(&self, directory: &Path) -> Result<Option<Expected>, std::io::Error> {
+        let limited = match Limited::new("oomwatch-demo", LIMIT_BYTES) {
+            Ok(limited) => limited,
+            Err(why) => {
+                say(&format!("No OOM kill is shown: {why}."));
+                return Ok(None);
+            }
+        };
+        let program = directory.join(VICTIM);
+        fs::copy("/usr/bin/tail", &program)?;
+        let cause = SystemTime::now();
+        let (pid, _) = limited.run_into_limit(&program)?;
+        say(&format!("The kernel has killed {VICTIM} (process {pid}) at its cgroup's limit of 30 MiB."));
+        Ok(Some(Expected { what: "a real OOM kill in a memory cgroup", words: VICTIM, cause }))
+    }
+
+    fn show_values(&self) -> Done {
+        let mut rows = vec![["latest data", "value"].map(str::to_owned).to_vec()];
+        for item in self.zabbix.api().items(&self.host)? {
+            if let Some((value, _)) = item.last.filter(|(value, _)| !value.starts_with(['{', '['])) {
+                rows.push(vec![item.name, value.lines().next().unwrap_or_default().to_owned()]);
+            } else if let Some(error) = item.error {
+                rows.push(vec![item.name, format!("not supported: {error}")]);
+            }
+        }
+        say(&format!("\n{}", columns(&rows)));
+        Ok(())
+    }
+}
+
+fn append(log: &Path, line: &str, what: &'static str, words: &'static str) -> std::io::Result<Expected> {
+    let cause = SystemTime::now();
+    writeln!(fs::File::options().append(true).open(log)?, "{line}")?;
+    Ok(Expected { what, words, cause })
+}
+
+fn row(problem: &Problem, what: &str, cause: SystemTime) -> Vec<String> {
+    const SEVERITIES: [&str; 6] = ["not classified", "information", "warning", "average", "high", "disaster"];
+    let severity = SEVERITIES.get(usize::from(problem.severity)).copied().unwrap_or_default();
+    let seconds = problem.seconds_after(cause).to_string();
+    vec![problem.name.clone(), what.to_owned(), seconds, severity.to_owned(), problem.opdata.clone()]
+}

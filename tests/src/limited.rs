@@ -1,0 +1,83 @@
+//! A place where the kernel's OOM killer acts without harm to others.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use crate::wait_until;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A memory cgroup with a limit; removed when dropped.
+#[derive(Debug)]
+pub struct Limited {
+    dir: PathBuf,
+    path: String,
+    limit_bytes: u64,
+}
+
+impl Limited {
+    /// A cgroup of this name below the root, version 1 or 2 as the machine has it.
+    ///
+    /// # Errors
+    ///
+    /// Why the machine does not allow it, in words: a reason to skip a test.
+    pub fn new(name: &str, limit_bytes: u64) -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("only root can make memory cgroups".to_owned());
+        }
+        let v1 = Path::new("/sys/fs/cgroup/memory");
+        let v2 = Path::new("/sys/fs/cgroup");
+        let offers = |dir: &Path, file: &str| {
+            fs::read_to_string(dir.join(file))
+                .unwrap_or_default()
+                .split_whitespace()
+                .any(|name| name == "memory")
+        };
+        let (parent, files) = if offers(v2, "cgroup.subtree_control") {
+            (v2, &["memory.max", "memory.swap.max"])
+        } else if v1.join("memory.limit_in_bytes").exists() {
+            (v1, &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"])
+        } else {
+            return Err("no cgroup hierarchy offers the memory controller".to_owned());
+        };
+        let limited = Self { dir: parent.join(name), path: format!("/{name}"), limit_bytes };
+        let made = fs::create_dir(&limited.dir).and_then(|()| limited.limit(files));
+        made.map(|()| limited).map_err(|error| format!("no memory cgroup can be made: {error}"))
+    }
+
+    fn limit(&self, [memory, swap]: &[&str; 2]) -> io::Result<()> {
+        fs::write(self.dir.join(memory), self.limit_bytes.to_string())?;
+        // Kernels without swap accounting have no such file, and need none where there is no swap.
+        let swap_limit = if swap.contains("memsw") { self.limit_bytes } else { 0 };
+        drop(fs::write(self.dir.join(swap), swap_limit.to_string()));
+        Ok(())
+    }
+
+    /// Its path as the kernel writes it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Runs a copy of `tail` in here, which takes memory without end when it reads /dev/zero, and returns its process number
+    /// and how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn run_into_limit(&self, program: &Path) -> io::Result<(u32, ExitStatus)> {
+        let script = r#"echo $$ > "$0/cgroup.procs" && exec "$1" /dev/zero"#;
+        let mut child = Command::new("sh").arg("-c").arg(script).arg(&self.dir).arg(program).spawn()?;
+        Ok((child.id(), child.wait()?))
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        // The kernel may need a moment to see that the last process has left.
+        let _ = wait_until(SOON, || fs::remove_dir(&self.dir).is_ok() || !self.dir.exists());
+    }
+}
