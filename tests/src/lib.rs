@@ -25,8 +25,8 @@
 
 pub mod actors;
 pub mod binaries;
-pub mod bus;
 pub mod browser;
+pub mod bus;
 pub mod cost;
 pub mod debian;
 pub mod zabbix;
