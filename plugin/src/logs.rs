@@ -26,6 +26,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// An item that nobody asked for in so long is compiled anew when it is asked for again.
 const FORGET_ITEMS_AFTER: Duration = Duration::from_secs(24 * 3600);
 const DEFAULT_GROUPS: usize = 100;
+/// The items of a template have the same few patterns, and one of them can take more memory than all else of its item.
+const KEPT_PATTERNS: usize = 64;
 
 /// What the log keys share.
 pub(crate) struct Logs {
@@ -35,11 +37,19 @@ pub(crate) struct Logs {
     follower: OnceLock<Follower>,
     /// Items with their compiled patterns, and when each was last asked for.
     items: Mutex<HashMap<String, (Item, Instant)>>,
+    /// By their text, and whether parentheses capture: for new items with the same.
+    patterns: Mutex<HashMap<(String, bool), Pattern>>,
 }
 
 impl Logs {
     pub(crate) fn new(config: Config, purpose: Purpose) -> Arc<Self> {
-        Arc::new(Self { config, purpose, follower: OnceLock::new(), items: Mutex::default() })
+        Arc::new(Self {
+            config,
+            purpose,
+            follower: OnceLock::new(),
+            items: Mutex::default(),
+            patterns: Mutex::default(),
+        })
     }
 
     fn follower(self: &Arc<Self>) -> &Follower {
@@ -117,7 +127,7 @@ impl Logs {
         // Without a pattern the built-in keys deliver whole lines, whatever the template says.
         let output = if regexp.is_empty() { "" } else { arguments.named("output") };
         Ok(Query::new(self.source(arguments)?)
-            .pattern(pattern(arguments, regexp, output)?)
+            .pattern(self.pattern(arguments, regexp, output)?)
             .template(Template::new(output))
             .encoding(encoding(arguments.named("encoding"))?)
             .start(start)
@@ -151,6 +161,24 @@ impl Logs {
                  set Plugins.OomWatch.Regexp.{name} in the agent's configuration."
             ))
         })
+    }
+
+    fn pattern(&self, arguments: Arguments<'_>, regexp: &str, output: &str) -> Result<Pattern, ItemError> {
+        let captures = !output.is_empty() || !arguments.mirrors();
+        let name = (regexp.to_owned(), captures);
+        let patterns = || self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pattern) = patterns().get(&name) {
+            return Ok(pattern.clone());
+        }
+        let compiled = if captures { Pattern::new(regexp) } else { Pattern::without_groups(regexp) };
+        let pattern =
+            compiled.map_err(|error| ItemError::new(compile_error(arguments, &error, captures, regexp)))?;
+        let mut kept = patterns();
+        if kept.len() >= KEPT_PATTERNS {
+            kept.clear();
+        }
+        kept.insert(name, pattern.clone());
+        Ok(pattern)
     }
 
     fn max_lines(&self, arguments: Arguments<'_>) -> Result<NonZeroU32, ItemError> {
@@ -193,12 +221,6 @@ fn leading_number(text: &str) -> u32 {
     let text = text.strip_prefix('+').unwrap_or(text);
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     text[..digits].parse().unwrap_or(0)
-}
-
-fn pattern(arguments: Arguments<'_>, regexp: &str, output: &str) -> Result<Pattern, ItemError> {
-    let captures = !output.is_empty() || !arguments.mirrors();
-    let compiled = if captures { Pattern::new(regexp) } else { Pattern::without_groups(regexp) };
-    compiled.map_err(|error| ItemError::new(compile_error(arguments, &error, captures, regexp)))
 }
 
 /// As the built-in keys say it. What PCRE2 would take they cannot say, so there the reason counts.

@@ -1,8 +1,9 @@
 //! The follower: answers items, and moves their positions when told that an answer arrived.
 
+use crate::buffers::Buffers;
 use crate::position::{Position, unix_secs};
 use crate::reader::{Behind, Progress, Reader};
-use crate::scan::{CHUNK_BYTES, Counters, Sink};
+use crate::scan::{Counters, Sink};
 use crate::share::Shared;
 use crate::store::Store;
 use crate::totals::Tally;
@@ -25,8 +26,6 @@ const MISSES_ALLOWED: u32 = 2;
 /// A process that was told to end, or whose agent was killed, has let go of the state directory by then.
 const TAKE_OVER: Duration = Duration::from_secs(10);
 const TAKE_OVER_LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Buffers kept for the next poll.
-const SPARE_BUFFERS: usize = 2;
 
 /// How a [`Follower`] is opened.
 #[derive(Debug, Clone)]
@@ -138,7 +137,7 @@ struct Inner {
     opened: Instant,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     store: Mutex<Store>,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    buffers: Buffers,
     shared: Shared,
     read_bytes: AtomicU64,
     lines_too_hard: AtomicU64,
@@ -280,24 +279,19 @@ impl Inner {
         behind: Option<Behind>,
         sink: &mut dyn Sink,
     ) -> Result<Progress, Error> {
-        let mut buffer = lock(&self.buffers).pop().unwrap_or_default();
         let mut reader = Reader {
             query: item.query(),
             allow: &self.allow,
             ask,
             shared: &self.shared,
             identity: item.shared_identity(),
-            buffer: &mut buffer,
+            buffers: &self.buffers,
             counters: Counters::default(),
         };
         let progress = reader.read(at, behind, sink);
         let counters = reader.counters;
         self.read_bytes.fetch_add(counters.read_bytes, Ordering::Relaxed);
         self.lines_too_hard.fetch_add(counters.lines_too_hard, Ordering::Relaxed);
-        let mut buffers = lock(&self.buffers);
-        if buffers.len() < SPARE_BUFFERS {
-            buffers.push(buffer);
-        }
         progress
     }
 }
@@ -315,7 +309,7 @@ impl Follower {
                 opened: Instant::now(),
                 slots: Mutex::default(),
                 store: Mutex::new(Store::open(state_dir, read_only)),
-                buffers: Mutex::default(),
+                buffers: Buffers::default(),
                 shared: Shared::default(),
                 read_bytes: AtomicU64::new(0),
                 lines_too_hard: AtomicU64::new(0),
@@ -510,8 +504,7 @@ impl Follower {
             lock(&self.inner.store).fail(&error);
         }
         self.inner.shared.tidy();
-        // Large buffers are for bursts.
-        lock(&self.inner.buffers).retain(|buffer| buffer.len() < CHUNK_BYTES);
+        self.inner.buffers.tidy();
     }
 
     /// Once an hour.

@@ -37,6 +37,7 @@
 //! # }
 //! ```
 
+mod buffers;
 mod encoding;
 mod error;
 mod file;

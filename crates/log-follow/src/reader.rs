@@ -1,5 +1,6 @@
 //! Takes the steps of a plan: opens, reads, moves the marks.
 
+use crate::buffers::Buffers;
 use crate::file::{Stat, open, read_at};
 use crate::position::{Plan, Position, Step, plan};
 use crate::scan::{Counters, Scan, Sink, Stop};
@@ -20,7 +21,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) ask: &'a Ask,
     pub(crate) shared: &'a Shared,
     pub(crate) identity: &'a Arc<str>,
-    pub(crate) buffer: &'a mut Vec<u8>,
+    pub(crate) buffers: &'a Buffers,
     pub(crate) counters: Counters,
 }
 
@@ -135,9 +136,10 @@ impl Reader<'_> {
             pattern: &query.pattern,
             finished: step.finished,
             deadline: self.ask.deadline,
+            buffers: self.buffers,
         };
         let mut spot = step.mark.spot();
-        let stop = scan.run(&mut spot, self.buffer, sink, &mut self.counters)?;
+        let stop = scan.run(&mut spot, sink, &mut self.counters)?;
         let moved = step.mark.moved(spot, stop != Stop::End, file).map_err(error)?;
         Ok(moved.then_some(stop))
     }

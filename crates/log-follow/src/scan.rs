@@ -15,6 +15,7 @@
 //! of an idle file: 2 to 3 microseconds, of which the `stat` is one.
 
 use crate::Error;
+use crate::buffers::Buffers;
 use crate::encoding::{Codec, LineEnd};
 use crate::file::{Stat, read_at};
 use crate::pattern::{Pattern, Searcher, TextSearch, Verdict};
@@ -84,6 +85,7 @@ pub(crate) struct Scan<'a> {
     pub(crate) stat: Stat,
     /// What other items on this file have found already.
     pub(crate) part: Option<&'a Part>,
+    pub(crate) buffers: &'a Buffers,
 }
 
 /// What a scan did, beside moving the spot.
@@ -98,7 +100,6 @@ impl Scan<'_> {
     pub(crate) fn run(
         &self,
         spot: &mut Spot,
-        buffer: &mut Vec<u8>,
         sink: &mut dyn Sink,
         counters: &mut Counters,
     ) -> Result<Stop, Error> {
@@ -106,19 +107,11 @@ impl Scan<'_> {
             spot.offset = self.codec.bom_bytes as u64;
         }
         loop {
-            if let Some(stop) = self.noted(spot, buffer, sink, counters)? {
+            if let Some(stop) = self.noted(spot, sink, counters)? {
                 return Ok(stop);
             }
-            let length = self.fill(spot.offset, buffer)?;
-            counters.read_bytes += length as u64;
-            let at_end = length < buffer.len();
-            let chunk = &mut buffer[..length];
-            if self.codec.unit() == 1 {
-                replace_nul(chunk);
-            }
-            let stop = self.chunk(chunk, at_end, spot, sink, counters);
-            if stop.is_some() || at_end {
-                return Ok(stop.unwrap_or(Stop::End));
+            if let Some(stop) = self.buffers.lend(|buffer| self.next_chunk(spot, buffer, sink, counters))? {
+                return Ok(stop);
             }
             if Instant::now() >= self.deadline {
                 return Ok(Stop::Late);
@@ -126,11 +119,28 @@ impl Scan<'_> {
         }
     }
 
+    /// Reads a chunk and searches it; why that was the last one, if it was.
+    fn next_chunk(
+        &self,
+        spot: &mut Spot,
+        buffer: &mut Vec<u8>,
+        sink: &mut dyn Sink,
+        counters: &mut Counters,
+    ) -> Result<Option<Stop>, Error> {
+        let length = self.fill(spot.offset, buffer)?;
+        counters.read_bytes += length as u64;
+        let at_end = length < buffer.len();
+        let chunk = &mut buffer[..length];
+        if self.codec.unit() == 1 {
+            replace_nul(chunk);
+        }
+        Ok(self.chunk(chunk, at_end, spot, sink, counters).or(at_end.then_some(Stop::End)))
+    }
+
     /// Goes through stretches that were searched for all items at once. `None` when it is at one that was not.
     fn noted(
         &self,
         spot: &mut Spot,
-        buffer: &mut Vec<u8>,
         sink: &mut dyn Sink,
         counters: &mut Counters,
     ) -> Result<Option<Stop>, Error> {
@@ -141,9 +151,8 @@ impl Scan<'_> {
             && !spot.after_cr
             && self.stat.size.saturating_sub(spot.offset) >= share::MIN_BYTES
         {
-            let segment =
-                part.segment((self.file, place), self.codec, spot.offset, buffer, counters).map_err(error)?;
-            let Some(segment) = segment else { return Ok(None) };
+            let segment = part.segment((self.file, place), self.codec, spot.offset, self.buffers, counters);
+            let Some(segment) = segment.map_err(error)? else { return Ok(None) };
             let mut matcher = Matcher { scan: self, sink, counters };
             for (start, line) in segment.lines_from(spot.offset) {
                 if matcher.line(line, false) == Flow::Full {
@@ -159,12 +168,15 @@ impl Scan<'_> {
         Ok(None)
     }
 
-    /// Fills the buffer. Most polls find a few lines: a buffer for a whole chunk is only made when there is so much.
+    /// Fills the buffer, which is no larger than what there is to read: most polls find a few lines.
     fn fill(&self, offset: u64, buffer: &mut Vec<u8>) -> Result<usize, Error> {
         const FEW_BYTES: usize = 16 * 1024;
         let error = |source| Error::Read { path: self.path.into(), source };
-        if buffer.len() < FEW_BYTES {
-            buffer.resize(FEW_BYTES, 0);
+        let left = usize::try_from(self.stat.size.saturating_sub(offset)).unwrap_or(CHUNK_BYTES);
+        // One byte more than is left tells the end.
+        let wanted = left.saturating_add(1).clamp(FEW_BYTES, CHUNK_BYTES);
+        if buffer.len() < wanted {
+            buffer.resize(wanted, 0);
         }
         let mut length = read_at(self.file, buffer, offset).map_err(error)?;
         if length == buffer.len() && length < CHUNK_BYTES {

@@ -8,6 +8,7 @@
 //! the file before they are used, because it may have been truncated and written again since.
 
 use crate::Query;
+use crate::buffers::Buffers;
 use crate::encoding::Codec;
 use crate::file::read_at;
 use crate::pattern::TextSearch;
@@ -138,7 +139,7 @@ impl Part {
         (file, place): (&File, FilePlace),
         codec: Codec,
         offset: u64,
-        buffer: &mut Vec<u8>,
+        buffers: &Buffers,
         counters: &mut Counters,
     ) -> io::Result<Option<Arc<Segment>>> {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,13 +157,15 @@ impl Part {
         if notes.members.len() < 2 {
             return Ok(None);
         }
-        buffer.resize(CHUNK_BYTES, 0);
-        let length = read_at(file, buffer, offset)?;
-        counters.read_bytes += length as u64;
-        let chunk = &mut buffer[..length];
-        replace_nul(chunk);
         notes.prepare();
-        let segment = notes.search(chunk, codec, offset).map(Arc::new);
+        let segment = buffers.lend(|buffer| -> io::Result<_> {
+            buffer.resize(CHUNK_BYTES, 0);
+            let length = read_at(file, buffer, offset)?;
+            counters.read_bytes += length as u64;
+            let chunk = &mut buffer[..length];
+            replace_nul(chunk);
+            Ok(notes.search(chunk, codec, offset).map(Arc::new))
+        })?;
         if let Some(segment) = &segment {
             notes.push(segment.clone());
         }
