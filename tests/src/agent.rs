@@ -3,6 +3,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,6 +38,19 @@ pub enum Generation {
 impl Generation {
     /// Both, the older first.
     pub const ALL: [Self; 2] = [Self::V6_0, Self::V7_0];
+
+    /// Runs a test with both at once, which takes no longer than the slower of the two: agents and their tests mostly wait.
+    ///
+    /// # Errors
+    ///
+    /// The first one's, if both fail.
+    pub fn both_at_once(test: impl Fn(Self) -> Result<(), Error> + Sync) -> Result<(), Error> {
+        thread::scope(|scope| {
+            let test = &test;
+            let running = Self::ALL.map(|generation| scope.spawn(move || test(generation)));
+            running.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
+    }
 
     /// The version's name, as Zabbix writes it.
     #[must_use]

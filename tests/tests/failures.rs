@@ -286,7 +286,7 @@ fn a_wrong_option_stops_the_agents_start_with_a_sentence_that_names_it() -> Resu
 
 #[test]
 fn an_active_item_without_a_value_stays_supported() -> Result<(), Error> {
-    for generation in Generation::ALL {
+    Generation::both_at_once(|generation| {
         let items = [(1, "faulty.nothing"), (2, "faulty.echo[value]"), (3, "faulty.panic[now]")];
         let server = ActiveServer::start(items.map(|(itemid, key)| Item::new(itemid, key)).into())?;
         let builder = RealAgent::builder(generation).timeout(TIMEOUT).plugin(plugin()?);
@@ -299,6 +299,6 @@ fn an_active_item_without_a_value_stays_supported() -> Result<(), Error> {
         assert!(rows.iter().filter(|row| row.itemid == 2).all(|row| row.value.as_deref() == Some("value")));
         assert!(rows.iter().any(|row| row.itemid == 3 && row.state == 1), "{rows:?}");
         lives_on(&mut agent)?;
-    }
-    Ok(())
+        Ok(())
+    })
 }

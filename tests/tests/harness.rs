@@ -45,7 +45,7 @@ fn an_agent_that_does_not_start_says_why() {
 
 #[test]
 fn values_of_active_checks_arrive_also_after_an_outage() -> Result<(), Error> {
-    for generation in Generation::ALL {
+    Generation::both_at_once(|generation| {
         let items = vec![Item::new(11, "agent.ping"), Item::new(12, "proc.num[,,wrong]")];
         let mut server = ActiveServer::start(items)?;
         let agent = RealAgent::builder(generation).active_server(server.address()).start()?;
@@ -61,8 +61,8 @@ fn values_of_active_checks_arrive_also_after_an_outage() -> Result<(), Error> {
         assert!(server.wait_for(SOON, |rows| rows.len() > before + 5));
         let ids: Vec<u64> = server.values().iter().map(|row| row.id).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "each value once, in order: {ids:?}");
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]

@@ -30,16 +30,16 @@ impl Case {
     }
 
     /// What differs, if anything does.
-    pub(crate) fn mismatch(&self, agent: &RealAgent, prefix: &str) -> Option<String> {
+    pub(crate) fn mismatch(&self, agent: &RealAgent) -> Option<String> {
         let end = Instant::now() + LIMIT;
         loop {
-            let before = built_in(agent, &self.key, prefix);
-            let ours = ask(agent, &self.key.prefixed(prefix));
-            let after = built_in(agent, &self.key, prefix);
-            if same(agent, &before, &ours)
-                || same(agent, &after, &ours)
-                || (!self.still && between(&before, &ours, &after))
-            {
+            let before = built_in(agent, &self.key);
+            let ours = ask(agent, &self.key.prefixed(OURS));
+            if same(agent, &before, &ours) {
+                return None;
+            }
+            let after = built_in(agent, &self.key);
+            if same(agent, &after, &ours) || (!self.still && between(&before, &ours, &after)) {
                 return None;
             }
             if Instant::now() >= end || self.still && before == after {
@@ -53,13 +53,10 @@ impl Case {
 /// A connection that fails is an answer too: it is shown, and matches nothing.
 pub(crate) type Answer = Result<Reply, String>;
 
-/// What the agent's own item says, as the agent would pass it on from a plugin with this prefix.
-pub(crate) fn built_in(agent: &RealAgent, key: &Key, prefix: &str) -> Answer {
-    let answer = ask(agent, key);
-    match answer {
-        Ok(Reply::NotSupported(why)) if prefix == OURS => {
-            Ok(Reply::NotSupported(agent.generation().passed_on(&why)))
-        }
+/// What the agent's own item says, as the agent would pass it on from a plugin.
+pub(crate) fn built_in(agent: &RealAgent, key: &Key) -> Answer {
+    match ask(agent, key) {
+        Ok(Reply::NotSupported(why)) => Ok(Reply::NotSupported(agent.generation().passed_on(&why))),
         other => other,
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use oomwatch_tests::{Error, Generation, Key, RealAgent, Reply};
 
+use crate::OURS;
 use crate::cast::{Cast, STRANGER};
 use crate::compare::{ask, built_in, report, same};
 
@@ -18,17 +19,17 @@ const SAMPLES: u32 = 6;
 const TOLERANCE: f64 = 2.0 * 100.0 / SETTLE.as_secs() as f64;
 const BUSY_PERCENT: u8 = 40;
 
-pub(crate) fn compare_all(generation: Generation, prefix: &str) -> Result<(), Error> {
+pub(crate) fn compare_all(generation: Generation) -> Result<(), Error> {
     let mut cast = Cast::new()?;
     let busy = cast.hire_worker(BUSY_PERCENT)?;
-    let agent = crate::agent(generation, prefix)?;
+    let agent = crate::agent(generation)?;
     let (idle, faulty, working) = (idle(&cast), faulty(&cast), working(&busy));
     let all: Vec<&Key> = idle.iter().chain(&faulty).chain(&working).collect();
-    prime(&agent, &all, prefix);
-    let mut mismatches = first_answers(&agent, &refused_at_once(&cast), prefix);
+    prime(&agent, &all);
+    let mut mismatches = first_answers(&agent, &refused_at_once(&cast));
     sleep(SETTLE);
-    mismatches.extend(idle.iter().chain(&faulty).filter_map(|key| differs(&agent, key, prefix)));
-    mismatches.extend(differing_loads(&agent, &working, prefix)?);
+    mismatches.extend(idle.iter().chain(&faulty).filter_map(|key| differs(&agent, key)));
+    mismatches.extend(differing_loads(&agent, &working)?);
     report(generation, all.len(), &mismatches);
     Ok(())
 }
@@ -83,33 +84,33 @@ fn working(busy: &str) -> Vec<Key> {
     kinds.map(|(kind, mode)| util([busy, "", kind, "", mode])).into()
 }
 
-fn prime(agent: &RealAgent, keys: &[&Key], prefix: &str) {
+fn prime(agent: &RealAgent, keys: &[&Key]) {
     for some in keys.chunks(16) {
         thread::scope(|scope| {
             for key in some {
                 scope.spawn(|| agent.get_within(key.prefixed("").to_string(), PRIME));
-                scope.spawn(|| agent.get_within(key.prefixed(prefix).to_string(), PRIME));
+                scope.spawn(|| agent.get_within(key.prefixed(OURS).to_string(), PRIME));
             }
         });
     }
 }
 
-fn first_answers(agent: &RealAgent, keys: &[Key], prefix: &str) -> Vec<String> {
-    keys.iter().filter_map(|key| differs(agent, key, prefix)).collect()
+fn first_answers(agent: &RealAgent, keys: &[Key]) -> Vec<String> {
+    keys.iter().filter_map(|key| differs(agent, key)).collect()
 }
 
-fn differs(agent: &RealAgent, key: &Key, prefix: &str) -> Option<String> {
-    let (theirs, ours) = (built_in(agent, key, prefix), ask(agent, &key.prefixed(prefix)));
+fn differs(agent: &RealAgent, key: &Key) -> Option<String> {
+    let (theirs, ours) = (built_in(agent, key), ask(agent, &key.prefixed(OURS)));
     (!same(agent, &theirs, &ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
 }
 
-fn differing_loads(agent: &RealAgent, keys: &[Key], prefix: &str) -> Result<Vec<String>, Error> {
+fn differing_loads(agent: &RealAgent, keys: &[Key]) -> Result<Vec<String>, Error> {
     let mut sums = vec![(0.0, 0.0); keys.len()];
     for _ in 0..SAMPLES {
         let start = Instant::now();
         for (key, sum) in keys.iter().zip(&mut sums) {
             sum.0 += load(&agent.get(key.clone())?);
-            sum.1 += load(&agent.get(key.prefixed(prefix))?);
+            sum.1 += load(&agent.get(key.prefixed(OURS))?);
         }
         sleep(Duration::from_secs(1).saturating_sub(start.elapsed()));
     }

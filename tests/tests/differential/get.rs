@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::OURS;
 use crate::cast::{Cast, STRANGER};
 use crate::compare::{BETWEEN_TRIES, LIMIT, ask, built_in, report, same};
 
@@ -23,13 +24,13 @@ const IDENTITY: [&str; 10] =
 /// An object with the order of its keys and the spelling of its numbers.
 struct Object(Vec<(String, String)>);
 
-pub(crate) fn compare_all(prefix: &str) -> Result<(), Error> {
+pub(crate) fn compare_all() -> Result<(), Error> {
     let cast = Cast::new()?;
-    let agent = crate::agent(Generation::V7_0, prefix)?;
+    let agent = crate::agent(Generation::V7_0)?;
     let mut mismatches: Vec<String> =
-        still(&cast).iter().filter_map(|key| differs(&agent, key, prefix, same_objects)).collect();
-    mismatches.extend(moving().iter().filter_map(|key| differs(&agent, key, prefix, same_processes)));
-    mismatches.extend(faulty().iter().filter_map(|key| differs_as_text(&agent, key, prefix)));
+        still(&cast).iter().filter_map(|key| differs(&agent, key, same_objects)).collect();
+    mismatches.extend(moving().iter().filter_map(|key| differs(&agent, key, same_processes)));
+    mismatches.extend(faulty().iter().filter_map(|key| differs_as_text(&agent, key)));
     report(Generation::V7_0, still(&cast).len() + moving().len() + faulty().len(), &mismatches);
     Ok(())
 }
@@ -87,14 +88,13 @@ fn faulty() -> Vec<Key> {
 type Compare = fn(&[Object], &[Object], &[Object]) -> Result<(), String>;
 
 /// Ours between two of theirs, until nothing moved or the time is up.
-fn differs(agent: &RealAgent, key: &Key, prefix: &str, compare: Compare) -> Option<String> {
+fn differs(agent: &RealAgent, key: &Key, compare: Compare) -> Option<String> {
     let end = Instant::now() + LIMIT;
     loop {
         let objects = |key: Key| parse(&agent.get(key).map_err(|error| error.to_string())?);
         let attempt = || {
-            let (before, ours, after) =
-                (objects(key.clone())?, objects(key.prefixed(prefix))?, objects(key.clone())?);
-            compare(&before, &ours, &after)
+            let (before, ours) = (objects(key.clone())?, objects(key.prefixed(OURS))?);
+            compare(&before, &ours, &before).or_else(|_| compare(&before, &ours, &objects(key.clone())?))
         };
         match attempt() {
             Ok(()) => return None,
@@ -104,8 +104,8 @@ fn differs(agent: &RealAgent, key: &Key, prefix: &str, compare: Compare) -> Opti
     }
 }
 
-fn differs_as_text(agent: &RealAgent, key: &Key, prefix: &str) -> Option<String> {
-    let (theirs, ours) = (built_in(agent, key, prefix), ask(agent, &key.prefixed(prefix)));
+fn differs_as_text(agent: &RealAgent, key: &Key) -> Option<String> {
+    let (theirs, ours) = (built_in(agent, key), ask(agent, &key.prefixed(OURS)));
     (!same(agent, &theirs, &ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
 }
 
