@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 ///
 /// Told by the request itself: an agent since 6.4 sends a timeout with each, an older one does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Generation {
     /// Agents 6.0 and 6.2.
     Before6_4,

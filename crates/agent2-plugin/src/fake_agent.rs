@@ -60,6 +60,7 @@ pub type Answer = Result<Option<String>, String>;
 
 /// A plugin's answer to *register*.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Registration {
     /// The plugin's name.
     pub name: String,
@@ -73,6 +74,7 @@ pub struct Registration {
 
 /// A line that the plugin sent to the agent's log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct LogLine {
     /// 0 info, 1 critical, 2 error, 3 warning, 4 debug, 5 trace.
     pub severity: u32,

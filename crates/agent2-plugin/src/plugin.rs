@@ -58,6 +58,7 @@ pub trait Exporter: Send + Sync + Sized + 'static {
 
 /// What an exporter is told about its surroundings.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Context {
     /// The agent's own `Timeout`.
     pub timeout: Duration,
