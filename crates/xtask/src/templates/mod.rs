@@ -5,6 +5,7 @@ mod export;
 mod linux;
 mod logs;
 mod model;
+mod page;
 mod patterns;
 mod pools;
 mod uuids;
@@ -53,11 +54,17 @@ fn refresh() -> io::Result<Vec<String>> {
     Ok(stale)
 }
 
-/// The files that follow from the source: templates and the table of UUIDs.
+/// The files that follow from the source: templates, their guide and the table of UUIDs.
 fn files(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     let mut uuids = Uuids::read(&root.join("crates/xtask/src/templates/uuids.txt"))?;
     let mut files = BTreeMap::new();
-    for template in &all() {
+    let templates = all();
+    for (language, path) in
+        [(Language::English, "docs/templates.md"), (Language::Japanese, "docs/ja/templates.md")]
+    {
+        files.insert(root.join(path), page::page(&templates, language));
+    }
+    for template in &templates {
         for version in [Version::V6, Version::V7] {
             for (language, below) in [(Language::English, ""), (Language::Japanese, "ja")] {
                 let text = Exporter { template, version, language, uuids: &mut uuids }.document()?;
