@@ -1,7 +1,8 @@
 //! Connections of a server, from the kernel's tables, which everybody may read.
 //!
 //! A connection to a socket with a path has that path in `/proc/net/unix` on the server's side, and one to a port has
-//! that port in `/proc/net/tcp`. Those that wait to be accepted are among them.
+//! that port in `/proc/net/tcp`. One that no worker has accepted yet is there as well, and is told from the others: it has
+//! no file of a process, so that its state is "connecting" or its inode 0.
 //!
 //! ```
 //! use pool_capacity::sockets::Address;
@@ -10,8 +11,26 @@
 //!     0000000000000000: 00000002 00000000 00010000 0001 01 17421 /run/php/php8.2-fpm.sock\n\
 //!     0000000000000000: 00000003 00000000 00000000 0001 03 17500 /run/php/php8.2-fpm.sock\n\
 //!     0000000000000000: 00000003 00000000 00000000 0001 03 17499\n";
-//! assert_eq!(Address::parse("/run/php/php8.2-fpm.sock").unwrap().connections(unix), 1);
+//! let connections = Address::parse("/run/php/php8.2-fpm.sock").unwrap().connections(unix);
+//! assert_eq!((connections.accepted, connections.waiting), (1, 0));
 //! ```
+
+/// Connections of a server, on its side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// A process has them open.
+    pub accepted: u64,
+    /// Nobody has accepted them yet.
+    pub waiting: u64,
+}
+
+impl std::ops::Add for Connections {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { accepted: self.accepted + other.accepted, waiting: self.waiting + other.waiting }
+    }
+}
 
 /// Where a server is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +63,17 @@ impl Address {
 
     /// How many connections a table has on the server's side.
     #[must_use]
-    pub fn connections(&self, table: &[u8]) -> u64 {
-        let lines = table.split(|&byte| byte == b'\n').skip(1);
-        let is_ours = |line: &&[u8]| match self {
-            Self::Path(path) => is_connected_at(line, path.as_bytes()),
-            Self::Port(port) => is_established_on(line, *port),
-        };
-        lines.filter(is_ours).count() as u64
+    pub fn connections(&self, table: &[u8]) -> Connections {
+        let mut connections = Connections::default();
+        for line in table.split(|&byte| byte == b'\n').skip(1) {
+            let is_accepted = match self {
+                Self::Path(path) => unix(line, path.as_bytes()),
+                Self::Port(port) => tcp(line, *port),
+            };
+            connections.accepted += u64::from(is_accepted == Some(true));
+            connections.waiting += u64::from(is_accepted == Some(false));
+        }
+        connections
     }
 }
 
@@ -68,10 +91,12 @@ fn words<const COUNT: usize>(mut line: &[u8]) -> Option<([&[u8]; COUNT], &[u8])>
     Some((words, line))
 }
 
-/// `Num: RefCount Protocol Flags Type St Inode Path`, where `03` is a connected socket.
-fn is_connected_at(line: &[u8], path: &[u8]) -> bool {
-    let Some(([.., state, _inode], rest)) = words::<7>(line) else { return false };
-    state == b"03" && without_var(rest.strip_prefix(b" ").unwrap_or(rest)) == without_var(path)
+/// Whether a connection to the path is accepted. `Num: RefCount Protocol Flags Type St Inode Path`, where `03` is connected
+/// and `02` connecting.
+fn unix(line: &[u8], path: &[u8]) -> Option<bool> {
+    let ([.., state, _inode], rest) = words::<7>(line)?;
+    let is_ours = without_var(rest.strip_prefix(b" ").unwrap_or(rest)) == without_var(path);
+    (is_ours && (state == b"03" || state == b"02")).then_some(state == b"03")
 }
 
 /// `/var/run` is a link to `/run`.
@@ -79,11 +104,13 @@ fn without_var(path: &[u8]) -> &[u8] {
     if path.starts_with(b"/var/run/") { &path[4..] } else { path }
 }
 
-/// `sl: local_address rem_address st`, where `01` is established.
-fn is_established_on(line: &[u8], port: u16) -> bool {
-    let Some(([_number, local, _remote, state], _)) = words::<4>(line) else { return false };
-    let local_port = local.rsplit(|&byte| byte == b':').next().and_then(|hex| std::str::from_utf8(hex).ok());
-    state == b"01" && local_port.is_some_and(|hex| u16::from_str_radix(hex, 16) == Ok(port))
+/// Whether a connection to the port is accepted. `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout
+/// inode`, where `01` is established.
+fn tcp(line: &[u8], port: u16) -> Option<bool> {
+    let ([_number, local, _remote, state, .., inode], _) = words::<10>(line)?;
+    let hex = std::str::from_utf8(local.rsplit(|&byte| byte == b':').next()?).ok()?;
+    let is_ours = state == b"01" && u16::from_str_radix(hex, 16) == Ok(port);
+    is_ours.then_some(inode != b"0")
 }
 
 #[cfg(test)]
@@ -104,16 +131,24 @@ mod tests {
 
     #[test]
     fn only_the_servers_side_of_connections_counts() {
-        let tcp = b"  sl  local_address rem_address   st tx_queue\n\
-                    \x20  0: 0100007F:2328 00000000:0000 0A 00000000:00000000\n\
-                    \x20  1: 0100007F:2328 0100007F:D431 01 00000000:00000000\n\
-                    \x20  2: 0100007F:D431 0100007F:2328 01 00000000:00000000\n\
-                    \x20  3: 0100007F:2328 0100007F:D432 06 00000000:00000000\n\
-                    \x20  4: 00000000000000000000000001000000:2328 0:0 01\n";
-        assert_eq!(Address::Port(9000).connections(tcp), 2);
+        let rest = "00000000:00000000 00:00000000 00000000 33 0";
+        let tcp = format!(
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+             \x20  0: 0100007F:2328 00000000:0000 0A {rest} 10 1\n\
+             \x20  1: 0100007F:2328 0100007F:D431 01 {rest} 11 1\n\
+             \x20  2: 0100007F:D431 0100007F:2328 01 {rest} 12 1\n\
+             \x20  3: 0100007F:2328 0100007F:D432 06 {rest} 0 3\n\
+             \x20  4: 0100007F:2328 0100007F:D433 01 {rest} 0 1\n\
+             \x20  5: 00000000000000000000000001000000:2328 0:0 01 {rest} 13\n\
+             \x20  6: 0100007F:2328 0100007F:D434 01\n"
+        );
+        assert_eq!(Address::Port(9000).connections(tcp.as_bytes()), Connections { accepted: 2, waiting: 1 });
         let unix = b"Num RefCount Protocol Flags Type St Inode Path\n\
-                     0: 3 0 0 0001 03 1 /run/a b.sock\n0: 3 0 0 0001 03 2 /run/a\n0: 3 0 0 0001 03 3\n0: 3 0\n";
-        assert_eq!(Address::Path("/var/run/a b.sock".into()).connections(unix), 1);
-        assert_eq!(Address::Path("/run/a".into()).connections(b"\xff"), 0);
+                     0: 3 0 0 0001 03 1 /run/a b.sock\n0: 3 0 0 0001 02 0 /run/a b.sock\n\
+                     0: 2 0 10000 0001 01 4 /run/a b.sock\n0: 3 0 0 0001 03 2 /run/a\n0: 3 0 0 0001 03 3\n0: 3 0\n";
+        let at = |path: &str| Address::Path(path.into()).connections(unix);
+        assert_eq!(at("/var/run/a b.sock"), Connections { accepted: 1, waiting: 1 });
+        assert_eq!(Address::Path("/run/a".into()).connections(b"\xff"), Connections::default());
+        assert_eq!(at("/run/a") + at("/run/a b.sock"), Connections { accepted: 2, waiting: 1 });
     }
 }

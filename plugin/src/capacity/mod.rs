@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use agent2_plugin::{ItemError, Reply, Request};
 use pool_capacity::HostFiles;
 use pool_capacity::sizing::{Demand, Machine, Memory, Sizing};
-use pool_capacity::sockets::Address;
+use pool_capacity::sockets::{Address, Connections};
 use serde::Serialize;
 
 use crate::arguments::Arguments;
@@ -205,12 +205,11 @@ impl Context<'_> {
         Some(content)
     }
 
-    /// Connections to an address in the network namespace of a process, those that wait to be accepted among them.
-    fn connections(&self, pid: u32, address: &Address) -> Option<u64> {
+    /// Connections to an address in the network namespace of a process.
+    fn connections(&self, pid: u32, address: &Address) -> Option<Connections> {
         let count = |table: &&str| Some(address.connections(&self.read_proc(pid, &format!("net/{table}"))?));
         // Without IPv6 there is no table for it.
-        let counts: Vec<u64> = address.tables().iter().filter_map(count).collect();
-        (!counts.is_empty()).then(|| counts.iter().sum())
+        address.tables().iter().filter_map(count).reduce(|one, other| one + other)
     }
 }
 

@@ -93,9 +93,8 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process
         None => SOCKETS.to_vec(),
     };
     let addresses = sockets.into_iter().filter_map(Address::parse).chain([Address::Port(config.port)]);
-    let counts: Option<Vec<u64>> =
-        addresses.map(|address| context.connections(process.pid, &address)).collect();
-    capacity.workers = counts.map(|counts| counts.into_iter().sum());
+    let mut counts = addresses.filter_map(|address| context.connections(process.pid, &address));
+    capacity.workers = counts.next().map(|first| counts.fold(first, |one, other| one + other).accepted);
     capacity.usage_percent = capacity.workers.and_then(|workers| percent(workers, config.max_connections));
     capacity.at_limit = capacity.workers.map(|workers| workers >= config.max_connections);
 }

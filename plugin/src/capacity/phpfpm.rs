@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use agent2_plugin::ItemError;
 use pool_capacity::phpfpm::{Config, Manager, Master, Pool, find, masters, places};
 use pool_capacity::sizing::{Demand, Footprint, Memory};
-use pool_capacity::sockets::Address;
+use pool_capacity::sockets::{Address, Connections};
 
 use super::processes::Running;
 use super::{Capacity, Context, PoolJson, percent};
@@ -143,7 +143,7 @@ impl PoolJson {
         config: &Config,
         pool: &Pool,
         live: Option<u64>,
-        connections: Option<u64>,
+        connections: Option<Connections>,
         others: &[Self],
     ) -> Self {
         let conf = config.conf.display().to_string();
@@ -156,8 +156,9 @@ impl PoolJson {
             limit: pool.max_children.into(),
             processes: live,
             workers: live,
-            busy: live.zip(connections).map(|(live, connections)| connections.min(live)),
-            queued: live.zip(connections).map(|(live, connections)| connections.saturating_sub(live)),
+            // A worker may have ended between the two looks.
+            busy: live.zip(connections).map(|(live, connections)| connections.accepted.min(live)),
+            queued: live.and(connections).map(|connections| connections.waiting),
             usage_percent: None,
             at_limit: None,
             user: pool.user.clone(),

@@ -125,6 +125,9 @@ impl<'a> Reader<'a> {
     }
 
     fn include(&mut self, place: Place<'_>, value: Value) -> Result<(), Error> {
+        if value.expression {
+            return Err(place.error("the pattern has signs of an expression and is not in quotes"));
+        }
         let pattern = PathBuf::from(std::ffi::OsString::from_vec(value.text));
         let unreadable = |reason| Error::Include { path: place.path.to_owned(), line: place.line, reason };
         if pattern.is_relative() {

@@ -181,6 +181,19 @@ mod tests {
         );
     }
 
+    /// The numbers of docs/capacity.md.
+    #[test]
+    fn the_incident() {
+        let first = sizing(50 * MIB, 0, 256, 1, 4 * GIB, 4 * GIB);
+        assert!(!first.fits);
+        assert_eq!((first.reserved_bytes, first.memory_at_limit_bytes), (512 * MIB, 12_800 * MIB));
+        assert_eq!(first.largest_limit, 71);
+        let second = sizing(50 * MIB, 0, 100, 1, 4 * GIB, 4 * GIB);
+        assert_eq!((second.fits, second.largest_limit), (false, 71));
+        let shared = sizing(35 * MIB, 15 * MIB, 100, 1, 4 * GIB, 4 * GIB);
+        assert_eq!((shared.fits, shared.largest_limit), (true, 101));
+    }
+
     #[test]
     fn threads_share_the_memory_of_their_process() {
         let sizing = sizing(64 * MIB, 0, 150, 25, GIB, GIB);
