@@ -248,6 +248,8 @@ struct Server {
     child: Child,
     room: Room,
     script: PathBuf,
+    /// Looked for once: it may have to be built.
+    plugin: PathBuf,
 }
 
 impl Server {
@@ -257,7 +259,8 @@ impl Server {
         let mut command = room.command(php);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.process_group(0).spawn().unwrap();
-        let server = Self { child, script: room.path("slow.php"), room };
+        let plugin = binaries::find(binaries::PLUGIN).unwrap();
+        let server = Self { child, script: room.path("slow.php"), room, plugin };
         let up = wait_until(PATIENCE, || server.log().contains("ready to handle connections"));
         assert!(up, "not started: {}", server.log());
         server
@@ -273,17 +276,28 @@ impl Server {
         text.split_whitespace().count()
     }
 
-    fn requests(&self, pool: &str, count: usize) -> Vec<Request> {
+    /// Requests to a pool that may have so many workers. Each waits for its worker, as long as there may be a further one:
+    /// a pool on demand starts one for all connections that come in one moment.
+    fn requests(&self, &Flood { pool, count, workers }: &Flood) -> Vec<Request> {
         let socket = self.room.path(&format!("{pool}.sock"));
-        let send = |_| Request::send(socket.to_str().unwrap(), &self.script).unwrap();
-        (0..count).map(send).collect()
+        let before = self.busy();
+        let send = |number: usize| {
+            let request = Request::send(socket.to_str().unwrap(), &self.script).unwrap();
+            let wanted = before + number.min(workers);
+            assert!(wait_until(PATIENCE, || self.busy() >= wanted), "{number}: {}", self.capacity());
+            request
+        };
+        (1..=count).map(send).collect()
+    }
+
+    fn busy(&self) -> usize {
+        usize::try_from(self.capacity()["busy"].as_u64().unwrap()).unwrap()
     }
 
     /// What the plugin says of it.
     fn capacity(&self) -> Value {
-        let plugin = binaries::find(binaries::PLUGIN).unwrap();
         let key = format!("phpfpm.capacity[{}]", self.room.path("fpm.conf").display());
-        let output = Command::new(plugin).args(["get", &key]).output().unwrap();
+        let output = Command::new(&self.plugin).args(["get", &key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -302,10 +316,22 @@ fn pool(name: &str, rules: &str) -> String {
     format!("[{name}]\n{user}listen = {{}}/{name}.sock\n{rules}\n")
 }
 
+/// Requests to a pool, and how many workers they get.
+#[derive(Clone)]
+struct Flood {
+    pool: &'static str,
+    count: usize,
+    workers: usize,
+}
+
+const fn flood(pool: &'static str, count: usize, workers: usize) -> Flood {
+    Flood { pool, count, workers }
+}
+
 /// More requests than there may be workers.
 struct Saturation {
     pools: String,
-    requests: Vec<(&'static str, usize)>,
+    floods: Vec<Flood>,
     /// The workers that run in the end.
     limit: usize,
     /// What the server says to it.
@@ -318,32 +344,37 @@ fn saturations() -> [Saturation; 4] {
     let dynamic = pool("www", &format!("pm = dynamic\npm.max_children = 4\n{spares}"));
     let shop = pool("shop", "pm = ondemand\npm.max_children = 2");
     let www = pool("www", "pm = ondemand\npm.max_children = 4");
-    let case = |pools: String, requests: &[_], limit, message| Saturation {
+    let case = |pools: String, floods: &[Flood], limit, message| Saturation {
         pools,
-        requests: requests.to_vec(),
+        floods: floods.to_vec(),
         limit,
         message,
     };
     [
-        case(fixed, &[("www", 5)], 3, None),
-        case(dynamic.clone(), &[("www", 6)], 4, Some("reached pm.max_children setting (4)")),
+        case(fixed, &[flood("www", 5, 3)], 3, None),
+        case(dynamic.clone(), &[flood("www", 6, 4)], 4, Some("reached pm.max_children setting (4)")),
         case(
             format!("{shop}{dynamic}"),
-            &[("shop", 4), ("www", 6)],
+            &[flood("shop", 4, 2), flood("www", 6, 4)],
             6,
-            Some("reached pm.max_children setting (2)"),
+            Some("reached max_children setting (2)"),
         ),
-        case(format!("[global]\nprocess.max = 3\n{shop}{www}"), &[("shop", 2), ("www", 4)], 3, None),
+        case(
+            format!("[global]\nprocess.max = 3\n{shop}{www}"),
+            &[flood("shop", 2, 2), flood("www", 4, 1)],
+            3,
+            None,
+        ),
     ]
 }
 
 #[test]
 fn a_running_server_has_as_many_workers_as_were_read_and_they_are_told_busy() {
     let php = packages();
-    for Saturation { pools, requests, limit, message } in saturations() {
+    for Saturation { pools, floods, limit, message } in saturations() {
         let server = Server::start(&php, &pools);
         assert_eq!(server.room.read().unwrap().limit(), limit as u64, "{pools}");
-        let under_way: Vec<_> = requests.iter().map(|&(pool, count)| server.requests(pool, count)).collect();
+        let under_way: Vec<_> = floods.iter().map(|flood| server.requests(flood)).collect();
         let reached = wait_until(PATIENCE, || {
             server.children() == limit && message.is_none_or(|message| server.log().contains(message))
         });
@@ -362,7 +393,7 @@ fn a_running_server_has_as_many_workers_as_were_read_and_they_are_told_busy() {
             let pools = capacity["pools"].as_array().unwrap();
             pools.iter().map(|pool| pool[member].as_u64().unwrap()).sum()
         };
-        let sent: usize = requests.iter().map(|(_, count)| count).sum();
+        let sent: usize = floods.iter().map(|flood| flood.count).sum();
         assert_eq!(sum("busy") + sum("queued"), sent as u64, "{capacity}");
         assert_eq!(server.children(), limit, "more than the limit");
         drop(under_way);

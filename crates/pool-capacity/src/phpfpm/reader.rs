@@ -271,7 +271,7 @@ impl Written {
             return Err(PoolError::SpareCrossed { min, max });
         }
         match self.start_servers {
-            0 => Ok(min + (max - min) / 2),
+            start if start <= 0 => Ok(min + (max - min) / 2),
             start if start < min || start > max => Err(PoolError::Start { start, min, max }),
             start => Ok(start),
         }

@@ -1,0 +1,207 @@
+//! The capacity keys on machines that are made up below `Plugins.OomWatch.HostRoot`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+
+/// A machine of 4 GiB.
+struct Machine {
+    root: TempDir,
+}
+
+impl Machine {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let machine = Self { root: tempfile::tempdir().unwrap() };
+        machine.write("proc/stat", "cpu 0 0 0 0\n");
+        machine.write(
+            "proc/meminfo",
+            "MemTotal: 4194304 kB\nMemAvailable: 3072000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
+        );
+        // Whoever sees it sees all of them.
+        machine.process(1, 0, "systemd", "/sbin/init\0", 4);
+        files.iter().for_each(|(path, text)| machine.write(path, text));
+        machine
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A process with so much anonymous memory.
+    fn process(&self, pid: u32, ppid: u32, name: &str, cmdline: &str, anon_mib: u64) {
+        let stat =
+            format!("{pid} ({name}) S {ppid} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {pid} 900000000 9000 1\n");
+        self.write(&format!("proc/{pid}/stat"), &stat);
+        self.write(&format!("proc/{pid}/cmdline"), cmdline);
+        let (anon, rss) = (anon_mib << 10, (anon_mib + 8) << 10);
+        let status = format!(
+            "Name:\t{name}\nState:\tS (sleeping)\nVmRSS:\t{rss} kB\nRssAnon:\t{anon} kB\nRssFile:\t8192 kB\n\
+             RssShmem:\t0 kB\nVmSwap:\t0 kB\n"
+        );
+        self.write(&format!("proc/{pid}/status"), &status);
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let conf = self.root.path().join("agent.conf");
+        fs::write(&conf, format!("Plugins.OomWatch.HostRoot={}\n", self.root.path().display())).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch"));
+        command.arg("-c").arg(conf).args(arguments).output().unwrap()
+    }
+
+    fn answer(&self, key: &str) -> Value {
+        let output = self.run(&["get", key]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn complaint(&self, key: &str) -> String {
+        let output = self.run(&["get", key]);
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+const HTTPD: &str = "ServerRoot /etc/httpd\nLoadModule mpm_prefork_module modules/mod_mpm_prefork.so\n\
+    <IfModule mpm_prefork_module>\nStartServers 8\nMinSpareServers 5\nMaxSpareServers 20\nServerLimit 256\n\
+    MaxRequestWorkers 256\nMaxConnectionsPerChild 4000\n</IfModule>\n";
+
+/// Twenty workers of 50 MiB run, and 256 may.
+fn incident() -> Machine {
+    let machine = Machine::new(&[("/etc/httpd/conf/httpd.conf", HTTPD)]);
+    let cmdline = "/usr/sbin/httpd\0-f\0/etc/httpd/conf/httpd.conf\0-DFOREGROUND\0";
+    machine.process(100, 1, "httpd", cmdline, 0);
+    for pid in 101..=120 {
+        machine.process(pid, 100, "httpd", cmdline, 50);
+    }
+    machine
+}
+
+#[test]
+fn the_incident_does_not_fit_and_71_would() {
+    let answer = incident().answer("apache.capacity");
+    let expected =
+        [("limit", 256), ("processes", 20), ("workers", 20), ("largest_limit", 71), ("server_limit", 256)];
+    for (member, value) in expected {
+        assert_eq!(answer[member], value, "{member} of {answer}");
+    }
+    assert_eq!(
+        (&answer["mpm"], &answer["fits"], &answer["at_limit"]),
+        (&"prefork".into(), &false.into(), &false.into())
+    );
+    assert_eq!(answer["memory"]["source"], "rss_anon", "{answer}");
+    assert_eq!(
+        (&answer["memory"]["private_bytes"], &answer["memory"]["shared_bytes"]),
+        (&(50 * MIB).into(), &(8 * MIB).into())
+    );
+    assert_eq!(answer["memory_at_limit_bytes"], 256 * 50 * MIB + 8 * MIB);
+    assert_eq!(answer["usage_percent"], 7.81);
+    assert!(answer["busy"].is_null() && answer["warnings"] == Value::Array(vec![]), "{answer}");
+}
+
+#[test]
+fn a_person_is_told_what_to_set() {
+    let machine = incident();
+    let output = machine.run(&["capacity"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.starts_with("apache (/etc/httpd/conf/httpd.conf), running\n"),
+        "{text}"
+    );
+    assert!(text.contains("  so            DOES NOT FIT: set MaxRequestWorkers to 71 or less\n"), "{text}");
+    assert!(
+        text.contains("no php-fpm configuration found: looked for /etc/php/*/fpm/php-fpm.conf"),
+        "{text}"
+    );
+    let lines = String::from_utf8(machine.run(&["capacity", "--json"]).stdout).unwrap();
+    assert_eq!(lines.lines().count(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["pool"], "apache");
+    let nothing = machine.run(&["capacity", "mysql"]);
+    assert!(!nothing.status.success() && nothing.stdout.is_empty());
+}
+
+/// Two versions run, each with a pool called www; a third is only installed.
+#[test]
+fn versions_of_php_fpm_side_by_side_are_one_answer() {
+    let conf = |version: &str| format!("/etc/php/{version}/fpm/php-fpm.conf");
+    let pool = |children: u32, pm: &str| {
+        format!("[www]\nuser = www-data\nlisten = /run/php.sock\npm = {pm}\npm.max_children = {children}\n")
+    };
+    let texts = [pool(4, "ondemand"), pool(12, "ondemand"), pool(99, "static")];
+    let machine =
+        Machine::new(&[(&conf("7.4"), &texts[0]), (&conf("8.2"), &texts[1]), (&conf("8.4"), &texts[2])]);
+    for (pid, version, workers, mib) in [(200, "7.4", 4, 20), (300, "8.2", 3, 100)] {
+        machine.process(pid, 1, "php-fpm", &format!("php-fpm: master process ({})", conf(version)), 1);
+        for worker in 1..=workers {
+            machine.process(pid + worker, pid, "php-fpm", "php-fpm: pool www", mib);
+        }
+    }
+    let answer = machine.answer("phpfpm.capacity");
+    assert_eq!(answer["conf"], format!("{}, {}", conf("7.4"), conf("8.2")));
+    assert_eq!((&answer["limit"], &answer["workers"]), (&16.into(), &7.into()), "{answer}");
+    let names: Vec<&str> =
+        answer["pools"].as_array().unwrap().iter().map(|pool| pool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["www", &format!("www ({})", conf("8.2"))]);
+    // Each pool with what its own workers take: 4 times 20 and 12 times 100 MiB.
+    assert_eq!(answer["memory"]["private_bytes"], 80 * MIB, "{answer}");
+    assert_eq!(
+        (&answer["pools"][0]["at_limit"], &answer["pools"][1]["at_limit"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!((&answer["at_limit"], &answer["pools"][0]["busy"]), (&true.into(), &Value::Null));
+
+    let named = machine.answer(&format!("phpfpm.capacity[{}]", conf("8.4")));
+    assert_eq!((&named["limit"], &named["running"]), (&99.into(), &false.into()), "{named}");
+    assert!(
+        named["memory"].is_null() && named["fits"].is_null() && named["usage_percent"].is_null(),
+        "{named}"
+    );
+}
+
+#[test]
+fn mysql_s_connections_are_counted_where_the_server_is() {
+    let machine =
+        Machine::new(&[("/etc/my.cnf", "[mysqld]\nmax_connections = 500\nsocket = /run/my.sock\n")]);
+    machine.write("/usr/share/mysql-8.0/charsets/README", "");
+    machine.process(400, 1, "mysqld", "/usr/sbin/mysqld\0--port=3307\0", 700);
+    machine.write("proc/400/limits", "Limit Soft Limit Hard Limit Units\nMax open files            1024                 4096                 files\n");
+    machine.write("proc/400/net/unix", "Num\n0: 3 0 0 0001 03 7 /run/my.sock\n0: 3 0 0 0001 03 8 /run/my.sock\n0: 2 0 10000 0001 01 9 /run/my.sock\n");
+    machine.write("proc/400/net/tcp", "sl\n0: 0100007F:0CEB 0100007F:D431 01 0:0 0:0 0 33 0 77 1\n");
+    let answer = machine.answer("mysql.capacity");
+    assert_eq!((&answer["limit"], &answer["limit_written"]), (&214.into(), &500.into()), "{answer}");
+    assert_eq!(
+        (&answer["workers"], &answer["threads"], &answer["at_limit"]),
+        (&3.into(), &1.into(), &false.into()),
+        "{answer}"
+    );
+    assert_eq!(answer["memory"]["source"], "configured");
+    assert!(answer["warnings"][0].as_str().unwrap().contains("lowered to 214"), "{answer}");
+    assert!(answer["how"].as_str().unwrap().contains("214 connections with"), "{answer}");
+}
+
+#[test]
+fn errors_name_what_is_missing_or_wrong() {
+    let machine = Machine::new(&[("/etc/php-fpm.conf", "[www]\npm = static\n"), ("/etc/my.cnf", "x=1\n")]);
+    assert!(
+        machine
+            .complaint("apache.capacity")
+            .contains("no Apache configuration found: looked for /etc/apache2/apache2.conf, ")
+    );
+    assert!(machine.complaint("phpfpm.capacity").contains("/etc/php-fpm.conf: pool www: listen is missing"));
+    assert!(
+        machine
+            .complaint("mysql.capacity")
+            .contains("/etc/my.cnf:1: an option stands before the first group")
+    );
+    assert!(machine.complaint("mysql.capacity[my.cnf]").contains("my.cnf is not an absolute path"));
+    assert!(machine.complaint("phpfpm.capacity[/nowhere]").contains("cannot read /nowhere"));
+    assert!(!Path::new("/nowhere").exists());
+}
