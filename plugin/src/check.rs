@@ -9,12 +9,25 @@ use proc_snapshot::{Needs, Snapshot, Visibility};
 use rustix::fs::{Access, access};
 
 use crate::exporter::OomWatch;
+use crate::oom::{self, Readability, Source};
 
 /// One thing that was checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) what: &'static str,
     pub(crate) problem: Option<Problem>,
+    /// Others do as well: worth a note, and no failure.
+    pub(crate) is_optional: bool,
+}
+
+impl Finding {
+    fn of(what: &'static str, problem: Option<Problem>) -> Self {
+        Self { what, problem, is_optional: false }
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        self.problem.is_some() && !self.is_optional
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +40,8 @@ pub(crate) struct Problem {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(problem) = &self.problem else { return writeln!(f, "ok       {}", self.what) };
-        writeln!(f, "problem  {}: {}", self.what, problem.why)?;
+        let word = if self.is_optional { "note" } else { "problem" };
+        writeln!(f, "{word:<8} {}: {}", self.what, problem.why)?;
         problem.mend.iter().try_for_each(|line| writeln!(f, "           {line}"))
     }
 }
@@ -39,19 +53,60 @@ pub(crate) fn findings(
     timeout: Duration,
 ) -> Result<Vec<Finding>, ItemError> {
     let snapshot = oomwatch.snapshot(Needs::empty(), &Request::new("check", &[], timeout))?;
+    let visibility = Visibility::of(oomwatch.walk.root(), &snapshot);
     let mut findings = vec![
-        Finding {
-            what: "processes of other users (proc.*)",
-            problem: hidden(&Visibility::of(oomwatch.walk.root(), &snapshot)),
-        },
-        Finding { what: "memory maps of other users (pss, uss)", problem: unreadable_maps(&snapshot) },
-        Finding { what: "positions in logs (log.*)", problem: unwritable(oomwatch.logs.state_dir()) },
+        Finding::of("processes of other users (proc.*)", hidden(&visibility)),
+        Finding::of("memory maps of other users (pss, uss)", unreadable_maps(&snapshot)),
+        Finding::of("positions in logs (log.*)", unwritable(oomwatch.logs.state_dir())),
     ];
     if !agent_conf.is_empty() {
         let what = "log text while the server is away (log, logrt)";
-        findings.push(Finding { what, problem: no_persistent_buffer(agent_conf) });
+        findings.push(Finding::of(what, no_persistent_buffer(agent_conf)));
     }
+    findings.extend(sources(oom::readability(oomwatch, &Request::new("check", &[], timeout))?));
     Ok(findings)
+}
+
+/// One source of reports is enough; none is a failure of all.
+fn sources(all: Vec<Readability>) -> impl Iterator<Item = Finding> {
+    let is_enough = all.iter().any(|source| source.source.is_text() && source.problem.is_none());
+    all.into_iter().map(move |Readability { source, problem }| Finding {
+        what: what_of(source),
+        problem: problem.map(|why| Problem { why, mend: mend_of(source) }),
+        is_optional: is_enough || !source.is_text(),
+    })
+}
+
+fn what_of(source: Source) -> &'static str {
+    match source {
+        Source::Kmsg => "OOM reports in /dev/kmsg (oom.*)",
+        Source::Journal => "OOM reports in the journal (oom.*)",
+        Source::File => "OOM reports in log files (oom.*)",
+        Source::Systemd => "systemd over D-Bus (systemd.units, oom.*)",
+        Source::SystemdOomd => "systemd-oomd over D-Bus (oom.*)",
+    }
+}
+
+fn mend_of(source: Source) -> Vec<String> {
+    let lines: &[&str] = match source {
+        Source::Kmsg => &[
+            "sysctl --write kernel.dmesg_restrict=0 (every user may read the kernel's messages then)",
+            "or: systemctl edit zabbix-agent2, and write:",
+            "[Service]",
+            "AmbientCapabilities=CAP_SYSLOG",
+        ],
+        Source::Journal => {
+            &["usermod --append --groups systemd-journal zabbix && systemctl restart zabbix-agent2"]
+        }
+        Source::File => &["usermod --append --groups adm zabbix && systemctl restart zabbix-agent2"],
+        Source::Systemd => &[
+            "systemctl start dbus",
+            "in a container: mount the host's /run/dbus below Plugins.OomWatch.HostRoot",
+            "or leave it alone: Plugins.OomWatch.Systemd=off",
+        ],
+        Source::SystemdOomd => &["nothing, unless it is wanted: systemctl enable --now systemd-oomd"],
+    };
+    lines.iter().map(ToString::to_string).collect()
 }
 
 fn hidden(visibility: &Visibility) -> Option<Problem> {
@@ -120,11 +175,37 @@ mod tests {
 
     #[test]
     fn a_problem_is_printed_with_what_mends_it() {
-        let fine = Finding { what: "this", problem: None };
+        let fine = Finding::of("this", None);
         assert_eq!(fine.to_string(), "ok       this\n");
         let problem = Problem { why: "broken".to_owned(), mend: vec!["mend it".to_owned()] };
-        let finding = Finding { what: "that", problem: Some(problem) };
+        let finding = Finding::of("that", Some(problem));
         assert_eq!(finding.to_string(), "problem  that: broken\n           mend it\n");
+    }
+
+    #[test]
+    fn one_source_of_reports_is_enough() {
+        let all = |journal: Option<&str>| {
+            let problem = |why: &str| Some(why.to_owned());
+            let readable = |source, problem| Readability { source, problem };
+            sources(vec![
+                readable(Source::Kmsg, problem("not allowed")),
+                readable(Source::Journal, journal.map(str::to_owned)),
+                readable(Source::Systemd, problem("no bus")),
+            ])
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(all(None).iter().filter(|finding| finding.is_failure()).count(), 0);
+        let none = all(Some("not seen"));
+        assert_eq!(none.iter().map(Finding::is_failure).collect::<Vec<_>>(), [true, true, false]);
+        let text = none[1].to_string();
+        let command = "usermod --append --groups systemd-journal zabbix && systemctl restart zabbix-agent2";
+        assert_eq!(
+            text,
+            format!("problem  OOM reports in the journal (oom.*): not seen\n           {command}\n")
+        );
+        assert!(
+            none[2].to_string().starts_with("note     systemd over D-Bus (systemd.units, oom.*): no bus\n")
+        );
     }
 
     #[test]

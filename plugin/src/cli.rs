@@ -264,7 +264,7 @@ fn check(configs: &[PathBuf]) -> Result<(), CliError> {
     for finding in &findings {
         write!(out, "{finding}")?;
     }
-    match findings.iter().filter(|finding| finding.problem.is_some()).count() {
+    match findings.iter().filter(|finding| finding.is_failure()).count() {
         0 => Ok(()),
         problems => Err(CliError::Check(problems)),
     }

@@ -416,7 +416,11 @@ fn switched_off_it_asks_nobody() -> Result<(), Error> {
     assert_eq!(units(&mut agent), serde_json::json!({"bus": "off", "oom_kills": 0, "units": []}));
     assert_eq!(ask(&mut agent, "oomwatch.systemd.units.discovery", &[]), Ok(serde_json::json!([])));
     let sources = ask(&mut agent, "oomwatch.oom.sources", &[]).expect("sources");
-    assert_eq!(source(&sources, "systemd")["why"], "Plugins.OomWatch.Systemd is off");
+    let systemd = source(&sources, "systemd");
+    assert_eq!(
+        (&systemd["state"], &systemd["why"]),
+        (&"off".into(), &"Plugins.OomWatch.Systemd is off".into())
+    );
     assert_eq!(manager.calls(), 0);
     Ok(())
 }

@@ -40,9 +40,13 @@ pub(crate) struct SourceState {
 }
 
 impl SourceState {
-    fn off() -> Self {
-        let problem = "Plugins.OomWatch.Oom.Sources does not name it".to_owned();
-        Self { problem: Some(problem), mend: None, is_off: true }
+    fn off(why: &str) -> Self {
+        Self { problem: Some(why.to_owned()), mend: None, is_off: true }
+    }
+
+    /// Of several files: one that can be read, else one that could be made readable, before one that is absent.
+    pub(crate) fn rank(&self) -> (bool, bool) {
+        (self.problem.is_some(), self.mend.is_none())
     }
 
     fn failed(problem: &dyn std::fmt::Display, mend: Option<&'static str>) -> Self {
@@ -159,7 +163,7 @@ impl Evidence {
 
     fn look_at_ring(&mut self, deadline: Instant) {
         if !self.wants(Source::Kmsg) {
-            self.ring_state = SourceState::off();
+            self.ring_state = SourceState::off(NOT_NAMED);
             return;
         }
         match self.read_ring(deadline) {
@@ -212,7 +216,7 @@ impl Evidence {
 
     fn look_at_journal(&mut self, deadline: Instant) {
         if !self.wants(Source::Journal) {
-            self.journal_state = SourceState::off();
+            self.journal_state = SourceState::off(NOT_NAMED);
             return;
         }
         let every = if self.ring.is_some() { JOURNAL_BESIDE_KMSG_EVERY } else { JOURNAL_EVERY };
@@ -277,7 +281,7 @@ impl Evidence {
 
     fn look_at_files(&mut self, deadline: Instant) {
         if !self.wants(Source::File) {
-            self.files.iter_mut().for_each(|(_, state)| *state = SourceState::off());
+            self.files.iter_mut().for_each(|(_, state)| *state = SourceState::off(NOT_NAMED));
             return;
         }
         let mut files = std::mem::take(&mut self.files);
@@ -305,7 +309,11 @@ impl Evidence {
                 systemd.link(deadline.min(Instant::now() + LINK_TIME))
             }
             Some(_) => Link::Connecting,
-            None => Link::Broken("Plugins.OomWatch.Systemd is off".to_owned()),
+            None => {
+                let off = SourceState::off("Plugins.OomWatch.Systemd is off");
+                (self.systemd_state, self.oomd_state) = (off.clone(), off);
+                return;
+            }
         };
         self.systemd_state = self.state_of(Source::Systemd, &link);
         self.oomd_state = self.state_of(Source::SystemdOomd, &link);
@@ -317,7 +325,7 @@ impl Evidence {
 
     fn state_of(&self, source: Source, link: &Link) -> SourceState {
         match link {
-            _ if !self.wants(source) => SourceState::off(),
+            _ if !self.wants(source) => SourceState::off(NOT_NAMED),
             Link::Connected { oomd: false } if source == Source::SystemdOomd => {
                 SourceState::failed(&"systemd-oomd does not run", None)
             }
@@ -364,6 +372,7 @@ impl Evidence {
     }
 }
 
+const NOT_NAMED: &str = "Plugins.OomWatch.Oom.Sources does not name it";
 const MEND_KMSG: &str = "CAP_SYSLOG, or kernel.dmesg_restrict=0 and the right to read the file; \
     not needed where the journal or a log file can be read";
 const MEND_JOURNAL: &str =

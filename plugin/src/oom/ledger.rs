@@ -447,6 +447,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use jiff::tz::TimeZone;
     use oom_evidence::{Origin, Parser};
 
@@ -687,6 +689,95 @@ mod tests {
         assert_eq!(ledger.positions.kmsg, Some(10));
         ledger.enter("b2");
         assert_eq!(ledger.positions.kmsg, None);
+    }
+
+    fn ended(unit: &str, run: u64, pid: u32, seconds: u64) -> ServiceKill {
+        let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
+        ServiceKill { unit: unit.to_owned(), run, main_pid: Some(pid), at, witnessed: true }
+    }
+
+    fn in_cgroup(pid: u32, seconds: u64, unit: &str) -> Vec<Event> {
+        let path = format!("/system.slice/{unit}");
+        let constraint = format!(
+            "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg={path},\
+             task_memcg={path},task=hog,pid={pid},uid=0"
+        );
+        let text = format!(
+            "6,{seconds}0,{seconds}000000,-;{constraint}\n3,{seconds}1,{seconds}000001,-;{}",
+            kill(pid).replace("Out of memory", "Memory cgroup out of memory")
+        );
+        events(Origin::KernelRing, Source::Kmsg, Some("b1"), &text)
+    }
+
+    /// The sources of each event and its unit, oldest first.
+    fn told(ledger: &Ledger) -> Vec<(String, Option<String>)> {
+        let of = |event: &Event| (event.report.sources.join(" "), event.report.unit.clone());
+        ledger.events.iter().map(of).collect()
+    }
+
+    #[test]
+    fn each_end_of_a_service_meets_its_own_kill() {
+        let a = || ("kmsg systemd".to_owned(), Some("a.service".to_owned()));
+        for kernel_first in [true, false] {
+            let mut ledger = ledger();
+            let kernel: Vec<_> =
+                [100, 102, 104].map(|seconds| in_cgroup(seconds, seconds.into(), "a.service")).into();
+            let tell_kernel = |ledger: &mut Ledger| {
+                kernel.clone().into_iter().for_each(|event| tell(ledger, event, Source::Kmsg));
+            };
+            if kernel_first {
+                tell_kernel(&mut ledger);
+            }
+            // Main processes that are not the victims: unit and time must do.
+            for (run, seconds) in [(1, 100), (2, 102), (3, 104)] {
+                let event = Event::of_service(&ended("a.service", run, 7, seconds), "b1");
+                tell(&mut ledger, vec![event], Source::Systemd);
+            }
+            if !kernel_first {
+                tell_kernel(&mut ledger);
+            }
+            let mut seen = told(&ledger);
+            seen.iter_mut()
+                .for_each(|(sources, _)| *sources = sources.replace("systemd kmsg", "kmsg systemd"));
+            assert_eq!((ledger.reports, seen), (3, vec![a(), a(), a()]), "{kernel_first}");
+        }
+    }
+
+    #[test]
+    fn other_services_and_other_killers_are_other_events() {
+        let mut ledger = ledger();
+        tell(&mut ledger, in_cgroup(100, 100, "a.service"), Source::Kmsg);
+        let b = Event::of_service(&ended("b.service", 1, 9, 100), "b1");
+        tell(&mut ledger, vec![b], Source::Systemd);
+        let at = UNIX_EPOCH + Duration::from_secs(1_700_000_101);
+        let oomd =
+            OomdKill { cgroup: "/system.slice/a.service".to_owned(), reason: "memory-used".to_owned(), at };
+        tell(&mut ledger, vec![Event::of_oomd(&oomd, "b1")], Source::SystemdOomd);
+        let told: Vec<_> = told(&ledger).into_iter().map(|(sources, _)| sources).collect();
+        assert_eq!(
+            (ledger.reports, told),
+            (3, ["kmsg", "systemd", "systemd-oomd"].map(str::to_owned).to_vec())
+        );
+        // A main process that the kernel named without its cgroup.
+        tell(&mut ledger, kmsg(9, 100), Source::Kmsg);
+        let units: Vec<_> = ledger.newest().filter_map(|event| event.report.unit.as_deref()).collect();
+        assert_eq!((ledger.reports, units.contains(&"b.service")), (3, true));
+    }
+
+    #[test]
+    fn what_is_found_afterwards_is_counted_once_and_services_are_bounded() {
+        let mut kills = ServiceKills::default();
+        let found = |run| ServiceKill { witnessed: false, ..ended("a.service", run, 1, 5) };
+        assert!(kills.add(&ended("a.service", 4, 1, 5), "b1"));
+        assert!(!kills.add(&found(4), "b1") && !kills.add(&ended("a.service", 4, 1, 5), "b1"));
+        assert!(kills.add(&found(4), "b2"), "another boot");
+        assert!(kills.add(&found(0), "b2") && !kills.add(&found(0), "b2"));
+        assert!(kills.add(&ended("a.service", 0, 1, 5), "b2"), "seen: it is another");
+        for number in 0..600 {
+            kills.add(&ended(&format!("{number}.service"), 1, 1, 10 + number), "b2");
+        }
+        assert_eq!((kills.total, kills.counts.len()), (604, SERVICES_MAX));
+        assert!(kills.counts.contains_key("599.service") && !kills.counts.contains_key("a.service"));
     }
 
     #[test]

@@ -284,6 +284,31 @@ impl<'a> SourceJson<'a> {
     }
 }
 
+/// Whether a source can be read, for people.
+#[derive(Debug)]
+pub(crate) struct Readability {
+    pub(crate) source: Source,
+    pub(crate) problem: Option<String>,
+}
+
+/// Of each source that is not switched off. Log files are one source: a machine has one or two of them.
+pub(crate) fn readability(oomwatch: &OomWatch, request: &Request) -> Result<Vec<Readability>, ItemError> {
+    oomwatch.oom.ask(request, |evidence| {
+        let of = |source, state: &SourceState| {
+            (!state.is_off).then(|| Readability { source, problem: state.problem.clone() })
+        };
+        let file = evidence.files.iter().map(|(_, state)| state).min_by_key(|state| state.rank());
+        let all = [
+            of(Source::Kmsg, &evidence.ring_state),
+            of(Source::Journal, &evidence.journal_state),
+            file.and_then(|state| of(Source::File, state)),
+            of(Source::Systemd, &evidence.systemd_state),
+            of(Source::SystemdOomd, &evidence.oomd_state),
+        ];
+        all.into_iter().flatten().collect()
+    })
+}
+
 /// `oom.sources`
 pub(crate) fn sources(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     oomwatch.oom.ask(arguments.request(), |evidence| {

@@ -41,7 +41,6 @@ pub struct Service {
 
 /// A service that ended in an OOM kill, the kernel's or systemd-oomd's: its result became `oom-kill`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ServiceKill {
     /// Such as `httpd.service`.
     pub unit: String,
@@ -58,7 +57,6 @@ pub struct ServiceKill {
 
 /// A cgroup that systemd-oomd killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct OomdKill {
     /// Below the mount, such as `/user.slice/user-1000.slice/app.scope`.
     pub cgroup: String,
