@@ -223,7 +223,10 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 }
 
 /// The archives to try for a suite, the likeliest first.
-fn addresses(suite: &str) -> Result<Vec<String>, Error> {
+/// # Errors
+///
+/// When apt has no words for its sources.
+pub fn addresses(suite: &str) -> Result<Vec<String>, Error> {
     if let Ok(given) = env::var(MIRROR) {
         return Ok(vec![given]);
     }

@@ -1,4 +1,4 @@
-//! The chores of this workspace: `cargo xtask test`, `demo`, `bench` and `templates`.
+//! The chores of this workspace: `cargo xtask test`, `demo`, `bench`, `templates` and `vm`.
 
 mod bench;
 mod demo;
@@ -6,6 +6,7 @@ mod steps;
 mod table;
 mod templates;
 mod test;
+mod vm;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fa
 cargo xtask demo [--once]   the whole story: server, frontend, agent with the plugin, an OOM kill, and its problem
 cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
 cargo xtask templates       makes the templates for Zabbix anew from their source
+cargo xtask vm [SCENE]      a whole machine runs out of memory; writes docs/vm.md; SCENE is limit, group, rights, journal,
+                            oomd, global or unprotected
 ";
 
 enum Chore {
@@ -25,6 +28,7 @@ enum Chore {
     Demo { once: bool },
     Bench { part: Option<bench::Part> },
     Templates,
+    Vm { scene: Option<vm::Scene> },
 }
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Demo { once } => demo::run(once),
         Chore::Bench { part } => bench::run(part),
         Chore::Templates => templates::run(),
+        Chore::Vm { scene } => vm::run(scene),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,12 +63,17 @@ fn chore() -> Result<Chore, lexopt::Error> {
             (None, Value(name)) if name == "demo" => Chore::Demo { once: false },
             (None, Value(name)) if name == "bench" => Chore::Bench { part: None },
             (None, Value(name)) if name == "templates" => Chore::Templates,
+            (None, Value(name)) if name == "vm" => Chore::Vm { scene: None },
             (_, Long("help") | Short('h')) => Chore::Help,
             (Some(Chore::Test { .. }), Long("fast")) => Chore::Test { fast: true },
             (Some(Chore::Demo { .. }), Long("once")) => Chore::Demo { once: true },
             (Some(Chore::Bench { part: None }), Value(name)) => {
                 let part = name.to_str().and_then(bench::Part::named);
                 Chore::Bench { part: Some(part.ok_or_else(|| Value(name).unexpected())?) }
+            }
+            (Some(Chore::Vm { scene: None }), Value(name)) => {
+                let scene = name.to_str().and_then(vm::Scene::named);
+                Chore::Vm { scene: Some(scene.ok_or_else(|| Value(name).unexpected())?) }
             }
             (_, other) => return Err(other.unexpected()),
         });

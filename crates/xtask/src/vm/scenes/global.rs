@@ -1,0 +1,111 @@
+//! The whole machine runs out of memory.
+
+use serde_json::{Value, json};
+
+use super::{LONG, Played, Unit, agent_with, counted, event_of, events_with, number, numbers, victims};
+use crate::vm::findings::Findings;
+use crate::vm::machine::{Broken, Machine};
+
+pub(super) const STORY: &str = "A service starts worker after worker, each smaller than the agent, as a web server with too high a \
+     limit does, until 512 MiB are full and the kernel has to kill again and again. The agent's unit has the project's drop-in; \
+     Apache, which has nothing to do with it, is the bystander.";
+pub(super) const UNPROTECTED_STORY: &str = "The same with the agent's unit as Debian has it (but started again after a kill): the agent is the \
+     largest process and is killed first. It finds afterwards what happened meanwhile.";
+
+/// With no pause between the workers they would be killed while they start, before they are as large as the others.
+/// What the other services have in memory is not to be dropped to make room: it would be read in again at once, and an
+/// emulated machine that does nothing else for minutes is no better a test.
+const STORM: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/storm.pids /run/storm.done
+cat > /run/storm.sh <<'END'
+for i in $(seq 60); do
+    worker -e 'my $n = 6 << 20; my $x = "x" x $n; sleep 10000' & echo $! >> /run/storm.pids
+    sleep 0.5
+done
+touch /run/storm.done
+wait
+END
+cat > /run/systemd/system/storm.service <<'END'
+[Service]
+Slice=storm.slice
+ExecStart=/bin/sh /run/storm.sh
+OOMPolicy=continue
+END
+systemctl daemon-reload
+systemctl set-property --runtime system.slice MemoryMin=300M; systemctl set-property --runtime init.scope MemoryMin=40M
+systemctl start storm"#;
+
+struct Storm {
+    kills: u64,
+    workers: Vec<u64>,
+    agent: u64,
+    events: Value,
+}
+
+/// Lets it rage and waits until the agent answers again.
+fn rage(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, Broken> {
+    // What else is large on Debian's fresh web server would only blur who is killed.
+    machine.run("systemctl stop php8.4-fpm; systemctl reset-failed; systemctl start apache2")?;
+    let (before, total) = (counted(machine)?, machine.number("oomwatch.oom.total")?);
+    let (agent, apache) = (main_pid(machine, "zabbix-agent2")?, main_pid(machine, "apache2")?);
+    machine.run(STORM)?;
+    let is_over = machine.wait_for(LONG, "[ -e /run/storm.done ]")?;
+    findings.holds("the storm ends", is_over, machine.run("wc -l < /run/storm.pids")?);
+    let workers = numbers(&machine.run("cat /run/storm.pids; systemctl stop storm")?)?;
+    machine.await_agent()?;
+    let kills = counted(machine)? - before;
+    findings.holds("the kernel had to kill", kills > 0, kills);
+    findings.equal("the bystander is the same process", main_pid(machine, "apache2")?, apache);
+    let written = "journalctl -k -b --output=cat | sed -n 's/.*Killed process \\([0-9]*\\).*/\\1/p'";
+    let killed = numbers(&machine.run(written)?)?;
+    let events = events_with(machine, &killed)?;
+    let grown = machine.number("oomwatch.oom.total")? - total;
+    findings.equal("`oom.total` grew by every kill", grown, kills);
+    Ok(Storm { kills, workers, agent, events })
+}
+
+fn main_pid(machine: &mut Machine, unit: &str) -> Result<u64, Broken> {
+    number(&machine.run(&format!("systemctl show -P MainPID {unit}"))?)
+}
+
+/// What the list says of this storm.
+fn is_told(findings: &mut Findings, storm: &Storm, others: &[u64]) {
+    let told = victims(&storm.events);
+    let new: Vec<_> = told.iter().filter(|pid| storm.workers.contains(pid) || others.contains(pid)).collect();
+    findings.equal("`oom.list` has every kill, each once", new.len(), storm.kills);
+    let Some(event) = new.first().and_then(|pid| event_of(&storm.events, **pid)) else { return };
+    let is_told = event["constraint"] == "none" && event["trust"] == "high" && event["tasks"].is_array();
+    findings.holds("with constraint, trust and the largest tasks", is_told, &event["constraint"]);
+}
+
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+    agent_with(machine, &Unit::Protected, "systemd-journal")?;
+    let storm = rage(machine, findings)?;
+    findings.equal("the agent is the same process", main_pid(machine, "zabbix-agent2")?, storm.agent);
+    let restarts = machine.run("systemctl show -P NRestarts zabbix-agent2")?;
+    findings.equal("and was not started again", restarts, "0");
+    is_told(findings, &storm, &[]);
+    Ok(())
+}
+
+pub(super) fn play_unprotected(machine: &mut Machine, findings: &mut Findings) -> Played {
+    agent_with(machine, &Unit::Plain, "systemd-journal")?;
+    let storm = rage(machine, findings)?;
+    let event = event_of(&storm.events, storm.agent).cloned().unwrap_or_default();
+    let victim = json!([event["victims"][0]["name"], event["unit"]]);
+    findings.equal(
+        "the agent's own death is told",
+        victim,
+        json!(["zabbix_agent2", "zabbix-agent2.service"]),
+    );
+    let restarts = number(&machine.run("systemctl show -P NRestarts zabbix-agent2")?)?;
+    findings.holds("it was started again", restarts > 0, restarts);
+    is_told(findings, &storm, &agents(&storm.events));
+    Ok(())
+}
+
+/// The agent may be killed more than once.
+fn agents(events: &Value) -> Vec<u64> {
+    let events =
+        events.as_array().into_iter().flatten().filter(|event| event["unit"] == "zabbix-agent2.service");
+    victims(&events.cloned().collect())
+}

@@ -1,0 +1,136 @@
+//! Services that reach their own limit.
+
+use serde_json::{Value, json};
+
+use super::{LONG, Played, Unit, agent_with, counted, event_of, events_with, numbers, victims};
+use crate::vm::findings::Findings;
+use crate::vm::machine::Machine;
+
+pub(super) const STORY: &str = "A service with `MemoryMax=30M` takes more, is killed by the kernel and started again by systemd, \
+     three times; the fourth time it behaves. The agent's user is in `systemd-journal`.";
+
+/// What it is now says nothing of what it was.
+const HUNGRY: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/hungry.pids
+cat > /run/hungry.sh <<'END'
+echo $$ >> /run/hungry.pids
+[ $(wc -l < /run/hungry.pids) -gt 3 ] && exec sleep infinity
+exec hungry /dev/zero
+END
+cat > /run/systemd/system/hungry.service <<'END'
+[Service]
+ExecStart=/bin/sh /run/hungry.sh
+MemoryMax=30M
+MemorySwapMax=0
+Restart=always
+RestartSec=1
+END
+systemctl daemon-reload; systemctl start hungry"#;
+
+const LIMIT_BYTES: u64 = 30 << 20;
+
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+    agent_with(machine, &Unit::Protected, "systemd-journal")?;
+    let before = (machine.number("oomwatch.oom.count")?, machine.number("oomwatch.oom.total")?);
+    machine.run(HUNGRY)?;
+    let is_over = machine.wait_for(LONG, "[ $(wc -l < /run/hungry.pids) = 4 ]")?;
+    let mut pids = numbers(&machine.run("head -3 /run/hungry.pids")?)?;
+    pids.reverse();
+    findings.holds(
+        "the service was started four times",
+        is_over,
+        machine.run("systemctl show -P NRestarts hungry")?,
+    );
+    let events = events_with(machine, &pids)?;
+    let count = machine.number("oomwatch.oom.count")? - before.0;
+    let total = machine.number("oomwatch.oom.total")? - before.1;
+    findings.equal("`oom.count` grew by the three kills", count, 3);
+    findings.equal("`oom.total` grew by the three kills", total, 3);
+    findings.equal(
+        "`oom.list` has the three processes, the last one first",
+        victims(&events).into_iter().take(3).collect::<Vec<_>>(),
+        pids.clone(),
+    );
+    let last = machine.json("oomwatch.oom.last")?;
+    is_the_last(findings, &last, pids[0]);
+    cgroup(findings, &machine.json("oomwatch.oom.cgroups[100]")?);
+    units(findings, &machine.json("oomwatch.systemd.units[100]")?);
+    let counts = machine.json("oomwatch.oom.sources")?["counts"].clone();
+    findings.holds("kernel and journal count the same kills", counts["agree"] == true, counts);
+    machine.run("systemctl stop hungry").map(drop)
+}
+
+fn is_the_last(findings: &mut Findings, last: &Value, pid: u64) {
+    let victim = &last["victims"][0];
+    findings.equal(
+        "`oom.last` names the process",
+        json!([victim["pid"], victim["name"]]),
+        json!([pid, "hungry"]),
+    );
+    let wanted = json!(["memcg", "/system.slice/hungry.service", "hungry.service", "high"]);
+    let seen = json!([last["constraint"], last["cgroup"], last["unit"], last["trust"]]);
+    findings.equal("and its limit, cgroup and unit", seen, wanted);
+    let rss = victim["anon_rss_bytes"].as_u64().unwrap_or_default();
+    findings.holds("and its memory, below the limit", (LIMIT_BYTES / 2..=LIMIT_BYTES).contains(&rss), rss);
+}
+
+/// The unit looks innocent by now: its result is success, and its cgroup's counters began anew.
+fn units(findings: &mut Findings, units: &Value) {
+    findings.equal("`systemd.units` is on the bus", units["bus"].clone(), "connected");
+    let list = units["units"].as_array();
+    let is_its = |unit: &&Value| unit["unit"] == "hungry.service";
+    let unit = list.and_then(|list| list.iter().find(is_its)).cloned().unwrap_or_default();
+    findings.equal("and has seen each of the three kills", unit["oom_kills"].clone(), 3);
+    let rest = json!([unit["restarts"], unit["active_state"], unit["memory_max_bytes"]]);
+    findings.equal("and the restarts, the state and the limit", rest, json!([3, "active", LIMIT_BYTES]));
+}
+
+fn cgroup(findings: &mut Findings, cgroups: &Value) {
+    findings.equal("`oom.cgroups` reads version 2", cgroups["version"].clone(), 2);
+    let list = cgroups["cgroups"].as_array();
+    let is_its = |group: &&Value| group["path"] == "/system.slice/hungry.service";
+    let group = list.and_then(|list| list.iter().find(is_its)).unwrap_or(&Value::Null);
+    findings.holds("and has the service's limit", group["max_bytes"] == LIMIT_BYTES, group);
+}
+
+pub(super) const GROUP_STORY: &str = "A service of four processes with `OOMPolicy=kill`, so that systemd sets `memory.oom.group`, takes \
+     more than its `MemoryMax=80M`: the kernel writes one header and kills all four.";
+
+const CROWD: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/crowd.pids
+cat > /run/crowd.sh <<'END'
+echo $$ >> /run/crowd.pids
+for i in 1 2; do worker -e '$x = "x" x (5 << 20); sleep 1000' & echo $! >> /run/crowd.pids; done
+sleep 2
+hungry /dev/zero & echo $! >> /run/crowd.pids
+wait
+END
+cat > /run/systemd/system/crowd.service <<'END'
+[Service]
+ExecStart=/bin/sh /run/crowd.sh
+MemoryMax=80M
+MemorySwapMax=0
+OOMPolicy=kill
+END
+systemctl daemon-reload; systemctl start crowd"#;
+
+pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Played {
+    agent_with(machine, &Unit::Protected, "systemd-journal")?;
+    let (counted_before, total) = (counted(machine)?, machine.number("oomwatch.oom.total")?);
+    machine.run(CROWD)?;
+    let is_over = machine.wait_for(LONG, "systemctl is-failed --quiet crowd")?;
+    let result = machine.run("systemctl show -P Result crowd")?;
+    findings.holds("the service ended", is_over && result == "oom-kill", &result);
+    let mut pids = numbers(&machine.run("cat /run/crowd.pids")?)?;
+    let events = events_with(machine, &pids)?;
+    let event = event_of(&events, pids[0]).cloned().unwrap_or_default();
+    let mut told = victims(&Value::from(vec![event.clone()]));
+    pids.sort_unstable();
+    told.sort_unstable();
+    findings.equal("one event has all four processes", told, pids);
+    let unit = json!([event["unit"], event["constraint"]]);
+    findings.equal("of that unit", unit, json!(["crowd.service", "memcg"]));
+    findings.equal("its kills are four", event["kills"].clone(), 4);
+    let kernel = counted(machine)? - counted_before;
+    findings.holds("the kernel counts them, perhaps the chosen one twice", (4..=5).contains(&kernel), kernel);
+    findings.equal("`oom.total` follows the kernel", machine.number("oomwatch.oom.total")? - total, kernel);
+    machine.run("systemctl reset-failed crowd").map(drop)
+}

@@ -1,0 +1,150 @@
+//! What may be read, and what is told of what may not.
+
+use serde_json::Value;
+
+use super::{Played, Unit, agent_with, counted, event_of, events_with, kill_one, victims};
+use crate::vm::findings::Findings;
+use crate::vm::machine::{Broken, Machine};
+
+pub(super) const STORY: &str = "`kernel.dmesg_restrict=1`, as Debian has it, with the agent's user in no group, in `systemd-journal`, \
+     and in `adm`; then `dmesg_restrict=0` and no group. Each time a service is killed at its limit.";
+
+const CHECK: &str = "runuser -u zabbix -- /usr/local/lib/zabbix/zabbix-agent2-plugin-oomwatch check; true";
+
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+    machine.run("sysctl -q kernel.dmesg_restrict=1")?;
+    agent_with(machine, &Unit::Protected, "")?;
+    nothing_readable(machine, findings)?;
+    told_by(machine, findings, "systemd-journal", &["journal"])?;
+    told_by(machine, findings, "adm", &["file", "journal"])?;
+    machine.run("sysctl -q kernel.dmesg_restrict=0")?;
+    told_by(machine, findings, "", &["kmsg"])?;
+    machine.run("sysctl -q kernel.dmesg_restrict=1").map(drop)
+}
+
+fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> Played {
+    kill_one(machine)?;
+    let sources = machine.json("oomwatch.oom.sources")?;
+    findings.holds(
+        "no group: `oom.sources` reads nothing",
+        sources["readable"] == false,
+        readable(&sources).join(" "),
+    );
+    for name in ["kmsg", "journal", "/var/log/kern.log", "/var/log/syslog"] {
+        let source = source(&sources, name);
+        let is_told = source["why"].is_string() && source["mend"].is_string();
+        findings.holds(format!("and says of {name} why, and what mends it"), is_told, source);
+    }
+    findings.equal("and claims no agreement", sources["counts"]["agree"].clone(), Value::Null);
+    for key in ["oomwatch.oom.last", "oomwatch.oom.list[5]"] {
+        let answer = machine.item(key)?;
+        findings.holds(
+            format!("`{key}` is an error and no empty answer"),
+            answer.is_err(),
+            format!("{answer:?}"),
+        );
+    }
+    let (counted, total) = (counted(machine)?, machine.number("oomwatch.oom.total")?);
+    findings.equal("`oom.total` has the kernel's count", total, counted);
+    let checked = machine.run(CHECK)?;
+    let is_told = checked.contains("usermod --append --groups systemd-journal zabbix");
+    findings.holds("`check` as the agent's user says what mends it", is_told, checked);
+    Ok(())
+}
+
+fn source<'a>(sources: &'a Value, name: &str) -> &'a Value {
+    let is_it = |source: &&Value| source["name"] == name || source["path"] == name;
+    sources["sources"].as_array().and_then(|list| list.iter().find(is_it)).unwrap_or(&Value::Null)
+}
+
+/// The sources that can be read, files as one.
+fn readable(sources: &Value) -> Vec<&str> {
+    let list = sources["sources"].as_array().into_iter().flatten();
+    let mut names: Vec<_> = list
+        .filter(|source| source["readable"] == true)
+        .filter_map(|source| source["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn told_by(machine: &mut Machine, findings: &mut Findings, group: &str, wanted: &[&str]) -> Played {
+    agent_with(machine, &Unit::Protected, group)?;
+    let told =
+        if group.is_empty() { "no group, `dmesg_restrict=0`".to_owned() } else { format!("group `{group}`") };
+    let pid = kill_one(machine)?;
+    let events = events_with(machine, &[pid])?;
+    let sources = machine.json("oomwatch.oom.sources")?;
+    findings.equal(format!("{told}: what can be read"), readable(&sources), wanted.to_vec());
+    let event = event_of(&events, pid).cloned().unwrap_or_default();
+    let mut by: Vec<_> =
+        event["sources"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    by.sort_unstable();
+    findings.equal("and who told the kill", by, wanted.to_vec());
+    findings.equal("to be trusted", event["trust"].clone(), "high");
+    let checked = machine.run(CHECK)?;
+    let line = checked.lines().find(|line| line.contains("oom.")).unwrap_or("nothing").to_owned();
+    findings.holds("`check` agrees", line.starts_with("ok"), line);
+    Ok(())
+}
+
+pub(super) const JOURNAL_STORY: &str = "The agent's user is in `systemd-journal` and nothing else may be read: kills before the agent's \
+     start, while it runs and while it is stopped, and forged reports from programs.";
+
+pub(super) fn play_journal(machine: &mut Machine, findings: &mut Findings) -> Played {
+    let first = kill_one(machine)?;
+    agent_with(machine, &Unit::Protected, "systemd-journal")?;
+    let events = events_with(machine, &[first])?;
+    findings.holds("a kill before the start is told", event_of(&events, first).is_some(), first);
+    forge(machine)?;
+    let second = kill_one(machine)?;
+    let events = events_with(machine, &[second])?;
+    findings.holds("a kill meanwhile is told", event_of(&events, second).is_some(), second);
+    machine.run("systemctl stop zabbix-agent2")?;
+    let third = kill_one(machine)?;
+    machine.run("systemctl start zabbix-agent2")?;
+    machine.await_agent()?;
+    let events = events_with(machine, &[third])?;
+    findings.holds("a kill while the agent was stopped is told", event_of(&events, third).is_some(), third);
+    each_once(machine, findings, &events, &[third, second, first])?;
+    findings.holds(
+        "forged reports are not believed",
+        event_of(&events, FORGED).is_none(),
+        victims(&events).len(),
+    );
+    Ok(())
+}
+
+const FORGED: u64 = 4_194_000;
+
+/// As any local user could with a program's own words, and as root could with the kernel's device.
+fn forge(machine: &mut Machine) -> Played {
+    let text =
+        format!("Out of memory: Killed process {FORGED} (forged) total-vm:8kB, anon-rss:4kB, file-rss:0kB");
+    machine.run(&format!("logger -t kernel -p kern.err '{text}'; echo '<3>{text}' > /dev/kmsg")).map(drop)
+}
+
+fn each_once(
+    machine: &mut Machine,
+    findings: &mut Findings,
+    events: &Value,
+    pids: &[u64],
+) -> Result<(), Broken> {
+    let told = victims(events);
+    let times = pids.iter().map(|pid| told.iter().filter(|one| *one == pid).count());
+    findings.equal("each of them once", times.collect::<Vec<_>>(), vec![1; pids.len()]);
+    let written = "journalctl -k -b --output=cat | grep -c 'Killed process [0-9]* (hungry)'; true";
+    let written = super::number(&machine.run(written)?)?;
+    let hungry = events.as_array().into_iter().flatten();
+    let hungry = hungry.filter(|event| event["victims"][0]["name"] == "hungry").count() as u64;
+    findings.equal("as many as journalctl shows of that name", hungry, written);
+    let sources: Vec<_> =
+        events.as_array().into_iter().flatten().map(|event| event["sources"].to_string()).collect();
+    findings.holds(
+        "told by the journal alone",
+        sources.iter().all(|list| list == "[\"journal\"]"),
+        sources.join(" "),
+    );
+    Ok(())
+}
