@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use units::{Known, Units};
 pub use units::{OomdKill, Service, ServiceKill, Wanted};
 
-/// What nobody has taken yet; the oldest give way.
-const NEWS_MAX: usize = 1000;
+/// What nobody has taken yet; the oldest give way. Enough for every service of the largest machine to end at once.
+const NEWS_MAX: usize = units::UNITS_MAX;
 /// Callers that come together share one look around.
 const FRESH: Duration = Duration::from_secs(1);
 /// A look around takes the manager's time, too: at most a tenth of it.
