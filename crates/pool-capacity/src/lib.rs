@@ -15,6 +15,7 @@
 
 pub mod apache;
 mod files;
+mod fnmatch;
 pub mod mysql;
 pub mod phpfpm;
 mod process;

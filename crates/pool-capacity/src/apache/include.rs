@@ -1,12 +1,12 @@
 //! Which files an `Include` means.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ApacheError, Location};
-use super::glob::{is_pattern, matches};
 use super::reader::DEPTH_MAX;
-use crate::{FileError, FileKind, Files};
+use crate::{FileError, FileKind, Files, fnmatch};
 
 /// How many directory entries one configuration may look at.
 const ENTRIES_MAX: usize = 500_000;
@@ -130,7 +130,7 @@ impl<'a> Included<'a> {
 
     fn matching(&mut self, directory: &Path, pattern: &str) -> Result<Vec<OsString>, Problem> {
         let mut names = self.listed(directory)?;
-        names.retain(|name| matches(pattern, &name.to_string_lossy()));
+        names.retain(|name| fnmatch::matches(pattern.as_bytes(), name.as_bytes()));
         Ok(names)
     }
 
@@ -140,5 +140,33 @@ impl<'a> Included<'a> {
         let too_many = || Problem::Other("the configuration is larger than any can be".to_owned());
         self.limits.entries_left = left.ok_or_else(too_many)?;
         Ok(names)
+    }
+}
+
+/// Whether a path has something to be matched in it.
+fn is_pattern(path: &str) -> bool {
+    let mut bytes = path.bytes();
+    let mut bracket = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'*' | b'?' => return true,
+            b'\\' if bytes.next().is_none() => return false,
+            b'[' => bracket = true,
+            b']' if bracket => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_told_from_names() {
+        let patterns = ["*", "a?", "[ab]", "x[a]y"].map(is_pattern);
+        let names = ["a", "a[", "a]", "\\*", "a\\", "]["].map(is_pattern);
+        assert_eq!((patterns, names), ([true; 4], [false; 6]));
     }
 }

@@ -29,7 +29,6 @@
 
 mod build;
 mod error;
-mod glob;
 mod include;
 mod invocation;
 mod known;

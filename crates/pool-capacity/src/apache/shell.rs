@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::glob;
+use crate::fnmatch;
 
 /// As many lines as any such file has.
 const LINES_MAX: usize = 10_000;
@@ -142,7 +142,8 @@ impl Script {
 /// The longest beginning that matches goes.
 fn without_prefix<'a>(value: &'a str, pattern: &str) -> &'a str {
     let ends = value.char_indices().map(|(at, _)| at).chain([value.len()]).take(4096).collect::<Vec<_>>();
-    let longest = ends.into_iter().rev().find(|end| glob::matches(pattern, &value[..*end]));
+    let longest =
+        ends.into_iter().rev().find(|end| fnmatch::matches(pattern.as_bytes(), &value.as_bytes()[..*end]));
     &value[longest.unwrap_or(0)..]
 }
 

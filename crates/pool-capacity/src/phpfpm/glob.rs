@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::{FileError, FileKind, Files};
+use crate::{FileError, FileKind, Files, fnmatch};
 
 /// The paths that a pattern matches, in the order of their names; directories are not left out.
 ///
@@ -43,7 +43,10 @@ fn below(
     }
     let names = files.list(directory)?;
     found.extend(
-        names.iter().filter(|name| matches(pattern, name.as_bytes())).map(|name| directory.join(name)),
+        names
+            .iter()
+            .filter(|name| fnmatch::matches(pattern, name.as_bytes()))
+            .map(|name| directory.join(name)),
     );
     Ok(())
 }
@@ -52,95 +55,10 @@ fn is_wild(component: &OsStr) -> bool {
     component.as_bytes().iter().any(|byte| b"*?[\\".contains(byte))
 }
 
-/// A name that begins with a dot is only matched by a pattern that does.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    (name.first() != Some(&b'.') || pattern.first() == Some(&b'.')) && wild(pattern, name)
-}
-
-/// Goes back to the last star only, so that the time is the product of the lengths at most.
-fn wild(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p + 1, n));
-            p += 1;
-        } else if let Some(length) = one(&pattern[p..], name[n]) {
-            p += length;
-            n += 1;
-        } else if let Some((after, from)) = star {
-            star = Some((after, from + 1));
-            (p, n) = (after, from + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
-}
-
-/// How much of the pattern stands for this byte, if its beginning does.
-fn one(pattern: &[u8], byte: u8) -> Option<usize> {
-    match *pattern.first()? {
-        b'?' => Some(1),
-        b'\\' if pattern.len() > 1 => (pattern[1] == byte).then_some(2),
-        b'[' => match set(pattern, byte) {
-            Some((length, inside)) => inside.then_some(length),
-            None => (byte == b'[').then_some(1),
-        },
-        other => (other == byte).then_some(1),
-    }
-}
-
-/// The length of a set such as `[a-z]` or `[!.]`, and whether the byte is in it.
-fn set(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
-    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
-    let start = if negated { 2 } else { 1 };
-    let end = start + 1 + pattern.get(start + 1..)?.iter().position(|&b| b == b']')?;
-    let mut inside = false;
-    let mut rest = &pattern[start..end];
-    while let Some((&first, after)) = rest.split_first() {
-        (inside, rest) = match after {
-            [b'-', last, more @ ..] => (inside || (first..=*last).contains(&byte), more),
-            _ => (inside || first == byte, after),
-        };
-    }
-    Some((end + 1, inside != negated))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Tree;
-
-    #[test]
-    fn names_match_as_a_shell_matches_them() {
-        for (pattern, name) in [
-            ("*.conf", "www.conf"),
-            ("*", "x"),
-            ("a*b*c", "aXbYbc"),
-            ("w?w", "www"),
-            ("[a-c]x", "bx"),
-            ("[!a]x", "bx"),
-            ("[]]", "]"),
-            ("[", "["),
-            (r"\*", "*"),
-            (".*", ".x"),
-        ] {
-            assert!(matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
-        }
-        for (pattern, name) in [
-            ("*.conf", "www.conf.bak"),
-            ("*.conf", ".conf"),
-            ("[a-c]x", "dx"),
-            ("[!a]x", "ax"),
-            ("?", ""),
-            (r"\*", "x"),
-        ] {
-            assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
-        }
-        // Exponential where every star is gone back to.
-        assert!(!matches("*a".repeat(30).as_bytes(), "a".repeat(29).as_bytes()));
-    }
 
     #[test]
     fn paths_are_found_in_order() {
