@@ -81,7 +81,7 @@ impl Packages {
         let archive = Archive::serving(self.suite, self.names[0], home)?;
         let files = archive.with_dependencies(&self.names)?;
         files.iter().try_for_each(|file| extract(file, root))?;
-        link_libraries(&files, root, &home.join("libraries"))?;
+        link_libraries(&files, home)?;
         for alone in &self.alone {
             let archive = Archive::serving(alone.suite, alone.package, home)?;
             let directory = root.join(alone.directory);
@@ -148,27 +148,31 @@ fn extract(file: &Path, root: &Path) -> Result<(), Error> {
     run(Command::new("dpkg").arg("-x").arg(file).arg(root)).map(drop)
 }
 
-/// One directory with a link to each library, so that the loader looks into one place and not into the C library's.
-fn link_libraries(files: &[PathBuf], root: &Path, libraries: &Path) -> Result<(), Error> {
-    fs::create_dir_all(libraries).map_err(Error::file(libraries))?;
+/// One directory with a link to each library, so that the loader looks into one place and not into the C library's. The
+/// links are relative: a target directory may be moved.
+fn link_libraries(files: &[PathBuf], home: &Path) -> Result<(), Error> {
+    let libraries = home.join("libraries");
+    fs::create_dir_all(&libraries).map_err(Error::file(&libraries))?;
     let of_the_machine = files_of(files, &OF_THE_MACHINE)?;
-    for directory in library_directories(root) {
-        for entry in fs::read_dir(&directory).map_err(Error::file(&directory))?.flatten() {
+    for directory in library_directories(home) {
+        let there = home.join(&directory);
+        for entry in fs::read_dir(&there).map_err(Error::file(&there))?.flatten() {
             let name = entry.file_name();
             let is_library = name.to_string_lossy().contains(".so");
             if is_library && !of_the_machine.contains(&name) && !libraries.join(&name).is_symlink() {
-                symlink(entry.path(), libraries.join(&name)).map_err(Error::file(libraries))?;
+                let library = Path::new("..").join(&directory).join(&name);
+                symlink(library, libraries.join(&name)).map_err(Error::file(&libraries))?;
             }
         }
     }
     Ok(())
 }
 
-/// `lib/TRIPLET` and `usr/lib/TRIPLET`: which of them a package uses is its own matter.
-fn library_directories(root: &Path) -> Vec<PathBuf> {
+/// `lib/TRIPLET` and `usr/lib/TRIPLET`: which of them a package uses is its own matter. Relative to the home.
+fn library_directories(home: &Path) -> Vec<PathBuf> {
     let triplet = format!("{}-linux-gnu", env::consts::ARCH);
-    let parts = ["usr/lib", "lib"].map(|part| root.join(part).join(&triplet));
-    parts.into_iter().filter(|path| path.is_dir()).collect()
+    let parts = ["usr/lib", "lib"].map(|part| Path::new("root").join(part).join(&triplet));
+    parts.into_iter().filter(|path| home.join(path).is_dir()).collect()
 }
 
 /// The names of the files in those of the packages.
@@ -183,4 +187,23 @@ fn files_of(files: &[PathBuf], packages: &[&str]) -> Result<Vec<OsString>, Error
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_found_where_the_target_directory_was_moved_to() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [before, after] = ["before", "after"].map(|name| scratch.path().join(name));
+        let directory = before.join("root/usr/lib").join(format!("{}-linux-gnu", env::consts::ARCH));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("libx.so.1"), "x").unwrap();
+        fs::write(directory.join("readme"), "").unwrap();
+        link_libraries(&[], &before).unwrap();
+        fs::rename(&before, &after).unwrap();
+        let links = fs::read_dir(after.join("libraries")).unwrap().count();
+        assert_eq!((links, fs::read(after.join("libraries/libx.so.1")).unwrap()), (1, b"x".to_vec()));
+    }
 }
