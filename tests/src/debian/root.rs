@@ -168,11 +168,13 @@ fn link_libraries(files: &[PathBuf], home: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// `lib/TRIPLET` and `usr/lib/TRIPLET`: which of them a package uses is its own matter. Relative to the home.
+/// `lib/TRIPLET` and `usr/lib/TRIPLET`: which of them a package uses is its own matter. Below them libpulse has a
+/// library of its own. Relative to the home.
 fn library_directories(home: &Path) -> Vec<PathBuf> {
     let triplet = format!("{}-linux-gnu", env::consts::ARCH);
-    let parts = ["usr/lib", "lib"].map(|part| Path::new("root").join(part).join(&triplet));
-    parts.into_iter().filter(|path| home.join(path).is_dir()).collect()
+    let [merged, own] = ["usr/lib", "lib"].map(|part| Path::new("root").join(part).join(&triplet));
+    let of_pulse = merged.join("pulseaudio");
+    [merged, own, of_pulse].into_iter().filter(|path| home.join(path).is_dir()).collect()
 }
 
 /// The names of the files in those of the packages.

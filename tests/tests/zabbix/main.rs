@@ -1,17 +1,24 @@
 //! Real servers with real agents and the plugin.
 
+mod person;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use oomwatch_tests::zabbix::{Host, Zabbix};
 use oomwatch_tests::{Error, Generation, Limited, PluginSpec, RealAgent, binaries, wait_until};
+use person::Person;
 use serde_json::Value;
 use tempfile::TempDir;
 
+fn templates(generation: Generation, language: &str) -> PathBuf {
+    binaries::workspace().join("templates").join(generation.name()).join(language)
+}
+
 /// The template files for a version, in one language.
 fn files(generation: Generation, language: &str) -> Vec<PathBuf> {
-    let directory = binaries::workspace().join("templates").join(generation.name()).join(language);
+    let directory = templates(generation, language);
     let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let paths = entries.flatten().map(|entry| entry.path());
     let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
@@ -61,20 +68,28 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(zabbix: &Zabbix, templates: &[&str], options: &[(&str, &str)]) -> Result<Self, Error> {
+    fn new(zabbix: &Zabbix, template: &str) -> Result<Self, Error> {
         let state = tempfile::tempdir().expect("a directory");
-        let mut plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
-        plugin = plugin.option("StateDir", state.path().display().to_string());
-        for (name, value) in options {
-            plugin = plugin.option(name, *value);
-        }
+        let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
+        let plugin = plugin.option("StateDir", state.path().display().to_string());
         let agent = RealAgent::builder(zabbix.generation()).timeout(Duration::from_secs(10)).plugin(plugin);
         let mut agent = agent.active_server(zabbix.address()).start()?;
-        let host = zabbix.api().create_host(&agent, templates)?;
+        let host = zabbix.api().create_host(&agent, &[template])?;
         zabbix.api().poll_every(&host, "2s")?;
         // It asked for active checks when there was no such host, and would ask again after minutes only.
         agent.restart()?;
         Ok(Self { agent, host, _state: state })
+    }
+
+    /// On a machine where nothing is wrong no item is unsupported.
+    fn plain(zabbix: &Zabbix, template: &str) -> Result<Self, Error> {
+        let watched = Self::new(zabbix, template)?;
+        assert_eq!(watched.unsupported(zabbix)?, Vec::<String>::new(), "{}", zabbix.generation());
+        Ok(watched)
+    }
+
+    fn seen(&self, zabbix: &Zabbix) -> String {
+        format!("{:#?}\n{:#?}", zabbix.api().problems(&self.host), zabbix.api().items(&self.host))
     }
 
     /// Items that the server calls unsupported, with the reasons, once each of the plugin's answers has brought one.
@@ -100,42 +115,73 @@ fn import_all(zabbix: &Zabbix, language: &str) -> Result<(), Error> {
 fn a_kill_is_a_problem_and_a_plain_host_has_no_other() -> Result<(), Error> {
     for generation in Generation::ALL {
         let zabbix = Zabbix::start(generation)?;
+        let mut person = Person::log_in(&zabbix)?;
+        person.import(&templates(generation, "").join("oomwatch_linux_agent2.yaml"))?;
+        zabbix.api().template("OomWatch Linux by Zabbix agent 2")?;
         import_all(&zabbix, "")?;
-        let passive = Watched::new(&zabbix, &["OomWatch Linux by Zabbix agent 2"], &[])?;
-        let active = Watched::new(&zabbix, &["OomWatch Linux by Zabbix agent 2 active"], &[])?;
-        for watched in [&passive, &active] {
-            assert_eq!(watched.unsupported(&zabbix)?, Vec::<String>::new(), "{generation}");
-        }
-        let name = format!("owhog{}{}", std::process::id() % 100_000, &generation.name()[..1]);
-        let limited = match Limited::new(&name, LIMIT_BYTES) {
-            Ok(limited) => limited,
-            Err(why) => {
-                eprintln!("skipped in part: {why}");
-                continue;
-            }
-        };
-        let directory = tempfile::tempdir().expect("a directory");
-        let program = directory.path().join(&name);
-        fs::copy("/usr/bin/tail", &program).expect("tail can be copied");
-        let cause = SystemTime::now();
-        let (_, status) = limited.run_into_limit(&program).expect("it starts");
-        assert!(!status.success(), "the kernel has killed it: {status}");
-        for watched in [&passive, &active] {
-            let problem = zabbix.api().wait_for_problem(&watched.host, &name, SOON)?;
-            let seen = || {
-                format!(
-                    "{:#?}\n{:#?}",
-                    zabbix.api().problems(&watched.host),
-                    zabbix.api().items(&watched.host)
-                )
-            };
-            let problem = problem.unwrap_or_else(|| panic!("{generation}: no problem: {}", seen()));
-            eprintln!("{generation}: {problem:?} after {} s", problem.seconds_after(cause));
-            let others: Vec<_> = zabbix.api().problems(&watched.host)?;
-            assert!(others.iter().all(|other| other.trigger == problem.trigger), "{others:#?}");
+        let passive = Watched::plain(&zabbix, "OomWatch Linux by Zabbix agent 2")?;
+        let active = Watched::plain(&zabbix, "OomWatch Linux by Zabbix agent 2 active")?;
+        let Some(victim) = Victim::new(generation) else { continue };
+        kill(&zabbix, &victim, &[&passive, &active], &person, ["OOM kill", "OomWatch: Memory"])?;
+        if generation == Generation::V7_0 {
+            // The same templates in another language: what was raised before keeps its words.
+            import_all(&zabbix, "ja")?;
+            person.speak_japanese()?;
+            let watched = Watched::plain(&zabbix, "OomWatch Linux by Zabbix agent 2")?;
+            kill(&zabbix, &victim, &[&watched], &person, ["メモリ cgroup", "OomWatch: メモリ"])?;
         }
     }
     Ok(())
+}
+
+/// Has the victim killed: each host has a problem with these words, which a person sees, as they see the host's dashboard.
+fn kill(
+    zabbix: &Zabbix,
+    victim: &Victim,
+    hosts: &[&Watched],
+    person: &Person<'_>,
+    [words, dashboard]: [&str; 2],
+) -> Result<(), Error> {
+    let cause = victim.die();
+    for watched in hosts {
+        let problem = zabbix.api().wait_for_problem(&watched.host, &victim.name, SOON)?;
+        let problem = problem.unwrap_or_else(|| panic!("no problem: {}", watched.seen(zabbix)));
+        eprintln!("{}: {problem:?} after {} s", zabbix.generation(), problem.seconds_after(cause));
+        assert!(problem.name.contains(words), "{}", problem.name);
+        let others = zabbix.api().problems(&watched.host)?;
+        assert!(others.iter().all(|other| other.trigger == problem.trigger), "{others:#?}");
+        person.see_problem(&problem.name)?;
+        person.see_dashboard(&watched.host, dashboard)?;
+    }
+    Ok(())
+}
+
+/// A program that the kernel kills for its memory cgroup's limit.
+struct Victim {
+    name: String,
+    limited: Limited,
+    directory: TempDir,
+}
+
+impl Victim {
+    /// None where the machine lets nobody limit a cgroup.
+    fn new(generation: Generation) -> Option<Self> {
+        let name = format!("owhog{}{}", std::process::id() % 100_000, &generation.name()[..1]);
+        let limited =
+            Limited::new(&name, LIMIT_BYTES).inspect_err(|why| eprintln!("skipped in part: {why}")).ok()?;
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::copy("/usr/bin/tail", directory.path().join(&name)).expect("tail can be copied");
+        Some(Self { name, limited, directory })
+    }
+
+    /// When it began to take memory.
+    fn die(&self) -> SystemTime {
+        let cause = SystemTime::now();
+        let program = self.directory.path().join(&self.name);
+        let (_, status) = self.limited.run_into_limit(&program).expect("it starts");
+        assert!(!status.success(), "the kernel has killed it: {status}");
+        cause
+    }
 }
 
 /// What is wrong with a file in the eyes of a server.

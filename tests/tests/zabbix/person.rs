@@ -1,0 +1,90 @@
+//! What a person does and sees in the frontend, in a real browser.
+
+use std::path::{Path, PathBuf};
+
+use oomwatch_tests::browser::{Browser, PAGE_LIMIT};
+use oomwatch_tests::zabbix::{Host, Zabbix};
+use oomwatch_tests::{Error, Generation, wait_until};
+use serde_json::json;
+
+/// Where pictures of the pages go, if anybody wants them.
+pub(crate) const PICTURES: &str = "OOMWATCH_SCREENSHOTS";
+
+/// The administrator, in front of a browser.
+pub(crate) struct Person<'a> {
+    zabbix: &'a Zabbix,
+    browser: Browser,
+    language: &'static str,
+}
+
+impl<'a> Person<'a> {
+    /// Logs in through the form.
+    pub(crate) fn log_in(zabbix: &'a Zabbix) -> Result<Self, Error> {
+        let browser = Browser::start(1400, 1300)?;
+        browser.open(&zabbix.frontend())?;
+        browser.write("//input[@id='name']", "Admin")?;
+        browser.write("//input[@id='password']", "zabbix")?;
+        browser.click("//button[@id='enter']")?;
+        browser.wait_for_text("Global view")?;
+        Ok(Self { zabbix, browser, language: "en" })
+    }
+
+    /// Has the frontend speak Japanese from the next page on.
+    pub(crate) fn speak_japanese(&mut self) -> Result<(), Error> {
+        const ADMIN: &str = "1";
+        self.zabbix.api().call("user.update", json!({"userid": ADMIN, "lang": "ja_JP"}))?;
+        self.language = "ja";
+        Ok(())
+    }
+
+    /// Imports a file through the dialogue on the page of templates.
+    pub(crate) fn import(&self, file: &Path) -> Result<(), Error> {
+        const CONFIRM: &str =
+            "(//div[contains(@class,'overlay-dialogue-footer')]//button[normalize-space()='Import'])[last()]";
+        let page = match self.zabbix.generation() {
+            Generation::V6_0 => "templates.php",
+            _ => "zabbix.php?action=template.list",
+        };
+        self.open(page)?;
+        self.browser.click("//button[normalize-space()='Import']")?;
+        self.browser.write("//input[@type='file']", &file.display().to_string())?;
+        self.browser.click(CONFIRM)?;
+        // What will be added is shown before anything is.
+        self.browser.wait_for_text("Added")?;
+        self.picture("import")?;
+        self.browser.click(CONFIRM)?;
+        self.browser.wait_for_text("Imported successfully")
+    }
+
+    /// Sees words on the page of problems.
+    pub(crate) fn see_problem(&self, words: &str) -> Result<(), Error> {
+        self.open("zabbix.php?action=problem.view")?;
+        self.browser.wait_for_text(words)?;
+        self.picture("problems")
+    }
+
+    /// Sees the dashboard of a host with all of its graphs drawn.
+    pub(crate) fn see_dashboard(&self, host: &Host, name: &str) -> Result<(), Error> {
+        const IS_DRAWN: &str = "const graphs = [...document.querySelectorAll('.dashboard img')]; \
+            return graphs.length > 0 && graphs.every(graph => graph.complete && graph.naturalWidth > 0) \
+                && !document.querySelector('.dashboard .is-loading')";
+        self.open(&format!("zabbix.php?action=host.dashboard.view&hostid={}", host.id))?;
+        self.browser.wait_for_text(name)?;
+        let is_drawn = || self.browser.script(IS_DRAWN).is_ok_and(|drawn| drawn == true);
+        assert!(wait_until(PAGE_LIMIT, is_drawn), "graphs of {name}");
+        self.picture("dashboard")
+    }
+
+    fn open(&self, page: &str) -> Result<(), Error> {
+        self.browser.open(&format!("{}/{page}", self.zabbix.frontend()))
+    }
+
+    /// Of the newer version only.
+    fn picture(&self, name: &str) -> Result<(), Error> {
+        let wanted = std::env::var_os(PICTURES).filter(|_| self.zabbix.generation() == Generation::V7_0);
+        let Some(directory) = wanted else { return Ok(()) };
+        let directory = PathBuf::from(directory).join(self.language);
+        std::fs::create_dir_all(&directory).expect("a directory for pictures");
+        self.browser.screenshot(&directory.join(format!("{name}.png")))
+    }
+}
