@@ -3,7 +3,7 @@
 use std::io;
 
 use super::export::{Exporter, Version};
-use super::model::{Dashboard, Graph, Row, Text, Widget};
+use super::model::{Dashboard, Graph, Row, Text, Values, Widget};
 use super::yaml::Yaml;
 
 impl Exporter<'_> {
@@ -80,8 +80,10 @@ impl Exporter<'_> {
                 (pick("GRAPH_PROTOTYPE", "graphprototype"), None, fields)
             }
             Widget::Item { item, name } => {
+                // A count has no half.
+                let places = self.is_count(item).then(|| field("INTEGER", "decimal_places", "0"));
                 let item = field("ITEM", pick("itemid", "itemid.0"), self.item_name(item));
-                (pick("ITEM", "item"), Some(name), vec![item])
+                (pick("ITEM", "item"), Some(name), places.into_iter().chain([item]).collect())
             }
             Widget::History { item, name } if old => {
                 let lines = field("INTEGER", "show_lines", "10");
@@ -93,7 +95,9 @@ impl Exporter<'_> {
                 ("itemhistory", Some(name), vec![item, column])
             }
             Widget::Honeycomb { pattern, name } => {
-                ("honeycomb", Some(name), vec![field("STRING", "items.0", self.say(pattern))])
+                // All cells are of one host, whose name the label would be.
+                let label = field("STRING", "primary_label", "{ITEM.NAME}");
+                ("honeycomb", Some(name), vec![field("STRING", "items.0", self.say(pattern)), label])
             }
             Widget::Problems { name } => ("problems", Some(name), Vec::new()),
         }
@@ -104,6 +108,11 @@ impl Exporter<'_> {
         let found: Option<&Graph> = self.template.graphs.iter().chain(rules).find(|graph| graph.id == id);
         let graph = found.unwrap_or_else(|| panic!("{} has no graph {id}", self.template.id));
         Yaml::map().set("host", self.template.name()).set("name", self.say(&graph.name))
+    }
+
+    fn is_count(&self, id: &str) -> bool {
+        let item = self.template.items.iter().find(|item| item.id == id);
+        item.is_some_and(|item| item.units.is_empty() && matches!(item.values, Values::Unsigned))
     }
 
     fn item_name(&self, id: &str) -> Yaml {
