@@ -1,22 +1,22 @@
 //! Everything that must hold before a change is done.
 
 use std::process::{Command, Stdio};
+use std::thread;
 
 use oomwatch_tests::binaries::{self, cargo, target_dir};
-use oomwatch_tests::{Generation, browser, debian, zabbix};
+use oomwatch_tests::{Error, Generation, browser, debian, zabbix};
 
 use crate::Done;
 use crate::steps::{command, last_step, step};
 
 pub(crate) fn run(fast: bool) -> Done {
+    // Downloads and the databases' first filling leave the processors to the compiler for most of their time.
+    let packages = thread::spawn(move || packages(fast));
     step("format", || command(cargo().args(["fmt", "--all", "--check"])))?;
     step("lints", lints)?;
-    step("agents", agents)?;
-    if !fast {
-        step("servers and browser", servers)?;
-    }
     step("build", || command(cargo().args(["build", "--workspace", "--bins", "--examples"])))?;
     step("doc tests", || command(cargo().args(["test", "--workspace", "--doc"])))?;
+    step("packages", || Ok(packages.join().map_err(|_| "the thread that unpacks them panicked")??))?;
     last_step("tests", || command(&mut tests(fast)))?;
     Ok(())
 }
@@ -26,17 +26,15 @@ fn lints() -> Done {
     command(clippy.args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
 }
 
-fn agents() -> Done {
+/// Real agents, and unless the tests are only the fast ones what would take a test minutes on the first run of a machine.
+fn packages(fast: bool) -> Result<(), Error> {
     for generation in Generation::ALL {
         crate::say(&format!("agent {generation}: {}", debian::agent(generation)?.program.display()));
     }
-    Ok(())
-}
-
-/// What would take a test minutes, on the first run of a machine.
-fn servers() -> Done {
-    zabbix::prepare()?;
-    browser::unpack()?;
+    if !fast {
+        zabbix::prepare()?;
+        browser::unpack()?;
+    }
     Ok(())
 }
 
