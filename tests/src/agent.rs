@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -180,6 +181,7 @@ pub struct AgentBuilder {
     plugins: Vec<PluginSpec>,
     active_server: Option<SocketAddr>,
     lines: Vec<String>,
+    rights: Vec<String>,
 }
 
 impl AgentBuilder {
@@ -204,6 +206,13 @@ impl AgentBuilder {
     /// Answers `from` with the item `to`: `Alias=from:to`.
     pub fn alias(self, from: &str, to: &str) -> Self {
         self.line(format!("Alias={from}:{to}"))
+    }
+
+    /// With other rights than the caller's: arguments of setpriv(1), such as `--reuid` and its user. `--` and a further
+    /// command may follow, which is then given the agent's.
+    pub fn rights(mut self, rights: &[&str]) -> Self {
+        self.rights = rights.iter().map(ToString::to_string).collect();
+        self
     }
 
     /// One more line of configuration.
@@ -246,10 +255,15 @@ impl AgentBuilder {
         let configuration = scratch.path().join("agent.conf");
         let text = self.configuration(scratch.path(), port, &hostname);
         fs::write(&configuration, text).map_err(Error::file(&configuration))?;
-        let child = foreground(files, scratch.path())?;
+        if !self.rights.is_empty() {
+            // Another user must be able to make its files there.
+            fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777))
+                .map_err(Error::file(scratch.path()))?;
+        }
+        let child = foreground(files, scratch.path(), &self.rights)?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let generation = self.generation;
-        Ok(RealAgent { generation, files: files.clone(), scratch, hostname, address, child, status: None })
+        let (generation, files, rights) = (self.generation, files.clone(), self.rights.clone());
+        Ok(RealAgent { generation, files, rights, scratch, hostname, address, child, status: None })
     }
 
     fn configuration(&self, scratch: &Path, port: u16, hostname: &str) -> String {
@@ -273,9 +287,9 @@ impl AgentBuilder {
 
 /// The agent in a process group of its own, so that a test can signal the group. A terminal or test runner that ends its
 /// own group would then miss the agent, so the kernel is told to end it with us.
-fn foreground(files: &AgentFiles, scratch: &Path) -> Result<Child, Error> {
+fn foreground(files: &AgentFiles, scratch: &Path, rights: &[String]) -> Result<Child, Error> {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(&files.program);
+    command.args(["--pdeathsig", "KILL"]).args(rights).arg("--").arg(&files.program);
     command.arg("-f").arg("-c").arg(scratch.join("agent.conf"));
     with_libraries(&mut command, files);
     let path = scratch.join("out");
@@ -297,8 +311,12 @@ fn is_bad_luck(output: &str) -> bool {
     output.contains("address already in use") || output.contains("failed to obtain PID of dead child process")
 }
 
-/// The agent takes ports from 1024 to 32767 only, and the kernel's own choice is above that.
-pub(crate) fn free_port() -> io::Result<u16> {
+/// A port that nobody listens at now. The agent takes ports from 1024 to 32767 only, and the kernel's own choice is above that.
+///
+/// # Errors
+///
+/// When a thousand are taken.
+pub fn free_port() -> io::Result<u16> {
     const FIRST: u32 = 10_100;
     const COUNT: u32 = 22_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -326,6 +344,7 @@ fn unique_hostname() -> String {
 pub struct RealAgent {
     generation: Generation,
     files: AgentFiles,
+    rights: Vec<String>,
     scratch: TempDir,
     hostname: String,
     address: SocketAddr,
@@ -337,7 +356,14 @@ impl RealAgent {
     /// An agent of this generation, still to be configured and started.
     pub fn builder(generation: Generation) -> AgentBuilder {
         let timeout = Duration::from_secs(3);
-        AgentBuilder { generation, timeout, plugins: Vec::new(), active_server: None, lines: Vec::new() }
+        AgentBuilder {
+            generation,
+            timeout,
+            plugins: Vec::new(),
+            active_server: None,
+            lines: Vec::new(),
+            rights: Vec::new(),
+        }
     }
 
     /// The generation.
@@ -495,6 +521,18 @@ impl RealAgent {
         self.end(STOP_LIMIT)
     }
 
+    /// What [`AgentBuilder::rights`] are to be from the next start on.
+    pub fn set_rights(&mut self, rights: &[&str]) {
+        self.rights = rights.iter().map(ToString::to_string).collect();
+    }
+
+    /// Ends the agent, which can be started again.
+    pub fn pause(&mut self) {
+        if self.poll_status().is_none() {
+            self.end(STOP_LIMIT);
+        }
+    }
+
     /// Starts the agent again in the same directory, with the same configuration, name and port, and waits until it
     /// answers. One that still runs is stopped first; plugins that a killed agent has left behind are not waited for.
     ///
@@ -502,9 +540,7 @@ impl RealAgent {
     ///
     /// As [`AgentBuilder::start`].
     pub fn restart(&mut self) -> Result<(), Error> {
-        if self.poll_status().is_none() {
-            self.end(STOP_LIMIT);
-        }
+        self.pause();
         let mut result = self.start_again();
         for _ in 1..START_ATTEMPTS {
             match &result {
@@ -516,7 +552,7 @@ impl RealAgent {
     }
 
     fn start_again(&mut self) -> Result<(), Error> {
-        self.child = foreground(&self.files, self.scratch())?;
+        self.child = foreground(&self.files, self.scratch(), &self.rights)?;
         self.status = None;
         self.wait_until_it_answers()
     }

@@ -9,7 +9,9 @@
 //! * [`LogWriter`] writes a log and has it rotated.
 //! * [`bus`] makes a system bus, with stand-ins for systemd and systemd-oomd.
 //! * [`zabbix`] is a real Zabbix server with its database and its frontend.
+//! * [`fastcgi`] keeps workers of php-fpm busy.
 //! * [`browser`] is a real browser without a screen, told what to do over WebDriver.
+//! * [`Supervised`] is any other program that runs on beside a test.
 //! * [`Key`] writes item keys with their parameters quoted.
 //!
 //! ```no_run
@@ -29,6 +31,7 @@ pub mod browser;
 pub mod bus;
 pub mod cost;
 pub mod debian;
+pub mod fastcgi;
 pub mod zabbix;
 
 mod active_server;
@@ -42,9 +45,10 @@ mod wait;
 mod wire;
 
 pub use active_server::{ActiveServer, Item, Received};
-pub use agent::{AgentBuilder, Generation, PluginSpec, RealAgent, Reply, Stopped};
+pub use agent::{AgentBuilder, Generation, PluginSpec, RealAgent, Reply, Stopped, free_port};
 pub use error::Error;
 pub use key::Key;
 pub use limited::Limited;
 pub use log_writer::{LogWriter, Rotating};
+pub use supervised::Supervised;
 pub use wait::wait_until;

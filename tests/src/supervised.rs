@@ -31,7 +31,7 @@ const TAIL_LINES: usize = 40;
 
 /// A program and whatever it starts, until this is dropped or the process that holds it dies.
 #[derive(Debug)]
-pub(crate) struct Supervised {
+pub struct Supervised {
     program: &'static str,
     child: Child,
     output: PathBuf,
@@ -39,7 +39,11 @@ pub(crate) struct Supervised {
 
 impl Supervised {
     /// Starts it. `signal` is the one that it ends at quickly; what it writes goes to the file `output`.
-    pub(crate) fn start(
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start(
         program: &'static str,
         command: &Command,
         signal: &str,
@@ -64,7 +68,11 @@ impl Supervised {
     }
 
     /// Waits until it is ready; an error when it ends before or takes longer than `limit`.
-    pub(crate) fn wait_until_ready(
+    ///
+    /// # Errors
+    ///
+    /// When it does not get ready; what it wrote is in the error.
+    pub fn wait_until_ready(
         &mut self,
         limit: Duration,
         mut ready: impl FnMut() -> bool,
@@ -82,7 +90,8 @@ impl Supervised {
     }
 
     /// Everything that it wrote to its standard output and error.
-    pub(crate) fn output(&self) -> String {
+    #[must_use]
+    pub fn output(&self) -> String {
         read_lossy(&self.output)
     }
 

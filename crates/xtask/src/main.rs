@@ -1,5 +1,6 @@
-//! The chores of this workspace: `cargo xtask test`, `demo`, `bench`, `templates` and `vm`.
+//! The chores of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `alerts` and `vm`.
 
+mod alerts;
 mod bench;
 mod demo;
 mod steps;
@@ -18,6 +19,7 @@ cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fa
 cargo xtask demo [--once]   the whole story: server, frontend, agent with the plugin, an OOM kill, and its problem
 cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
 cargo xtask templates       makes the templates for Zabbix anew from their source
+cargo xtask alerts [SCENE]  every trigger on its cause in real servers, in 25 minutes; writes docs/alerts.md
 cargo xtask vm [SCENE]      a whole machine runs out of memory; writes docs/vm.md; SCENE is limit, group, rights, journal,
                             oomd, global or unprotected
 ";
@@ -28,6 +30,7 @@ enum Chore {
     Demo { once: bool },
     Bench { part: Option<bench::Part> },
     Templates,
+    Alerts { scene: Option<String> },
     Vm { scene: Option<vm::Scene> },
 }
 
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Chore::Demo { once } => demo::run(once),
         Chore::Bench { part } => bench::run(part),
         Chore::Templates => templates::run(),
+        Chore::Alerts { scene } => alerts::run(scene.as_deref()),
         Chore::Vm { scene } => vm::run(scene),
     });
     match done {
@@ -63,6 +67,7 @@ fn chore() -> Result<Chore, lexopt::Error> {
             (None, Value(name)) if name == "demo" => Chore::Demo { once: false },
             (None, Value(name)) if name == "bench" => Chore::Bench { part: None },
             (None, Value(name)) if name == "templates" => Chore::Templates,
+            (None, Value(name)) if name == "alerts" => Chore::Alerts { scene: None },
             (None, Value(name)) if name == "vm" => Chore::Vm { scene: None },
             (_, Long("help") | Short('h')) => Chore::Help,
             (Some(Chore::Test { .. }), Long("fast")) => Chore::Test { fast: true },
@@ -70,6 +75,9 @@ fn chore() -> Result<Chore, lexopt::Error> {
             (Some(Chore::Bench { part: None }), Value(name)) => {
                 let part = name.to_str().and_then(bench::Part::named);
                 Chore::Bench { part: Some(part.ok_or_else(|| Value(name).unexpected())?) }
+            }
+            (Some(Chore::Alerts { scene: None }), Value(name)) => {
+                Chore::Alerts { scene: Some(name.string()?) }
             }
             (Some(Chore::Vm { scene: None }), Value(name)) => {
                 let scene = name.to_str().and_then(vm::Scene::named);

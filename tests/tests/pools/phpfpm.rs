@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::fastcgi::Request;
+use oomwatch_tests::fastcgi::Request;
 
 const PROGRAM: &str = "usr/sbin/php-fpm8.2";
 /// How long a loaded machine may take for what takes a second.

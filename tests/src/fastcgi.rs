@@ -1,4 +1,4 @@
-//! Just enough of FastCGI to keep a worker busy.
+//! Just enough of FastCGI to keep a worker of php-fpm busy.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// A request under way. The worker is free again when this is dropped and its script has ended.
-pub(crate) struct Request {
-    _connection: Box<dyn Write>,
+#[expect(missing_debug_implementations, reason = "nothing to see")]
+pub struct Request {
+    _connection: Box<dyn Write + Send>,
 }
 
 const BEGIN: u8 = 1;
@@ -16,8 +17,12 @@ const STDIN: u8 = 5;
 
 impl Request {
     /// Has a script run. `address` is the path of a socket, or an address with a port.
-    pub(crate) fn send(address: &str, script: &Path) -> io::Result<Self> {
-        let mut connection: Box<dyn Write> = if address.starts_with('/') {
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens there.
+    pub fn send(address: &str, script: &Path) -> io::Result<Self> {
+        let mut connection: Box<dyn Write + Send> = if address.starts_with('/') {
             Box::new(UnixStream::connect(address)?)
         } else {
             Box::new(TcpStream::connect(address)?)

@@ -1,0 +1,90 @@
+//! What is wrong with the hosts after all: unsupported items, values that never came, problems that nothing called for.
+
+use std::collections::BTreeSet;
+
+use super::Broken;
+use super::play::{Checks, Under};
+use super::scene::is_named;
+use super::world::World;
+
+/// A host on which nothing happened.
+pub(super) struct HostReport {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) items: usize,
+    pub(super) unsupported: Vec<String>,
+    pub(super) absent: Vec<String>,
+    pub(super) problems: Vec<String>,
+}
+
+/// Of each host scene, all its hosts together: they should not differ.
+pub(super) fn reports(worlds: &[World], scenes: &[Under]) -> Result<Vec<HostReport>, Broken> {
+    let hosts = scenes.iter().filter(|under| under.scene.is_host);
+    hosts.map(|under| report(worlds, under)).collect()
+}
+
+fn report(worlds: &[World], under: &Under) -> Result<HostReport, Broken> {
+    let (mut unsupported, mut absent, mut problems) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut items = 0;
+    each_host(worlds, under, |world, host| {
+        for item in world.items(host)? {
+            items += 1;
+            unsupported.extend(item.error.map(|why| format!("{} ({why})", item.key)));
+            // Masters are not kept, and rules have no values.
+            if item.last.is_none() && !item.name.contains("JSON") {
+                absent.insert(item.name);
+            }
+        }
+        problems.extend(world.observed.of(host).into_iter().map(|raised| raised.trigger));
+        Ok(())
+    })?;
+    let sorted = |set: BTreeSet<String>| set.into_iter().collect();
+    let (name, about) = (under.scene.name, under.scene.about);
+    Ok(HostReport {
+        name,
+        about,
+        items,
+        unsupported: sorted(unsupported),
+        absent: sorted(absent),
+        problems: sorted(problems),
+    })
+}
+
+fn each_host(
+    worlds: &[World],
+    under: &Under,
+    mut look: impl FnMut(&World, &str) -> Result<(), Broken>,
+) -> Result<(), Broken> {
+    for world in worlds {
+        for checks in Checks::BOTH {
+            look(world, &world.host(&under.stand, under.scene.name, checks))?;
+        }
+    }
+    Ok(())
+}
+
+/// Items of any host that are not supported, and problems that nothing called for.
+pub(super) fn faults(worlds: &[World], scenes: &[Under]) -> Result<Vec<String>, Broken> {
+    let mut faults = Vec::new();
+    for under in scenes {
+        each_host(worlds, under, |world, host| {
+            let at = format!("{} {host}", world.generation());
+            let broken = world.items(host)?.into_iter().filter_map(|item| Some((item.key, item.error?)));
+            faults.extend(broken.map(|(key, why)| format!("{at}: {key} is not supported: {why}")));
+            let raised = world.observed.of(host).into_iter();
+            let uncalled = raised.filter(|raised| !is_called_for(under, &raised.trigger));
+            faults
+                .extend(uncalled.map(|raised| {
+                    format!("{at}: nothing called for \"{}\": {}", raised.name, raised.opdata)
+                }));
+            Ok(())
+        })
+        .map_err(|why| format!("{}: {why}", under.scene.name))?;
+    }
+    Ok(faults)
+}
+
+fn is_called_for(under: &Under, trigger: &str) -> bool {
+    let by_causes = under.scene.causes.iter().flat_map(|cause| cause.raises.iter().map(|(_, name)| *name));
+    by_causes.chain(under.scene.expected.iter().copied()).any(|name| is_named(trigger, name))
+}

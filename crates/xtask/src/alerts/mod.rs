@@ -1,0 +1,188 @@
+//! Every trigger of the templates on its cause, in real servers with real agents, at the intervals that operators get, and hosts on
+//! which nothing may happen. `docs/alerts.md` tells the last result.
+
+mod hosts;
+mod made_up;
+mod observe;
+mod page;
+mod play;
+mod programs;
+mod scene;
+mod scenes;
+mod world;
+
+use std::error::Error;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use oomwatch_tests::{Generation, binaries};
+use tempfile::TempDir;
+
+use crate::say;
+use observe::{Kills, triggers_of_templates};
+use play::{Outcome, Under, play};
+use scene::{Scene, Stand};
+use world::World;
+
+/// An error that a thread may hand on.
+type Broken = Box<dyn Error + Send + Sync>;
+type Done = Result<(), Broken>;
+
+/// Every item was asked for, and agents have asked for their active checks.
+const WARM_UP: Duration = Duration::from_secs(180);
+/// How long hosts on which nothing happens are watched at least.
+const WATCHED: Duration = Duration::from_secs(330);
+
+/// Plays one scene, or all of them and writes the page.
+pub(crate) fn run(only: Option<&str>) -> crate::Done {
+    played(only).map_err(|why| -> Box<dyn Error> { why })
+}
+
+fn played(only: Option<&str>) -> Done {
+    let plugin = plugin()?;
+    let room = Room::new()?;
+    let scenes = scenes::all(room.path(), only)?;
+    if scenes.is_empty() {
+        return Err("there is no such scene".into());
+    }
+    say(&format!("{} scenes are prepared; starting the servers ...", scenes.len()));
+    let worlds = both(World::start)?;
+    let scenes = stand(&worlds, scenes, &plugin, room.path())?;
+    let (outcomes, mut faults, hosts) = watched(&worlds, &scenes)?;
+    if only.is_none() {
+        faults.extend(without_a_scene(&worlds, &outcomes)?);
+        page::write(&binaries::workspace().join("docs/alerts.md"), &outcomes, &hosts)?;
+    }
+    told(&outcomes, &faults)
+}
+
+/// What operators run, unless there is word of a directory with other executables.
+fn plugin() -> Result<PathBuf, Broken> {
+    if std::env::var_os(binaries::DIRECTORY).is_some() {
+        return Ok(binaries::find(binaries::PLUGIN)?);
+    }
+    say("Building for release ...");
+    Ok(binaries::release("oomwatch-plugin", binaries::PLUGIN)?)
+}
+
+/// A directory for everything, which other users may enter. What was mounted below it goes with it.
+struct Room(TempDir);
+
+impl Room {
+    fn new() -> std::io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("owalerts").tempdir_in("/tmp")?;
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+        Ok(Self(directory))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for point in points.filter(|point| Path::new(point).starts_with(self.path())) {
+            let _ = Command::new("umount").args(["--lazy", point]).status();
+        }
+    }
+}
+
+/// The same for both generations at once.
+fn both<T: Send>(make: impl Fn(Generation) -> Result<T, Broken> + Sync) -> Result<Vec<T>, Broken> {
+    thread::scope(|scope| {
+        let make = &make;
+        let running = Generation::ALL.map(|generation| scope.spawn(move || make(generation)));
+        let done =
+            running.into_iter().map(|one| one.join().unwrap_or_else(|_| Err("a thread has panicked".into())));
+        done.collect()
+    })
+}
+
+/// Starts the agents of all scenes, and makes their hosts.
+fn stand(worlds: &[World], scenes: Vec<Scene>, plugin: &Path, room: &Path) -> Result<Vec<Under>, Broken> {
+    let agents = both(|generation| {
+        let world = worlds.iter().find(|world| world.generation() == generation).ok_or("no server")?;
+        scenes.iter().map(|scene| world.add(scene, plugin, room)).collect::<Result<Vec<_>, Broken>>()
+    })?;
+    let mut stands: Vec<Stand> =
+        scenes.iter().map(|_| Stand { agents: Vec::new(), states: Vec::new(), names: Vec::new() }).collect();
+    for generation in agents {
+        for (stand, (agent, state)) in stands.iter_mut().zip(generation) {
+            stand.names.push((agent.generation(), agent.hostname().to_owned()));
+            stand.agents.push(Mutex::new(agent));
+            stand.states.push(state);
+        }
+    }
+    Ok(scenes.into_iter().zip(stands).map(|(scene, stand)| Under { scene, stand }).collect())
+}
+
+type Seen = (Vec<Outcome>, Vec<String>, Vec<hosts::HostReport>);
+
+/// Plays, with servers and kernel under watch.
+fn watched(worlds: &[World], scenes: &[Under]) -> Result<Seen, Broken> {
+    let (kills, is_over) = (Kills::default(), AtomicBool::new(false));
+    let over = || is_over.load(Ordering::Relaxed);
+    thread::scope(|scope| {
+        scope.spawn(|| kills.watch(over));
+        for world in worlds {
+            scope.spawn(move || {
+                if let Err(why) = world.observed.watch(&world.zabbix, over) {
+                    say(&format!("{}: the problems cannot be seen: {why}", world.generation()));
+                }
+            });
+        }
+        let start = Instant::now();
+        say(&format!("All agents run; causes follow in {} s.", WARM_UP.as_secs()));
+        sleep(WARM_UP);
+        let (outcomes, mut faults) = play(worlds, scenes, &kills);
+        sleep((WARM_UP + WATCHED).saturating_sub(start.elapsed()));
+        let after =
+            hosts::faults(worlds, scenes).and_then(|more| Ok((more, hosts::reports(worlds, scenes)?)));
+        is_over.store(true, Ordering::Relaxed);
+        let (more, hosts) = after?;
+        faults.extend(more);
+        Ok((outcomes, faults, hosts))
+    })
+}
+
+/// Triggers of the templates that no scene has raised.
+fn without_a_scene(worlds: &[World], outcomes: &[Outcome]) -> Result<Vec<String>, Broken> {
+    let mut missing = Vec::new();
+    for world in worlds {
+        for (family, name) in triggers_of_templates(&world.zabbix)? {
+            if !outcomes.iter().any(|outcome| outcome.family == family && outcome.trigger == name) {
+                missing.push(format!("{}: no scene for \"{name}\" of OomWatch {family}", world.generation()));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// The last lines: how many fired and recovered, and what did not.
+fn told(outcomes: &[Outcome], faults: &[String]) -> Done {
+    let good = outcomes.iter().filter(|outcome| outcome.is_good()).count();
+    let names = outcomes.iter().flat_map(|outcome| outcome.timings.first().map(|timing| (outcome, timing)));
+    for (outcome, timing) in names {
+        say(&format!("{} | {} | {}", outcome.trigger, timing.name, timing.opdata.replace('\n', " ")));
+    }
+    faults.iter().for_each(|fault| say(&format!("FAULT  {fault}")));
+    let bad: Vec<_> =
+        outcomes.iter().filter(|outcome| !outcome.is_good()).map(|outcome| outcome.trigger).collect();
+    say(&format!(
+        "{good} of {} triggers were raised by their causes and went again on every host.",
+        outcomes.len()
+    ));
+    if bad.is_empty() && faults.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} faults; not raised or not gone, or not once: {}", faults.len(), bad.join(", ")).into())
+}

@@ -1,0 +1,211 @@
+//! Has the causes happen, all scenes at once, and measures how long their problems take to come and to go.
+
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant, SystemTime};
+
+use oomwatch_tests::Generation;
+
+use super::Broken;
+use super::observe::{Kills, Raised};
+use super::scene::{ACTIVE_ONLY, Cause, End, Family, Scene, Stand, is_named};
+use super::world::World;
+use crate::say;
+
+/// The longest that a trigger may take for its problem, and the problem to go: ten minutes, and what the polls add.
+const RAISED_WITHIN: Duration = Duration::from_secs(14 * 60);
+const OVER_WITHIN: Duration = Duration::from_secs(14 * 60);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How the server gets its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Checks {
+    Passive,
+    Active,
+}
+
+impl Checks {
+    pub(super) const BOTH: [Self; 2] = [Self::Passive, Self::Active];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Passive => "passive",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// What came of a trigger's cause on one host.
+pub(super) struct Timing {
+    pub(super) generation: Generation,
+    pub(super) checks: Checks,
+    /// Seconds from the cause to the problem, and from the cause's end to the problem's.
+    pub(super) raised: Option<u64>,
+    pub(super) over: Option<u64>,
+    pub(super) name: String,
+    pub(super) opdata: String,
+    /// How often it came.
+    pub(super) times: usize,
+}
+
+/// What came of a trigger's cause.
+pub(super) struct Outcome {
+    pub(super) family: Family,
+    pub(super) trigger: &'static str,
+    pub(super) what: &'static str,
+    pub(super) ended_by: &'static str,
+    pub(super) timings: Vec<Timing>,
+}
+
+impl Outcome {
+    pub(super) fn is_good(&self) -> bool {
+        let good = |timing: &Timing| timing.raised.is_some() && timing.over.is_some() && timing.times == 1;
+        !self.timings.is_empty() && self.timings.iter().all(good)
+    }
+}
+
+/// A scene under way.
+pub(super) struct Under {
+    pub(super) scene: Scene,
+    pub(super) stand: Stand,
+}
+
+/// Plays all causes at once, each in a thread of its own: they mostly wait.
+pub(super) fn play(worlds: &[World], scenes: &[Under], kills: &Kills) -> (Vec<Outcome>, Vec<String>) {
+    let causes = scenes.iter().flat_map(|under| under.scene.causes.iter().map(move |cause| (under, cause)));
+    thread::scope(|scope| {
+        let playing: Vec<_> = causes
+            .map(|(under, cause)| scope.spawn(move || Playing { worlds, under, cause, kills }.play()))
+            .collect();
+        let (mut outcomes, mut faults) = (Vec::new(), Vec::new());
+        for one in playing {
+            match one.join() {
+                Ok(Ok(more)) => outcomes.extend(more),
+                Ok(Err(fault)) => faults.push(fault),
+                Err(_) => faults.push("a scene has panicked".to_owned()),
+            }
+        }
+        (outcomes, faults)
+    })
+}
+
+struct Playing<'a> {
+    worlds: &'a [World],
+    under: &'a Under,
+    cause: &'a Cause,
+    kills: &'a Kills,
+}
+
+/// Where a problem is waited for.
+struct Place<'a> {
+    world: &'a World,
+    checks: Checks,
+    family: Family,
+    trigger: &'static str,
+}
+
+impl Playing<'_> {
+    fn play(&self) -> Result<Vec<Outcome>, String> {
+        let Cause { what, begin, lasts, end, .. } = self.cause;
+        let failed = |why: Broken| format!("{}, {what}: {why}", self.under.scene.name);
+        let (start, began) = (Instant::now(), SystemTime::now());
+        begin(&self.under.stand).map_err(failed)?;
+        let began = self.cause_at(began);
+        let places = self.places();
+        self.wait(RAISED_WITHIN, || places.iter().all(|place| self.raised(place).is_some()));
+        sleep(lasts.saturating_sub(start.elapsed()));
+        let mut ended = SystemTime::now();
+        match end {
+            End::By(_, act) => act(&self.under.stand).map_err(failed)?,
+            End::ByItself(_) | End::AfterTheLastKill => ended = began,
+        }
+        self.wait(OVER_WITHIN, || {
+            places.iter().all(|place| self.raised(place).is_none_or(|raised| raised.over.is_some()))
+        });
+        let outcomes = self.outcomes(&places, began, ended);
+        outcomes.iter().for_each(|outcome| say(&told(self.under.scene.name, outcome)));
+        Ok(outcomes)
+    }
+
+    /// A kill by somebody else on this machine may have come first.
+    fn cause_at(&self, began: SystemTime) -> SystemTime {
+        match self.cause.end {
+            End::AfterTheLastKill => self.kills.first().map_or(began, |first| first.min(began)),
+            _ => began,
+        }
+    }
+
+    fn places(&self) -> Vec<Place<'_>> {
+        let mut places = Vec::new();
+        for &(family, trigger) in &self.cause.raises {
+            for world in self.worlds {
+                let checks = Checks::BOTH.into_iter();
+                let checks =
+                    checks.filter(|checks| *checks == Checks::Active || !ACTIVE_ONLY.contains(&family));
+                places.extend(checks.map(|checks| Place { world, checks, family, trigger }));
+            }
+        }
+        places
+    }
+
+    fn all(&self, place: &Place<'_>) -> Vec<Raised> {
+        let host = place.world.host(&self.under.stand, self.under.scene.name, place.checks);
+        let mut raised = place.world.observed.of(&host);
+        raised.retain(|raised| is_named(&raised.trigger, place.trigger));
+        raised
+    }
+
+    fn raised(&self, place: &Place<'_>) -> Option<Raised> {
+        self.all(place).into_iter().next()
+    }
+
+    fn wait(&self, limit: Duration, done: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !done() && start.elapsed() < limit {
+            sleep(PAUSE);
+        }
+    }
+
+    fn outcomes(&self, places: &[Place<'_>], began: SystemTime, ended: SystemTime) -> Vec<Outcome> {
+        let outcome = |&(family, trigger): &(Family, &'static str)| {
+            let own = places.iter().filter(|place| (place.family, place.trigger) == (family, trigger));
+            let timings = own.map(|place| self.timing(place, began, ended)).collect();
+            Outcome { family, trigger, what: self.cause.what, ended_by: self.cause.end.told(), timings }
+        };
+        self.cause.raises.iter().map(outcome).collect()
+    }
+
+    fn timing(&self, place: &Place<'_>, began: SystemTime, ended: SystemTime) -> Timing {
+        let all = self.all(place);
+        let first = all.first();
+        let ended = match (&self.cause.end, first.and_then(|raised| raised.over)) {
+            (End::AfterTheLastKill, Some(over)) => self.kills.last_before(over).unwrap_or(ended),
+            _ => ended,
+        };
+        Timing {
+            generation: place.world.generation(),
+            checks: place.checks,
+            raised: first.and_then(|raised| seconds(began, raised.seen)),
+            over: first.and_then(|raised| seconds(ended, raised.over?)),
+            name: first.map(|raised| raised.name.clone()).unwrap_or_default(),
+            opdata: first.map(|raised| raised.opdata.clone()).unwrap_or_default(),
+            times: all.len(),
+        }
+    }
+}
+
+/// Nothing where it was before its cause.
+fn seconds(from: SystemTime, to: SystemTime) -> Option<u64> {
+    Some(to.duration_since(from).ok()?.as_secs())
+}
+
+fn told(scene: &str, outcome: &Outcome) -> String {
+    let number = |seconds: Option<u64>| seconds.map_or("never".to_owned(), |seconds| format!("{seconds} s"));
+    let one = |timing: &Timing| {
+        let (generation, checks) = (timing.generation.name(), timing.checks.name());
+        let again = if timing.times > 1 { format!(" ({} times)", timing.times) } else { String::new() };
+        format!("{generation} {checks} {} / {}{again}", number(timing.raised), number(timing.over))
+    };
+    let timings: Vec<_> = outcome.timings.iter().map(one).collect();
+    let word = if outcome.is_good() { "ok    " } else { "FAILED" };
+    format!("{word} {scene}: {} {}: {}", outcome.family, outcome.trigger, timings.join(", "))
+}

@@ -1,0 +1,99 @@
+//! Hosts on which nothing happens: no item may become unsupported, and no problem may come that is not their due.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::Broken;
+use super::super::made_up::{
+    ACCESS_LOG, APACHE_CONF, APACHE_LOG, ERROR_LOG, MYSQL_CONF, MadeUp, PHPFPM_CONF, PHPFPM_LOG, SYSLOG,
+};
+use super::super::scene::{ALL, BOTH_WAYS, Cause, End, Scene};
+use super::{Make, STRANGER};
+
+pub(super) const SCENES: &[Make] =
+    &[("healthy", healthy), ("plain", plain), ("without-cgroups", without_cgroups), ("closed", closed)];
+
+const LINES: &str = include_str!("../../../../oom-evidence/tests/corpus/lines.jsonl");
+/// What the templates are there for. Everything else must stay silent.
+const MEANT: [&str; 3] = ["oom", "apache_max", "phpfpm_max"];
+const NO_CONFIGURATION: [&str; 3] = [
+    "Apache: no configuration is read",
+    "PHP-FPM: no configuration is read",
+    "MySQL: no configuration is read",
+];
+const UNREADABLE: &str = "The agent may not read the kernel's messages";
+
+fn negatives() -> Vec<String> {
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let lines = LINES.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| !MEANT.contains(&&*text(line, "class"))).map(|line| text(&line, "line")).collect()
+}
+
+/// Every line of the corpus that is none of ours, in every log that is watched.
+fn healthy(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?.with_servers()?;
+    let begin = machine.clone();
+    let begin = move |_: &_| {
+        for line in negatives() {
+            for log in [SYSLOG, APACHE_LOG, PHPFPM_LOG] {
+                begin.append(log, &line)?;
+            }
+            thread::sleep(Duration::from_secs(2));
+        }
+        Ok(())
+    };
+    let silence = End::ByItself("");
+    let families = [&BOTH_WAYS[..], &["log"]].concat();
+    let scene =
+        Scene::new(name, "made-up machine with Apache's, php-fpm's and MariaDB's configurations", &families);
+    Ok(scene.on(&machine).host().cause(Cause::new("lines that look like ours", &[], begin, silence)))
+}
+
+/// This machine as a user without rights sees it, in a process namespace of its own, so that the servers of other scenes are not there.
+fn plain(name: &'static str, _: &Path) -> Result<Scene, Broken> {
+    const RIGHTS: &[&str] = &[
+        "--",
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "setpriv",
+        "--reuid",
+        "54398",
+        "--regid",
+        "54398",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+    ];
+    let about =
+        "this Debian (cgroup v1) without Apache, php-fpm and MySQL; the agent is a user without rights";
+    let expected =
+        [&NO_CONFIGURATION[..], &[UNREADABLE, "OOM killer was invoked, and no source tells whom it killed"]]
+            .concat();
+    Ok(Scene::new(name, about, &ALL).rights(RIGHTS).expecting(&expected).host())
+}
+
+fn without_cgroups(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    let about = "made-up machine without /sys/fs/cgroup, and without Apache, php-fpm and MySQL";
+    Ok(Scene::new(name, about, &ALL).on(&machine).aliases().expecting(&NO_CONFIGURATION).host())
+}
+
+/// Everything is installed, and the agent's user may read none of the logs and configurations.
+fn closed(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?.with_servers()?;
+    for file in [SYSLOG, APACHE_LOG, PHPFPM_LOG, ACCESS_LOG, ERROR_LOG] {
+        machine.allow(file, 0o600)?;
+    }
+    for file in [APACHE_CONF, PHPFPM_CONF, MYSQL_CONF] {
+        machine.allow(file, 0o644)?;
+    }
+    let about = "made-up machine whose logs the agent's user may not read";
+    let expected = [UNREADABLE, "Apache: the log is not read", "PHP-FPM: the log is not read"];
+    Ok(Scene::new(name, about, &ALL).on(&machine).aliases().rights(STRANGER).expecting(&expected).host())
+}

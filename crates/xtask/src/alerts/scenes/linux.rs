@@ -1,0 +1,275 @@
+//! The triggers of "OomWatch Linux".
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oomwatch_tests::Limited;
+
+use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
+use super::super::scene::{Cause, End, Scene, by};
+use super::super::{Broken, Done};
+use super::{Make, STRANGER};
+
+pub(super) const SCENES: &[Make] = &[
+    ("kill", kill),
+    ("kill-expected", kill_expected),
+    ("kill-unseen", kill_unseen),
+    ("shrinking", shrinking),
+    ("little", little),
+    ("swap", swap),
+    ("waiting", waiting),
+    ("silent", silent),
+    ("hanging", hanging),
+    ("forgetful", forgetful),
+    ("blind", blind),
+    ("hidepid", hidepid),
+    ("pss", pss),
+];
+
+const LIMIT_BYTES: u64 = 30 << 20;
+const MEMCG: &str = "OOM kill in a memory cgroup";
+const UNREPORTED: &str = "OOM killer was invoked, and no source tells whom it killed";
+const UNREADABLE: &str = "The agent may not read the kernel's messages";
+
+/// The kernel kills in a cgroup with a limit. Whoever comes later shares it: the machine has one kernel.
+fn really_kill(name: &str, directory: &Path) -> Done {
+    let limited = Limited::new(name, LIMIT_BYTES)?;
+    let program = directory.join(name);
+    fs::create_dir_all(directory)?;
+    fs::copy("/usr/bin/tail", &program)?;
+    limited.run_into_limit(&program)?;
+    Ok(())
+}
+
+fn kill(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let room = room.to_owned();
+    let begin = move |_: &_| really_kill("alerts-httpd-worker-hungry", &room);
+    let cause =
+        Cause::new("a real OOM kill in a memory cgroup", &[("Linux", MEMCG)], begin, End::AfterTheLastKill);
+    Ok(Scene::new(name, "this machine, the agent is root", &["Linux"]).cause(cause))
+}
+
+fn kill_expected(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let room = room.to_owned();
+    let begin = move |_: &_| really_kill("alerts-expected", &room);
+    let raises = [("Linux", "Expected OOM kill in a memory cgroup")];
+    let cause = Cause::new(
+        "a real OOM kill in a memory cgroup that is expected",
+        &raises,
+        begin,
+        End::AfterTheLastKill,
+    );
+    let scene = Scene::new(name, "this machine, the agent is root", &["Linux"]);
+    Ok(scene.with("{$OOMWATCH.OOM.EXPECTED}", "cgroup=/").cause(cause))
+}
+
+/// The agent may read none of the kernel's messages, and /proc/vmstat.
+fn kill_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let room = room.to_owned();
+    let begin = move |_: &_| really_kill("alerts-unseen", &room);
+    let what = "a real OOM kill, the agent may read no kernel messages";
+    let cause = Cause::new(what, &[("Linux", UNREPORTED)], begin, End::AfterTheLastKill);
+    let scene =
+        Scene::new(name, "this machine, the agent is a user without rights", &["Linux"]).rights(STRANGER);
+    Ok(scene.expecting(&[UNREADABLE]).cause(cause))
+}
+
+/// Half of a machine's memory goes in minutes, ever more slowly.
+fn shrinking(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    const TIME_CONSTANT: f64 = 250.0;
+    let machine = MadeUp::new(room)?;
+    let start = Left { memory: 30.0, swap: 0.0 };
+    machine.left(start)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (shrink, stopped, back) = (machine.clone(), Arc::clone(&stop), machine.clone());
+    let begin = move |_: &_| {
+        let (machine, stop, begun) = (shrink.clone(), Arc::clone(&stopped), Instant::now());
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let memory = start.memory * (-begun.elapsed().as_secs_f64() / TIME_CONSTANT).exp();
+                let _ = machine.left(Left { memory, ..start });
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        Ok(())
+    };
+    let end = by("memory is given back", move |_| {
+        stop.store(true, Ordering::Relaxed);
+        thread::sleep(Duration::from_secs(2));
+        Ok(back.left(PLENTY)?)
+    });
+    let what = "available memory falls from 30 % to 2 % in eleven minutes, no swap";
+    let raises = [("Linux", "Memory will be gone within {$OOMWATCH.HORIZON}")];
+    let cause = Cause::new(what, &raises, begin, end).lasting(660);
+    Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(cause))
+}
+
+/// A made-up machine whose memory and swap are set.
+fn left(
+    (name, room): (&'static str, &Path),
+    trigger: &'static str,
+    what: &'static str,
+    [before, then]: [Left; 2],
+) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    machine.left(before)?;
+    let (begin, end) = (machine.clone(), machine.clone());
+    let end = by("it is given back", move |_| Ok(end.left(before)?));
+    let cause = Cause::new(what, &[("Linux", trigger)], move |_| Ok(begin.left(then)?), end);
+    Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(cause))
+}
+
+fn little(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let trigger = "Little memory is available (under {$OOMWATCH.MEM.PAVAIL.MIN} % for 5m)";
+    let steps = [10.5, 9.0].map(|memory| Left { memory, swap: 80.0 });
+    left((name, room), trigger, "available memory falls from 10.5 % to 9 % and stays there", steps)
+}
+
+fn swap(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let trigger = "Swap is nearly full (under {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m)";
+    let steps = [12.0, 8.0].map(|swap| Left { memory: 60.0, swap });
+    left((name, room), trigger, "free swap falls from 12 % to 8 % and stays there", steps)
+}
+
+fn waiting(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    let (begin, end) = (machine.clone(), machine.clone());
+    let raises = [("Linux", "All processes wait for memory (over {$OOMWATCH.PSI.FULL.MAX} % of 5m)")];
+    let end = by("nobody waits", move |_| Ok(end.pressure(0.0)?));
+    let pressure = Cause::new("PSI full at 40 %", &raises, move |_| Ok(begin.pressure(40.0)?), end);
+    let (begin, end) = (machine.clone(), machine.clone());
+    let set = |machine: &MadeUp, value: &str| machine.write("proc/sys/vm/panic_on_oom", value);
+    let raises = [("Linux", "The kernel panics when memory runs out (panic_on_oom)")];
+    let end = by("vm.panic_on_oom=0", move |_| Ok(set(&end, "0")?));
+    let panic = Cause::new("vm.panic_on_oom=1", &raises, move |_| Ok(set(&begin, "1")?), end);
+    Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(pressure).cause(panic))
+}
+
+fn silent(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    let raises = [("Linux", "OomWatch is silent (no data for {$OOMWATCH.NODATA})")];
+    let end =
+        by("the agent is started", |stand| Ok(stand.agents().try_for_each(|mut agent| agent.restart())?));
+    let begin = |stand: &super::super::scene::Stand| {
+        stand.agents().for_each(|mut agent| agent.pause());
+        Ok(())
+    };
+    let cause = Cause::new("the agent is stopped", &raises, begin, end);
+    Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(cause))
+}
+
+/// A file system whose server never answers: what a dead NFS server is to whoever reads.
+fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    let mount = machine.path("srv");
+    fs::create_dir_all(&mount)?;
+    File::create(mount.join("access.log"))?;
+    let server: Arc<Mutex<Option<Child>>> = Arc::default();
+    let (held, at) = (Arc::clone(&server), mount.clone());
+    let begin = move |_: &_| {
+        // Whoever holds this descriptor is the server.
+        let script = "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none \"$0\" && exec sleep 3600";
+        let mut command = Command::new("setpriv");
+        let child = command.args(["--pdeathsig", "KILL", "--", "sh", "-c", script]).arg(&at).spawn()?;
+        *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        Ok(())
+    };
+    let end = by("the server is gone: the mount answers with an error", move |_| {
+        if let Some(mut child) = server.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Command::new("umount").arg(&mount).status()?;
+        Ok(())
+    });
+    let raises = [("Linux", "OomWatch: polls hang for 10m")];
+    let cause =
+        Cause::new("an access log on a mount whose server does not answer (FUSE)", &raises, begin, end);
+    let scene = Scene::new(name, "made-up /proc and a real mount", &["Linux", "Sites"]).on(&machine);
+    Ok(scene.with("{$OOMWATCH.SITES.LOG}", "/srv/access.log").cause(cause))
+}
+
+fn forgetful(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    fn allow(stand: &super::super::scene::Stand, mode: u32) -> Done {
+        for state in &stand.states {
+            for entry in fs::read_dir(state)?.flatten() {
+                fs::remove_file(entry.path())?;
+            }
+            fs::set_permissions(state, Permissions::from_mode(mode))?;
+        }
+        stand.restart(STRANGER)
+    }
+    let raises = [("Linux", "OomWatch cannot keep its state")];
+    let end = by("it may write there, and is restarted", |stand| allow(stand, 0o777));
+    let what = "the agent is restarted and may not write into its state directory";
+    let cause = Cause::new(what, &raises, |stand| allow(stand, 0o755), end);
+    Ok(Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"])
+        .on(&machine)
+        .rights(STRANGER)
+        .cause(cause))
+}
+
+fn blind(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?;
+    let (begin, end) = (machine.clone(), machine.clone());
+    let end = by("it may again", move |_| Ok(end.allow(SYSLOG, 0o644)?));
+    let what = "the agent's user may no longer read /var/log/messages, and nothing else tells";
+    let cause = Cause::new(what, &[("Linux", UNREADABLE)], move |_| Ok(begin.allow(SYSLOG, 0o600)?), end);
+    Ok(Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"])
+        .on(&machine)
+        .rights(STRANGER)
+        .cause(cause))
+}
+
+/// A made-up machine whose `/proc` is real and its own.
+fn real_proc(room: &Path) -> Result<MadeUp, Broken> {
+    let machine = MadeUp::new(room)?;
+    let at = machine.path("proc");
+    mount(&["-t", "proc", "proc"], &at)?;
+    Ok(machine)
+}
+
+fn mount(arguments: &[&str], at: &Path) -> Result<(), Broken> {
+    let status = Command::new("mount").args(arguments).arg(at).status()?;
+    if status.success() { Ok(()) } else { Err(format!("mount {arguments:?}: {status}").into()) }
+}
+
+/// What kills by others on this machine may raise where /proc is real and no message may be read.
+const BY_OTHERS: &[&str] = &[UNREPORTED];
+
+fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = real_proc(room)?;
+    let (begin, end) = (machine.path("proc"), machine.path("proc"));
+    let end = by("hidepid=0", move |_| Ok(mount(&["-o", "remount,hidepid=0"], &end)?));
+    let raises = [("Linux", "The agent does not see the processes of other users (hidepid)")];
+    let begin = move |_: &_| Ok(mount(&["-o", "remount,hidepid=2"], &begin)?);
+    let cause = Cause::new("/proc is mounted with hidepid=2", &raises, begin, end);
+    let scene = Scene::new(name, "this machine's /proc, the agent is a user without rights", &["Linux"]);
+    Ok(scene.on(&machine).rights(STRANGER).expecting(BY_OTHERS).cause(cause))
+}
+
+fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    const MAY: &[&str] = &[
+        "--reuid",
+        "54398",
+        "--regid",
+        "54398",
+        "--clear-groups",
+        "--inh-caps=-all,+sys_ptrace",
+        "--ambient-caps=-all,+sys_ptrace",
+    ];
+    let machine = real_proc(room)?;
+    let end = by("CAP_SYS_PTRACE, and a restart", |stand| stand.restart(MAY));
+    let raises = [("Linux", "The agent may not read the PSS of all processes")];
+    let what = "the agent is restarted without CAP_SYS_PTRACE ({$OOMWATCH.PSS.REQUIRED} is 1)";
+    let cause = Cause::new(what, &raises, |stand| stand.restart(STRANGER), end);
+    let scene = Scene::new(name, "this machine's /proc, the agent is a user without rights", &["Linux"]);
+    Ok(scene.on(&machine).rights(MAY).with("{$OOMWATCH.PSS.REQUIRED}", 1).expecting(BY_OTHERS).cause(cause))
+}

@@ -1,0 +1,29 @@
+//! All scenes: what happens, which problems that must raise, and how it ends.
+
+mod hosts;
+mod linux;
+mod logs;
+mod pools;
+
+use std::path::Path;
+
+use super::Broken;
+use super::scene::Scene;
+
+/// A user whom no file belongs to, as agents are run.
+const STRANGER: &[&str] =
+    &["--reuid", "54398", "--regid", "54398", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"];
+
+/// Prepares the scenes in a directory; `only` is one's name. Programs of the others are not started.
+pub(super) fn all(room: &Path, only: Option<&str>) -> Result<Vec<Scene>, Broken> {
+    let mut scenes = Vec::new();
+    for make in linux::SCENES.iter().chain(pools::SCENES).chain(logs::SCENES).chain(hosts::SCENES) {
+        if only.is_none_or(|only| only == make.0) {
+            scenes.push((make.1)(make.0, &room.join(make.0))?);
+        }
+    }
+    Ok(scenes)
+}
+
+/// A scene's name, and what prepares it in a directory of its own.
+type Make = (&'static str, fn(&'static str, &Path) -> Result<Scene, Broken>);

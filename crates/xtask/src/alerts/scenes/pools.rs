@@ -1,0 +1,309 @@
+//! The triggers of the templates about workers, and of "OomWatch log" about the same lines.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::Broken;
+use super::super::made_up::{APACHE_CONF, APACHE_LOG, MYSQL_CONF, MadeUp, PHPFPM_CONF, PHPFPM_LOG};
+use super::super::programs::{Kind, Program, mpm, pool};
+use super::super::scene::{Cause, End, Family, Scene, by};
+use super::Make;
+
+pub(super) const SCENES: &[Make] = &[
+    ("apache-full", apache_full),
+    ("apache-full-unseen", apache_full_unseen),
+    ("apache-usage", apache_usage),
+    ("apache-near", apache_near),
+    ("apache-huge", apache_huge),
+    ("phpfpm-full", phpfpm_full),
+    ("phpfpm-full-unseen", phpfpm_full_unseen),
+    ("phpfpm-usage", phpfpm_usage),
+    ("phpfpm-pool", phpfpm_pool),
+    ("phpfpm-huge", phpfpm_huge),
+    ("mysql-full", mysql_full),
+    ("mysql-usage", mysql_usage),
+    ("mysql-huge", mysql_huge),
+    ("odd", odd),
+    ("gone", gone),
+];
+
+/// Problems that are noticed after five minutes: the cause lasts longer, so that those which depend on another had their chance.
+const WELL_OVER_FIVE_MINUTES: u64 = 400;
+const TEN_MINUTES: &str = "the connections end; closes ten minutes after the line";
+
+const REAL: &str = "this machine, the agent is root";
+const APACHE_FULL: &str = "Apache reached its limit of workers";
+const PHPFPM_FULL: &str = "PHP-FPM reached its limit of workers";
+/// The programs here are unpacked and not installed, so that the plugin finds no release of the server.
+const MYSQL_ODD: &str = "MySQL: the configuration is not as it seems";
+
+fn prefork(limit: u32) -> String {
+    format!(
+        "{}StartServers 1\nMinSpareServers 1\nMaxSpareServers 2\nServerLimit {limit}\nMaxRequestWorkers {limit}\n",
+        mpm("prefork")
+    )
+}
+
+/// A real Apache on the real machine; its log is the one that is watched.
+fn apache(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
+    let program = Program::start(Kind::Apache, room.to_owned(), configuration)?;
+    let scene = Scene::new(name, REAL, &["Apache"])
+        .with("{$OOMWATCH.APACHE.CONF}", program.conf().display())
+        .with("{$OOMWATCH.APACHE.LOG}", program.log().display());
+    Ok((scene, program))
+}
+
+fn phpfpm(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
+    let program = Program::start(Kind::PhpFpm, room.to_owned(), configuration)?;
+    let scene = Scene::new(name, REAL, &["PHP-FPM"])
+        .with("{$OOMWATCH.PHPFPM.CONF}", program.conf().display())
+        .with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^error[.]log$", room.display()));
+    Ok((scene, program))
+}
+
+fn mysql(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
+    let program = Program::start(Kind::MariaDb, room.to_owned(), configuration)?;
+    let scene = Scene::new(name, REAL, &["MySQL"]).with("{$OOMWATCH.MYSQL.CONF}", program.conf().display());
+    Ok((scene.expecting(&[MYSQL_ODD]), program))
+}
+
+/// So many workers are kept busy, and let go.
+fn busy(
+    program: &Arc<Program>,
+    (count, pool): (usize, &'static str),
+    what: &'static str,
+    raises: &[(Family, &'static str)],
+    ended: &'static str,
+) -> Cause {
+    let (begin, end) = (Arc::clone(program), Arc::clone(program));
+    let end = by(ended, move |_| Ok(end.release()?));
+    Cause::new(what, raises, move |_| Ok(begin.occupy(count, pool)?), end).lasting(WELL_OVER_FIVE_MINUTES)
+}
+
+fn apache_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (mut scene, program) = apache(name, room, &prefork(8))?;
+    scene.families.push("log");
+    let raises = [("Apache", APACHE_FULL), ("log", "Log: Apache reached its limit of workers")];
+    Ok(scene.cause(busy(
+        &program,
+        (12, ""),
+        "12 slow requests to a real Apache with 8 workers",
+        &raises,
+        TEN_MINUTES,
+    )))
+}
+
+/// The log is elsewhere, so that the workers alone tell.
+fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (mut scene, program) = apache(name, room, &prefork(8))?;
+    let log = room.join("other.log");
+    File::create(&log)?;
+    let raises = [("Apache", "Apache reached its limit of workers, for 5m")];
+    let what = "12 slow requests to a real Apache with 8 workers, the log is not watched";
+    scene.macros.retain(|(name, _)| *name != "{$OOMWATCH.APACHE.LOG}");
+    let scene = scene.with("{$OOMWATCH.APACHE.LOG}", log.display());
+    let scene = scene.cause(busy(&program, (12, ""), what, &raises, "the connections end"));
+    let (begin, end) = (log.clone(), log);
+    let end = by("the log is there again", move |_| Ok(File::create(&end).map(drop)?));
+    let raises = [("Apache", "Apache: the log is not read")];
+    Ok(scene.cause(Cause::new("the log is removed", &raises, move |_| Ok(fs::remove_file(&begin)?), end)))
+}
+
+fn apache_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = apache(name, room, &prefork(20))?;
+    let raises = [("Apache", "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 5m")];
+    let what = "17 slow requests to a real Apache with 20 workers, of which it keeps one or two idle";
+    Ok(scene.cause(busy(&program, (17, ""), what, &raises, "the connections end")))
+}
+
+/// Threads: few are left, and no more processes may be started.
+fn apache_near(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let threads = "StartServers 1\nServerLimit 3\nThreadLimit 5\nThreadsPerChild 5\nMaxRequestWorkers 15\nMinSpareThreads 4\n\
+                   MaxSpareThreads 9\n";
+    let (scene, program) = apache(name, room, &format!("{}{threads}", mpm("event")))?;
+    let raises = [("Apache", "Apache is near its limit of workers")];
+    let what = "13 slow requests to a real Apache with 15 threads (event)";
+    let mut cause = busy(&program, (13, ""), what, &raises, TEN_MINUTES);
+    cause.lasts = std::time::Duration::from_secs(60);
+    Ok(scene.cause(cause))
+}
+
+/// A real server is started again with another configuration, and with the old one in the end.
+fn reconfigured(
+    program: &Arc<Program>,
+    what: &'static str,
+    raises: (Family, &'static str),
+    steps: [String; 2],
+) -> Cause {
+    let [then, before] = steps;
+    let (begin, end) = (Arc::clone(program), Arc::clone(program));
+    let end = by("it has its old limit again", move |_| Ok(end.run(&before)?));
+    Cause::new(what, &[raises], move |_| Ok(begin.run(&then)?), end)
+}
+
+fn apache_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = apache(name, room, &prefork(20))?;
+    let raises = ("Apache", "Apache: MaxRequestWorkers does not fit into memory");
+    let what = "a real Apache is started with MaxRequestWorkers 100000";
+    Ok(scene.cause(reconfigured(&program, what, raises, [prefork(100_000), prefork(20)])))
+}
+
+const SPARES: &str =
+    "pm = dynamic\npm.start_servers = 1\npm.min_spare_servers = 1\npm.max_spare_servers = 2\n";
+
+fn dynamic(limit: u32) -> String {
+    pool("www", &format!("{SPARES}pm.max_children = {limit}"))
+}
+
+fn fixed(name: &str, limit: u32) -> String {
+    pool(name, &format!("pm = static\npm.max_children = {limit}"))
+}
+
+fn phpfpm_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (mut scene, program) = phpfpm(name, room, &dynamic(4))?;
+    scene.families.push("log");
+    let raises = [("PHP-FPM", PHPFPM_FULL), ("log", "Log: PHP-FPM reached its limit of workers")];
+    Ok(scene.cause(busy(
+        &program,
+        (6, "www"),
+        "6 slow scripts on a real php-fpm with 4 workers",
+        &raises,
+        TEN_MINUTES,
+    )))
+}
+
+/// A static pool says nothing in its log.
+fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (mut scene, program) = phpfpm(name, room, &fixed("www", 3))?;
+    let raises = [("PHP-FPM", "PHP-FPM reached its limit of workers, for 5m")];
+    let scene_cause = busy(
+        &program,
+        (5, "www"),
+        "5 slow scripts on a real php-fpm with 3 static workers",
+        &raises,
+        "the scripts end",
+    );
+    scene.macros.retain(|(name, _)| *name != "{$OOMWATCH.PHPFPM.LOG}");
+    let log = room.join("other.log");
+    File::create(&log)?;
+    let scene =
+        scene.with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^other[.]log$", room.display())).cause(scene_cause);
+    let (begin, end) = (log.clone(), log);
+    let end = by("the log is there again", move |_| Ok(File::create(&end).map(drop)?));
+    let raises = [("PHP-FPM", "PHP-FPM: the log is not read")];
+    Ok(scene.cause(Cause::new("the log is removed", &raises, move |_| Ok(fs::remove_file(&begin)?), end)))
+}
+
+fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = phpfpm(name, room, &fixed("www", 10))?;
+    let raises = [("PHP-FPM", "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 5m")];
+    let what = "9 slow scripts on a real php-fpm with 10 static workers";
+    Ok(scene.cause(busy(&program, (9, "www"), what, &raises, "the scripts end")))
+}
+
+/// One pool of two is full, and the other idle.
+fn phpfpm_pool(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = phpfpm(name, room, &[fixed("shop", 2), fixed("www", 8)].concat())?;
+    let raises = [("PHP-FPM", "PHP-FPM pool {#POOL} has been at its limit for 5m")];
+    let what = "3 slow scripts on a pool with 2 static workers; the other pool is idle";
+    Ok(scene.cause(busy(&program, (3, "shop"), what, &raises, "the scripts end")))
+}
+
+fn phpfpm_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = phpfpm(name, room, &dynamic(4))?;
+    let raises = ("PHP-FPM", "PHP-FPM: pm.max_children does not fit into memory");
+    let what = "a real php-fpm is started with pm.max_children = 100000";
+    Ok(scene.cause(reconfigured(&program, what, raises, [dynamic(100_000), dynamic(4)])))
+}
+
+fn mysql_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = mysql(name, room, "max_connections=10")?;
+    let raises = [("MySQL", "MySQL reached its limit of connections, for 5m")];
+    let what = "10 connections to a real MariaDB that allows 10";
+    Ok(scene.cause(busy(&program, (10, ""), what, &raises, "the connections end")))
+}
+
+fn mysql_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let (scene, program) = mysql(name, room, "max_connections=20")?;
+    let raises = [("MySQL", "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 5m")];
+    let what = "19 connections to a real MariaDB that allows 20";
+    Ok(scene.cause(busy(&program, (19, ""), what, &raises, "the connections end")))
+}
+
+/// A made-up machine's file says something else for a while.
+fn changed(
+    machine: &MadeUp,
+    (file, text): (&'static str, &'static str),
+    what: &'static str,
+    raises: (Family, &'static str),
+) -> Result<Cause, Broken> {
+    let before = fs::read_to_string(machine.path(file))?;
+    let (begin, end) = (machine.clone(), machine.clone());
+    let end = by("it is as it was", move |_| Ok(end.write(file, &before)?));
+    Ok(Cause::new(what, &[raises], move |_| Ok(begin.write(file, text)?), end))
+}
+
+fn mysql_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?.with_servers()?;
+    let text = "[mysqld]\nmax_connections = 20\nsort_buffer_size = 512M\n";
+    let raises = ("MySQL", "MySQL: max_connections does not fit into memory");
+    let cause =
+        changed(&machine, (MYSQL_CONF, text), "sort_buffer_size = 512M for each of 20 connections", raises)?;
+    Ok(Scene::new(name, "made-up machine of 4 GiB", &["MySQL"]).on(&machine).cause(cause))
+}
+
+/// Configurations that do not do what they say.
+fn odd(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?.with_servers()?;
+    let apache = "ServerName localhost\nLoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so\n\
+                  MaxRequestWorkers 500\n";
+    let apache = changed(
+        &machine,
+        (APACHE_CONF, apache),
+        "MaxRequestWorkers 500 without a ServerLimit (256)",
+        ("Apache", "Apache: the configuration is not as it seems"),
+    )?;
+    let phpfpm = "[global]\nprocess.max = 2\nerror_log = /var/log/php8.2-fpm.log\n[www]\nuser = www-data\nlisten = /run/php/www.sock\n\
+                  pm = dynamic\npm.max_children = 4\npm.min_spare_servers = 1\npm.max_spare_servers = 2\ninclude = /etc/php/none.conf\n";
+    let phpfpm = changed(
+        &machine,
+        (PHPFPM_CONF, phpfpm),
+        "process.max = 2 below pm.max_children = 4",
+        ("PHP-FPM", "PHP-FPM: the configuration is not as it seems"),
+    )?;
+    let mysql = changed(
+        &machine,
+        (MYSQL_CONF, "[mysqld]\nmax_connections = 1\n"),
+        "max_connections = 1, which the server raises to 10",
+        ("MySQL", "MySQL: the configuration is not as it seems"),
+    )?;
+    let scene =
+        Scene::new(name, "made-up machine, no server runs", &["Apache", "PHP-FPM", "MySQL"]).on(&machine);
+    Ok(scene.cause(apache).cause(phpfpm).cause(mysql))
+}
+
+/// Configuration and log disappear together: that is one problem.
+fn gone(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    let machine = MadeUp::new(room)?.with_servers()?;
+    let mut scene =
+        Scene::new(name, "made-up machine, no server runs", &["Apache", "PHP-FPM", "MySQL"]).on(&machine);
+    let software = [
+        ("Apache", "Apache: no configuration is read", &[APACHE_CONF, APACHE_LOG][..]),
+        ("PHP-FPM", "PHP-FPM: no configuration is read", &[PHPFPM_CONF, PHPFPM_LOG]),
+        ("MySQL", "MySQL: no configuration is read", &[MYSQL_CONF]),
+    ];
+    for (family, trigger, files) in software {
+        let (begin, end) = (machine.clone(), machine.clone());
+        let texts: Vec<_> =
+            files.iter().map(|file| fs::read_to_string(machine.path(file)).unwrap_or_default()).collect();
+        let begin = move |_: &_| Ok(files.iter().try_for_each(|file| begin.remove(file))?);
+        let end: End = by("they are there again", move |_| {
+            Ok(files.iter().zip(&texts).try_for_each(|(file, text)| end.write(file, text))?)
+        });
+        let what = "the configuration is removed, and the log";
+        scene =
+            scene.cause(Cause::new(what, &[(family, trigger)], begin, end).lasting(WELL_OVER_FIVE_MINUTES));
+    }
+    Ok(scene)
+}
