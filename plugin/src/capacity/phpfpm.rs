@@ -121,7 +121,8 @@ impl Looked {
         capacity.processes = known.then_some(self.live);
         capacity.workers = capacity.processes;
         capacity.busy = self.busy.filter(|_| self.masters > 0);
-        capacity.usage_percent = percent(self.known.0, self.known.1);
+        // Together they may have no more than process.max.
+        capacity.usage_percent = percent(self.known.0, self.known.1.min(capacity.limit));
         let states = capacity.pools.iter().filter_map(|pool| pool.at_limit);
         capacity.at_limit = states.reduce(|any, one| any || one);
         // process.max is reached by all pools together.

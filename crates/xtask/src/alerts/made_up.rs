@@ -11,7 +11,8 @@ const APACHE: &str = "ServerName localhost\nLoadModule mpm_prefork_module /usr/l
 const PHPFPM: &str = "[global]\nerror_log = /var/log/php8.2-fpm.log\n[www]\nuser = www-data\nlisten = /run/php/www.sock\n\
                       pm = static\npm.max_children = 4\n";
 const MYSQL: &str = "[mysqld]\nmax_connections = 20\n";
-const DPKG: &str = "Package: mariadb-server\nStatus: install ok installed\nVersion: 1:10.11.6-0+deb12u1\n\n";
+const DPKG: &str =
+    "Package: mariadb-server-core\nStatus: install ok installed\nVersion: 1:10.11.6-0+deb12u1\n\n";
 /// Logs at the places where Debian's packages have them.
 pub(super) const SYSLOG: &str = "var/log/messages";
 pub(super) const APACHE_LOG: &str = "var/log/apache2/error.log";
@@ -24,14 +25,14 @@ pub(super) const APACHE_CONF: &str = "etc/apache2/apache2.conf";
 pub(super) const PHPFPM_CONF: &str = "etc/php/8.2/fpm/php-fpm.conf";
 pub(super) const MYSQL_CONF: &str = "etc/mysql/my.cnf";
 
-/// Percentages of the memory and swap of a machine of 4 GiB each.
+/// Percentages of the memory and swap of a machine of 4 GiB each; some have no swap.
 #[derive(Clone, Copy)]
 pub(super) struct Left {
     pub(super) memory: f64,
-    pub(super) swap: f64,
+    pub(super) swap: Option<f64>,
 }
 
-pub(super) const PLENTY: Left = Left { memory: 60.0, swap: 80.0 };
+pub(super) const PLENTY: Left = Left { memory: 60.0, swap: Some(80.0) };
 
 /// A machine that can be changed while it is watched.
 #[derive(Clone)]
@@ -97,9 +98,10 @@ impl MadeUp {
     pub(super) fn left(&self, left: Left) -> io::Result<()> {
         const KB: f64 = 4_194_304.0;
         let part = |percent: f64| (KB * percent / 100.0) as u64;
-        let (memory, swap) = (part(left.memory), part(left.swap));
+        let memory = part(left.memory);
+        let (swap_total, swap) = left.swap.map_or((0.0, 0), |swap| (KB, part(swap)));
         let text = format!(
-            "MemTotal: {KB} kB\nMemFree: 100000 kB\nMemAvailable: {memory} kB\nSwapTotal: {KB} kB\nSwapFree: {swap} kB\n\
+            "MemTotal: {KB} kB\nMemFree: 100000 kB\nMemAvailable: {memory} kB\nSwapTotal: {swap_total} kB\nSwapFree: {swap} kB\n\
              CommitLimit: 6000000 kB\nCommitted_AS: 900000 kB\n"
         );
         self.write("proc/meminfo", &text)

@@ -53,6 +53,7 @@ fn played(only: Option<&str>) -> Done {
     }
     say(&format!("{} scenes are prepared; starting the servers ...", scenes.len()));
     let worlds = both(World::start)?;
+    known(&worlds, &scenes)?;
     let scenes = stand(&worlds, scenes, &plugin, room.path())?;
     let (outcomes, mut faults, hosts) = watched(&worlds, &scenes)?;
     if only.is_none() {
@@ -107,22 +108,20 @@ fn both<T: Send>(make: impl Fn(Generation) -> Result<T, Broken> + Sync) -> Resul
     })
 }
 
-/// Starts the agents of all scenes, and makes their hosts.
+/// Starts the agents of all scenes, and makes their hosts. An agent ends with the thread that started it, so it is this one.
 fn stand(worlds: &[World], scenes: Vec<Scene>, plugin: &Path, room: &Path) -> Result<Vec<Under>, Broken> {
-    let agents = both(|generation| {
-        let world = worlds.iter().find(|world| world.generation() == generation).ok_or("no server")?;
-        scenes.iter().map(|scene| world.add(scene, plugin, room)).collect::<Result<Vec<_>, Broken>>()
-    })?;
-    let mut stands: Vec<Stand> =
-        scenes.iter().map(|_| Stand { agents: Vec::new(), states: Vec::new(), names: Vec::new() }).collect();
-    for generation in agents {
-        for (stand, (agent, state)) in stands.iter_mut().zip(generation) {
+    let mut all = Vec::new();
+    for scene in scenes {
+        let mut stand = Stand { agents: Vec::new(), states: Vec::new(), names: Vec::new() };
+        for world in worlds {
+            let (agent, state) = world.add(&scene, plugin, room)?;
             stand.names.push((agent.generation(), agent.hostname().to_owned()));
             stand.agents.push(Mutex::new(agent));
             stand.states.push(state);
         }
+        all.push(Under { scene, stand });
     }
-    Ok(scenes.into_iter().zip(stands).map(|(scene, stand)| Under { scene, stand }).collect())
+    Ok(all)
 }
 
 type Seen = (Vec<Outcome>, Vec<String>, Vec<hosts::HostReport>);
@@ -152,6 +151,22 @@ fn watched(worlds: &[World], scenes: &[Under]) -> Result<Seen, Broken> {
         faults.extend(more);
         Ok((outcomes, faults, hosts))
     })
+}
+
+/// What a scene is to raise must be in the templates.
+fn known(worlds: &[World], scenes: &[Scene]) -> Done {
+    let raises = scenes.iter().flat_map(|scene| scene.causes.iter().flat_map(|cause| &cause.raises));
+    let raises: Vec<_> = raises.collect();
+    for world in worlds {
+        let known = triggers_of_templates(&world.zabbix)?;
+        let is_known = |raises: &&&(&str, &str)| {
+            known.iter().any(|(family, name)| (raises.0, raises.1) == (family, name))
+        };
+        if let Some((family, name)) = raises.iter().find(|raises| !is_known(raises)) {
+            return Err(format!("{}: OomWatch {family} has no trigger \"{name}\"", world.generation()).into());
+        }
+    }
+    Ok(())
 }
 
 /// Triggers of the templates that no scene has raised.

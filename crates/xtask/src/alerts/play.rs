@@ -1,5 +1,7 @@
 //! Has the causes happen, all scenes at once, and measures how long their problems take to come and to go.
 
+use std::panic::resume_unwind;
+use std::sync::Barrier;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -72,16 +74,25 @@ pub(super) struct Under {
 /// Plays all causes at once, each in a thread of its own: they mostly wait.
 pub(super) fn play(worlds: &[World], scenes: &[Under], kills: &Kills) -> (Vec<Outcome>, Vec<String>) {
     let causes = scenes.iter().flat_map(|under| under.scene.causes.iter().map(move |cause| (under, cause)));
+    let causes: Vec<_> = causes.collect();
+    // An agent ends with the thread that started it, so that none may end before the others.
+    let all_are_done = Barrier::new(causes.len());
     thread::scope(|scope| {
-        let playing: Vec<_> = causes
-            .map(|(under, cause)| scope.spawn(move || Playing { worlds, under, cause, kills }.play()))
-            .collect();
+        let playing = causes.into_iter().map(|(under, cause)| {
+            let all_are_done = &all_are_done;
+            scope.spawn(move || {
+                let outcomes = Playing { worlds, under, cause, kills }.play();
+                all_are_done.wait();
+                outcomes
+            })
+        });
+        let playing: Vec<_> = playing.collect();
         let (mut outcomes, mut faults) = (Vec::new(), Vec::new());
         for one in playing {
             match one.join() {
                 Ok(Ok(more)) => outcomes.extend(more),
                 Ok(Err(fault)) => faults.push(fault),
-                Err(_) => faults.push("a scene has panicked".to_owned()),
+                Err(panic) => resume_unwind(panic),
             }
         }
         (outcomes, faults)

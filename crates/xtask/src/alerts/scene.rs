@@ -117,8 +117,8 @@ impl Scene {
         self
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.macros.push((name, value.to_string()));
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.macros.push((name, value.into()));
         self
     }
 

@@ -1,9 +1,9 @@
 //! "OomWatch Linux": memory, OOM kills, processes by discovery, and the plugin itself.
 
 use super::model::{
-    Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template,
-    Trigger, ValueMap, Values, Widget, agent, bold, dependent, gradient, line, master, same, sorted, t,
-    trigger, user_macro,
+    Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template, Text,
+    Trigger, ValueMap, Values, WHOLE, Widget, agent, bold, dependent, gradient, line, master, same, sorted,
+    t, trigger, user_macro,
 };
 
 pub(crate) fn template(check: Check) -> Template {
@@ -657,6 +657,9 @@ const OOM_TAGS: [(&str, &str); 4] = [
     ("trust", "{{ITEM.LASTVALUE1}.regsub(\"; trust=([^;]+)\",\"\\1\")}"),
 ];
 
+/// Who was killed: what stands before the details in a line of the items of kills.
+const VICTIM: &str = "{{ITEM.LASTVALUE1}.regsub(\"^([^;]+)\",\"\\1\")}";
+
 fn oom_tags(scope: &'static str) -> Vec<(&'static str, &'static str)> {
     std::iter::once(("oom", scope)).chain(OOM_TAGS).collect()
 }
@@ -664,12 +667,13 @@ fn oom_tags(scope: &'static str) -> Vec<(&'static str, &'static str)> {
 /// A report that was not there a moment ago: among the last 21 values, ten minutes, that of the item changed. Counting values
 /// and not time finds what happened while the agent was dead, too.
 fn oom_triggers() -> Vec<Trigger> {
-    let last_event = same("{ITEM.LASTVALUE1}");
+    let last_event = same(WHOLE);
+    let with_victim = |text: Text| text.map(|text| format!("{text}{VICTIM}"));
     let memcg = |id, severity, name, event_name, found: &str| {
         let fresh = "changecount(@oom.event.memcg,#21)>0 and last(@oom.event.memcg)<>\"none\"";
         let expected = format!("find(@oom.event.memcg,,\"regexp\",\"{{$OOMWATCH.OOM.EXPECTED}}\")={found}");
         trigger(id, severity, "availability", name, &format!("{fresh} and {expected}"))
-            .event_name(event_name)
+            .event_name(with_victim(event_name))
             .opdata(last_event.clone())
             .about(t(
                 "A service or container reached its own memory limit; the rest of the machine is not concerned. Closes ten minutes after the last kill.",
@@ -686,7 +690,7 @@ fn oom_triggers() -> Vec<Trigger> {
             t("OOM killer was invoked", "OOM killer が発動されました。"),
             "changecount(@oom.event.global,#21)>0 and last(@oom.event.global)<>\"none\"",
         )
-        .event_name(t("OOM killer was invoked: {ITEM.LASTVALUE1}", "OOM killer が発動されました。{ITEM.LASTVALUE1}"))
+        .event_name(with_victim(t("OOM killer was invoked: ", "OOM killer が発動されました。")))
         .opdata(last_event.clone())
         .about(t(
             "The whole machine ran out of memory, and the kernel (or systemd-oomd, earlyoom) killed a process. Closes ten minutes after the last kill.",
@@ -698,7 +702,7 @@ fn oom_triggers() -> Vec<Trigger> {
             "oom.memcg",
             Severity::Warning,
             t("OOM kill in a memory cgroup", "メモリ cgroup 内で OOM killer が発動されました。"),
-            t("OOM kill in a memory cgroup: {ITEM.LASTVALUE1}", "メモリ cgroup 内で OOM killer が発動されました。{ITEM.LASTVALUE1}"),
+            t("OOM kill in a memory cgroup: ", "メモリ cgroup 内で OOM killer が発動されました。"),
             "0",
         ),
         memcg(
@@ -706,8 +710,8 @@ fn oom_triggers() -> Vec<Trigger> {
             Severity::Info,
             t("Expected OOM kill in a memory cgroup", "メモリ cgroup 内で想定内の OOM killer が発動されました。"),
             t(
-                "Expected OOM kill in a memory cgroup: {ITEM.LASTVALUE1}",
-                "メモリ cgroup 内で想定内の OOM killer が発動されました。{ITEM.LASTVALUE1}",
+                "Expected OOM kill in a memory cgroup: ",
+                "メモリ cgroup 内で想定内の OOM killer が発動されました。",
             ),
             "1",
         ),

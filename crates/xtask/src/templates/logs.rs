@@ -2,7 +2,8 @@
 
 use super::model::{
     Check, Condition, Dashboard, Discovery, Graph, Item, OnFail, Row, Severity, Step, Template, Text,
-    Trigger, Values, Widget, agent, dependent, gradient, line, master, same, sorted, t, trigger, user_macro,
+    Trigger, Values, WHOLE, Widget, agent, dependent, gradient, line, master, same, sorted, t, trigger,
+    user_macro,
 };
 use super::patterns::{APACHE_MAX, LinePattern, OOM, PHPFPM_MAX};
 
@@ -96,7 +97,7 @@ fn line_trigger(log: &Watched) -> Trigger {
     let item = log.id;
     let expression = format!("nodata(@{item},10m)=0 and find(@{item},10m,\"regexp\",\".\")=1");
     trigger(log.trigger_id, Severity::High, "availability", log.problem.clone(), &expression)
-        .opdata(same("{ITEM.LASTVALUE1}"))
+        .opdata(same(WHOLE))
         .about(t("Closes ten minutes after the last such line.", "最後の行から 10 分で閉じます。"))
         .manual_close()
 }
@@ -210,7 +211,7 @@ pub(crate) fn classic() -> Template {
 fn word(id: &'static str, item: &str, regexp: &str, name: Text) -> Trigger {
     let expression = format!("nodata(@{item},10m)=0 and find(@{item},10m,\"regexp\",\"{regexp}\")=1");
     trigger(id, Severity::High, "availability", name, &expression)
-        .opdata(same("{ITEM.LASTVALUE1}"))
+        .opdata(same(WHOLE))
         .about(t(
             "Closes ten minutes after the last line with these words.",
             "この語を含む最後の行から 10 分で閉じます。",

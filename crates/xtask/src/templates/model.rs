@@ -5,6 +5,9 @@
 //! * Everything has an `id`: its name in this source, by which its UUID is found and others refer to it. In expressions `@id` stands
 //!   for an item.
 
+/// The first item's last value, whole: servers cut a text to 20 characters where no function is applied to it.
+pub(crate) const WHOLE: &str = "{{ITEM.LASTVALUE1}.regsub(\"(.*)\",\"\\1\")}";
+
 /// A text in English and in Japanese.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text {

@@ -2,8 +2,8 @@
 
 use super::model::{
     Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template, Text,
-    Trigger, ValueMap, Values, Widget, bold, dependent, gradient, line, master, same, sorted, t, trigger,
-    user_macro,
+    Trigger, ValueMap, Values, WHOLE, Widget, bold, dependent, gradient, line, master, same, sorted, t,
+    trigger, user_macro,
 };
 use super::patterns::{APACHE_MAX, APACHE_NEAR, LinePattern, PHPFPM_MAX};
 
@@ -21,8 +21,9 @@ struct Pool {
     workers: Text,
     /// The directive that sets the limit.
     limit_name: &'static str,
-    /// When all workers are busy.
+    /// When all workers are busy: what people are told, and the condition.
     full: Text,
+    full_when: &'static str,
     log: Option<Log>,
 }
 
@@ -60,6 +61,7 @@ pub(crate) fn apache(check: Check) -> Template {
         workers: t("Workers", "ワーカー"),
         limit_name: "MaxRequestWorkers",
         full: t("Apache reached its limit of workers", "apacheのプロセスが上限に達しました。"),
+        full_when: "min(@at_limit,5m)=1",
         log: Some(log),
     };
     pool.template(check)
@@ -90,6 +92,8 @@ pub(crate) fn phpfpm(check: Check) -> Template {
         workers: t("Workers", "ワーカー"),
         limit_name: "pm.max_children",
         full: t("PHP-FPM reached its limit of workers", "php-fpmのプロセスが上限に達しました。"),
+        // `at_limit` is that of any pool, which has a problem of its own.
+        full_when: "min(@usage,5m)>=100",
         log: Some(log),
     };
     let mut template = pool.template(check);
@@ -113,6 +117,7 @@ pub(crate) fn mysql(check: Check) -> Template {
         workers: t("Connections", "接続"),
         limit_name: "max_connections",
         full: t("MySQL reached its limit of connections", "MySQLの接続が上限に達しました。"),
+        full_when: "min(@at_limit,5m)=1",
         log: None,
     };
     pool.template(check)
@@ -433,7 +438,7 @@ impl Pool {
                 "Under full load the machine runs out of memory before the limit is reached. Lower the limit, or make the workers smaller. The item \"How it was computed\" has the numbers.",
                 "高負荷時、上限に達する前にメモリが尽きます。上限を下げるか、ワーカーを小さくしてください。計算は「計算方法」のアイテムにあります。",
             )),
-            trigger("limit.full", Severity::High, "performance", t(&format!("{}, for 5m", self.full.en), &format!("{}（5 分間継続）", self.full.ja)), "min(@at_limit,5m)=1")
+            trigger("limit.full", Severity::High, "performance", t(&format!("{}, for 5m", self.full.en), &format!("{}（5 分間継続）", self.full.ja)), self.full_when)
                 .opdata(opdata.clone())
                 .about(t("Requests wait, or are refused.", "リクエストが待たされるか、拒否されています。"))
                 .depends_on(after_log),
@@ -457,7 +462,7 @@ impl Pool {
     fn log_triggers(&self) -> Vec<Trigger> {
         let Some(log) = &self.log else { return Vec::new() };
         let fresh = |item: &str| format!("changecount(@{item},#21)>0 and last(@{item})<>\"none\"");
-        let line = same("{ITEM.LASTVALUE1}");
+        let line = same(WHOLE);
         let mut triggers = vec![
             trigger("log.full", Severity::High, "performance", self.full.clone(), &fresh("log.line"))
                 .recovery("changecount(@log.line,#21)=0 and count(@at_limit,5m,\"eq\",\"1\")=0")
@@ -515,7 +520,7 @@ impl Pool {
                 t(&format!("{title}: the configuration is not as it seems"), &format!("{title} の設定に注意点があります。")),
                 "last(@warnings)<>\"none\"",
             )
-            .opdata(same("{ITEM.LASTVALUE1}"))
+            .opdata(same(WHOLE))
             .about(t("See the item of configuration warnings.", "設定の警告のアイテムを確認してください。"))
             .manual_close(),
         ];
@@ -526,7 +531,7 @@ impl Pool {
                     Severity::Info,
                     "notice",
                     t(&format!("{title}: the log is not read"), &format!("{title} のログを読めません。")),
-                    "max(@log.readable,5m)=0",
+                    "max(@log.readable,5m)=0 and last(@found)=1",
                 )
                 .about(t(
                     &format!("{} is absent, or the agent's user may not read it.", log.file.name),

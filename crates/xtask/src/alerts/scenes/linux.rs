@@ -84,7 +84,7 @@ fn kill_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 fn shrinking(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     const TIME_CONSTANT: f64 = 250.0;
     let machine = MadeUp::new(room)?;
-    let start = Left { memory: 30.0, swap: 0.0 };
+    let start = Left { memory: 30.0, swap: None };
     machine.left(start)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (shrink, stopped, back) = (machine.clone(), Arc::clone(&stop), machine.clone());
@@ -102,7 +102,7 @@ fn shrinking(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let end = by("memory is given back", move |_| {
         stop.store(true, Ordering::Relaxed);
         thread::sleep(Duration::from_secs(2));
-        Ok(back.left(PLENTY)?)
+        Ok(back.left(Left { swap: None, ..PLENTY })?)
     });
     let what = "available memory falls from 30 % to 2 % in eleven minutes, no swap";
     let raises = [("Linux", "Memory will be gone within {$OOMWATCH.HORIZON}")];
@@ -127,13 +127,13 @@ fn left(
 
 fn little(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let trigger = "Little memory is available (under {$OOMWATCH.MEM.PAVAIL.MIN} % for 5m)";
-    let steps = [10.5, 9.0].map(|memory| Left { memory, swap: 80.0 });
+    let steps = [10.5, 9.0].map(|memory| Left { memory, swap: Some(80.0) });
     left((name, room), trigger, "available memory falls from 10.5 % to 9 % and stays there", steps)
 }
 
 fn swap(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let trigger = "Swap is nearly full (under {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m)";
-    let steps = [12.0, 8.0].map(|swap| Left { memory: 60.0, swap });
+    let steps = [12.0, 8.0].map(|swap| Left { memory: 60.0, swap: Some(swap) });
     left((name, room), trigger, "free swap falls from 12 % to 8 % and stays there", steps)
 }
 
@@ -247,9 +247,9 @@ const BY_OTHERS: &[&str] = &[UNREPORTED];
 fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = real_proc(room)?;
     let (begin, end) = (machine.path("proc"), machine.path("proc"));
-    let end = by("hidepid=0", move |_| Ok(mount(&["-o", "remount,hidepid=0"], &end)?));
+    let end = by("hidepid=0", move |_| mount(&["-o", "remount,hidepid=0"], &end));
     let raises = [("Linux", "The agent does not see the processes of other users (hidepid)")];
-    let begin = move |_: &_| Ok(mount(&["-o", "remount,hidepid=2"], &begin)?);
+    let begin = move |_: &_| mount(&["-o", "remount,hidepid=2"], &begin);
     let cause = Cause::new("/proc is mounted with hidepid=2", &raises, begin, end);
     let scene = Scene::new(name, "this machine's /proc, the agent is a user without rights", &["Linux"]);
     Ok(scene.on(&machine).rights(STRANGER).expecting(BY_OTHERS).cause(cause))
@@ -271,5 +271,5 @@ fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let what = "the agent is restarted without CAP_SYS_PTRACE ({$OOMWATCH.PSS.REQUIRED} is 1)";
     let cause = Cause::new(what, &raises, |stand| stand.restart(STRANGER), end);
     let scene = Scene::new(name, "this machine's /proc, the agent is a user without rights", &["Linux"]);
-    Ok(scene.on(&machine).rights(MAY).with("{$OOMWATCH.PSS.REQUIRED}", 1).expecting(BY_OTHERS).cause(cause))
+    Ok(scene.on(&machine).rights(MAY).with("{$OOMWATCH.PSS.REQUIRED}", "1").expecting(BY_OTHERS).cause(cause))
 }

@@ -49,22 +49,23 @@ fn prefork(limit: u32) -> String {
 fn apache(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
     let program = Program::start(Kind::Apache, room.to_owned(), configuration)?;
     let scene = Scene::new(name, REAL, &["Apache"])
-        .with("{$OOMWATCH.APACHE.CONF}", program.conf().display())
-        .with("{$OOMWATCH.APACHE.LOG}", program.log().display());
+        .with("{$OOMWATCH.APACHE.CONF}", program.conf().display().to_string())
+        .with("{$OOMWATCH.APACHE.LOG}", program.log().display().to_string());
     Ok((scene, program))
 }
 
 fn phpfpm(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
     let program = Program::start(Kind::PhpFpm, room.to_owned(), configuration)?;
     let scene = Scene::new(name, REAL, &["PHP-FPM"])
-        .with("{$OOMWATCH.PHPFPM.CONF}", program.conf().display())
+        .with("{$OOMWATCH.PHPFPM.CONF}", program.conf().display().to_string())
         .with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^error[.]log$", room.display()));
     Ok((scene, program))
 }
 
 fn mysql(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
     let program = Program::start(Kind::MariaDb, room.to_owned(), configuration)?;
-    let scene = Scene::new(name, REAL, &["MySQL"]).with("{$OOMWATCH.MYSQL.CONF}", program.conf().display());
+    let scene = Scene::new(name, REAL, &["MySQL"])
+        .with("{$OOMWATCH.MYSQL.CONF}", program.conf().display().to_string());
     Ok((scene.expecting(&[MYSQL_ODD]), program))
 }
 
@@ -102,7 +103,7 @@ fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
     let raises = [("Apache", "Apache reached its limit of workers, for 5m")];
     let what = "12 slow requests to a real Apache with 8 workers, the log is not watched";
     scene.macros.retain(|(name, _)| *name != "{$OOMWATCH.APACHE.LOG}");
-    let scene = scene.with("{$OOMWATCH.APACHE.LOG}", log.display());
+    let scene = scene.with("{$OOMWATCH.APACHE.LOG}", log.display().to_string());
     let scene = scene.cause(busy(&program, (12, ""), what, &raises, "the connections end"));
     let (begin, end) = (log.clone(), log);
     let end = by("the log is there again", move |_| Ok(File::create(&end).map(drop)?));
