@@ -76,7 +76,7 @@ impl MadeUp {
 
     /// Replaced at once, as `/proc` changes.
     pub(super) fn write(&self, inner: &str, text: &str) -> io::Result<()> {
-        let (path, new) = (self.path(inner), self.path("new"));
+        let (path, new) = (self.path(inner), self.path(&format!("{inner}.new")));
         fs::create_dir_all(path.parent().unwrap_or(&self.0))?;
         fs::write(&new, text)?;
         fs::rename(new, path)

@@ -35,7 +35,7 @@ type Broken = Box<dyn Error + Send + Sync>;
 type Done = Result<(), Broken>;
 
 /// Every item was asked for, and agents have asked for their active checks.
-const WARM_UP: Duration = Duration::from_secs(180);
+const WARM_UP: Duration = Duration::from_secs(120);
 /// How long hosts on which nothing happens are watched at least.
 const WATCHED: Duration = Duration::from_secs(330);
 
@@ -54,8 +54,9 @@ fn played(only: Option<&str>) -> Done {
     say(&format!("{} scenes are prepared; starting the servers ...", scenes.len()));
     let worlds = both(World::start)?;
     known(&worlds, &scenes)?;
+    let kills = Kills::watch();
     let scenes = stand(&worlds, scenes, &plugin, room.path())?;
-    let (outcomes, mut faults, hosts) = watched(&worlds, &scenes)?;
+    let (outcomes, mut faults, hosts) = watched(&worlds, &scenes, &kills)?;
     if only.is_none() {
         faults.extend(without_a_scene(&worlds, &outcomes)?);
         page::write(&binaries::workspace().join("docs/alerts.md"), &outcomes, &hosts)?;
@@ -126,12 +127,11 @@ fn stand(worlds: &[World], scenes: Vec<Scene>, plugin: &Path, room: &Path) -> Re
 
 type Seen = (Vec<Outcome>, Vec<String>, Vec<hosts::HostReport>);
 
-/// Plays, with servers and kernel under watch.
-fn watched(worlds: &[World], scenes: &[Under]) -> Result<Seen, Broken> {
-    let (kills, is_over) = (Kills::default(), AtomicBool::new(false));
+/// Plays, with the servers under watch.
+fn watched(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Seen, Broken> {
+    let is_over = AtomicBool::new(false);
     let over = || is_over.load(Ordering::Relaxed);
     thread::scope(|scope| {
-        scope.spawn(|| kills.watch(over));
         for world in worlds {
             scope.spawn(move || {
                 if let Err(why) = world.observed.watch(&world.zabbix, over) {
@@ -142,7 +142,7 @@ fn watched(worlds: &[World], scenes: &[Under]) -> Result<Seen, Broken> {
         let start = Instant::now();
         say(&format!("All agents run; causes follow in {} s.", WARM_UP.as_secs()));
         sleep(WARM_UP);
-        let (outcomes, mut faults) = play(worlds, scenes, &kills);
+        let (outcomes, mut faults) = play(worlds, scenes, kills);
         sleep((WARM_UP + WATCHED).saturating_sub(start.elapsed()));
         let after =
             hosts::faults(worlds, scenes).and_then(|more| Ok((more, hosts::reports(worlds, scenes)?)));

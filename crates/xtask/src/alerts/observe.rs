@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant, SystemTime};
 
 use oomwatch_tests::zabbix::Zabbix;
@@ -124,19 +124,25 @@ pub(super) fn triggers_of_templates(zabbix: &Zabbix) -> Result<Vec<(String, Stri
 pub(super) struct Kills(Mutex<Vec<SystemTime>>);
 
 impl Kills {
-    pub(super) fn watch(&self, is_over: impl Fn() -> bool) {
-        let mut last = oom_kills();
-        while !is_over() {
-            let count = oom_kills();
-            if count != last {
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).push(SystemTime::now());
+    /// Watches as long as the process lives.
+    pub(super) fn watch() -> Arc<Self> {
+        let kills = Arc::<Self>::default();
+        let noted = Arc::clone(&kills);
+        thread::spawn(move || {
+            let mut last = oom_kills();
+            loop {
+                let count = oom_kills();
+                if count != last {
+                    noted.0.lock().unwrap_or_else(PoisonError::into_inner).push(SystemTime::now());
+                }
+                last = count;
+                sleep(Duration::from_millis(200));
             }
-            last = count;
-            sleep(Duration::from_millis(200));
-        }
+        });
+        kills
     }
 
-    /// The last one before a moment, and the one after which there was a pause of ten minutes.
+    /// The last one before a moment.
     pub(super) fn last_before(&self, moment: SystemTime) -> Option<SystemTime> {
         let kills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kills.iter().rfind(|kill| **kill <= moment).copied()

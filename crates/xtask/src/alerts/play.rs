@@ -14,8 +14,8 @@ use super::world::World;
 use crate::say;
 
 /// The longest that a trigger may take for its problem, and the problem to go: ten minutes, and what the polls add.
-const RAISED_WITHIN: Duration = Duration::from_secs(14 * 60);
-const OVER_WITHIN: Duration = Duration::from_secs(14 * 60);
+const RAISED_WITHIN: Duration = Duration::from_secs(13 * 60);
+const OVER_WITHIN: Duration = Duration::from_secs(13 * 60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How the server gets its values.
@@ -127,7 +127,7 @@ impl Playing<'_> {
         let mut ended = SystemTime::now();
         match end {
             End::By(_, act) => act(&self.under.stand).map_err(failed)?,
-            End::ByItself(_) | End::AfterTheLastKill => ended = began,
+            _ => ended = began,
         }
         self.wait(OVER_WITHIN, || {
             places.iter().all(|place| self.raised(place).is_none_or(|raised| raised.over.is_some()))
@@ -140,7 +140,7 @@ impl Playing<'_> {
     /// A kill by somebody else on this machine may have come first.
     fn cause_at(&self, began: SystemTime) -> SystemTime {
         match self.cause.end {
-            End::AfterTheLastKill => self.kills.first().map_or(began, |first| first.min(began)),
+            End::AfterAnyKill => self.kills.first().map_or(began, |first| first.min(began)),
             _ => began,
         }
     }
@@ -189,7 +189,9 @@ impl Playing<'_> {
         let all = self.all(place);
         let first = all.first();
         let ended = match (&self.cause.end, first.and_then(|raised| raised.over)) {
-            (End::AfterTheLastKill, Some(over)) => self.kills.last_before(over).unwrap_or(ended),
+            (End::AfterTheLastKill | End::AfterAnyKill, Some(over)) => {
+                self.kills.last_before(over).unwrap_or(ended)
+            }
             _ => ended,
         };
         Timing {

@@ -53,8 +53,10 @@ pub(super) struct Cause {
 pub(super) enum End {
     /// Problems that close some time after they were raised.
     ByItself(&'static str),
-    /// As before, and every kill on this machine counts.
+    /// As before, and every kill on this machine that comes later prolongs it.
     AfterTheLastKill,
+    /// And whoever had a process killed before has caused it.
+    AfterAnyKill,
     By(&'static str, Act),
 }
 
@@ -62,7 +64,7 @@ impl End {
     pub(super) fn told(&self) -> &'static str {
         match self {
             Self::ByItself(how) | Self::By(how, _) => how,
-            Self::AfterTheLastKill => "nothing: ten minutes without a kill",
+            Self::AfterTheLastKill | Self::AfterAnyKill => "nothing: ten minutes without a kill",
         }
     }
 }

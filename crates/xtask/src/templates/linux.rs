@@ -746,7 +746,7 @@ fn memory_triggers() -> Vec<Trigger> {
             "Memory will be gone in {ITEM.LASTVALUE1} at the present trend",
             "現在の傾向では {ITEM.LASTVALUE1} でメモリが尽きます。",
         ))
-        .opdata(t("Left: {ITEM.LASTVALUE1}, available: {ITEM.LASTVALUE2}", "残り時間: {ITEM.LASTVALUE1}、利用可能: {ITEM.LASTVALUE2}"))
+        .opdata(t("Left: {ITEM.LASTVALUE1}, available: {ITEM.LASTVALUE3}", "残り時間: {ITEM.LASTVALUE1}、利用可能: {ITEM.LASTVALUE3}"))
         .about(t(
             "Available memory and free swap shrink steadily. Then the OOM killer acts. See the processes by memory.",
             "利用可能メモリと空きスワップが減り続けています。尽きると OOM killer が発動されます。メモリの大きいプロセスを確認してください。",

@@ -414,9 +414,17 @@ impl Pool {
         let after_log: &[&str] = if self.log.is_some() { &["log.full"] } else { &[] };
         let mut usage_after = vec!["limit.full"];
         usage_after.extend(after_log);
-        let opdata = t(
-            "Limit: {?last(@limit)}, in use: {?last(@workers)}",
-            "上限: {?last(@limit)}、使用数: {?last(@workers)}",
+        // Servers resolve expressions in names, and frontends do not in operational data.
+        let with_numbers = |name: &Text| {
+            t(
+                &format!("{} ({{?last(@usage)}} of {{?last(@limit)}})", name.en),
+                &format!("{}（上限 {{?last(@limit)}}、使用率 {{?last(@usage)}}）", name.ja),
+            )
+        };
+        let full = t(&format!("{}, for 5m", self.full.en), &format!("{}（5 分間継続）", self.full.ja));
+        let usage = t(
+            &format!("{title}: {} % of the limit in use for 5m", self.usage_max),
+            &format!("{title} が上限の {} % 以上を 5 分間使っています。", self.usage_max),
         );
         vec![
             trigger(
@@ -427,32 +435,26 @@ impl Pool {
                 "max(@fits,#5)=0",
             )
             .event_name(t(
-                &format!("{title}: {limit_name} {{?last(@limit)}} does not fit into memory, at most {{?last(@largest_limit)}} does"),
-                &format!("{title} の {limit_name} {{?last(@limit)}} はメモリに収まりません（最大 {{?last(@largest_limit)}}）。"),
-            ))
-            .opdata(t(
-                "Needed at the limit: {?last(@memory_at_limit)}, there is: {?last(@memory_available)}",
-                "上限で必要: {?last(@memory_at_limit)}、使えるメモリ: {?last(@memory_available)}",
+                &format!("{title}: {limit_name} {{?last(@limit)}} does not fit into memory ({{?last(@memory_at_limit)}} of {{?last(@memory_available)}}), at most {{?last(@largest_limit)}} does"),
+                &format!("{title} の {limit_name} {{?last(@limit)}} はメモリに収まりません（必要 {{?last(@memory_at_limit)}}、使用可能 {{?last(@memory_available)}}、最大 {{?last(@largest_limit)}}）。"),
             ))
             .about(t(
                 "Under full load the machine runs out of memory before the limit is reached. Lower the limit, or make the workers smaller. The item \"How it was computed\" has the numbers.",
                 "高負荷時、上限に達する前にメモリが尽きます。上限を下げるか、ワーカーを小さくしてください。計算は「計算方法」のアイテムにあります。",
             )),
-            trigger("limit.full", Severity::High, "performance", t(&format!("{}, for 5m", self.full.en), &format!("{}（5 分間継続）", self.full.ja)), self.full_when)
-                .opdata(opdata.clone())
+            trigger("limit.full", Severity::High, "performance", full.clone(), self.full_when)
+                .event_name(with_numbers(&full))
                 .about(t("Requests wait, or are refused.", "リクエストが待たされるか、拒否されています。"))
                 .depends_on(after_log),
             trigger(
                 "limit.usage",
                 Severity::Warning,
                 "performance",
-                t(
-                    &format!("{title}: {} % of the limit in use for 5m", self.usage_max),
-                    &format!("{title} が上限の {} % 以上を 5 分間使っています。", self.usage_max),
-                ),
+                usage.clone(),
                 &format!("min(@usage,5m)>={}", self.usage_max),
             )
-            .opdata(opdata)
+            .event_name(with_numbers(&usage))
+            .opdata(same("{ITEM.LASTVALUE1}"))
             .about(t("Soon requests will wait.", "まもなくリクエストが待たされます。"))
             .depends_on(&usage_after),
         ]
