@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use oomwatch_tests::Limited;
 
 use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
-use super::super::scene::{Cause, End, Scene, by};
+use super::super::scene::{Cause, End, Scene, Stand, by};
 use super::super::{Broken, Done};
 use super::{Make, STRANGER};
 
@@ -161,7 +161,7 @@ fn silent(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let raises = [("Linux", "OomWatch is silent (no data for {$OOMWATCH.NODATA})")];
     let end =
         by("the agent is started", |stand| Ok(stand.agents().try_for_each(|mut agent| agent.restart())?));
-    let begin = |stand: &super::super::scene::Stand| {
+    let begin = |stand: &Stand| {
         stand.agents().for_each(|mut agent| agent.pause());
         Ok(())
     };
@@ -202,7 +202,7 @@ fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 
 fn forgetful(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
-    fn allow(stand: &super::super::scene::Stand, mode: u32) -> Done {
+    fn allow(stand: &Stand, mode: u32) -> Done {
         for state in &stand.states {
             for entry in fs::read_dir(state)?.flatten() {
                 fs::remove_file(entry.path())?;
@@ -261,20 +261,14 @@ fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    const MAY: &[&str] = &[
-        "--reuid",
-        "54398",
-        "--regid",
-        "54398",
-        "--clear-groups",
-        "--inh-caps=-all,+sys_ptrace",
-        "--ambient-caps=-all,+sys_ptrace",
-    ];
-    let machine = real_proc(room)?;
-    let end = by("CAP_SYS_PTRACE, and a restart", |stand| stand.restart(MAY));
+    const MAPS: &str = "proc/100/smaps_rollup";
+    let machine = MadeUp::new(room)?;
+    let (begin, end) = (machine.clone(), machine.clone());
+    let end = by("it may again", move |_| Ok(end.allow(MAPS, 0o644)?));
     let raises = [("Linux", "The agent may not read the PSS of all processes")];
-    let what = "the agent is restarted without CAP_SYS_PTRACE ({$OOMWATCH.PSS.REQUIRED} is 1)";
-    let cause = Cause::new(what, &raises, |stand| stand.restart(STRANGER), end);
-    let scene = Scene::new(name, "this machine's /proc, the agent is a user without rights", &["Linux"]);
-    Ok(scene.on(&machine).rights(MAY).with("{$OOMWATCH.PSS.REQUIRED}", "1").expecting(BY_OTHERS).cause(cause))
+    let what =
+        "the agent's user may no longer read the smaps_rollup of a process ({$OOMWATCH.PSS.REQUIRED} is 1)";
+    let cause = Cause::new(what, &raises, move |_| Ok(begin.allow(MAPS, 0o600)?), end);
+    let scene = Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"]);
+    Ok(scene.on(&machine).rights(STRANGER).with("{$OOMWATCH.PSS.REQUIRED}", "1").cause(cause))
 }

@@ -146,8 +146,8 @@ fn reconfigured(
 fn apache_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = apache(name, room, &prefork(20))?;
     let raises = ("Apache", "Apache: MaxRequestWorkers does not fit into memory");
-    let what = "a real Apache is started with MaxRequestWorkers 100000";
-    Ok(scene.cause(reconfigured(&program, what, raises, [prefork(100_000), prefork(20)])))
+    let what = "a real Apache is started with MaxRequestWorkers 190000";
+    Ok(scene.cause(reconfigured(&program, what, raises, [prefork(190_000), prefork(20)])))
 }
 
 const SPARES: &str =
@@ -214,8 +214,8 @@ fn phpfpm_pool(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 fn phpfpm_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = phpfpm(name, room, &dynamic(4))?;
     let raises = ("PHP-FPM", "PHP-FPM: pm.max_children does not fit into memory");
-    let what = "a real php-fpm is started with pm.max_children = 100000";
-    Ok(scene.cause(reconfigured(&program, what, raises, [dynamic(100_000), dynamic(4)])))
+    let what = "a real php-fpm is started with pm.max_children = 400000";
+    Ok(scene.cause(reconfigured(&program, what, raises, [dynamic(400_000), dynamic(4)])))
 }
 
 fn mysql_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
