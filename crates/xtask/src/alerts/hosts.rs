@@ -30,11 +30,8 @@ fn report(worlds: &[World], under: &Under) -> Result<HostReport, Broken> {
         for item in world.items(host)? {
             items += 1;
             unsupported.extend(item.error.map(|why| format!("{} ({why})", item.key)));
-            // Masters are not kept, and rules have no values.
-            if item.last.is_none() && !item.name.contains("JSON") {
-                absent.insert(item.name);
-            }
         }
+        absent.extend(world.without_a_value(host)?);
         problems.extend(world.observed.of(host).into_iter().map(|raised| raised.trigger));
         Ok(())
     })?;

@@ -105,12 +105,27 @@ impl World {
         self.host_of(own.map_or("", |(_, name)| name), scene, checks)
     }
 
-    /// The items and rules of a host.
-    pub(super) fn items(&self, host: &str) -> Result<Vec<ItemState>, Broken> {
+    fn known(&self, host: &str) -> Result<Host, Broken> {
         let wanted = json!({"output": ["hostid", "host"], "filter": {"host": host}});
         let found = self.zabbix.api().call("host.get", wanted)?;
         let id = found[0]["hostid"].as_str().unwrap_or_default().to_owned();
-        let host = Host { id, name: host.to_owned() };
+        Ok(Host { id, name: host.to_owned() })
+    }
+
+    /// The items and rules of a host.
+    pub(super) fn items(&self, host: &str) -> Result<Vec<ItemState>, Broken> {
+        let host = self.known(host)?;
         Ok([self.zabbix.api().items(&host)?, self.zabbix.api().rules_of(&host)?].concat())
+    }
+
+    /// Items whose values are kept, as the masters' are not, and which never had one.
+    pub(super) fn without_a_value(&self, host: &str) -> Result<Vec<String>, Broken> {
+        let host = self.known(host)?;
+        let wanted = json!({"output": ["itemid"], "hostids": host.id, "filter": {"history": "0"}});
+        let unkept = self.zabbix.api().call("item.get", wanted)?;
+        let unkept: Vec<_> =
+            unkept.as_array().into_iter().flatten().map(|row| row["itemid"].clone()).collect();
+        let absent = self.zabbix.api().items(&host)?.into_iter().filter(|item| item.last.is_none());
+        Ok(absent.filter(|item| !unkept.contains(&json!(item.id))).map(|item| item.name).collect())
     }
 }
