@@ -16,7 +16,7 @@ use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::hash::Hasher as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -24,6 +24,8 @@ use std::time::SystemTime;
 const HEADER: &str = "log-follow positions 1\n";
 /// Written anew when it is larger than this and four times as large as what is in force.
 const COMPACT_BYTES: u64 = 1024 * 1024;
+/// A checksum in hexadecimal.
+const SUM_BYTES: usize = 16;
 
 /// Records by the identity of their item, as JSON.
 type Records = HashMap<String, Box<str>>;
@@ -176,17 +178,20 @@ impl Store {
 
     fn try_rewrite(&self, dir: &Path) -> io::Result<(File, u64)> {
         let (path, new) = (dir.join("positions"), dir.join("positions.new"));
-        let mut text = String::from(HEADER);
+        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = BufWriter::new(file);
+        let mut bytes = HEADER.len();
+        file.write_all(HEADER.as_bytes())?;
         for (identity, json) in &self.records {
-            text.push_str(&line(identity, json));
+            let line = line(identity, json);
+            file.write_all(line.as_bytes())?;
+            bytes += line.len();
         }
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&new, &path)?;
         File::open(dir)?.sync_all()?;
         let file = OpenOptions::new().append(true).open(&path)?;
-        Ok((file, text.len() as u64))
+        Ok((file, bytes as u64))
     }
 
     // ---- records
@@ -201,8 +206,8 @@ impl Store {
 
     /// Remembers a record, on disk when that is possible.
     pub(crate) fn put(&mut self, identity: &str, json: String, now: SystemTime) {
-        let line = line(identity, &json);
         self.insert(identity.into(), json.into_boxed_str());
+        let line = line(identity, self.get(identity).unwrap_or_default());
         self.append(&line, now);
     }
 
@@ -336,8 +341,13 @@ fn describe(path: &Path, error: &io::Error) -> String {
 /// Checksum, identity as a JSON string, record as JSON (nothing for an item that was forgotten): none of them holds a line end.
 fn line(identity: &str, json: &str) -> String {
     let identity = serde_json::Value::from(identity).to_string();
-    let body = format!("{identity} {json}");
-    format!("{:016x} {body}\n", checksum(body.as_bytes()))
+    // A record may have hundreds of kilobytes: its text is put together once.
+    let mut line = String::with_capacity(SUM_BYTES + identity.len() + json.len() + 3);
+    line.extend([&*"0".repeat(SUM_BYTES), " ", &identity, " ", json]);
+    let sum = checksum(&line.as_bytes()[SUM_BYTES + 1..]);
+    line.replace_range(..SUM_BYTES, &format!("{sum:016x}"));
+    line.push('\n');
+    line
 }
 
 fn parse(line: &[u8]) -> Option<(String, &str)> {

@@ -2,9 +2,11 @@
 
 use crate::pattern::{Captures, Template};
 use crate::value::{char_boundary, cut};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Matching lines since the item was first asked for. Survives restarts, never decreases.
@@ -42,7 +44,7 @@ pub struct LastMatch {
 
 /// Matching lines by the value of the first capture group (of the whole match, in a pattern without groups).
 ///
-/// Memory is bounded by twice [`Groups::MAX_VALUES`], whatever comes. Up to so many different values everything is exact.
+/// Memory is bounded by less than twice [`Groups::MAX_VALUES`], whatever comes. Up to so many different values everything is exact.
 /// Beyond that the rarest are dropped, and what is known of the others is a range: see [`Group`]. A value that has more than
 /// one line in [`Groups::MAX_VALUES`] of all is always known, however late it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,12 +84,37 @@ pub(crate) struct Tally {
     pub(crate) lines: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<LastMatch>,
-    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
-    values: HashMap<Box<str>, Counted>,
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    values: Values,
     /// No value that is not in `values` has had more lines. (Older states have here how many lines were dropped, which
     /// is no less.)
     #[serde(default, alias = "other", skip_serializing_if = "is_zero")]
     floor: u64,
+}
+
+/// Copies of a tally (what was committed, what can be taken back) have one table until one of them counts on.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Values(Arc<HashMap<Box<str>, Counted>>);
+
+impl Values {
+    /// So many make it drop the rarest: seven eighths of 8,192 places, and with one more the table would double.
+    const MAX: usize = 7_168;
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        HashMap::deserialize(deserializer).map(|values| Self(Arc::new(values)))
+    }
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -160,33 +187,39 @@ impl Tally {
         self.count(&text[..char_boundary(&text, Groups::MAX_VALUE_BYTES)]);
     }
 
-    /// When twice as many values as are kept have come, the rarest are dropped, all at once.
+    /// When many more values than are kept have come, the rarest are dropped, all at once.
     ///
     /// This is the Space-Saving summary, in batches: a value that is not known has had at most `floor` lines, so that one
     /// which becomes known may have had these before. It is ranked by the most that it may have had: so a value that
     /// comes late outgrows others that are known, and does not stay below the large ones for ever.
     fn count(&mut self, value: &str) {
-        if let Some(counted) = self.values.get_mut(value) {
+        let values = Arc::make_mut(&mut self.values.0);
+        if let Some(counted) = values.get_mut(value) {
             counted.lines += 1;
             return;
         }
-        self.values.insert(value.into(), Counted { lines: 1, error: self.floor });
-        if self.values.len() >= 2 * Groups::MAX_VALUES {
+        values.insert(value.into(), Counted { lines: 1, error: self.floor });
+        if values.len() >= Values::MAX {
             self.drop_rarest();
         }
     }
 
+    /// In its place: a second table beside it would be the most memory that all of this takes.
     fn drop_rarest(&mut self) {
-        let mut sorted: Vec<(Box<str>, Counted)> = self.values.drain().collect();
-        sorted.sort_unstable_by(|a, b| (b.1.at_most(), &a.0).cmp(&(a.1.at_most(), &b.0)));
-        let dropped = sorted.drain(Groups::MAX_VALUES..).map(|(_, counted)| counted.at_most()).max();
-        self.floor = self.floor.max(dropped.unwrap_or(0));
-        self.values = sorted.into_iter().collect();
+        let values = Arc::make_mut(&mut self.values.0);
+        let mut order: Vec<(Reverse<u64>, &str)> =
+            values.iter().map(|(value, counted)| (Reverse(counted.at_most()), &**value)).collect();
+        // The first one that goes.
+        let (_, &mut (Reverse(dropped), value), _) = order.select_nth_unstable(Groups::MAX_VALUES);
+        let value = value.to_owned();
+        let first = (Reverse(dropped), &*value);
+        values.retain(|value, counted| (Reverse(counted.at_most()), &**value) < first);
+        self.floor = self.floor.max(dropped);
     }
 
     pub(crate) fn groups(&self, total: Total, limit: usize) -> Groups {
         let mut sorted: Vec<(&str, Counted)> =
-            self.values.iter().map(|(value, &counted)| (&**value, counted)).collect();
+            self.values.0.iter().map(|(value, &counted)| (&**value, counted)).collect();
         sorted.sort_unstable_by(|a, b| (b.1.lines, a.0).cmp(&(a.1.lines, b.0)));
         let (listed, rest) = sorted.split_at(limit.min(Groups::MAX_VALUES).min(sorted.len()));
         let largest_other =
@@ -236,14 +269,14 @@ mod tests {
         fn checked(&self, limit: usize) -> Groups {
             let total = Total { lines: self.tally.lines, since: SystemTime::UNIX_EPOCH, complete: true };
             let groups = self.tally.groups(total, limit);
-            assert!(self.tally.values.len() < 2 * Groups::MAX_VALUES);
+            assert!(self.tally.values.0.len() < 2 * Groups::MAX_VALUES);
             let listed: u64 = groups.groups.iter().map(|group| group.lines).sum();
             assert_eq!(listed + groups.other, self.tally.lines);
             for group in &groups.groups {
                 let truth = self.counts[&group.value];
                 assert!(group.lines <= truth && truth <= group.lines + group.error, "{group:?}: {truth}");
             }
-            let known = |value: &str| self.tally.values.contains_key(value);
+            let known = |value: &str| self.tally.values.0.contains_key(value);
             let bound = self.tally.lines / Groups::MAX_VALUES as u64;
             assert!(self.tally.floor <= bound);
             assert!(self.counts.iter().all(|(value, &lines)| lines <= bound || known(value)));
@@ -322,12 +355,13 @@ mod tests {
     #[test]
     fn what_was_stored_is_what_is_read_and_older_states_are_understood() {
         let mut tally = Tally { lines: 3, floor: 2, ..Tally::default() };
-        tally.values.insert("a".into(), Counted { lines: 2, error: 0 });
-        tally.values.insert("b".into(), Counted { lines: 1, error: 2 });
+        let values = Arc::make_mut(&mut tally.values.0);
+        values.insert("a".into(), Counted { lines: 2, error: 0 });
+        values.insert("b".into(), Counted { lines: 1, error: 2 });
         let json = serde_json::to_string(&tally).unwrap();
         assert!(json.contains(r#""a":2"#) && json.contains(r#""b":[1,2]"#), "{json}");
         assert_eq!(serde_json::from_str::<Tally>(&json).unwrap(), tally);
         let older: Tally = serde_json::from_str(r#"{"lines":9,"values":{"a":5},"other":4}"#).unwrap();
-        assert_eq!((older.floor, older.values["a"]), (4, Counted { lines: 5, error: 0 }));
+        assert_eq!((older.floor, older.values.0["a"]), (4, Counted { lines: 5, error: 0 }));
     }
 }
