@@ -133,8 +133,9 @@ const CAPACITY_ANSWER: &str = "JSON: `pool`, `conf` that was read, `running`; `l
     `limit_written`, `limit_name`; `processes` and `workers` that live, `busy` ones, `usage_percent` of the limit, `at_limit`; \
     `memory` (`source`: `pss`, `rss_anon`, `rss` or `configured`; `worker_bytes` on average, `private_bytes` of it, \
     `shared_bytes` of all once, `rss_bytes`, `largest_bytes`; `error`: how far it may be off); `memory_at_limit_bytes`, \
-    `mem_total_bytes`, `reserved_bytes` for the rest of the machine, `available_bytes`, `fits`, `largest_limit` that does, and \
-    `how` it was computed; `warnings`. What is not known is absent: docs/capacity.md. An error where no configuration is \
+    `mem_total_bytes`, `cgroup` and `cgroup_max_bytes` where a memory cgroup allows the server less than that, `limited_by` \
+    (`machine` or `cgroup`: which has less room, and what the following is of), `reserved_bytes` for the rest of it, \
+    `available_bytes`, `fits`, `largest_limit` that does, and `how` it was computed; `warnings`. What is not known is absent: docs/capacity.md. An error where no configuration is \
     found, and, with file and line, where the server would not start with it.";
 
 /// All item keys.

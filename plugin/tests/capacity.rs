@@ -105,6 +105,42 @@ fn the_incident_does_not_fit_and_71_would() {
     assert_eq!(answer["memory_at_limit_bytes"], 256 * 50 * MIB + 8 * MIB);
     assert_eq!(answer["usage_percent"], 7.81);
     assert!(answer["busy"].is_null() && answer["warnings"] == Value::Array(vec![]), "{answer}");
+    assert_eq!((&answer["limited_by"], &answer["cgroup_max_bytes"]), (&"machine".into(), &Value::Null));
+}
+
+/// As `MemoryMax=` in a unit makes it: the service's slice allows more, and the machine more again.
+#[test]
+fn a_unit_s_memory_limit_counts_where_it_is_the_smaller() {
+    let machine = incident();
+    let slice = "sys/fs/cgroup/web.slice";
+    machine.write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+    machine.write("proc/100/cgroup", "0::/web.slice/httpd.service\n");
+    machine.write(&format!("{slice}/memory.max"), &(3_u64 << 30).to_string());
+    machine.write(&format!("{slice}/httpd.service/memory.max"), "max\n");
+    let roomy = machine.answer("apache.capacity");
+    assert_eq!((&roomy["cgroup"], &roomy["cgroup_max_bytes"]), (&"/web.slice".into(), &(3_u64 << 30).into()));
+    machine.write(&format!("{slice}/httpd.service/memory.max"), &(2_u64 << 30).to_string());
+    let current = (1_100 * MIB).to_string();
+    machine.write(&format!("{slice}/httpd.service/memory.current"), &current);
+    machine.write(&format!("{slice}/httpd.service/memory.stat"), "inactive_file 104857600\nactive_file 0\n");
+    let answer = machine.answer("apache.capacity");
+    assert_eq!(
+        (&answer["limited_by"], &answer["cgroup"]),
+        (&"cgroup".into(), &"/web.slice/httpd.service".into())
+    );
+    // The pool has 1,000 MiB of it, and nothing else has any: an eighth is kept.
+    assert_eq!(
+        (&answer["mem_total_bytes"], &answer["reserved_bytes"]),
+        (&(4_u64 << 30).into(), &(256 * MIB).into())
+    );
+    assert_eq!((&answer["largest_limit"], &answer["fits"]), (&35.into(), &false.into()), "{answer}");
+    let how = answer["how"].as_str().unwrap();
+    assert!(how.contains("2.0 GiB that cgroup /web.slice/httpd.service may have less 256.0 MiB"), "{how}");
+
+    machine.write("proc/100/cgroup", "0::/../hidden\n");
+    let hidden = machine.answer("apache.capacity");
+    assert_eq!((&hidden["limited_by"], &hidden["cgroup"]), (&"machine".into(), &Value::Null));
+    assert!(hidden["warnings"].to_string().contains("memory cgroup /../hidden is not below"), "{hidden}");
 }
 
 #[test]
@@ -185,6 +221,27 @@ fn mysql_s_connections_are_counted_where_the_server_is() {
     assert_eq!(answer["memory"]["source"], "configured");
     assert!(answer["warnings"][0].as_str().unwrap().contains("lowered to 214"), "{answer}");
     assert!(answer["how"].as_str().unwrap().contains("214 connections with"), "{answer}");
+}
+
+#[test]
+fn a_database_server_without_option_files_has_its_defaults() {
+    let machine = Machine::new(&[]);
+    machine.process(400, 1, "mariadbd", "/usr/sbin/mariadbd\0--max-connections=80\0", 200);
+    let answer = machine.answer("mysql.capacity");
+    assert_eq!((&answer["conf"], &answer["limit"]), (&"no option file".into(), &80.into()), "{answer}");
+    assert!(answer["warnings"].to_string().contains("defaults are those of MariaDB 10.11"), "{answer}");
+}
+
+#[test]
+fn a_person_without_any_of_them_is_told_where_was_looked() {
+    let machine = Machine::new(&[]);
+    let output = machine.run(&["capacity"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    for name in ["Apache", "php-fpm", "MySQL"] {
+        assert!(text.contains(&format!("no {name} configuration found: looked for /etc/")), "{text}");
+    }
+    assert_eq!(text.lines().count(), 3, "{text}");
 }
 
 #[test]

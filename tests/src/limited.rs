@@ -62,6 +62,25 @@ impl Limited {
         &self.path
     }
 
+    /// Moves a process in here. What it has already stays where it was charged.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn take_in(&self, pid: u32) -> io::Result<()> {
+        fs::write(self.dir.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Moves a process out of here, to where no limit is: with a process in it a cgroup cannot be removed.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn let_go(&self, pid: u32) -> io::Result<()> {
+        let parent = self.dir.parent().unwrap_or(&self.dir);
+        fs::write(parent.join("cgroup.procs"), pid.to_string())
+    }
+
     /// Runs a copy of `tail` in here, which takes memory without end when it reads /dev/zero, and returns its process number
     /// and how it ended.
     ///

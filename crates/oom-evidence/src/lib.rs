@@ -15,7 +15,8 @@
 //! * A [`KmsgRecord`] is one record of /dev/kmsg, for readers of it. The parser takes such records as they are, too.
 //! * Of a running machine, a [`KernelRing`] reads /dev/kmsg, a [`Journal`] the kernel's messages in systemd's journal,
 //!   and [`oom_kills`] the kernel's own count; [`Memory`] is what is left, [`candidates`] who would be killed next, and
-//!   [`Cgroups`] the memory cgroups with a limit or with kills. They alone open files and start programs, and never wait without limit.
+//!   [`Cgroups`] the memory cgroups with a limit or with kills, and a [`CgroupLimit`] the one that a process is under. They
+//!   alone open files and start programs, and never wait without limit.
 //!
 //! ```
 //! use oom_evidence::{Constraint, Origin, Parser};
@@ -66,6 +67,7 @@ mod wrapped;
 pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};
 pub use live::{Candidate, Cgroup, CgroupError, CgroupVersion, Cgroups, Memory, Pressure, candidates};
+pub use live::{CgroupLimit, HiddenCgroup};
 pub use live::{Journal, JournalError, JournalRead, KernelRing, LiveError, RingStats, oom_kills};
 pub use live::{Link, News, OomdKill, Service, ServiceKill, Services, Systemd, Wanted};
 pub use parser::{Feed, Parser, parse_all};

@@ -27,10 +27,11 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
         (capacity.processes, capacity.workers) = (Some(0), Some(0));
         (capacity.usage_percent, capacity.at_limit) = (Some(0.0), Some(false));
     }
+    let parents: Vec<u32> = server.iter().map(|server| server.parent).collect();
     let memory = server.and_then(|server| memory(&running, context.request, &server));
     let demand =
         Demand { limit: pool.limit.into(), workers_per_process: pool.threads_per_child.max(1).into() };
-    capacity.size(context.oomwatch.host_root(), memory.as_ref(), demand);
+    capacity.size(context.oomwatch.host_root(), &parents, memory.as_ref(), demand);
     Ok(capacity)
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use agent2_plugin::{ItemError, Reply, Request};
 use pool_capacity::HostFiles;
-use pool_capacity::sizing::{Demand, Machine, Memory, Sizing};
+use pool_capacity::sizing::{Cgroup, Demand, Machine, Memory, Sizing};
 use pool_capacity::sockets::{Address, Connections};
 use serde::Serialize;
 
@@ -120,6 +120,11 @@ pub(crate) struct MemoryJson {
 pub(crate) struct SizingJson {
     pub(crate) memory_at_limit_bytes: u64,
     pub(crate) mem_total_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cgroup_max_bytes: Option<u64>,
+    pub(crate) limited_by: &'static str,
     pub(crate) reserved_bytes: u64,
     pub(crate) available_bytes: u64,
     pub(crate) fits: bool,
@@ -169,20 +174,45 @@ impl Capacity {
         }
     }
 
-    /// Takes in what the workers' memory says. Where the machine's cannot be read, there is no sizing, and a warning.
-    fn size(&mut self, host_root: &Path, memory: Option<&Memory>, demand: Demand) {
+    /// Takes in what the workers' memory says, and the limit of the cgroup that `parents` run in. Where the machine's
+    /// memory cannot be read, there is no sizing, and a warning.
+    fn size(&mut self, host_root: &Path, parents: &[u32], memory: Option<&Memory>, demand: Demand) {
         let Some(memory) = memory else { return };
         self.memory = Some(MemoryJson::of(memory));
-        match oom_evidence::Memory::read(host_root) {
-            Ok(machine) => {
-                let machine = Machine {
-                    mem_total_bytes: machine.total_bytes,
-                    mem_available_bytes: machine.available_bytes,
-                };
-                self.sizing = Some(SizingJson::of(Sizing::new(memory, demand, machine), machine));
+        let machine = match oom_evidence::Memory::read(host_root) {
+            Ok(machine) => machine,
+            Err(error) => return self.warnings.push(format!("the machine's memory is not known: {error}")),
+        };
+        let machine =
+            Machine { mem_total_bytes: machine.total_bytes, mem_available_bytes: machine.available_bytes };
+        let cgroup =
+            self.cgroup(host_root, parents).filter(|cgroup| cgroup.max_bytes < machine.mem_total_bytes);
+        let sizing = Sizing::within(memory, demand, machine, cgroup.as_ref());
+        self.sizing = Some(SizingJson::of(sizing, machine, cgroup));
+    }
+
+    /// The limit that all of these processes are under together. What cannot be known is a warning.
+    fn cgroup(&mut self, host_root: &Path, parents: &[u32]) -> Option<Cgroup> {
+        let mut limits = Vec::new();
+        for pid in parents {
+            match oom_evidence::CgroupLimit::of_process(host_root, *pid) {
+                Ok(limit) => limits.push(limit),
+                Err(error) => {
+                    self.warnings.push(format!("whether a cgroup limits the memory is not known: {error}"));
+                    return None;
+                }
             }
-            Err(error) => self.warnings.push(format!("the machine's memory is not known: {error}")),
         }
+        limits.dedup_by(|a, b| a.as_ref().map(|limit| &limit.path) == b.as_ref().map(|limit| &limit.path));
+        if limits.len() > 1 {
+            self.warnings.push(
+                "the pools run in several memory cgroups: their limits are not looked at, the machine's memory is"
+                    .to_owned(),
+            );
+            return None;
+        }
+        let limit = limits.pop()??;
+        Some(Cgroup { path: limit.path, max_bytes: limit.max_bytes, used_bytes: limit.used_bytes })
     }
 }
 
@@ -241,10 +271,13 @@ impl MemoryJson {
 }
 
 impl SizingJson {
-    fn of(sizing: Sizing, machine: Machine) -> Self {
+    fn of(sizing: Sizing, machine: Machine, cgroup: Option<Cgroup>) -> Self {
         Self {
             memory_at_limit_bytes: sizing.memory_at_limit_bytes,
             mem_total_bytes: machine.mem_total_bytes,
+            cgroup_max_bytes: cgroup.as_ref().map(|cgroup| cgroup.max_bytes),
+            cgroup: cgroup.map(|cgroup| cgroup.path),
+            limited_by: sizing.limited_by.as_str(),
             reserved_bytes: sizing.reserved_bytes,
             available_bytes: sizing.available_bytes,
             fits: sizing.fits,

@@ -46,7 +46,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let process = server_of(&servers, conf.as_deref());
     let paths = paths(context, conf, process)?;
     let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();
-    let (server, is_known) = server(context);
+    let (server, is_known) = server(context, process);
     let machine = oom_evidence::Memory::read(context.oomwatch.host_root()).ok();
     let mem_total_bytes = machine.map_or(0, |memory| memory.total_bytes);
     let mut config = Config::read(&context.files, &paths, server, arguments, mem_total_bytes)?;
@@ -68,14 +68,18 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     }
     let memory = memory(&config).with_pool_now(process.map_or(0, |process| now(&running, context, process)));
     let demand = Demand { limit: config.max_connections, workers_per_process: 1 };
-    capacity.size(context.oomwatch.host_root(), Some(&memory), demand);
+    let pids: Vec<u32> = process.iter().map(|process| process.pid).collect();
+    capacity.size(context.oomwatch.host_root(), &pids, Some(&memory), demand);
     Ok(capacity)
 }
 
 fn told(paths: &[PathBuf], config: &Config) -> Capacity {
     Capacity {
         pool: "mysql",
-        conf: paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        conf: match paths {
+            [] => "no option file".to_owned(),
+            paths => paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        },
         limit: config.max_connections,
         limit_written: config.max_connections_written,
         limit_name: "max_connections",
@@ -153,7 +157,8 @@ fn paths(
     let places = usual_places().iter().map(PathBuf::from);
     let found: Vec<PathBuf> =
         places.filter(|path| context.files.kind(path) == Some(FileKind::File)).collect();
-    if found.is_empty() {
+    // A server needs none: its arguments and defaults count.
+    if found.is_empty() && process.is_none() {
         return Err(ItemError::new(format!(
             "no MySQL configuration found: looked for {}",
             usual_places().join(", ")
@@ -162,9 +167,13 @@ fn paths(
     Ok(found)
 }
 
-/// By the machine's packages; where those do not tell, by the program itself. `false` where neither does.
-fn server(context: &Context<'_>) -> (Server, bool) {
-    let (installed, is_known) = Server::installed(&context.files);
+/// By the machine's packages; where those do not tell, by the program itself. `false` where neither does: then the running
+/// process tells at least whose it is. (The program that it was started from is not asked: any user may call one so.)
+fn server(context: &Context<'_>, process: Option<&Process>) -> (Server, bool) {
+    let (mut installed, is_known) = Server::installed(&context.files);
+    if !is_known && process.is_some_and(|process| process.name == b"mariadbd") {
+        installed = Server::UNKNOWN_MARIADB;
+    }
     // Programs of another root are another machine's.
     if is_known || context.oomwatch.host_root() != Path::new("/") {
         return (installed, is_known);

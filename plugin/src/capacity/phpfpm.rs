@@ -27,7 +27,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
         let config = Config::read(&context.files, conf, &|name| variable(context, &masters, name))?;
         looked.add(&mut capacity, context, &running, &config, &masters);
     }
-    capacity.running = running.is_running(looked.masters > 0);
+    capacity.running = running.is_running(!looked.masters.is_empty());
     looked.tell(&mut capacity, context.oomwatch.host_root());
     Ok(capacity)
 }
@@ -66,7 +66,7 @@ fn variable(context: &Context<'_>, masters: &[&Master], name: &[u8]) -> Option<V
 /// What the configurations and their processes add up to.
 #[derive(Default)]
 struct Looked {
-    masters: usize,
+    masters: Vec<u32>,
     parents: Vec<Footprint>,
     workers: Vec<Footprint>,
     live: u64,
@@ -91,7 +91,7 @@ impl Looked {
         *capacity.limit_written.get_or_insert_default() += config.written();
         capacity.warnings.extend(config.warnings.iter().cloned());
         let pids: Vec<u32> = masters.iter().map(|master| master.pid).collect();
-        self.masters += pids.len();
+        self.masters.extend(&pids);
         self.parents.extend(running.footprints(&pids, context.request));
         let known = running.is_running(!masters.is_empty()).is_some();
         for pool in &config.pools {
@@ -120,7 +120,7 @@ impl Looked {
         let known = capacity.running.is_some();
         capacity.processes = known.then_some(self.live);
         capacity.workers = capacity.processes;
-        capacity.busy = self.busy.filter(|_| self.masters > 0);
+        capacity.busy = self.busy.filter(|_| !self.masters.is_empty());
         // Together they may have no more than process.max.
         capacity.usage_percent = percent(self.known.0, self.known.1.min(capacity.limit));
         let states = capacity.pools.iter().filter_map(|pool| pool.at_limit);
@@ -131,7 +131,7 @@ impl Looked {
         let memory = Memory::measured(&self.parents, &self.workers, self.live)
             .map(|memory| memory.with_pools(&self.pools));
         let demand = Demand { limit: capacity.limit, workers_per_process: 1 };
-        capacity.size(host_root, memory.as_ref(), demand);
+        capacity.size(host_root, &self.masters, memory.as_ref(), demand);
     }
 }
 

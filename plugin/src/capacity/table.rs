@@ -177,6 +177,9 @@ mod tests {
         capacity.sizing = Some(SizingJson {
             memory_at_limit_bytes: 0,
             mem_total_bytes: 0,
+            cgroup: None,
+            cgroup_max_bytes: None,
+            limited_by: "machine",
             reserved_bytes: 0,
             available_bytes: 0,
             fits: false,

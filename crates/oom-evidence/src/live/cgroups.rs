@@ -11,7 +11,7 @@ use crate::scan;
 /// Neither machines with thousands of containers nor leaks of dead cgroups come near.
 const DIRECTORIES_MAX: usize = 50_000;
 /// v1 writes the largest number of whole pages where there is no limit: 9223372036854771712 with pages of 4 KiB.
-const NO_LIMIT: u64 = 1 << 62;
+pub(super) const NO_LIMIT: u64 = 1 << 62;
 
 /// Why cgroups cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +123,7 @@ impl Cgroups {
 }
 
 /// A machine may have both versions mounted (`sys/fs/cgroup/unified`), but a controller belongs to one of them.
-fn hierarchy(mount: &Path) -> Option<(CgroupVersion, PathBuf)> {
+pub(super) fn hierarchy(mount: &Path) -> Option<(CgroupVersion, PathBuf)> {
     let has_memory = |dir: &Path| {
         let controllers = read_file(&dir.join("cgroup.controllers")).unwrap_or_default();
         controllers.split(u8::is_ascii_whitespace).any(|name| name == b"memory")
@@ -139,7 +139,7 @@ fn children(dir: &Path) -> Vec<PathBuf> {
     entries.flatten().filter(is_dir).map(|entry| entry.path()).collect()
 }
 
-fn number_in(dir: &Path, name: &str) -> Option<u64> {
+pub(super) fn number_in(dir: &Path, name: &str) -> Option<u64> {
     scan::number(&read_file(&dir.join(name)).ok()?).map(|(value, _)| value)
 }
 

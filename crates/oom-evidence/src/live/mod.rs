@@ -4,6 +4,7 @@
 mod cgroups;
 mod counter;
 mod journal;
+mod limit;
 mod memory;
 mod ring;
 mod systemd;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub use cgroups::{Cgroup, CgroupError, CgroupVersion, Cgroups};
 pub use counter::oom_kills;
 pub use journal::{Journal, JournalError, JournalRead};
+pub use limit::{CgroupLimit, HiddenCgroup};
 pub use memory::{Candidate, Memory, Pressure, candidates};
 pub use ring::{KernelRing, RingStats};
 pub use systemd::{Link, News, OomdKill, Service, ServiceKill, Services, Systemd, Wanted};

@@ -4,7 +4,8 @@
 //!
 //! * A [`Footprint`] is the memory of one process, as far as it could be read.
 //! * [`Memory`] is what follows for a pool: what each worker has for itself, and what all share and have once.
-//! * A [`Machine`] is how much memory there is, and how much of it is in use.
+//! * A [`Machine`] is how much memory there is, and how much of it is in use. A [`Cgroup`] is the same of a memory cgroup
+//!   that the pool runs in: it may be smaller.
 //! * A [`Sizing`] is the answer: memory at the limit, whether it fits, and the largest limit that does.
 //!
 //! Prefork children share most of their pages with their parent. To multiply a child's RSS would count those pages once
@@ -76,12 +77,54 @@ impl Machine {
     }
 }
 
+/// A memory cgroup with a limit that a pool runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cgroup {
+    /// As the kernel writes it, such as `/system.slice/httpd.service`.
+    pub path: String,
+    /// The limit.
+    pub max_bytes: u64,
+    /// What is charged to it now without page cache, the pool's own memory included.
+    pub used_bytes: u64,
+}
+
+impl Cgroup {
+    /// As a machine of that size: what is charged besides the pool are other processes, buffers of the kernel and page
+    /// cache, as on a machine.
+    fn as_machine(&self) -> Machine {
+        Machine {
+            mem_total_bytes: self.max_bytes,
+            mem_available_bytes: self.max_bytes.saturating_sub(self.used_bytes),
+        }
+    }
+}
+
+/// Which of the two has less room for the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitedBy {
+    /// The machine's memory.
+    Machine,
+    /// The limit of the pool's memory cgroup.
+    Cgroup,
+}
+
+impl LimitedBy {
+    /// As the items say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
 /// Whether a pool fits a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizing {
     /// What the pool takes when all allowed workers run: shared memory once, and each process's own.
     pub memory_at_limit_bytes: u64,
-    /// What is kept for the rest of the machine.
+    /// What is kept for the rest of the machine, or of the cgroup.
     pub reserved_bytes: u64,
     /// What is left for the pool.
     pub available_bytes: u64,
@@ -89,6 +132,8 @@ pub struct Sizing {
     pub fits: bool,
     /// The largest limit that does; 0 where not even what is shared fits.
     pub largest_limit: u64,
+    /// What it was judged by.
+    pub limited_by: LimitedBy,
     /// The computation in words.
     pub how: String,
 }
@@ -97,6 +142,28 @@ impl Sizing {
     /// The whole computation. It is monotone: more memory never lowers the largest limit.
     #[must_use]
     pub fn new(memory: &Memory, demand: Demand, machine: Machine) -> Self {
+        Self::judged(memory, demand, machine, LimitedBy::Machine, ["of memory", "the rest of the machine"])
+    }
+
+    /// The same for a pool that runs in a memory cgroup: judged by the one that has less room for it.
+    #[must_use]
+    pub fn within(memory: &Memory, demand: Demand, machine: Machine, cgroup: Option<&Cgroup>) -> Self {
+        let of_machine = Self::new(memory, demand, machine);
+        let Some(cgroup) = cgroup else { return of_machine };
+        let whose = format!("that cgroup {} may have", cgroup.path);
+        let words = [&whose, "what else is in it"];
+        let of_cgroup = Self::judged(memory, demand, cgroup.as_machine(), LimitedBy::Cgroup, words);
+        if of_cgroup.available_bytes < of_machine.available_bytes { of_cgroup } else { of_machine }
+    }
+
+    /// `words` say whose memory it is, and what some of it is kept for.
+    fn judged(
+        memory: &Memory,
+        demand: Demand,
+        machine: Machine,
+        limited_by: LimitedBy,
+        words: [&str; 2],
+    ) -> Self {
         let reserved_bytes = machine.reserved_bytes(memory.pool_now_bytes);
         let available_bytes = machine.mem_total_bytes - reserved_bytes;
         let memory_at_limit_bytes = memory.at(demand.processes());
@@ -106,21 +173,22 @@ impl Sizing {
             available_bytes,
             fits: memory_at_limit_bytes <= available_bytes,
             largest_limit: largest_limit(memory, available_bytes, demand.workers_per_process),
+            limited_by,
             how: String::new(),
         };
-        sizing.how = sizing.explain(memory, demand, machine);
+        let need = sizing.explain_need(memory, demand);
+        sizing.how = format!("{need}. {}", sizing.explain_room(machine, words));
         sizing
     }
 
-    fn explain(&self, memory: &Memory, demand: Demand, machine: Machine) -> String {
+    fn explain_room(&self, machine: Machine, [whose, rest]: [&str; 2]) -> String {
         let verdict = match (self.fits, self.largest_limit) {
             (true, _) => format!("which fits; up to {} would", self.largest_limit),
             (false, 0) => "which does not fit, and no limit does".to_owned(),
             (false, largest) => format!("which does not fit; {largest} would"),
         };
         format!(
-            "{}. {} of memory less {} for the rest of the machine leave {}: {verdict}.",
-            self.explain_need(memory, demand),
+            "{} {whose} less {} for {rest} leave {}: {verdict}.",
             bytes(machine.mem_total_bytes),
             bytes(self.reserved_bytes),
             bytes(self.available_bytes),
@@ -192,6 +260,38 @@ mod tests {
         assert_eq!((second.fits, second.largest_limit), (false, 71));
         let shared = sizing(35 * MIB, 15 * MIB, 100, 1, 4 * GIB, 4 * GIB);
         assert_eq!((shared.fits, shared.largest_limit), (true, 101));
+    }
+
+    #[test]
+    fn a_cgroup_with_less_room_than_the_machine_counts() {
+        let memory = Memory::configured(50 * MIB, 0).with_pool_now(200 * MIB);
+        let machine = Machine { mem_total_bytes: 4 * GIB, mem_available_bytes: 4 * GIB };
+        let at = |max_bytes, used_bytes| {
+            let cgroup = Cgroup { path: "/web.slice".to_owned(), max_bytes, used_bytes };
+            Sizing::within(&memory, Demand { limit: 60, workers_per_process: 1 }, machine, Some(&cgroup))
+        };
+        let sizing = at(2 * GIB, 200 * MIB);
+        assert_eq!(
+            (sizing.fits, sizing.limited_by, sizing.reserved_bytes),
+            (false, LimitedBy::Cgroup, 256 * MIB)
+        );
+        assert_eq!((sizing.available_bytes, sizing.largest_limit), (1792 * MIB, 35));
+        assert!(
+            sizing.how.ends_with(
+                "2.0 GiB that cgroup /web.slice may have less 256.0 MiB for what else is in it leave 1.8 GiB: which \
+                 does not fit; 35 would."
+            ),
+            "{}",
+            sizing.how
+        );
+        // Half of the cgroup is in use by others.
+        assert_eq!(at(2 * GIB, 1224 * MIB).largest_limit, 20);
+        let roomy = at(8 * GIB, 0);
+        assert_eq!((roomy.limited_by, roomy.largest_limit), (LimitedBy::Machine, 71));
+        assert_eq!(
+            Sizing::within(&memory, Demand { limit: 60, workers_per_process: 1 }, machine, None),
+            roomy
+        );
     }
 
     #[test]
