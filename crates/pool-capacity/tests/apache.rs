@@ -1,5 +1,5 @@
-//! Configurations of Apache that no server at hand can judge: those of 2.2, by its documentation, and hostile ones. What
-//! Debian's 2.4 makes of others is in `tests/tests/apache`.
+//! Configurations of Apache that no server at hand can judge: those of 2.2, and hostile ones. The numbers are what a 2.2
+//! built from its sources was seen to apply. What Debian's 2.4 makes of others is in `tests/tests/apache`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -124,12 +124,29 @@ fn numbers_that_2_2_corrects() {
             "prefork.c",
             "ServerLimit 9\nMaxClients 9\nServerLimit 5",
             5,
-            Some("ServerLimit 5 stands behind MaxClients, which needs 9 processes: 5 counts"),
+            Some(
+                "ServerLimit 5 stands behind MaxClients, which needs 9 processes: httpd 2.2 crashes when it needs more than 5",
+            ),
         ),
+        (
+            "prefork.c",
+            "ServerLimit 5\nMaxClients 9\nServerLimit 9",
+            5,
+            Some("MaxClients 9 exceeds ServerLimit 5: lowered to 5"),
+        ),
+        ("prefork.c", "MaxClients 14workers", 14, None),
+        ("prefork.c", "MaxClients 4294967306", 10, None),
         ("worker.c", "", 400, None),
         ("worker.c", "ServerLimit 10", 250, None),
         ("worker.c", "ThreadsPerChild 10", 160, None),
         ("worker.c", "MaxClients 100\nThreadsPerChild 50", 100, None),
+        ("worker.c", "MaxClients 60\nThreadsPerChild 30\nThreadsPerChild 20", 40, None),
+        (
+            "worker.c",
+            "MaxClients 80\n<IfModule worker.c>\nThreadsPerChild 40\n</IfModule>\nThreadsPerChild 10",
+            20,
+            None,
+        ),
         ("worker.c", "ThreadsPerChild 100\nThreadLimit 100\nMaxClients 300", 300, None),
         (
             "worker.c",
@@ -159,7 +176,12 @@ fn numbers_that_2_2_corrects() {
 
 #[test]
 fn what_only_2_4_knows_is_refused_for_2_2() {
-    for body in ["MaxRequestWorkers 5", "MaxConnectionsPerChild 5", "Include /etc/*/a*/b"] {
+    for body in [
+        "MaxRequestWorkers 5",
+        "MaxConnectionsPerChild 5",
+        "Include /etc/*/a*/b",
+        "IncludeOptional none.conf",
+    ] {
         let error = of_2_2("prefork.c", body).unwrap_err().to_string();
         assert!(error.starts_with("/etc/httpd/conf/httpd.conf, line 1: "), "{error}");
     }

@@ -154,3 +154,20 @@ fn open_files_lower_the_connections() {
     assert_eq!((config(1024).max_connections, config(65_536).max_connections), (214, 500));
     assert!(config(1024).warnings[0].contains("lowered to 214"));
 }
+
+/// As 5.6 and 9.7 were seen to do.
+#[test]
+fn names_that_mysql_does_not_know_are_refused() {
+    let read = |minor, text: &str| {
+        let server = Server { flavour: Flavour::MySql, major: if minor == 6 { 5 } else { 9 }, minor };
+        read_as(server, &Tree::new().with(MAIN, text), &[])
+    };
+    let short = "[mysqld]\nkey_buffer = 16M\n";
+    assert!(read(6, short).unwrap().global.iter().any(|buffer| buffer.bytes == 16 << 20));
+    let error = read(7, short).unwrap_err().to_string();
+    assert!(error.ends_with(":2: MySQL does not know this name: it is written key_buffer_size"), "{error}");
+    for minor in [6, 7] {
+        assert!(read(minor, "[mysqld]\nMAX_CONNECTIONS=44\n").is_err());
+        assert_eq!(read(minor, "[MYSQLD]\nmax-connections=44\n").unwrap().max_connections, 44);
+    }
+}

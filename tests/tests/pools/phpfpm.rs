@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use oomwatch_tests::debian::{Packages, Root};
-use oomwatch_tests::{binaries, wait_until};
+use oomwatch_tests::{Limited, binaries, wait_until};
 use pool_capacity::HostFiles;
 use pool_capacity::phpfpm::Config;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -427,4 +427,27 @@ fn memory_of_workers_is_that_of_their_maps() {
     assert!(close(memory("shared_bytes"), sums[0] - sums[1] + master[0]), "{capacity} {sums:?} {master:?}");
     // Which is why RSS must not be multiplied.
     assert!(memory("rss_bytes") > 5 * memory("private_bytes"), "{capacity}");
+    assert!(capacity["cgroup"].is_null() || capacity["cgroup_max_bytes"].is_u64(), "{capacity}");
+    is_judged_by_its_cgroup(&server);
+}
+
+/// The server that runs is moved into a cgroup that allows less than it would need.
+fn is_judged_by_its_cgroup(server: &Server) {
+    let limit_bytes = 64 << 20;
+    let limited = match Limited::new(&format!("oomwatch-pools-{}", server.child.id()), limit_bytes) {
+        Ok(limited) => limited,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    limited.take_in(server.child.id()).unwrap();
+    let capacity = server.capacity();
+    assert_eq!(
+        (&capacity["limited_by"], &capacity["cgroup"]),
+        (&"cgroup".into(), &limited.path().into()),
+        "{capacity}"
+    );
+    assert_eq!(capacity["cgroup_max_bytes"], limit_bytes, "{capacity}");
+    assert_eq!(capacity["available_bytes"], limit_bytes / 8 * 7, "{capacity}");
+    let how = capacity["how"].as_str().unwrap();
+    assert!(how.contains(&format!("64.0 MiB that cgroup {} may have", limited.path())), "{how}");
+    limited.let_go(server.child.id()).unwrap();
 }

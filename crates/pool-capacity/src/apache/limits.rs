@@ -224,19 +224,24 @@ impl Reading {
         }
     }
 
-    /// Limits that come behind what they limit come too late: the server has no places for more and does not notice.
+    /// Limits that come behind what they limit come too late: the server has no places for more, does not notice, and writes
+    /// where it must not. The real one was seen to crash there.
     fn finish(&mut self) {
         let (processes, servers) = (self.processes, self.server_limit);
         if processes > servers {
             let text = format!(
-                "ServerLimit {servers} stands behind MaxClients, which needs {processes} processes: {servers} counts"
+                "ServerLimit {servers} stands behind MaxClients, which needs {processes} processes: httpd 2.2 crashes when \
+                 it needs more than {servers}"
             );
             self.corrections.add(Rule::WorkersHigh, None, text);
             self.processes = servers;
         }
         let (threads, limit) = (self.threads, self.thread_limit);
         if threads > limit {
-            let text = format!("ThreadLimit {limit} is below ThreadsPerChild {threads}: {limit} counts");
+            let text = format!(
+                "ThreadLimit {limit} is below ThreadsPerChild {threads}: httpd 2.2 has no places for more than {limit} and \
+                 does not notice"
+            );
             self.corrections.add(Rule::ThreadsHigh, None, text);
             self.threads = limit;
         }

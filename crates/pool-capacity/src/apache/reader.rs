@@ -237,7 +237,10 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             "include" => self.include(arguments, false, at),
-            "includeoptional" if !self.build.version.is_2_2() => self.include(arguments, true, at),
+            "includeoptional" if self.build.version.is_2_2() => {
+                Err(ApacheError::line(at, "httpd 2.2 does not know IncludeOptional"))
+            }
+            "includeoptional" => self.include(arguments, true, at),
             "define" | "undefine" => self.define(word, arguments, at),
             "loadmodule" => self.load_module(arguments, at),
             "serverroot" => self.set_server_root(arguments, at),

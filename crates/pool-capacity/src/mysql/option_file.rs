@@ -17,6 +17,8 @@ pub(super) const FILES_MAX: usize = 10_000;
 pub(super) struct Setting {
     /// With `_` for `-`, in small letters.
     pub(super) name: String,
+    /// It was not written in small letters alone.
+    pub(super) has_capitals: bool,
     pub(super) value: Option<String>,
     pub(super) place: Place,
 }
@@ -47,6 +49,15 @@ impl std::fmt::Display for Place {
 }
 
 impl Setting {
+    fn new(name: &str, value: Option<String>, place: Place) -> Self {
+        Self {
+            name: plain(name),
+            has_capitals: name.contains(|c: char| c.is_ascii_uppercase()),
+            value,
+            place,
+        }
+    }
+
     /// `--max-connections=500`; nothing for what is no option.
     pub(super) fn of_argument(argument: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(argument);
@@ -55,7 +66,7 @@ impl Setting {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (option, None),
         };
-        Some(Self { name: plain(name), value, place: Place::Argument(text.clone().into_owned()) })
+        Some(Self::new(name, value, Place::Argument(text.clone().into_owned())))
     }
 }
 
@@ -190,10 +201,8 @@ enum Group {
 fn setting(text: &str, place: Place) -> Setting {
     let text = without_comment(text);
     match text.split_once('=') {
-        None => Setting { name: plain(text.trim()), value: None, place },
-        Some((name, value)) => {
-            Setting { name: plain(name.trim()), value: Some(unquoted(value.trim())), place }
-        }
+        None => Setting::new(text.trim(), None, place),
+        Some((name, value)) => Setting::new(name.trim(), Some(unquoted(value.trim())), place),
     }
 }
 

@@ -27,7 +27,7 @@ fn none(_: Server) -> u64 {
     0
 }
 
-/// By the manuals of both; those of MariaDB 10.11 were compared with what `mariadbd --help --verbose` prints.
+/// By the manuals of both; compared with what `--help --verbose` prints of MariaDB 10.11 and of MySQL 5.6 and 9.7.
 const VARIABLES: [Variable; 16] = [
     Variable {
         name: "max_connections",
@@ -93,7 +93,7 @@ fn thread_stack(server: Server) -> u64 {
     }
 }
 
-/// Shorter names that servers take because nothing else begins like them.
+/// Shorter names that MariaDB, and MySQL before 8.0, take because nothing else begins like them.
 const SHORT: [(&str, &str); 5] = [
     ("key_buffer", "key_buffer_size"),
     ("sort_buffer", "sort_buffer_size"),
@@ -146,13 +146,24 @@ impl Values {
         let name = setting.name.as_str();
         let name = SHORT.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| long);
         let Some(variable) = VARIABLES.iter().find(|variable| variable.name == name) else { return Ok(()) };
-        let bytes = number(name, setting)?;
+        self.knows(setting, name)?;
+        let bytes = number(name, setting, self.server)?;
         let applied = bytes.clamp((variable.min)(self.server), variable.max);
         if applied != bytes {
             let (place, word) = (&setting.place, if applied > bytes { "raised" } else { "lowered" });
             warnings.push(format!("{place}: {name} {bytes} is out of bounds: {word} to {applied}"));
         }
         self.written.push((variable.name, Written { bytes, applied }));
+        Ok(())
+    }
+
+    /// MySQL takes names in small letters alone, and since 8.0 whole ones alone. MariaDB takes all.
+    fn knows(&self, setting: &Setting, name: &str) -> Result<(), Error> {
+        let is_short = setting.name != name && self.server.since(Flavour::MySql, 8, 0);
+        if self.server.flavour == Flavour::MySql && (setting.has_capitals || is_short) {
+            let why = format!("MySQL does not know this name: it is written {name}");
+            return Err(setting.place.error(why));
+        }
         Ok(())
     }
 
@@ -259,14 +270,19 @@ fn dedicated(mem_total_bytes: u64) -> u64 {
     }
 }
 
-/// Digits and one letter for a unit; what stands behind the letter does not count, as in the server.
-fn number(name: &str, setting: &Setting) -> Result<u64, Error> {
+/// Digits and one letter for a unit; what stands behind the letter does not count, as in the server. MySQL takes what is below
+/// 0 for the least.
+fn number(name: &str, setting: &Setting, server: Server) -> Result<u64, Error> {
     let place: &Place = &setting.place;
-    let Some(value) = &setting.value else {
+    let is_empty = |value: &String| value.is_empty() && server.since(Flavour::MySql, 8, 0);
+    let Some(value) = setting.value.as_ref().filter(|value| !is_empty(value)) else {
         return Err(place.error(format!("{name} has no value")));
     };
     let text = value.trim_start();
     let text = text.strip_prefix('+').unwrap_or(text);
+    if text.starts_with('-') && server.flavour == Flavour::MySql {
+        return Ok(0);
+    }
     if text.starts_with('-') {
         return Err(place.error(format!("{name} = {value} is negative")));
     }
