@@ -174,8 +174,11 @@ pub(crate) struct Materialised {
     ports: RefCell<Vec<u16>>,
 }
 
-/// Modules that Debian's program has in it where Red Hat loads them, and one that only Red Hat has.
-const NOT_TO_LOAD: [&str; 6] = [
+/// Modules that Debian's program has in it where Red Hat loads them, one that only Red Hat has, and two that make processes
+/// and threads beside the workers.
+const NOT_TO_LOAD: [&str; 8] = [
+    "cgid_module",
+    "proxy_hcheck_module",
     "unixd_module",
     "version_module",
     "log_config_module",
@@ -236,7 +239,9 @@ impl Materialised {
             [name, _, ..] if name.eq_ignore_ascii_case("listen") => {
                 format!("Listen 127.0.0.1:{}\n", self.new_port())
             }
-            ["LoadModule", name, ..] if NOT_TO_LOAD.contains(&name) => "\n".to_owned(),
+            ["LoadModule", name, path] if NOT_TO_LOAD.contains(&name) && path.starts_with("modules/") => {
+                "\n".to_owned()
+            }
             [name @ ("User" | "Group"), "apache"] => format!("{name} www-data\n"),
             ["TypesConfig", _] => "TypesConfig /dev/null\n".to_owned(),
             ["MIMEMagicFile", _] => "\n".to_owned(),

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod machine;
+mod old;
+mod plugin;
 mod random;
 mod running;
 mod server;
+mod sites;
 mod trees;
 
 use std::collections::BTreeSet;

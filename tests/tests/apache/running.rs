@@ -9,8 +9,10 @@ use oomwatch_tests::wait_until;
 use pool_capacity::HostFiles;
 use pool_capacity::apache::{Invocation, Pool, Running, Scoreboard, StatusError, parent_of, read};
 use pool_capacity::sizing::{Demand, Footprint, Machine as Memories, Memory, Shares, Sizing, Source};
+use serde_json::Value;
 
 use crate::machine::{Machine, Materialised};
+use crate::plugin::{self, capacity, capacity_for_a_stranger, capacity_through_an_agent, page};
 use crate::server::{PATIENCE, Server, half_open, packages};
 
 const STATUS: &str = "LoadModule status_module /usr/lib/apache2/modules/mod_status.so\n\
@@ -27,6 +29,8 @@ struct Found {
 
 impl Found {
     fn start(mpm: &str, body: &str) -> Self {
+        // Building it takes long enough for connections to be given up.
+        plugin::program();
         let apache = packages();
         let machine = Machine::small(mpm, &format!("{body}\n{STATUS}"));
         let (invocation, _) = machine.read(&apache);
@@ -60,11 +64,31 @@ impl Found {
     }
 }
 
+/// As long as the connections are there, all workers are busy.
+struct Saturated {
+    found: Found,
+    _connections: Vec<TcpStream>,
+}
+
+/// What the plugin tells of a server all of whose workers are busy: nobody can answer for mod_status then.
+fn is_told_at_its_limit(told: &Value, pool: &Pool) {
+    let numbers = ["limit", "workers", "processes", "server_limit"].map(|name| told[name].as_u64().unwrap());
+    let [limit, processes, servers] = [pool.limit, pool.processes, pool.server_limit].map(u64::from);
+    assert_eq!(numbers, [limit, limit, processes, servers], "{told}");
+    assert_eq!((&told["mpm"], &told["running"]), (&pool.mpm.name().into(), &true.into()), "{told}");
+    assert_eq!((&told["at_limit"], &told["usage_percent"]), (&true.into(), &100.0.into()), "{told}");
+    assert!(
+        told["busy"].is_null() && told["warnings"].to_string().contains("busy workers are not known"),
+        "{told}"
+    );
+    assert!(told["fits"].is_boolean() && told["largest_limit"].as_u64() > Some(0), "{told}");
+}
+
 /// More connections than workers: the server starts all that it may and says that it is at its limit.
-fn reaches_its_limit(mpm: &str, body: &str, limit: u32) {
+fn reaches_its_limit(mpm: &str, body: &str, limit: u32) -> Saturated {
     let found = Found::start(mpm, body);
     assert_eq!(found.pool.limit, limit);
-    let _connections = found.half_open(limit as usize + 4);
+    let connections = found.half_open(limit as usize + 4);
     let told =
         wait_until(PATIENCE, || found.server.log().contains("server reached MaxRequestWorkers setting"));
     assert!(told, "{}", found.server.log());
@@ -75,15 +99,22 @@ fn reaches_its_limit(mpm: &str, body: &str, limit: u32) {
     assert_eq!(running.children.len(), found.pool.processes as usize);
     let error = Scoreboard::ask(&found.pool, Instant::now() + Duration::from_millis(300)).unwrap_err();
     assert!(matches!(error, StatusError::NoAnswer { .. }), "{error}");
+    is_told_at_its_limit(&capacity(&found.files), &found.pool);
+    Saturated { found, _connections: connections }
 }
 
 #[test]
 fn prefork_reaches_its_limit() {
-    reaches_its_limit(
-        "prefork",
-        "StartServers 1\nMinSpareServers 1\nMaxSpareServers 2\nServerLimit 9\nMaxClients 20",
-        9,
-    );
+    let body = "StartServers 1\nMinSpareServers 1\nMaxSpareServers 2\nServerLimit 9\nMaxClients 20";
+    let saturated = reaches_its_limit("prefork", body, 9);
+    let Found { files, pool, .. } = &saturated.found;
+    is_told_at_its_limit(&capacity_through_an_agent(files), pool);
+    let page = page(files);
+    for part in
+        ["MaxRequestWorkers 9 (20 as written), ServerLimit 9, prefork", "9 workers, 100 %", "AT THE LIMIT"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
 
 #[test]
@@ -106,6 +137,9 @@ fn mod_status_tells_the_busy_workers() {
         let _connections = found.half_open(3);
         let busy = wait_until(PATIENCE, || found.scoreboard().is_ok_and(|board| board.busy == 4));
         assert!(busy, "{mpm}: {:?}", found.scoreboard());
+        // The one that answers the plugin is busy, too; of the last scoreboard it may still be.
+        let told = wait_until(PATIENCE, || capacity(&found.files)["busy"] == 4);
+        assert!(told, "{mpm}: {}", capacity(&found.files));
         let counted = wait_until(PATIENCE, || {
             let board = found.scoreboard().unwrap();
             board.busy + board.idle == found.running().workers(&found.pool)
@@ -124,6 +158,9 @@ fn the_daemon_of_mod_cgid_is_no_worker() {
     let running = found.running();
     assert_eq!((running.children.len(), running.others.len()), (2, 1));
     assert_eq!(running.workers(&found.pool), 50);
+    let told = capacity(&found.files);
+    assert_eq!((&told["processes"], &told["workers"]), (&2.into(), &50.into()), "{told}");
+    is_of_these_maps(&found);
 }
 
 /// Sums over all mappings of a process, kilobytes in the file.
@@ -155,6 +192,62 @@ fn memory(found: &Found) -> (Memory, u64, u64) {
     (Memory::measured(&[parent], &workers, workers.len() as u64).unwrap(), together, resident)
 }
 
+/// What the maps of a server's processes say on average: private, proportional and resident memory of a worker, memory of
+/// all that is shared, and the anonymous memory of a worker and of the parent.
+fn of_maps(found: &Found) -> [u64; 6] {
+    let running = found.running();
+    let count = running.children.len() as u64;
+    let workers: Vec<Footprint> = running.children.iter().map(|pid| footprint(*pid)).collect();
+    let mean = |of: fn(&Footprint) -> u64| workers.iter().map(of).sum::<u64>() / count;
+    let private = mean(|worker| worker.shares.unwrap().uss_bytes);
+    let pss = mean(|worker| worker.shares.unwrap().pss_bytes);
+    let shared = (pss - private) * count + footprint(running.parent).shares.unwrap().pss_bytes;
+    let anon = running.children.iter().map(|pid| anon_bytes(*pid)).sum::<u64>() / count;
+    [private, pss, mean(|worker| worker.rss_bytes), shared, anon, anon_bytes(running.parent)]
+}
+
+fn anon_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+fn are_close(left: u64, right: u64) -> bool {
+    left.abs_diff(right) <= right / 20 + (16 << 10)
+}
+
+/// The plugin's figures are those of the maps of the server's own processes, as soon as nothing else that maps the same
+/// libraries begins or ends: another test's server moves PSS.
+fn is_of_these_maps(found: &Found) {
+    let mut last = None;
+    let same = wait_until(PATIENCE, || {
+        let told = capacity(&found.files);
+        let [private, pss, rss, shared, ..] = of_maps(found);
+        let members =
+            [("private_bytes", private), ("worker_bytes", pss), ("rss_bytes", rss), ("shared_bytes", shared)];
+        let close = |(member, bytes): (&str, u64)| are_close(told["memory"][member].as_u64().unwrap(), bytes);
+        let same = told["memory"]["source"] == "pss" && members.into_iter().all(close);
+        last = Some((told, members));
+        same
+    });
+    assert!(same, "{last:?}");
+}
+
+/// Without any right the figure is the anonymous memory, and what the maps say lies between the ends that are told.
+fn is_of_anonymous_memory(found: &Found) {
+    let Some(told) = capacity_for_a_stranger(&found.files) else { return };
+    let [.., anon, inherited] = of_maps(found);
+    let children = found.running().children;
+    let dirty =
+        children.iter().map(|pid| sums(*pid, &["Private_Dirty"])).sum::<u64>() / children.len() as u64;
+    let upper = told["memory"]["private_bytes"].as_u64().unwrap();
+    assert_eq!(told["memory"]["source"], "rss_anon", "{told}");
+    assert!(are_close(upper, anon), "{anon} {told}");
+    assert!(upper.saturating_sub(inherited) <= dirty && dirty <= upper, "{inherited} {dirty} {told}");
+    let error = told["memory"]["error"].as_str().unwrap();
+    assert!(error.contains("each has between ") && error.contains("CAP_SYS_PTRACE"), "{error}");
+}
+
 fn differ_by_percent(left: u64, right: u64) -> u64 {
     left.abs_diff(right) * 100 / left.max(right)
 }
@@ -169,6 +262,8 @@ fn memory_of_few_workers_foretells_that_of_many() {
     let few = Found::start("prefork", &body(5));
     let (of_few, together, _) = memory(&few);
     assert_eq!((of_few.source, few.running().children.len()), (Source::Pss, 5));
+    is_of_these_maps(&few);
+    is_of_anonymous_memory(&few);
     let machine = Memories { mem_total_bytes: 4 << 30, mem_available_bytes: 4 << 30 };
     let need = |memory: &Memory, limit| {
         Sizing::new(memory, Demand { limit, workers_per_process: 1 }, machine).memory_at_limit_bytes

@@ -37,7 +37,9 @@ impl Server {
     pub(crate) fn start(files: &Materialised, invocation: &Invocation, extra: &[&str]) -> Self {
         let errors = files.directory().join("stderr");
         let mut command = command(files, invocation);
-        command.args(["-D", "FOREGROUND"]).args(extra.iter().flat_map(|line| ["-c", *line]));
+        // Debian's own is the machine's.
+        let room = format!("DefaultRuntimeDir {}", files.directory().join("var/run/apache2").display());
+        command.args(["-D", "FOREGROUND", "-c", &room]).args(extra.iter().flat_map(|line| ["-c", *line]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&errors).unwrap());
         let child = command.process_group(0).spawn().unwrap();
         let server = Self { child, errors, logs: files.error_logs() };

@@ -4,55 +4,131 @@ use oomwatch_tests::debian::Root;
 
 use crate::machine::Machine;
 
-/// Red Hat's files, written down from what its packages are documented to hold.
-pub(crate) fn red_hat(mpm: &str) -> Machine {
-    let main = "ServerRoot \"/etc/httpd\"\nListen 80\nInclude conf.modules.d/*.conf\nUser apache\nGroup apache\n\
-                ServerAdmin root@localhost\n<Directory />\n    AllowOverride none\n    Require all denied\n</Directory>\n\
-                DocumentRoot \"/var/www/html\"\n<IfModule dir_module>\n    DirectoryIndex index.html\n</IfModule>\n\
-                <Files \".ht*\">\n    Require all denied\n</Files>\nErrorLog \"logs/error_log\"\nLogLevel warn\n\
-                <IfModule log_config_module>\n    LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b\" common\n\
-                    <IfModule logio_module>\n      LogFormat \"%h %I %O\" combinedio\n    </IfModule>\n\
-                    CustomLog \"logs/access_log\" common\n</IfModule>\n<IfModule mime_module>\n    TypesConfig /etc/mime.types\n\
-                </IfModule>\nAddDefaultCharset UTF-8\n<IfModule mime_magic_module>\n    MIMEMagicFile conf/magic\n</IfModule>\n\
-                EnableSendfile on\nIncludeOptional conf.d/*.conf\n";
-    let base = [
-        "access_compat",
-        "alias",
-        "authz_core",
-        "authz_host",
-        "dir",
-        "log_config",
-        "logio",
-        "mime",
-        "setenvif",
-    ]
-    .into_iter()
-    .chain(["socache_shmcb", "status", "unixd", "version"])
-    .map(|name| format!("LoadModule {name}_module modules/mod_{name}.so\n"))
-    .collect::<String>();
+/// Modules that Red Hat's packages load, by file: those of `httpd` itself and of the packages that usually come with it.
+const RED_HATS_MODULES: [(&str, &str); 8] = [
+    (
+        "00-base",
+        "access_compat actions alias allowmethods auth_basic auth_digest authn_anon authn_core authn_dbd authn_dbm authn_file \
+         authn_socache authz_core authz_dbd authz_dbm authz_groupfile authz_host authz_owner authz_user autoindex cache \
+         cache_disk cache_socache data dbd deflate dir dumpio echo env expires ext_filter filter headers include info \
+         log_config logio macro mime_magic mime negotiation remoteip reqtimeout request rewrite setenvif slotmem_plain \
+         slotmem_shm socache_dbm socache_memcache socache_shmcb status substitute suexec unique_id unixd userdir version \
+         vhost_alias watchdog",
+    ),
+    ("00-brotli", "brotli"),
+    ("00-dav", "dav dav_fs dav_lock"),
+    ("00-lua", "lua"),
+    (
+        "00-proxy",
+        "proxy lbmethod_bybusyness lbmethod_byrequests lbmethod_bytraffic lbmethod_heartbeat proxy_ajp proxy_balancer \
+         proxy_connect proxy_express proxy_fcgi proxy_fdpass proxy_ftp proxy_http proxy_hcheck proxy_scgi proxy_uwsgi \
+         proxy_wstunnel",
+    ),
+    ("00-systemd", "systemd"),
+    ("01-ldap", "ldap authnz_ldap"),
+    ("01-session", "session session_cookie session_dbd auth_form"),
+];
+
+/// The main file of the releases 7 to 9, without its comments: they have the same directives.
+const RED_HATS_MAIN: &str = r#"ServerRoot "/etc/httpd"
+Listen 80
+Include conf.modules.d/*.conf
+User apache
+Group apache
+ServerAdmin root@localhost
+<Directory />
+    AllowOverride none
+    Require all denied
+</Directory>
+DocumentRoot "/var/www/html"
+<Directory "/var/www">
+    AllowOverride None
+    Require all granted
+</Directory>
+<Directory "/var/www/html">
+    Options Indexes FollowSymLinks
+    AllowOverride None
+    Require all granted
+</Directory>
+<IfModule dir_module>
+    DirectoryIndex index.html
+</IfModule>
+<Files ".ht*">
+    Require all denied
+</Files>
+ErrorLog "logs/error_log"
+LogLevel warn
+<IfModule log_config_module>
+    LogFormat "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"" combined
+    LogFormat "%h %l %u %t \"%r\" %>s %b" common
+    <IfModule logio_module>
+      LogFormat "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %I %O" combinedio
+    </IfModule>
+    CustomLog "logs/access_log" combined
+</IfModule>
+<IfModule alias_module>
+    ScriptAlias /cgi-bin/ "/var/www/cgi-bin/"
+</IfModule>
+<Directory "/var/www/cgi-bin">
+    AllowOverride None
+    Options None
+    Require all granted
+</Directory>
+<IfModule mime_module>
+    TypesConfig /etc/mime.types
+    AddType application/x-compress .Z
+    AddType application/x-gzip .gz .tgz
+    AddType text/html .shtml
+    AddOutputFilter INCLUDES .shtml
+</IfModule>
+AddDefaultCharset UTF-8
+<IfModule mime_magic_module>
+    MIMEMagicFile conf/magic
+</IfModule>
+EnableSendfile on
+IncludeOptional conf.d/*.conf
+"#;
+
+/// Which module for CGI there is depends on the MPM: release 9 says so with `!`, 7 and 8 list them.
+const CGI_OF_9: &str = "<IfModule !mpm_prefork_module>\n   LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
+    <IfModule mpm_prefork_module>\n   LoadModule cgi_module modules/mod_cgi.so\n</IfModule>\n";
+const CGI_OF_8: &str = "<IfModule mpm_worker_module>\n   LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
+    <IfModule mpm_event_module>\n   LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
+    <IfModule mpm_prefork_module>\n   LoadModule cgi_module modules/mod_cgi.so\n</IfModule>\n";
+
+/// Red Hat's files of a release, with an MPM of choice: prefork is the default of 7, event that of 8 and 9. The directives
+/// are those of its source packages.
+pub(crate) fn red_hat(release: u8, mpm: &str) -> Machine {
+    let load = |name: &str| format!("LoadModule {name}_module modules/mod_{name}.so\n");
     let mpms = ["prefork", "worker", "event"].map(|name| {
         let comment = if name == mpm { "" } else { "#" };
-        format!(
-            "# {name} MPM: see: http://httpd.apache.org/docs/2.4/mod/{name}.html\n\
-                 {comment}LoadModule mpm_{name}_module modules/mod_mpm_{name}.so\n\n"
-        )
+        format!("# {name}\n{comment}{}\n", load(&format!("mpm_{name}")))
     });
-    Machine::empty()
-        .file("/etc/httpd/conf/httpd.conf", main)
-        .file("/etc/httpd/conf.modules.d/00-base.conf", &base)
+    let mut machine = Machine::empty()
+        .file("/etc/httpd/conf/httpd.conf", RED_HATS_MAIN)
         .file("/etc/httpd/conf.modules.d/00-mpm.conf", &mpms.concat())
+        .file("/etc/httpd/conf.modules.d/00-optional.conf", "#LoadModule asis_module modules/mod_asis.so\n")
+        .file("/etc/httpd/conf.modules.d/01-cgi.conf", if release < 9 { CGI_OF_8 } else { CGI_OF_9 })
+        .file("/etc/httpd/conf.modules.d/README", "Not read: MaxRequestWorkers 1\n")
+        .file("/etc/httpd/conf.d/README", "Not read: MaxRequestWorkers 1\n")
         .file(
-            "/etc/httpd/conf.modules.d/00-systemd.conf",
-            "LoadModule systemd_module modules/mod_systemd.so\n",
-        )
-        .file(
-            "/etc/httpd/conf.d/README",
-            "This directory holds configuration files; not read: MaxRequestWorkers 1\n",
+            "/etc/httpd/conf.d/userdir.conf",
+            "<IfModule mod_userdir.c>\n    UserDir disabled\n</IfModule>\n<Directory \"/home/*/public_html\">\n    \
+                AllowOverride FileInfo AuthConfig Limit Indexes\n    Require method GET POST OPTIONS\n</Directory>\n",
         )
         .file(
             "/etc/httpd/conf.d/welcome.conf",
-            "<LocationMatch \"^/+$\">\n    Options -Indexes\n</LocationMatch>\n",
-        )
+            "<LocationMatch \"^/+$\">\n    Options -Indexes\n    ErrorDocument 403 /.noindex.html\n</LocationMatch>\n\
+             Alias /.noindex.html /usr/share/httpd/noindex/index.html\n",
+        );
+    for (name, modules) in RED_HATS_MODULES {
+        let text: String = modules.split_whitespace().map(load).collect();
+        machine = machine.file(&format!("/etc/httpd/conf.modules.d/{name}.conf"), &text);
+    }
+    if release == 7 {
+        machine = machine.file("/etc/sysconfig/httpd", "#\n#OPTIONS=\n\nLANG=C\n");
+    }
+    machine
 }
 
 /// The incident's first block.
@@ -127,17 +203,28 @@ pub(crate) fn of_debian(apache: &Root) -> Vec<Named> {
 
 /// Red Hat's stock files and what is done to them.
 pub(crate) fn of_red_hat() -> Vec<Named> {
-    let tuned = |text: &str| red_hat("event").file("/etc/httpd/conf.d/tuning.conf", text);
+    let tuned = |text: &str| red_hat(9, "event").file("/etc/httpd/conf.d/tuning.conf", text);
     vec![
-        ("release 7: prefork", red_hat("prefork")),
-        ("release 7: worker", red_hat("worker")),
-        ("releases 8 and 9: event", red_hat("event")),
-        ("the old block goes on working", red_hat("prefork").file("/etc/httpd/conf.d/mpm.conf", BLOCK)),
-        ("the old block does nothing for event", red_hat("event").file("/etc/httpd/conf.d/mpm.conf", BLOCK)),
-        ("blocks for all", red_hat("worker").append("/etc/httpd/conf/httpd.conf", EXTRA_MPM)),
+        ("release 7: prefork", red_hat(7, "prefork")),
+        ("release 7: worker", red_hat(7, "worker")),
+        ("release 8: event", red_hat(8, "event")),
+        ("release 8: prefork, for PHP as a module", red_hat(8, "prefork")),
+        ("release 9: event", red_hat(9, "event")),
+        ("release 9: worker", red_hat(9, "worker")),
+        ("the old block goes on working", red_hat(7, "prefork").file("/etc/httpd/conf.d/mpm.conf", BLOCK)),
+        (
+            "the old block does nothing for event",
+            red_hat(9, "event").file("/etc/httpd/conf.d/mpm.conf", BLOCK),
+        ),
+        (
+            "the old block where the MPM is loaded",
+            red_hat(7, "prefork").append("/etc/httpd/conf.modules.d/00-mpm.conf", BLOCK),
+        ),
+        ("blocks for all", red_hat(8, "worker").append("/etc/httpd/conf/httpd.conf", EXTRA_MPM)),
         (
             "an option of sysconfig",
-            tuned("<IfDefine TUNED>\nThreadsPerChild 10\n</IfDefine>\n")
+            red_hat(7, "event")
+                .file("/etc/httpd/conf.d/tuning.conf", "<IfDefine TUNED>\nThreadsPerChild 10\n</IfDefine>\n")
                 .file("/etc/sysconfig/httpd", "#\nOPTIONS=\"-D OTHER -DTUNED\"\nLANG=C\n"),
         ),
         (
