@@ -71,7 +71,7 @@ fn sites() -> BTreeMap<String, u64> {
 
 /// Servers write a line when the answer is out.
 fn are_counted(by_site: &Path, combined: &Path) {
-    let lines = sites().values().sum::<u64>() as usize;
+    let lines = usize::try_from(sites().values().sum::<u64>()).unwrap();
     let written = |log: &Path| fs::read_to_string(log).unwrap_or_default().lines().count() == lines;
     assert!(wait_until(PATIENCE, || written(by_site) && written(combined)));
     assert_eq!(groups(by_site, BY_SITE), sites());
