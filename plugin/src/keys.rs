@@ -394,11 +394,15 @@ pub const KEYS: &[Key] = &[
         name: "oomwatch.oom.sources",
         parameters: &[],
         summary: "Where reports of the OOM killer come from, and what cannot be read.",
-        answer: "JSON: `readable`, whether any source is; `sources`, each with `name`, `state` (`readable`, `unreadable`, `off`), `path`, `readable`, `why` not and what \
-                 would `mend` it; `counts` of kills of this boot: `kernel` (null where it does not count), `reported`, \
-                 `by_source`, and whether they `agree` (null where there is nothing to compare; the kernel's count may rise with \
-                 nothing in the log); `messages_lost` of the kernel between two readings and `messages_before_start`, both \
-                 of this boot; `persistence` (`durable`, `read-only` or `memory`) and its `reason`.",
+        answer: "JSON: `readable`, whether any source is that tells of every kill; `sources` (`kmsg`, `journal`, `file` for each \
+                 log file, `systemd`, `systemd-oomd`), each with `name`, `state` (`readable`; `absent`: the machine has no such \
+                 thing; `forbidden`: this user may not read it; `failed`: it should be readable and is not, such as a journalctl \
+                 that is late; `off`: the configuration does not want it), `path`, `readable`, `why` not and what would `mend` \
+                 it; `counts` of kills of this boot: `kernel` (null where it does not count), `reported` in the kernel's text, \
+                 `by_source`, and whether they `agree` (null where there is nothing to compare, or they differ and the text \
+                 cannot be read; the kernel's count may rise with nothing in the log); `messages_lost` of the kernel, \
+                 overwritten in /dev/kmsg between two readings, and `messages_before_start`, before the first, both of this boot; \
+                 `persistence` (`durable`, `read-only` or `memory`) and its `reason`.",
         mirrors: None,
         source: OOM_SOURCE,
         example: "oomwatch.oom.sources",
@@ -480,14 +484,19 @@ pub const KEYS: &[Key] = &[
         name: "oomwatch.systemd.units",
         parameters: &[UNIT_COUNT],
         summary: "Services of systemd, their memory, and how often they ended in an OOM kill.",
-        answer: "JSON: `bus` (`connected`; `off`; `unreachable:` and why, where what is told is older); `oom_kills`, how often \
-                 a service ended with the result oom-kill, over all services: it only grows, is kept in \
-                 `Plugins.OomWatch.StateDir`, and a kill followed by a restart between two polls counts; `units`, those that \
-                 have a memory limit or were ever killed first, then the largest: `unit`, `active_state`, `sub_state`, `result`, \
-                 `oom_kills` and `last_oom_kill` (seconds since 1970), `restarts`, `memory_current_bytes`, `memory_peak_bytes` \
-                 (systemd 256), `memory_max_bytes`, `oom_policy` (systemd 243). What is not set is absent. With \
-                 OOMPolicy=continue a service outlives the kill of one of its processes, which then counts in \
-                 oomwatch.oom.total alone. An error where systemd could not be asked yet.",
+        answer: "JSON: `bus` (`connected`; `off`; `unreachable:` and why, where what is told is older); `oom_kills` of all \
+                 services: it only grows, is kept in `Plugins.OomWatch.StateDir`, and a kill followed by a restart between two \
+                 polls counts; `units`, those that have a memory limit or were ever killed first, then the largest: `unit`, \
+                 `active_state`, `sub_state`, `result`, `oom_kills` and `last_oom_kill` (seconds since 1970), `restarts`, \
+                 `memory_current_bytes`, `memory_peak_bytes` (systemd 256), `memory_max_bytes`, `oom_policy` (systemd 243); \
+                 `managed_oom_swap` and `managed_oom_memory_pressure` (`kill` where systemd-oomd watches the service, systemd \
+                 247), `managed_oom_memory_pressure_limit_percent` (248), `managed_oom_memory_pressure_duration_seconds` (257), \
+                 `managed_oom_preference` (`avoid` or `omit`, 248). What is not set is absent. A kill is an end of the service \
+                 with the result oom-kill. With OOMPolicy=continue a service outlives the kill of one of its processes and \
+                 systemd tells nobody: there each process is a kill that the service's cgroup has counted (memory.events, of v1 \
+                 memory.oom_control) since it was made. These counts are read with each poll of a key about units, of those it \
+                 lists; what was not read before the service ended is in oomwatch.oom.total alone. A service never counts in \
+                 both ways, since with OOMPolicy=continue no result is oom-kill. An error where systemd could not be asked yet.",
         mirrors: None,
         source: SYSTEMD_SOURCE,
         example: "oomwatch.systemd.units[10]",

@@ -192,7 +192,7 @@ fn without_a_bus_items_say_so_at_once_and_others_are_served() -> Result<(), Erro
     serves_others(&mut agent);
     let sources = ask(&mut agent, "oomwatch.oom.sources", &[]).expect("sources");
     let systemd = source(&sources, "systemd");
-    assert_eq!((&systemd["state"], &systemd["readable"]), (&"unreadable".into(), &false.into()));
+    assert_eq!((&systemd["state"], &systemd["readable"]), (&"absent".into(), &false.into()));
     assert!(
         systemd["mend"].as_str().is_some_and(|mend| mend.starts_with("systemctl start dbus")),
         "{systemd}"
@@ -249,7 +249,13 @@ fn a_manager_that_hangs_holds_no_poll_and_comes_back() -> Result<(), Error> {
 #[test]
 fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
-    let limited = FakeService { memory_max: 1 << 30, memory_current: 5, ..FakeService::default() };
+    let limited = FakeService {
+        memory_max: 1 << 30,
+        memory_current: 5,
+        managed_oom_memory_pressure: "kill",
+        managed_oom_memory_pressure_limit: u32::MAX / 4,
+        ..FakeService::default()
+    };
     let idle = FakeService {
         active_state: "inactive",
         sub_state: "dead",
@@ -269,7 +275,7 @@ fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Erro
     let limited = unit(&answer, "limited.service").expect("it");
     assert_eq!(
         limited.to_string(),
-        r#"{"active_state":"active","memory_current_bytes":5,"memory_max_bytes":1073741824,"memory_peak_bytes":2097152,"oom_kills":0,"oom_policy":"stop","restarts":0,"result":"success","sub_state":"running","unit":"limited.service"}"#
+        r#"{"active_state":"active","managed_oom_memory_pressure":"kill","managed_oom_memory_pressure_limit_percent":25.0,"memory_current_bytes":5,"memory_max_bytes":1073741824,"memory_peak_bytes":2097152,"oom_kills":0,"oom_policy":"stop","restarts":0,"result":"success","sub_state":"running","unit":"limited.service"}"#
     );
     let idle = unit(&answer, "idle.service").expect("it");
     let absent = ["memory_current_bytes", "memory_peak_bytes", "memory_max_bytes", "last_oom_kill"];
@@ -301,6 +307,48 @@ fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Erro
     let answer = answer.expect("services");
     assert_eq!(unit(&answer, hostile).map(|unit| &unit["oom_kills"]), Some(&1.into()));
     assert_eq!(unit(&answer, "transient.service"), None);
+    Ok(())
+}
+
+#[test]
+fn kills_that_a_service_outlives_are_counted_from_its_cgroup() -> Result<(), Error> {
+    let machine = Machine::with_bus()?;
+    let cgroups = machine.root().join("sys/fs/cgroup");
+    let write = |name: &str, text: &str| {
+        let path = cgroups.join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    };
+    write("cgroup.controllers", "memory\n");
+    let pool =
+        FakeService { oom_policy: "continue", control_group: "/pool.service", ..FakeService::default() };
+    let stopped =
+        FakeService { oom_policy: "stop", control_group: "/other.service", ..FakeService::default() };
+    let all = [("pool.service".to_owned(), pool), ("other.service".to_owned(), stopped)];
+    let manager = Manager::start(&machine, all);
+    for unit in ["pool.service", "other.service"] {
+        write(&format!("{unit}/memory.events"), "oom 2\noom_kill 2\n");
+    }
+    let state = state_dir();
+    let mut agent = plugin(&machine, state.path(), "");
+    let kills = |answer: &Value| {
+        let of = |name| unit(answer, name).map(|unit| unit["oom_kills"].clone()).unwrap_or_default();
+        (answer["oom_kills"].clone(), of("pool.service"), of("other.service"))
+    };
+    let wanted = |total: u64, pool: u64, other: u64| (total.into(), pool.into(), other.into());
+    // systemd tells of the other's kill; its cgroup is not asked.
+    assert_eq!([kills(&units(&mut agent)), kills(&units(&mut agent))], [wanted(2, 2, 0), wanted(2, 2, 0)]);
+    write("pool.service/memory.events", "oom_kill 3\n");
+    drop(agent);
+    let mut agent = plugin(&machine, state.path(), "");
+    assert_eq!(kills(&units(&mut agent)), wanted(3, 3, 0), "a new process goes on where the old one was");
+    // Started again, the service has a new cgroup.
+    fs::rename(cgroups.join("pool.service"), cgroups.join("gone")).expect("it is there");
+    write("pool.service/memory.events", "oom_kill 1\n");
+    manager.kill_and_restart("other.service");
+    let answer =
+        until(&mut agent, UNITS, |answer| answer.as_ref().is_ok_and(|answer| answer["oom_kills"] == 5));
+    assert_eq!(kills(&answer.expect("services")), wanted(5, 4, 1));
     Ok(())
 }
 

@@ -67,7 +67,7 @@ mod wrapped;
 pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};
 pub use live::{Candidate, Cgroup, CgroupError, CgroupVersion, Cgroups, Memory, Pressure, candidates};
-pub use live::{CgroupLimit, HiddenCgroup};
+pub use live::{CgroupKills, CgroupLimit, HiddenCgroup};
 pub use live::{Journal, JournalError, JournalRead, KernelRing, LiveError, RingStats, oom_kills};
 pub use live::{Link, News, OomdKill, Service, ServiceKill, Services, Systemd, Wanted};
 pub use parser::{Feed, Parser, parse_all};

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use oom_evidence::{
-    Journal, JournalError, KernelRing, Link, News, Origin, Parser, Report, ServiceKill, Systemd, oom_kills,
+    CgroupKills, Journal, JournalError, KernelRing, Link, LiveError, News, Origin, Parser, Report,
+    ServiceKill, Systemd, oom_kills,
 };
 
 use super::files::{self, LogFile};
@@ -21,7 +22,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Each reading of the journal is a process. Where /dev/kmsg tells the same, it is only for the list of sources.
 const JOURNAL_EVERY: Duration = Duration::from_secs(10);
 const JOURNAL_BESIDE_KMSG_EVERY: Duration = Duration::from_secs(60);
-const JOURNAL_TIME: Duration = Duration::from_secs(2);
+/// A machine that has run out of memory is slow to start a process. Half of the poll's time is the limit in any case.
+const JOURNAL_TIME: Duration = Duration::from_secs(10);
 /// The kernel prints a report within milliseconds, and a slow console may hold it up; after so much silence it has ended.
 const SILENCE: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,18 +32,56 @@ const LINK_TIME: Duration = Duration::from_secs(1);
 /// Positions alone are worth a write only so often: what is read again merges with what is known.
 const SAVE_POSITIONS_EVERY: Duration = Duration::from_secs(60);
 
+/// How it stands with a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Sight {
+    #[default]
+    Readable,
+    /// The machine has no such thing.
+    Absent,
+    /// This user may not.
+    Forbidden,
+    /// It should be readable, and is not.
+    Failed,
+    /// The configuration does not want it.
+    Off,
+}
+
+impl Sight {
+    fn of_error(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::Forbidden,
+            _ => Self::Failed,
+        }
+    }
+
+    fn of_journal(error: &JournalError) -> Self {
+        match error {
+            JournalError::Absent => Self::Absent,
+            JournalError::Refused(_) | JournalError::Empty => Self::Forbidden,
+            _ => Self::Failed,
+        }
+    }
+}
+
 /// Whether a source was read, and if not, why and what would help.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourceState {
+    pub(crate) sight: Sight,
     pub(crate) problem: Option<String>,
     pub(crate) mend: Option<&'static str>,
-    /// The configuration does not want it.
-    pub(crate) is_off: bool,
 }
 
 impl SourceState {
     fn off(why: &str) -> Self {
-        Self { problem: Some(why.to_owned()), mend: None, is_off: true }
+        Self { sight: Sight::Off, problem: Some(why.to_owned()), mend: None }
+    }
+
+    /// What would help is told of what may not be read, and no longer of what is not there.
+    fn closed(sight: Sight, problem: &dyn std::fmt::Display, mend: &'static str) -> Self {
+        let mend = matches!(sight, Sight::Forbidden | Sight::Failed).then_some(mend);
+        Self { sight, problem: Some(problem.to_string()), mend }
     }
 
     /// Of several files: one that can be read, else one that could be made readable, before one that is absent.
@@ -49,8 +89,8 @@ impl SourceState {
         (self.problem.is_some(), self.mend.is_none())
     }
 
-    fn failed(problem: &dyn std::fmt::Display, mend: Option<&'static str>) -> Self {
-        Self { problem: Some(problem.to_string()), mend, is_off: false }
+    fn without_mend(sight: Sight, problem: &dyn std::fmt::Display) -> Self {
+        Self { sight, problem: Some(problem.to_string()), mend: None }
     }
 }
 
@@ -175,12 +215,12 @@ impl Evidence {
             }
             Err(error) => {
                 self.ring = None;
-                self.ring_state = SourceState::failed(&error, Some(MEND_KMSG));
+                self.ring_state = SourceState::closed(error.sight(), &error, MEND_KMSG);
             }
         }
     }
 
-    fn read_ring(&mut self, deadline: Instant) -> Result<Vec<Report>, Box<dyn std::error::Error>> {
+    fn read_ring(&mut self, deadline: Instant) -> Result<Vec<Report>, RingError> {
         let mut ring = match self.ring.take() {
             Some(ring) => ring,
             None => self.open_ring()?,
@@ -205,7 +245,7 @@ impl Evidence {
         Ok(reports)
     }
 
-    fn open_ring(&mut self) -> Result<KernelRing<File>, oom_evidence::LiveError> {
+    fn open_ring(&mut self) -> Result<KernelRing<File>, LiveError> {
         let ring = KernelRing::open(&self.host_root)?;
         self.ring_counted = (0, 0);
         Ok(match self.ledger.positions.kmsg {
@@ -234,9 +274,10 @@ impl Evidence {
             }
             Err(error) => {
                 self.journal_read = Some(Instant::now());
-                let mend =
-                    matches!(error, JournalError::Refused(_) | JournalError::Empty).then_some(MEND_JOURNAL);
-                self.journal_state = SourceState::failed(&error, mend);
+                self.journal_state = match Sight::of_journal(&error) {
+                    Sight::Forbidden => SourceState::closed(Sight::Forbidden, &error, MEND_JOURNAL),
+                    sight => SourceState::without_mend(sight, &error),
+                };
             }
         }
     }
@@ -292,8 +333,7 @@ impl Evidence {
                     self.ledger.this_boot().found.entry(Source::File.name().into()).or_default();
                     SourceState::default()
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => SourceState::failed(&error, None),
-                Err(error) => SourceState::failed(&error, Some(MEND_FILES)),
+                Err(error) => SourceState::closed(Sight::of_error(&error), &error, MEND_FILES),
             };
             self.tell(&reports, Source::File, None);
             if let Some(position) = file.position() {
@@ -327,11 +367,14 @@ impl Evidence {
         match link {
             _ if !self.wants(source) => SourceState::off(NOT_NAMED),
             Link::Connected { oomd: false } if source == Source::SystemdOomd => {
-                SourceState::failed(&"systemd-oomd does not run", None)
+                SourceState::without_mend(Sight::Absent, &"systemd-oomd does not run")
             }
             Link::Connected { .. } => SourceState::default(),
-            Link::Connecting => SourceState::failed(&"the bus has not answered yet", None),
-            Link::Broken(why) => SourceState::failed(why, Some(MEND_BUS)),
+            Link::Connecting => SourceState::without_mend(Sight::Failed, &"the bus has not answered yet"),
+            Link::Broken { why, absent } => {
+                let sight = if *absent { Sight::Absent } else { Sight::Failed };
+                SourceState { sight, problem: Some(why.clone()), mend: Some(MEND_BUS) }
+            }
         }
     }
 
@@ -356,6 +399,11 @@ impl Evidence {
         }
     }
 
+    /// Takes what the cgroup of a service that outlives kills has counted; it is kept with the next answer.
+    pub(crate) fn take_outlived(&mut self, unit: &str, kills: CgroupKills) {
+        self.ledger.services.add_outlived(unit, kills, &self.boot);
+    }
+
     pub(crate) fn save(&mut self) {
         let is_due = self.saved.is_none_or(|at| at.elapsed() >= SAVE_POSITIONS_EVERY);
         let is_news = self.ledger.total() != self.saved_ledger.total()
@@ -368,6 +416,24 @@ impl Evidence {
         match self.store.save(&self.ledger) {
             Ok(()) => self.saved_ledger = self.ledger.clone(),
             Err(error) => log::warn!("what is known of OOM kills could not be saved: {error}"),
+        }
+    }
+}
+
+/// Why /dev/kmsg was not read.
+#[derive(Debug, thiserror::Error)]
+enum RingError {
+    #[error(transparent)]
+    Open(#[from] LiveError),
+    #[error(transparent)]
+    Read(#[from] io::Error),
+}
+
+impl RingError {
+    fn sight(&self) -> Sight {
+        match self {
+            Self::Open(LiveError::Read { source, .. }) | Self::Read(source) => Sight::of_error(source),
+            Self::Open(_) => Sight::Failed,
         }
     }
 }

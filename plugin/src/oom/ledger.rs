@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use oom_evidence::{Killer, OomdKill, Report, ServiceKill};
+use oom_evidence::{CgroupKills, Killer, OomdKill, Report, ServiceKill};
 use serde::{Deserialize, Serialize};
 
 use super::files::Position;
@@ -70,6 +70,9 @@ pub(crate) struct Event {
     /// Of the service that systemd says was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     main_pid: Option<u32>,
+    /// Kills as the kernel counts them: in a group the chosen process may be killed, and counted, twice.
+    #[serde(default)]
+    counted: u64,
     pub(crate) report: ReportJson,
 }
 
@@ -89,7 +92,18 @@ impl Event {
         json.unit = json.task_cgroup.as_deref().or(json.cgroup.as_deref()).and_then(unit_of);
         json.clock = unix_micros.map(moment::seconds);
         json.time = unix_micros.and_then(moment::rfc_3339).or(json.time);
-        Self { boot: boot.map(str::to_owned), unix_micros, error_micros, main_pid: None, report: json }
+        let counted = match report.killer {
+            Killer::Kernel => report.kill_lines.max(json.kills.unwrap_or_default()),
+            _ => 0,
+        };
+        Self {
+            boot: boot.map(str::to_owned),
+            unix_micros,
+            error_micros,
+            main_pid: None,
+            counted,
+            report: json,
+        }
     }
 
     /// systemd tells that a service has ended, not who was killed in it, nor by whom.
@@ -112,11 +126,8 @@ impl Event {
         report.clock = unix_micros.map(moment::seconds);
         report.time = unix_micros.and_then(moment::rfc_3339);
         let boot = Some(boot).filter(|boot| !boot.is_empty()).map(str::to_owned);
-        Self { boot, unix_micros, error_micros: 0, main_pid: None, report }
-    }
-
-    fn kills(&self) -> u64 {
-        self.report.kills.unwrap_or_default()
+        // systemd does not count processes: one is what it is sure of.
+        Self { boot, unix_micros, error_micros: 0, main_pid: None, counted: 1, report }
     }
 
     fn is_told_by(&self, source: Source) -> bool {
@@ -230,6 +241,7 @@ impl Event {
             self.report.time.clone_from(&other.report.time);
         }
         self.boot = self.boot.take().or_else(|| other.boot.clone());
+        self.counted = self.counted.max(other.counted);
         self.main_pid = self.main_pid.or(other.main_pid);
         let (ours, theirs) = (&mut self.report, &other.report);
         ours.unit = ours.unit.take().or_else(|| theirs.unit.clone());
@@ -268,9 +280,24 @@ pub(crate) struct BootCount {
 impl BootCount {
     /// Kills in reports: of the sources that cannot be forged, else of what there is.
     pub(crate) fn reported(&self) -> u64 {
-        let of = |source: Source| self.found.get(source.name()).copied();
-        let text = of(Source::Kmsg).max(of(Source::Journal)).or_else(|| of(Source::File));
-        text.or_else(|| of(Source::Systemd)).unwrap_or_default()
+        self.in_text().or_else(|| self.found_by(Source::Systemd)).unwrap_or_default()
+    }
+
+    fn found_by(&self, source: Source) -> Option<u64> {
+        self.found.get(source.name()).copied()
+    }
+
+    /// None where no source of the kernel's text was ever read in this boot.
+    fn in_text(&self) -> Option<u64> {
+        let of = |source| self.found_by(source);
+        of(Source::Kmsg).max(of(Source::Journal)).or_else(|| of(Source::File))
+    }
+
+    /// Whether every kill that the kernel has counted is in its text, and the other way round. What is equal agrees even while
+    /// the text cannot be read; what is not then says nothing.
+    pub(crate) fn agree(&self, sees_text: bool) -> Option<bool> {
+        let is_equal = self.kernel? == self.in_text()?;
+        (is_equal || sees_text).then_some(is_equal)
     }
 
     /// Between the last look at the kernel's count and the end of a boot there may have been more.
@@ -296,9 +323,19 @@ pub(crate) struct ServiceCount {
     /// Which run of the service was killed last, and in which boot.
     run: u64,
     boot: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outlived: Option<Outlived>,
 }
 
-/// Services that ended in OOM kills, as systemd told it.
+/// What the cgroup of a service that outlives kills has counted until now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Outlived {
+    boot: String,
+    inode: u64,
+    kills: u64,
+}
+
+/// Services that ended in OOM kills, as systemd told it, and kills that services have outlived.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ServiceKills {
     /// Of all services, those that are not kept any more among them.
@@ -318,11 +355,36 @@ impl ServiceKills {
         count.last = moment::micros(kill.at).map(moment::seconds).unwrap_or_default();
         (count.run, count.boot) = (kill.run, boot.to_owned());
         self.total += 1;
+        self.forget_oldest();
+        true
+    }
+
+    /// Counts the kills that a service with OOMPolicy=continue has outlived. systemd does not tell of them: such a service
+    /// never has the result oom-kill, so nothing is counted twice.
+    pub(crate) fn add_outlived(&mut self, unit: &str, kills: CgroupKills, boot: &str) {
+        if kills.oom_kill == 0 {
+            return;
+        }
+        let count = self.counts.entry(unit.to_owned()).or_default();
+        let is_its = |known: &&Outlived| {
+            known.inode == kills.inode && known.boot == boot && known.kills <= kills.oom_kill
+        };
+        let known = count.outlived.as_ref().filter(is_its).map_or(0, |known| known.kills);
+        let new = kills.oom_kill.saturating_sub(known);
+        count.outlived = Some(Outlived { boot: boot.to_owned(), inode: kills.inode, kills: kills.oom_kill });
+        count.kills += new;
+        self.total += new;
+        if new > 0 {
+            count.last = moment::seconds(moment::now());
+        }
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
         if self.counts.len() > SERVICES_MAX {
             let oldest = self.counts.iter().min_by_key(|(_, count)| count.last).map(|(unit, _)| unit.clone());
             self.counts.remove(&oldest.unwrap_or_default());
         }
-        true
     }
 }
 
@@ -430,9 +492,8 @@ impl Ledger {
     /// What a source tells again, because a log daemon has read the kernel's ring anew, is no further kill.
     fn count(&mut self, event: &Event, source: Source, boot_start: Option<i64>, known: Option<usize>) {
         let again = known.map(|at| &self.events[at]).filter(|known| known.is_told_by(source));
-        // systemd does not count processes: one is what it is sure of.
-        let kills =
-            if source.is_text() { event.kills().saturating_sub(again.map_or(0, Event::kills)) } else { 1 };
+        let known = again.filter(|_| source.is_text()).map_or(0, |known| known.counted);
+        let kills = event.counted.saturating_sub(known);
         let is_of_this_boot = || event.unix_micros.zip(boot_start).is_some_and(|(at, start)| at >= start);
         let boot = match &event.boot {
             Some(id) => self.boots.iter_mut().find(|boot| boot.id == *id),
@@ -682,6 +743,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_equal_agrees_and_what_nobody_reads_says_nothing() {
+        let count = |kernel, found: &[(&'static str, u64)]| BootCount {
+            id: String::new(),
+            kernel,
+            found: found.iter().map(|(name, kills)| (Word::from(*name), *kills)).collect(),
+        };
+        let agree = |kernel, found: &[_]| [true, false].map(|sees| count(kernel, found).agree(sees));
+        assert_eq!(agree(Some(3), &[("journal", 3)]), [Some(true); 2]);
+        assert_eq!(agree(Some(3), &[("journal", 2), ("systemd", 3)]), [Some(false), None]);
+        assert_eq!(agree(Some(3), &[("systemd", 3)]), [None; 2], "it counts services and no processes");
+        assert_eq!(agree(None, &[("journal", 3)]), [None; 2]);
+    }
+
+    /// The chosen process of a group is killed first and then, with the others, once more.
+    #[test]
+    fn a_line_that_comes_twice_counts_as_the_kernel_counts() {
+        let mut text = String::from("3,9,100000000,-;");
+        text += &kill(7).replace("Out of memory", "Memory cgroup out of memory");
+        text += "6,10,100000001,-;Tasks in /a.service are going to be killed due to memory.oom.group set\n";
+        for pid in [7, 8] {
+            text += &format!(
+                "3,1{pid},100000002,-;{}",
+                kill(pid).replace("Out of memory", "Memory cgroup out of memory")
+            );
+        }
+        let mut ledger = ledger();
+        for _ in 0..2 {
+            tell(&mut ledger, events(Origin::KernelRing, Source::Kmsg, Some("b1"), &text), Source::Kmsg);
+        }
+        let kills: Vec<_> = ledger.newest().map(|event| event.report.kills).collect();
+        assert_eq!((kills, ledger.count_of_boot().reported()), (vec![Some(2)], 3));
+    }
+
+    #[test]
     fn sequence_numbers_of_another_boot_say_nothing() {
         let mut ledger = ledger();
         ledger.positions.kmsg = Some(10);
@@ -778,6 +873,24 @@ mod tests {
         }
         assert_eq!((kills.total, kills.counts.len()), (604, SERVICES_MAX));
         assert!(kills.counts.contains_key("599.service") && !kills.counts.contains_key("a.service"));
+    }
+
+    #[test]
+    fn kills_that_a_service_outlives_are_counted_once() {
+        let mut kills = ServiceKills::default();
+        let mut total = |inode, oom_kill, boot| {
+            kills.add_outlived("a.service", CgroupKills { inode, oom_kill }, boot);
+            (kills.total, kills.counts.get("a.service").map(|count| count.kills))
+        };
+        assert_eq!(total(7, 0, "b1"), (0, None), "nothing to remember");
+        assert_eq!(
+            [total(7, 2, "b1"), total(7, 2, "b1"), total(7, 3, "b1")],
+            [2, 2, 3].map(|n| (n, Some(n)))
+        );
+        assert_eq!(total(8, 1, "b1"), (4, Some(4)), "started again, it counts anew");
+        assert_eq!(total(8, 1, "b2"), (5, Some(5)), "another boot");
+        assert!(kills.add(&ended("a.service", 4, 1, 5), "b2"), "its policy was changed, and it was killed");
+        assert_eq!(kills.total, 6);
     }
 
     #[test]

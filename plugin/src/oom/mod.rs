@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::exporter::{OomWatch, Purpose};
 use crate::json;
 use crate::report::ReportJson;
-use evidence::{Evidence, SourceState};
+use evidence::{Evidence, Sight, SourceState};
 use risk::Trend;
 
 pub(crate) use cgroups::{cgroups, discovery};
@@ -211,7 +211,7 @@ struct SourceJson<'a> {
     /// Whether the kernel's reports are read there, and not only what becomes of services.
     #[serde(skip)]
     is_text: bool,
-    /// `readable`, `unreadable` or `off`.
+    /// `readable`, `absent`, `forbidden`, `failed` or `off`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
@@ -267,10 +267,12 @@ fn can_see(sources: &[SourceJson<'_>]) -> bool {
 
 impl<'a> SourceJson<'a> {
     fn of(source: Source, path: Option<String>, state: &'a SourceState) -> Self {
-        let status = match state {
-            state if state.is_off => "off",
-            state if state.problem.is_some() => "unreadable",
-            _ => "readable",
+        let status = match state.sight {
+            Sight::Readable => "readable",
+            Sight::Absent => "absent",
+            Sight::Forbidden => "forbidden",
+            Sight::Failed => "failed",
+            Sight::Off => "off",
         };
         Self {
             name: source.name(),
@@ -295,7 +297,7 @@ pub(crate) struct Readability {
 pub(crate) fn readability(oomwatch: &OomWatch, request: &Request) -> Result<Vec<Readability>, ItemError> {
     oomwatch.oom.ask(request, |evidence| {
         let of = |source, state: &SourceState| {
-            (!state.is_off).then(|| Readability { source, problem: state.problem.clone() })
+            (state.sight != Sight::Off).then(|| Readability { source, problem: state.problem.clone() })
         };
         let file = evidence.files.iter().map(|(_, state)| state).min_by_key(|state| state.rank());
         let all = [
@@ -316,13 +318,14 @@ pub(crate) fn sources(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<R
         let count = evidence.ledger.count_of_boot();
         let reported = count.reported();
         let is_readable = can_see(&sources);
+        let sees_text = sources.iter().any(|source| source.is_text && source.readable);
         json::reply(&SourcesJson {
             readable: is_readable,
             counts: CountsJson {
                 kernel: count.kernel,
                 reported,
                 by_source: count.found.iter().map(|(name, kills)| (name.as_ref(), *kills)).collect(),
-                agree: count.kernel.filter(|_| is_readable).map(|kernel| kernel == reported),
+                agree: count.agree(sees_text),
             },
             sources,
             messages_lost: evidence.ledger.lost,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use agent2_plugin::{ItemError, Reply};
-use oom_evidence::{Service, Wanted};
+use oom_evidence::{CgroupKills, Service, Wanted};
 use serde::Serialize;
 
 use super::evidence::Evidence;
@@ -43,6 +43,16 @@ struct ServiceJson {
     memory_max_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oom_policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_oom_swap: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_oom_memory_pressure: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_oom_memory_pressure_limit_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_oom_memory_pressure_duration_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_oom_preference: Option<String>,
 }
 
 impl ServiceJson {
@@ -60,6 +70,12 @@ impl ServiceJson {
             memory_peak_bytes: service.memory_peak_bytes,
             memory_max_bytes: service.memory_max_bytes,
             oom_policy: service.oom_policy,
+            managed_oom_swap: service.managed_oom_swap,
+            managed_oom_memory_pressure: service.managed_oom_memory_pressure,
+            managed_oom_memory_pressure_limit_percent: service.managed_oom_memory_pressure_limit_percent,
+            managed_oom_memory_pressure_duration_seconds: service
+                .managed_oom_memory_pressure_duration_seconds,
+            managed_oom_preference: service.managed_oom_preference,
         }
     }
 }
@@ -79,11 +95,32 @@ impl Oom {
         let first =
             self.recall(deadline, |evidence| evidence.ledger.services.counts.keys().cloned().collect())?;
         let services = systemd.services(&Wanted { count, first }, deadline);
+        self.count_outlived(&services.list, deadline)?;
         match services.problem {
             None => Ok(("connected".to_owned(), services.list)),
             Some(why) if services.known => Ok((format!("unreachable: {why}"), services.list)),
             Some(why) => Err(ItemError::new(format!("systemd cannot be asked over D-Bus: {why}"))),
         }
+    }
+}
+
+impl Oom {
+    /// Has the kills counted that these services have outlived.
+    fn count_outlived(&self, services: &[Service], deadline: Instant) -> Result<(), ItemError> {
+        let kills_of = |service: &Service| {
+            let is_its =
+                service.active_state == "active" && service.oom_policy.as_deref() == Some("continue");
+            let path = service.control_group.as_deref().filter(|_| is_its)?;
+            CgroupKills::read(&self.host_root, path).map(|kills| (service.name.clone(), kills))
+        };
+        let kills: Vec<_> = services.iter().filter_map(kills_of).collect();
+        if kills.is_empty() {
+            return Ok(());
+        }
+        let mut evidence = self.lock(deadline)?;
+        let evidence = self.opened(&mut evidence);
+        kills.iter().for_each(|(unit, kills)| evidence.take_outlived(unit, *kills));
+        Ok(())
     }
 }
 

@@ -39,6 +39,14 @@ pub struct FakeService {
     pub memory_peak: u64,
     /// `MemoryMax`.
     pub memory_max: u64,
+    /// `OOMPolicy`.
+    pub oom_policy: &'static str,
+    /// `ControlGroup`.
+    pub control_group: &'static str,
+    /// `ManagedOOMMemoryPressure`.
+    pub managed_oom_memory_pressure: &'static str,
+    /// `ManagedOOMMemoryPressureLimit`, of 2^32 - 1.
+    pub managed_oom_memory_pressure_limit: u32,
 }
 
 impl Default for FakeService {
@@ -53,6 +61,10 @@ impl Default for FakeService {
             memory_current: 1 << 20,
             memory_peak: 2 << 20,
             memory_max: u64::MAX,
+            oom_policy: "stop",
+            control_group: "",
+            managed_oom_memory_pressure: "auto",
+            managed_oom_memory_pressure_limit: 0,
         }
     }
 }
@@ -78,7 +90,13 @@ impl FakeService {
             ("MemoryCurrent", Variant::from(self.memory_current)),
             ("MemoryPeak", Variant::from(self.memory_peak)),
             ("MemoryMax", Variant::from(self.memory_max)),
-            ("OOMPolicy", Variant::from("stop")),
+            ("OOMPolicy", Variant::from(self.oom_policy)),
+            ("ControlGroup", Variant::from(self.control_group)),
+            ("ManagedOOMSwap", Variant::from("auto")),
+            ("ManagedOOMMemoryPressure", Variant::from(self.managed_oom_memory_pressure)),
+            ("ManagedOOMMemoryPressureLimit", Variant::from(self.managed_oom_memory_pressure_limit)),
+            ("ManagedOOMMemoryPressureDurationUSec", Variant::from(u64::MAX)),
+            ("ManagedOOMPreference", Variant::from("none")),
         ]);
         all
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -55,6 +56,36 @@ pub struct Cgroup {
 impl Cgroup {
     fn matters(&self) -> bool {
         self.max_bytes.is_some() || self.oom_kill.is_some_and(|kills| kills > 0)
+    }
+}
+
+/// How many processes of one cgroup were killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CgroupKills {
+    /// Which cgroup it is: the one that has the same path later, as when a service is started again, has another number.
+    pub inode: u64,
+    /// Processes killed since it was made, by the killer of the machine's memory, too; those of cgroups below among them
+    /// (v2).
+    pub oom_kill: u64,
+}
+
+impl CgroupKills {
+    /// Of the cgroup at a path below the mount; none where there is no such cgroup, or its kills are not counted.
+    #[must_use]
+    pub fn read(host_root: &Path, path: &str) -> Option<Self> {
+        let (version, top) = hierarchy(&host_root.join("sys/fs/cgroup"))?;
+        if path.split('/').any(|part| part == "..") {
+            return None;
+        }
+        let dir = top.join(path.trim_start_matches('/'));
+        let name = match version {
+            CgroupVersion::V1 => "memory.oom_control",
+            CgroupVersion::V2 => "memory.events",
+        };
+        let inode = std::fs::metadata(&dir).ok()?.ino();
+        let oom_kill = value_of(&read_file(&dir.join(name)).ok()?, b"oom_kill")?;
+        // Made anew between the two looks, it would be counted for the one before.
+        (std::fs::metadata(&dir).ok()?.ino() == inode).then_some(Self { inode, oom_kill })
     }
 }
 
@@ -233,6 +264,19 @@ mod tests {
         assert_eq!((cgroups.version, cgroups.seen, cgroups.list.len()), (CgroupVersion::V1, 2, 1));
         let x = &cgroups.list[0];
         assert_eq!((&*x.path, x.max_bytes, x.oom, x.oom_kill), (&b"/x"[..], Some(1000), None, Some(0)));
+    }
+
+    #[test]
+    fn kills_of_one_cgroup_are_known_by_its_inode() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |path: &str| CgroupKills::read(root.path(), path);
+        assert_eq!(of("/a.slice"), None);
+        write(root.path(), "cgroup.controllers", "memory\n");
+        group_v2(root.path(), "a.slice/b.service", "50\n", "max\n", 2);
+        let b = of("/a.slice/b.service").unwrap();
+        assert_eq!((b.oom_kill, b.inode > 0), (2, true));
+        let none = ["/a.slice", "/no.slice", "/a.slice/../a.slice/b.service"];
+        assert_eq!(none.map(of), [None; 3]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod systemd;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub use cgroups::{Cgroup, CgroupError, CgroupVersion, Cgroups};
+pub use cgroups::{Cgroup, CgroupError, CgroupKills, CgroupVersion, Cgroups};
 pub use counter::oom_kills;
 pub use journal::{Journal, JournalError, JournalRead};
 pub use limit::{CgroupLimit, HiddenCgroup};

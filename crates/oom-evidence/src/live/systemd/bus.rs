@@ -1,8 +1,9 @@
 //! The conversation with the bus. All that is asynchronous is in this file: a session is one future, and the thread that
 //! follows the bus runs it to its end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -14,7 +15,7 @@ use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, Variant, connection};
 use zruntime::SharedRuntime;
 
-use super::units::{self, Facts, OomdKill, Wanted};
+use super::units::{self, Facts, OomdKill, Value, Wanted};
 use super::{News, Shared};
 
 const BUS: &str = "org.freedesktop.DBus";
@@ -28,6 +29,10 @@ const OOMD: &str = "org.freedesktop.oom1";
 
 /// A manager that is alive answers within milliseconds; one that is reading its unit files again, within a few seconds.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// How many calls wait for their answers at a time: enough that the manager never waits for us, and a quarter of what a bus lets one
+/// connection have open.
+const IN_FLIGHT: usize = 32;
 
 /// What the bus lets through to us: changes of services' results, the manager's reloads, systemd-oomd's kills, and who
 /// owns the two names. (Which services appear and vanish is asked when somebody wants to know.)
@@ -46,7 +51,7 @@ const MATCHES: [&str; 5] = [
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BusError {
     #[error("the bus at {address} cannot be reached: {why}")]
-    Unreachable { address: String, why: String },
+    Unreachable { address: String, why: String, absent: bool },
     #[error("{who} gave no answer within {} s", ANSWER_TIME.as_secs())]
     Late { who: &'static str },
     #[error("the bus has no org.freedesktop.systemd1: systemd does not run, or has not joined the bus")]
@@ -61,6 +66,13 @@ pub(super) enum BusError {
     Refused { method: &'static str, why: String },
     #[error("the bus cannot be waited for: {0}")]
     Runtime(#[from] std::io::Error),
+}
+
+impl BusError {
+    /// Whether there is nothing to be reached.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Self::NoManager | Self::Unreachable { absent: true, .. })
+    }
 }
 
 /// The address of a machine's bus.
@@ -102,6 +114,7 @@ async fn connect(address: &str) -> Result<Connection, BusError> {
     let connecting = connection::Builder::address(address).build();
     in_time("the bus", connecting).await?.map_err(|error| BusError::Unreachable {
         address: address.to_owned(),
+        absent: matches!(&error, zbus::Error::Connection(why, _) if why.kind() == ErrorKind::NotFound),
         why: match error {
             zbus::Error::Connection(why, _) => why.to_string(),
             other => other.to_string(),
@@ -124,6 +137,8 @@ impl<'a> Session<'a> {
     }
 
     async fn follow(mut self) -> Result<(), BusError> {
+        // Nobody told what was changed while nobody listened.
+        self.shared.lock().units.forget_settings();
         let mut wanted = self.shared.lock().wanted.take();
         loop {
             let begun = Instant::now();
@@ -168,7 +183,7 @@ impl<'a> Session<'a> {
             "PropertiesChanged" if sender == self.manager => {
                 let unit = header.path().and_then(|path| units::unit_of_path(path.as_str()));
                 if let (Some(unit), Ok((_, changed, _))) = (unit, body.deserialize::<Changed<'_>>()) {
-                    self.tell(&unit, &changed, true);
+                    tell(self.shared, &unit, &changed, true);
                 }
             }
             "Reloading" if sender == self.manager => self.shared.lock().units.forget_settings(),
@@ -192,14 +207,6 @@ impl<'a> Session<'a> {
         if name == SYSTEMD && owner != self.manager { Err(BusError::ManagerLeft) } else { Ok(()) }
     }
 
-    fn tell(&self, unit: &str, properties: &HashMap<&str, Variant<'_>>, witnessed: bool) {
-        let facts = facts(properties);
-        let kill = self.shared.lock().units.tell(unit, facts, SystemTime::now(), witnessed);
-        if let Some(kill) = kill {
-            self.shared.add_news(News::Service(kill));
-        }
-    }
-
     /// Calls a method. Signals are taken while its answer is waited for, since the queue for both is the same.
     async fn try_call<B>(
         &mut self,
@@ -220,10 +227,7 @@ impl<'a> Session<'a> {
             self.take_signals(context)?;
             answer.as_mut().poll(context)
         });
-        match answer.await? {
-            Err(error @ (zbus::Error::MethodError(..) | zbus::Error::FDO(_))) => Ok(Err(error)),
-            other => Ok(Ok(other?)),
-        }
+        refusal(answer.await?)
     }
 
     async fn call<B>(
@@ -250,30 +254,53 @@ impl<'a> Session<'a> {
         Ok(answer.ok().and_then(|answer| answer.body().deserialize::<String>().ok()))
     }
 
+    /// Asks services for properties, several at a time, and has each answer taken when it comes: none where the service
+    /// has vanished, or this systemd has no such property. Signals are taken meanwhile.
+    async fn ask<'u>(
+        &mut self,
+        asked: impl Iterator<Item = Asked<'u>>,
+        mut take: impl FnMut(Asked<'u>, Option<Message>),
+    ) -> Result<(), BusError> {
+        let connection = self.connection.clone();
+        let mut asked = asked.fuse();
+        let mut flying = Vec::with_capacity(IN_FLIGHT);
+        poll_fn(|context| {
+            self.take_signals(context)?;
+            loop {
+                let room = IN_FLIGHT - flying.len();
+                flying.extend(asked.by_ref().take(room).map(|asked| Flying::of(&connection, asked)));
+                if flying.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                if !land(&mut flying, context, &mut take)? {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
     /// Looks at all services: which there are, and which of them have failed meanwhile. Where somebody wants to know of
     /// them, at their memory, too.
     async fn look_around(&mut self, wanted: Option<&Wanted>) -> Result<(), BusError> {
+        let shared = self.shared;
         let units = self.list().await?;
-        for unit in units.iter().filter(|unit| units::may_have_failed(&unit.active_state)) {
-            let answer = self.try_call(SYSTEMD, &unit.path, PROPERTIES, "GetAll", &SERVICE).await?;
-            if let Ok(answer) = answer
-                && let Ok(properties) = answer.body().deserialize::<HashMap<&str, Variant<'_>>>()
-            {
-                self.tell(&unit.name, &properties, false);
+        let failed = units.iter().filter(|unit| units::may_have_failed(&unit.active_state));
+        let tell_all = |asked: Asked<'_>, answer: Option<Message>| {
+            let body = answer.as_ref().map(Message::body);
+            if let Some(Ok(properties)) = body.as_ref().map(zbus::message::Body::deserialize) {
+                tell(shared, &asked.unit.name, &properties, false);
             }
-        }
-        let Some(wanted) = wanted else { return Ok(()) };
-        for unit in &units {
-            self.look_at_memory(unit).await?;
-        }
-        let chosen = {
-            let state = self.shared.lock();
-            state.units.choose(wanted).iter().map(|known| known.service.name.clone()).collect::<Vec<_>>()
         };
-        for unit in units.iter().filter(|unit| chosen.contains(&unit.name)) {
-            self.look_closely(unit).await?;
-        }
-        Ok(())
+        self.ask(failed.map(|unit| Asked { unit, property: None }), tell_all).await?;
+        let Some(wanted) = wanted else { return Ok(()) };
+        self.look_at_memory(&units).await?;
+        let chosen = {
+            let state = shared.lock();
+            let chosen = state.units.choose(wanted).into_iter();
+            chosen.map(|known| known.service.name.clone()).collect::<HashSet<_>>()
+        };
+        self.look_closely(units.iter().filter(|unit| chosen.contains(&unit.name))).await
     }
 
     async fn list(&mut self) -> Result<Vec<Listed>, BusError> {
@@ -300,74 +327,90 @@ impl<'a> Session<'a> {
             .collect())
     }
 
-    async fn look_at_memory(&mut self, unit: &Listed) -> Result<(), BusError> {
-        let is_limit_known =
-            self.shared.lock().units.0.get(&unit.name).is_none_or(|known| known.has_limit_read);
-        if !is_limit_known {
-            let limit = self.amount(unit, "MemoryMax").await?;
-            self.shared.update(&unit.name, |known| {
-                known.has_limit_read = true;
-                known.service.memory_max_bytes = limit;
-            });
-        }
-        let is_alive = units::is_alive(&unit.active_state);
-        let current = if is_alive { self.amount(unit, "MemoryCurrent").await? } else { None };
-        self.shared.update(&unit.name, |known| known.service.memory_current_bytes = current);
-        Ok(())
-    }
-
-    /// What signals tell is asked for once.
-    async fn look_closely(&mut self, unit: &Listed) -> Result<(), BusError> {
-        let Some(known) = self.shared.lock().units.0.get(&unit.name).map(|known| known.service.clone())
-        else {
-            return Ok(());
-        };
-        // A limit may be set while the service runs, and the manager tells nobody.
-        let limit = self.amount(unit, "MemoryMax").await?;
-        let peak = self.amount(unit, "MemoryPeak").await?;
-        let restarts = match known.restarts {
-            None => self.number(unit, "NRestarts").await?,
-            some => some,
-        };
-        let result = match known.result {
-            None => self.text(unit, "Result").await?,
-            some => some,
-        };
-        let policy = match known.oom_policy {
-            None => self.text(unit, "OOMPolicy").await?,
-            some => some,
-        };
-        self.shared.update(&unit.name, |known| {
-            let service = &mut known.service;
-            service.memory_max_bytes = limit;
-            service.memory_peak_bytes = peak;
-            // A signal that came meanwhile is newer.
-            service.restarts = service.restarts.or(restarts);
-            service.result = service.result.take().or(result);
-            service.oom_policy = policy;
+    async fn look_at_memory(&mut self, units: &[Listed]) -> Result<(), BusError> {
+        let shared = self.shared;
+        let asked = units.iter().flat_map(|unit| {
+            let is_alive = units::is_alive(&unit.active_state);
+            let state = &mut shared.lock().units;
+            let names = state.0.get_mut(&unit.name).map(|known| known.memory_wanted(is_alive));
+            names.unwrap_or_default().into_iter().map(|name| Asked { unit, property: Some(name) })
         });
-        Ok(())
+        self.ask(asked, |asked, answer| learn(shared, asked, answer)).await
     }
 
-    /// A property's value; none where the unit has vanished or this systemd has no such property.
-    async fn property(&mut self, unit: &Listed, name: &str) -> Result<Option<Message>, BusError> {
-        Ok(self.try_call(SYSTEMD, &unit.path, PROPERTIES, "Get", &(SERVICE, name)).await?.ok())
+    async fn look_closely<'u>(&mut self, units: impl Iterator<Item = &'u Listed>) -> Result<(), BusError> {
+        let shared = self.shared;
+        let asked = units.flat_map(|unit| {
+            let state = &mut shared.lock().units;
+            let names = state.0.get_mut(&unit.name).map(units::Known::closely_wanted);
+            names.unwrap_or_default().into_iter().map(|name| Asked { unit, property: Some(name) })
+        });
+        self.ask(asked, |asked, answer| learn(shared, asked, answer)).await
     }
+}
 
-    async fn number(&mut self, unit: &Listed, name: &str) -> Result<Option<u64>, BusError> {
-        let answer = self.property(unit, name).await?;
-        Ok(answer.and_then(|answer| number(&answer.body().deserialize::<Variant<'_>>().ok()?)))
-    }
+/// A property of a service that is asked for, or all of them.
+#[derive(Clone, Copy)]
+struct Asked<'u> {
+    unit: &'u Listed,
+    property: Option<&'static str>,
+}
 
-    /// What is not set is the largest number.
-    async fn amount(&mut self, unit: &Listed, name: &str) -> Result<Option<u64>, BusError> {
-        Ok(self.number(unit, name).await?.filter(|amount| *amount != u64::MAX))
-    }
+/// What was asked, and the answer to come.
+struct Flying<'u> {
+    asked: Asked<'u>,
+    answer: Pin<Box<dyn Future<Output = Result<zbus::Result<Message>, BusError>> + 'u>>,
+}
 
-    async fn text(&mut self, unit: &Listed, name: &str) -> Result<Option<String>, BusError> {
-        let answer = self.property(unit, name).await?;
-        Ok(answer.and_then(|answer| text(&answer.body().deserialize::<Variant<'_>>().ok()?)))
+impl<'u> Flying<'u> {
+    fn of(connection: &Connection, asked: Asked<'u>) -> Self {
+        let (connection, path) = (connection.clone(), asked.unit.path.as_str());
+        let call = async move {
+            let (to, interface) = (Some(SYSTEMD), Some(PROPERTIES));
+            match asked.property {
+                Some(name) => connection.call_method(to, path, interface, "Get", &(SERVICE, name)).await,
+                None => connection.call_method(to, path, interface, "GetAll", &SERVICE).await,
+            }
+        };
+        Self { asked, answer: Box::pin(in_time("systemd", call)) }
     }
+}
+
+/// Has the answers taken that have come; tells whether there were any.
+fn land<'u>(
+    flying: &mut Vec<Flying<'u>>,
+    context: &mut Context<'_>,
+    take: &mut impl FnMut(Asked<'u>, Option<Message>),
+) -> Result<bool, BusError> {
+    let (before, mut at) = (flying.len(), 0);
+    while at < flying.len() {
+        match flying[at].answer.as_mut().poll(context) {
+            Poll::Pending => at += 1,
+            Poll::Ready(answer) => take(flying.swap_remove(at).asked, refusal(answer?)?.ok()),
+        }
+    }
+    Ok(flying.len() < before)
+}
+
+/// An answer, a refusal being one; what is wrong with the connection is none.
+fn refusal(answer: zbus::Result<Message>) -> Result<zbus::Result<Message>, BusError> {
+    match answer {
+        Err(error @ (zbus::Error::MethodError(..) | zbus::Error::FDO(_))) => Ok(Err(error)),
+        other => Ok(Ok(other?)),
+    }
+}
+
+fn tell(shared: &Shared, unit: &str, properties: &HashMap<&str, Variant<'_>>, witnessed: bool) {
+    let facts = facts(properties);
+    let kill = shared.lock().units.tell(unit, facts, SystemTime::now(), witnessed);
+    if let Some(kill) = kill {
+        shared.add_news(News::Service(kill));
+    }
+}
+
+fn learn(shared: &Shared, asked: Asked<'_>, answer: Option<Message>) {
+    let value = answer.and_then(|answer| value(&answer.body().deserialize::<Variant<'_>>().ok()?));
+    shared.update(&asked.unit.name, |known| known.learn(asked.property.unwrap_or_default(), value));
 }
 
 /// A loaded unit, as the manager lists it: name, description, load, active and sub state, followed unit, path, job.
@@ -394,9 +437,10 @@ struct Listed {
 }
 
 fn facts(properties: &HashMap<&str, Variant<'_>>) -> Facts {
-    let number = |name: &str| properties.get(name).and_then(number);
+    let get = |name: &str| properties.get(name).and_then(value);
+    let number = |name: &str| get(name).and_then(Value::number);
     Facts {
-        result: properties.get("Result").and_then(text),
+        result: get("Result").and_then(Value::text),
         restarts: number("NRestarts"),
         run: number("ExecMainStartTimestampMonotonic").unwrap_or_default(),
         main_pid: number("ExecMainPID").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
@@ -404,19 +448,12 @@ fn facts(properties: &HashMap<&str, Variant<'_>>) -> Facts {
     }
 }
 
-fn number(value: &Variant<'_>) -> Option<u64> {
+fn value(value: &Variant<'_>) -> Option<Value> {
     match value {
-        Variant::U64(number) => Some(*number),
-        Variant::U32(number) => Some((*number).into()),
-        Variant::Variant(inner) => self::number(inner),
-        _ => None,
-    }
-}
-
-fn text(value: &Variant<'_>) -> Option<String> {
-    match value {
-        Variant::Str(text) => Some(units::cut(text)),
-        Variant::Variant(inner) => self::text(inner),
+        Variant::U64(number) => Some(Value::Number(*number)),
+        Variant::U32(number) => Some(Value::Number((*number).into())),
+        Variant::Str(text) => Some(Value::Text(units::cut_path(text))),
+        Variant::Variant(inner) => self::value(inner),
         _ => None,
     }
 }

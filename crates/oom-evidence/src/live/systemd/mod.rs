@@ -43,12 +43,17 @@ pub enum Link {
         /// Whether systemd-oomd is there.
         oomd: bool,
     },
-    /// The bus, or the manager on it, cannot be reached: why. It is tried again, at the latest after half a minute.
-    Broken(String),
+    /// The bus, or the manager on it, cannot be reached. It is tried again, at the latest after half a minute.
+    Broken {
+        /// Why.
+        why: String,
+        /// There is no bus at all, or no systemd on it.
+        absent: bool,
+    },
 }
 
 /// What a caller is told of services.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Services {
     /// Why this is not how things stand now.
@@ -140,15 +145,15 @@ impl Systemd {
         if !state.is_fresh(wanted) {
             let looks = state.looks;
             state.want(wanted);
-            state = self
-                .shared
-                .wait(state, deadline, |state| state.looks != looks || matches!(state.link, Link::Broken(_)));
-            if state.looks == looks && !matches!(state.link, Link::Broken(_)) {
+            state = self.shared.wait(state, deadline, |state| {
+                state.looks != looks || matches!(state.link, Link::Broken { .. })
+            });
+            if state.looks == looks && !matches!(state.link, Link::Broken { .. }) {
                 return state.services(wanted, Some("systemd gave no answer in time".to_owned()));
             }
         }
         let problem = match &state.link {
-            Link::Broken(why) => Some(why.clone()),
+            Link::Broken { why, .. } => Some(why.clone()),
             _ => None,
         };
         state.services(wanted, problem)
@@ -175,7 +180,7 @@ impl Systemd {
         let shared = Arc::clone(&self.shared);
         match thread::Builder::new().name("systemd".to_owned()).spawn(move || shared.follow()) {
             Ok(started) => *thread = Some(started),
-            Err(error) => self.shared.broken(format!("no thread can be started: {error}")),
+            Err(error) => self.shared.broken(format!("no thread can be started: {error}"), false),
         }
     }
 }
@@ -225,7 +230,7 @@ impl Shared {
         loop {
             let looks = self.lock().looks;
             if let Err(error) = bus::session(self) {
-                self.broken(error.to_string());
+                self.broken(error.to_string(), error.is_absence());
             }
             let state = self.lock();
             if state.looks != looks {
@@ -238,8 +243,8 @@ impl Shared {
         }
     }
 
-    fn broken(&self, why: String) {
-        self.lock().link = Link::Broken(why);
+    fn broken(&self, why: String, absent: bool) {
+        self.lock().link = Link::Broken { why, absent };
         self.changed.notify_all();
     }
 
@@ -272,7 +277,7 @@ struct Ending<'a>(&'a Shared);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.broken("the thread that follows the bus has failed".to_owned());
+            self.0.broken("the thread that follows the bus has failed".to_owned(), false);
         }
     }
 }

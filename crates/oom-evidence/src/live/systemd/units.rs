@@ -16,7 +16,7 @@ const RECENT: Duration = Duration::from_secs(60);
 const UNIT_PATH: &str = "/org/freedesktop/systemd1/unit/";
 
 /// A service that its manager has loaded. What the manager does not tell, or has not set, is absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Service {
     /// Such as `httpd.service`.
@@ -37,6 +37,18 @@ pub struct Service {
     pub memory_max_bytes: Option<u64>,
     /// `OOMPolicy=`: `stop`, `continue` or `kill` (systemd 243).
     pub oom_policy: Option<String>,
+    /// `ManagedOOMSwap=kill`: systemd-oomd watches it for the machine's swap (systemd 247). Absent where it does not.
+    pub managed_oom_swap: Option<String>,
+    /// `ManagedOOMMemoryPressure=kill`: systemd-oomd watches it for pressure (systemd 247). Absent where it does not.
+    pub managed_oom_memory_pressure: Option<String>,
+    /// `ManagedOOMMemoryPressureLimit=` in percent of time (systemd 248); absent where systemd-oomd's own is the limit.
+    pub managed_oom_memory_pressure_limit_percent: Option<f64>,
+    /// `ManagedOOMMemoryPressureDurationSec=` (systemd 257); absent where systemd-oomd's own holds.
+    pub managed_oom_memory_pressure_duration_seconds: Option<f64>,
+    /// `ManagedOOMPreference=`: `avoid` or `omit` (systemd 248); absent where it has none.
+    pub managed_oom_preference: Option<String>,
+    /// Where its processes are, below the mount of cgroups; absent while it has none.
+    pub control_group: Option<String>,
 }
 
 /// A service that ended in an OOM kill, the kernel's or systemd-oomd's: its result became `oom-kill`.
@@ -96,13 +108,125 @@ pub(super) struct Facts {
     pub(super) exit_micros: u64,
 }
 
+/// A property's value, of the kinds that matter here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Number(u64),
+    Text(String),
+}
+
+impl Value {
+    pub(super) fn number(self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+
+    /// What is not set is the largest number.
+    fn amount(self) -> Option<u64> {
+        self.number().filter(|amount| *amount != u64::MAX)
+    }
+
+    pub(super) fn text(self) -> Option<String> {
+        if let Self::Text(text) = self { Some(cut(&text)) } else { None }
+    }
+
+    /// What a setting says that is not the default.
+    fn setting(self, default: &str) -> Option<String> {
+        self.text().filter(|text| text != default)
+    }
+
+    fn path(self) -> Option<String> {
+        if let Self::Text(path) = self { Some(path).filter(|path| !path.is_empty()) } else { None }
+    }
+
+    /// 2^32 - 1 is all of the time, and 0 is what systemd-oomd has for all.
+    fn percent(self) -> Option<f64> {
+        let share = self.number().filter(|share| *share > 0)? as f64 / f64::from(u32::MAX);
+        Some((share * 10_000.0).round() / 100.0)
+    }
+
+    fn seconds(self) -> Option<f64> {
+        self.amount().map(|micros| Duration::from_micros(micros).as_secs_f64())
+    }
+}
+
+/// What changes only with the unit's files, or by hand.
+const SETTINGS: [&str; 7] = [
+    "OOMPolicy",
+    "ManagedOOMSwap",
+    "ManagedOOMMemoryPressure",
+    "ManagedOOMMemoryPressureLimit",
+    "ManagedOOMMemoryPressureDurationUSec",
+    "ManagedOOMPreference",
+    "ControlGroup",
+];
+
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) service: Service,
     /// The limit was asked for; it may be absent.
-    pub(super) has_limit_read: bool,
+    has_limit_read: bool,
+    /// Settings were asked for, and nothing was heard of the unit since.
+    has_settings_read: bool,
     /// The run that is known to have ended in an OOM kill.
     killed_run: Option<u64>,
+}
+
+impl Known {
+    /// The properties to be asked of every service. One without processes has no memory.
+    pub(super) fn memory_wanted(&mut self, is_alive: bool) -> Vec<&'static str> {
+        self.service.memory_current_bytes = self.service.memory_current_bytes.filter(|_| is_alive);
+        let limit = (!self.has_limit_read).then_some("MemoryMax");
+        limit.into_iter().chain(is_alive.then_some("MemoryCurrent")).collect()
+    }
+
+    /// The properties to be asked of a service that somebody wants to know of. A limit may be set while it runs, and the
+    /// manager tells nobody; what signals tell is asked for once.
+    pub(super) fn closely_wanted(&mut self) -> Vec<&'static str> {
+        let mut names = vec!["MemoryMax", "MemoryPeak"];
+        names.extend(self.service.restarts.is_none().then_some("NRestarts"));
+        names.extend(self.service.result.is_none().then_some("Result"));
+        if !std::mem::replace(&mut self.has_settings_read, true) {
+            names.extend(SETTINGS);
+        }
+        names
+    }
+
+    /// Takes a property's value; none where there is no such property.
+    pub(super) fn learn(&mut self, property: &str, value: Option<Value>) {
+        let service = &mut self.service;
+        match property {
+            "MemoryMax" => {
+                self.has_limit_read = true;
+                service.memory_max_bytes = value.and_then(Value::amount);
+            }
+            "MemoryCurrent" => service.memory_current_bytes = value.and_then(Value::amount),
+            "MemoryPeak" => service.memory_peak_bytes = value.and_then(Value::amount),
+            // A signal that came meanwhile is newer.
+            "NRestarts" => service.restarts = service.restarts.or(value.and_then(Value::number)),
+            "Result" => service.result = service.result.take().or(value.and_then(Value::text)),
+            _ => service.set(property, value),
+        }
+    }
+}
+
+impl Service {
+    fn set(&mut self, property: &str, value: Option<Value>) {
+        let unless = |default| value.clone().and_then(|value| value.setting(default));
+        match property {
+            "OOMPolicy" => self.oom_policy = value.and_then(Value::text),
+            "ManagedOOMSwap" => self.managed_oom_swap = unless("auto"),
+            "ManagedOOMMemoryPressure" => self.managed_oom_memory_pressure = unless("auto"),
+            "ManagedOOMMemoryPressureLimit" => {
+                self.managed_oom_memory_pressure_limit_percent = value.and_then(Value::percent);
+            }
+            "ManagedOOMMemoryPressureDurationUSec" => {
+                self.managed_oom_memory_pressure_duration_seconds = value.and_then(Value::seconds);
+            }
+            "ManagedOOMPreference" => self.managed_oom_preference = unless("none"),
+            "ControlGroup" => self.control_group = value.and_then(Value::path),
+            _ => {}
+        }
+    }
 }
 
 /// All services of a manager.
@@ -137,6 +261,8 @@ impl Units {
         let known = self.0.entry(cut(name)).or_default();
         known.service.name = cut(name);
         known.service.restarts = facts.restarts.or(known.service.restarts);
+        // It may have been started in another place, or `systemctl set-property` has changed it.
+        known.has_settings_read &= !witnessed;
         let result = facts.result?;
         let is_killed = result == OOM_KILL;
         known.service.result = Some(result);
@@ -154,8 +280,7 @@ impl Units {
     /// Limits and policies may be others when the manager has read its files again.
     pub(super) fn forget_settings(&mut self) {
         for known in self.0.values_mut() {
-            known.has_limit_read = false;
-            known.service.oom_policy = None;
+            (known.has_limit_read, known.has_settings_read) = (false, false);
         }
     }
 
@@ -264,6 +389,56 @@ mod tests {
         assert_eq!(of("_ff_2eservice").as_deref(), Some("\u{fffd}.service"));
         assert_eq!(of("_zz_2eservice").as_deref(), Some("_zz.service"));
         assert_eq!([of("dev_2dsda_2emount"), of("_"), of(""), unit_of_path("/x")], [const { None }; 4]);
+    }
+
+    fn text(text: &str) -> Option<Value> {
+        Some(Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn settings_that_say_nothing_are_absent() {
+        let mut known = Known::default();
+        let unset = [text("continue"), text("auto"), text("auto"), Some(Value::Number(0))];
+        let unset = unset.into_iter().chain([Some(Value::Number(u64::MAX)), text("none"), text("")]);
+        SETTINGS.into_iter().zip(unset).for_each(|(name, value)| known.learn(name, value));
+        let bare = Service { oom_policy: Some("continue".to_owned()), ..Service::default() };
+        assert_eq!(known.service, bare);
+        let set =
+            [text("kill"), text("kill"), Some(Value::Number(42_949_673)), Some(Value::Number(1_500_000))];
+        let set = set.into_iter().chain([text("avoid"), text("/system.slice/a.service")]);
+        SETTINGS.into_iter().skip(1).zip(set).for_each(|(name, value)| known.learn(name, value));
+        let service = &known.service;
+        let [swap, pressure] = [&service.managed_oom_swap, &service.managed_oom_memory_pressure];
+        assert_eq!([swap.as_deref(), pressure.as_deref()], [Some("kill"); 2]);
+        let limit = service.managed_oom_memory_pressure_limit_percent;
+        assert_eq!((limit, service.managed_oom_memory_pressure_duration_seconds), (Some(1.0), Some(1.5)));
+        let [preference, group] = [&service.managed_oom_preference, &service.control_group];
+        assert_eq!(
+            [preference.as_deref(), group.as_deref()],
+            [Some("avoid"), Some("/system.slice/a.service")]
+        );
+        SETTINGS.into_iter().for_each(|name| known.learn(name, None));
+        assert_eq!(known.service, Service::default());
+    }
+
+    #[test]
+    fn what_is_known_is_asked_for_again_only_after_news() {
+        let mut units = Units::default();
+        units.list([("a.service", "active", "running")].into_iter());
+        let closely =
+            |units: &mut Units| units.0.get_mut("a.service").map(|known| known.closely_wanted().len());
+        assert_eq!([closely(&mut units), closely(&mut units)], [Some(4 + SETTINGS.len()), Some(4)]);
+        units.tell("a.service", facts("success", 1), at(1), false);
+        assert_eq!(closely(&mut units), Some(3));
+        units.tell("a.service", facts("success", 1), at(1), true);
+        assert_eq!(closely(&mut units), Some(3 + SETTINGS.len()));
+        units.forget_settings();
+        assert_eq!(closely(&mut units), Some(3 + SETTINGS.len()));
+        let known = units.0.get_mut("a.service").unwrap();
+        assert_eq!(known.memory_wanted(true), ["MemoryMax", "MemoryCurrent"]);
+        known.learn("MemoryCurrent", Some(Value::Number(7)));
+        known.learn("MemoryMax", Some(Value::Number(u64::MAX)));
+        assert_eq!((known.memory_wanted(false), known.service.memory_current_bytes), (vec![], None));
     }
 
     #[test]
