@@ -13,11 +13,12 @@ pub(super) const UNPROTECTED_STORY: &str = "The same with the agent's unit as De
      largest process and is killed first. It finds afterwards what happened meanwhile.";
 
 /// With no pause between the workers they would be killed while they start, before they are as large as the others.
-/// What the other services have in memory is not to be dropped to make room: it would be read in again at once, and an
-/// emulated machine that does nothing else for minutes is no better a test.
+/// A machine without swap drops the programs' own pages before it kills, and reads them in again at once: in emulation it does
+/// nothing else for many minutes. So what the other services have in memory is not to be dropped, and the kernel is told to kill
+/// when it cannot keep what was used in the last second (the multi-generational LRU's `min_ttl_ms`).
 const STORM: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/storm.pids /run/storm.done
 cat > /run/storm.sh <<'END'
-for i in $(seq 60); do
+for i in $(seq 80); do
     worker -e 'my $n = 6 << 20; my $x = "x" x $n; sleep 10000' & echo $! >> /run/storm.pids
     sleep 0.5
 done
@@ -30,6 +31,7 @@ Slice=storm.slice
 ExecStart=/bin/sh /run/storm.sh
 OOMPolicy=continue
 END
+echo y > /sys/kernel/mm/lru_gen/enabled; echo 1000 > /sys/kernel/mm/lru_gen/min_ttl_ms
 systemctl daemon-reload
 systemctl set-property --runtime system.slice MemoryMin=300M; systemctl set-property --runtime init.scope MemoryMin=40M
 systemctl start storm"#;

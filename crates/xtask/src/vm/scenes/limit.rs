@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{LONG, Played, Unit, agent_with, counted, event_of, events_with, numbers, victims};
+use super::{LONG, Played, Unit, agent_with, counted, event_of, events_with, numbers, unit_of, victims};
 use crate::vm::findings::Findings;
-use crate::vm::machine::Machine;
+use crate::vm::machine::{Broken, Machine};
 
 pub(super) const STORY: &str = "A service with `MemoryMax=30M` takes more, is killed by the kernel and started again by systemd, \
      three times; the fourth time it behaves. The agent's user is in `systemd-journal`.";
@@ -30,6 +30,7 @@ const LIMIT_BYTES: u64 = 30 << 20;
 
 pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
+    let servers = bystanders(machine)?;
     let before = (machine.number("oomwatch.oom.count")?, machine.number("oomwatch.oom.total")?);
     machine.run(HUNGRY)?;
     let is_over = machine.wait_for(LONG, "[ $(wc -l < /run/hungry.pids) = 4 ]")?;
@@ -54,9 +55,20 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     is_the_last(findings, &last, pids[0]);
     cgroup(findings, &machine.json("oomwatch.oom.cgroups[100]")?);
     units(findings, &machine.json("oomwatch.systemd.units[100]")?);
+    agreement(machine, findings)?;
+    findings.equal("Apache and php-fpm are the same processes", bystanders(machine)?, servers);
+    machine.run("systemctl stop hungry").map(drop)
+}
+
+fn bystanders(machine: &mut Machine) -> Result<Vec<u64>, Broken> {
+    numbers(&machine.run("for unit in apache2 php8.4-fpm; do systemctl show -P MainPID $unit; done")?)
+}
+
+/// Of the whole boot, the kills of earlier scenes among them.
+fn agreement(machine: &mut Machine, findings: &mut Findings) -> Played {
     let counts = machine.json("oomwatch.oom.sources")?["counts"].clone();
     findings.holds("kernel and journal count the same kills", counts["agree"] == true, counts);
-    machine.run("systemctl stop hungry").map(drop)
+    Ok(())
 }
 
 fn is_the_last(findings: &mut Findings, last: &Value, pid: u64) {
@@ -76,12 +88,14 @@ fn is_the_last(findings: &mut Findings, last: &Value, pid: u64) {
 /// The unit looks innocent by now: its result is success, and its cgroup's counters began anew.
 fn units(findings: &mut Findings, units: &Value) {
     findings.equal("`systemd.units` is on the bus", units["bus"].clone(), "connected");
-    let list = units["units"].as_array();
-    let is_its = |unit: &&Value| unit["unit"] == "hungry.service";
-    let unit = list.and_then(|list| list.iter().find(is_its)).cloned().unwrap_or_default();
+    let unit = unit_of(units, "hungry.service");
     findings.equal("and has seen each of the three kills", unit["oom_kills"].clone(), 3);
     let rest = json!([unit["restarts"], unit["active_state"], unit["memory_max_bytes"]]);
     findings.equal("and the restarts, the state and the limit", rest, json!([3, "active", LIMIT_BYTES]));
+    let policy = json!([unit["oom_policy"], unit["result"]]);
+    findings.equal("and the policy; the result says nothing any more", policy, json!(["stop", "success"]));
+    let clock = unit["last_oom_kill"].as_u64().unwrap_or_default();
+    findings.holds("and when the last kill was", clock > 1_700_000_000, clock);
 }
 
 fn cgroup(findings: &mut Findings, cgroups: &Value) {
@@ -132,5 +146,47 @@ pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Play
     let kernel = counted(machine)? - counted_before;
     findings.holds("the kernel counts them, perhaps the chosen one twice", (4..=5).contains(&kernel), kernel);
     findings.equal("`oom.total` follows the kernel", machine.number("oomwatch.oom.total")? - total, kernel);
+    agreement(machine, findings)?;
     machine.run("systemctl reset-failed crowd").map(drop)
+}
+
+pub(super) const CONTINUE_STORY: &str = "A service with `OOMPolicy=continue` and `MemoryMax=30M` starts two processes that take more, one \
+     after the other. Each is killed, and the service goes on, so systemd tells nobody.";
+
+const SURVIVOR: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/survivor.done
+cat > /run/survivor.sh <<'END'
+for i in 1 2; do hungry /dev/zero; done
+touch /run/survivor.done
+exec sleep infinity
+END
+cat > /run/systemd/system/survivor.service <<'END'
+[Service]
+ExecStart=/bin/sh /run/survivor.sh
+MemoryMax=30M
+MemorySwapMax=0
+OOMPolicy=continue
+END
+systemctl daemon-reload; systemctl start survivor"#;
+
+pub(super) fn play_continue(machine: &mut Machine, findings: &mut Findings) -> Played {
+    agent_with(machine, &Unit::Protected, "systemd-journal")?;
+    let total = machine.json("oomwatch.systemd.units[100]")?["oom_kills"].as_u64().unwrap_or_default();
+    machine.run(SURVIVOR)?;
+    let is_over = machine.wait_for(LONG, "[ -e /run/survivor.done ]")?;
+    let state = machine.run("systemctl show -P ActiveState -P Result survivor | xargs")?;
+    findings.holds(
+        "the service goes on, and its result is innocent",
+        is_over && state == "active success",
+        state,
+    );
+    // Polled twice, they are counted once.
+    let _ = machine.json("oomwatch.systemd.units[100]")?;
+    let answer = machine.json("oomwatch.systemd.units[100]")?;
+    let unit = unit_of(&answer, "survivor.service");
+    let seen = json!([unit["oom_kills"], unit["oom_policy"], unit["result"], unit["restarts"]]);
+    findings.equal("`systemd.units` has both kills", seen, json!([2, "continue", "success", 0]));
+    let grown = answer["oom_kills"].as_u64().unwrap_or_default().saturating_sub(total);
+    findings.equal("and so has the sum over all services", grown, 2);
+    agreement(machine, findings)?;
+    machine.run("systemctl stop survivor").map(drop)
 }

@@ -22,6 +22,7 @@ const LONG: Duration = Duration::from_secs(600);
 pub(crate) enum Scene {
     Limit,
     Group,
+    Continue,
     Rights,
     Journal,
     Oomd,
@@ -30,8 +31,16 @@ pub(crate) enum Scene {
 }
 
 impl Scene {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Limit, Self::Group, Self::Rights, Self::Journal, Self::Oomd, Self::Global, Self::Unprotected];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Limit,
+        Self::Group,
+        Self::Continue,
+        Self::Rights,
+        Self::Journal,
+        Self::Oomd,
+        Self::Global,
+        Self::Unprotected,
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scene| scene.name() == name)
@@ -41,6 +50,7 @@ impl Scene {
         match self {
             Self::Limit => "limit",
             Self::Group => "group",
+            Self::Continue => "continue",
             Self::Rights => "rights",
             Self::Journal => "journal",
             Self::Oomd => "oomd",
@@ -53,6 +63,7 @@ impl Scene {
         match self {
             Self::Limit => "A service at its limit",
             Self::Group => "A service killed as a whole",
+            Self::Continue => "A service that outlives kills",
             Self::Rights => "What the agent's user may read",
             Self::Journal => "The journal as the only source",
             Self::Oomd => "systemd-oomd",
@@ -65,6 +76,7 @@ impl Scene {
         match self {
             Self::Limit => limit::STORY,
             Self::Group => limit::GROUP_STORY,
+            Self::Continue => limit::CONTINUE_STORY,
             Self::Rights => rights::STORY,
             Self::Journal => rights::JOURNAL_STORY,
             Self::Oomd => oomd::STORY,
@@ -84,6 +96,7 @@ impl Scene {
         match self {
             Self::Limit => limit::play(machine, findings),
             Self::Group => limit::play_group(machine, findings),
+            Self::Continue => limit::play_continue(machine, findings),
             Self::Rights => rights::play(machine, findings),
             Self::Journal => rights::play_journal(machine, findings),
             Self::Oomd => oomd::play(machine, findings),
@@ -158,6 +171,12 @@ fn victims(events: &Value) -> Vec<u64> {
     let events = events.as_array().into_iter().flatten();
     let victims = events.filter_map(|event| event["victims"].as_array()).flatten();
     victims.filter_map(|victim| victim["pid"].as_u64()).collect()
+}
+
+/// What `systemd.units` says of a unit.
+fn unit_of(answer: &Value, name: &str) -> Value {
+    let list = answer["units"].as_array();
+    list.and_then(|list| list.iter().find(|unit| unit["unit"] == name)).cloned().unwrap_or_default()
 }
 
 fn event_of(events: &Value, pid: u64) -> Option<&Value> {
