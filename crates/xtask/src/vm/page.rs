@@ -7,6 +7,7 @@ use std::path::Path;
 use super::findings::{Finding, Findings};
 use super::scenes::Scene;
 
+/// The introduction is written by hand.
 const EMPTY: &str = "# A whole machine\n";
 const SEEN_MAX: usize = 300;
 
