@@ -533,7 +533,7 @@ impl Pool {
                     Severity::Info,
                     "notice",
                     t(&format!("{title}: the log is not read"), &format!("{title} のログを読めません。")),
-                    "max(@log.readable,5m)=0 and last(@found)=1",
+                    "max(@log.readable,5m)=0 and min(@found,5m)=1",
                 )
                 .about(t(
                     &format!("{} is absent, or the agent's user may not read it.", log.file.name),
