@@ -248,6 +248,13 @@ fn is_of_anonymous_memory(found: &Found) {
     assert!(error.contains("each has between ") && error.contains("CAP_SYS_PTRACE"), "{error}");
 }
 
+/// A child that has only just begun has not made its memory its own yet.
+fn has_settled(found: &Found, workers: u64) {
+    let settled =
+        wait_until(PATIENCE, || found.scoreboard().is_ok_and(|board| board.busy + board.idle == workers));
+    assert!(settled, "{:?}", found.scoreboard());
+}
+
 fn differ_by_percent(left: u64, right: u64) -> u64 {
     left.abs_diff(right) * 100 / left.max(right)
 }
@@ -260,6 +267,7 @@ fn memory_of_few_workers_foretells_that_of_many() {
         format!("StartServers {workers}\nMinSpareServers 1\nMaxSpareServers 100\nMaxRequestWorkers 40")
     };
     let few = Found::start("prefork", &body(5));
+    has_settled(&few, 5);
     let (of_few, together, _) = memory(&few);
     assert_eq!((of_few.source, few.running().children.len()), (Source::Pss, 5));
     is_of_these_maps(&few);
@@ -270,6 +278,7 @@ fn memory_of_few_workers_foretells_that_of_many() {
     };
     assert!(differ_by_percent(need(&of_few, 5), together) < 3, "{of_few:?} {together}");
     let many = Found::start("prefork", &body(40));
+    has_settled(&many, 40);
     let (_, together, resident) = memory(&many);
     assert_eq!(many.running().children.len(), 40);
     assert!(differ_by_percent(need(&of_few, 40), together) < 15, "{} {together}", need(&of_few, 40));
