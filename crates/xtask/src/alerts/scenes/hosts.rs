@@ -62,6 +62,9 @@ fn plain(name: &'static str, _: &Path) -> Result<Scene, Broken> {
         "--kill-child",
         "--mount-proc",
         "setpriv",
+        // Changing the user has made the kernel forget the one before.
+        "--pdeathsig",
+        "KILL",
         "--reuid",
         "54398",
         "--regid",
