@@ -3,6 +3,7 @@
 //! * [`Zabbix`] is the three of them, running; all end with it.
 //! * [`Api`] speaks the frontend's JSON-RPC.
 //! * [`Problem`] is what an operator would see.
+//! * [`Told`] is a value that a test tells the server in an agent's place.
 //!
 //! ```no_run
 //! use oomwatch_tests::Generation;
@@ -17,6 +18,7 @@
 mod api;
 mod database;
 mod packages;
+mod values;
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -27,6 +29,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use api::{Api, Host, ItemState, Problem};
+pub use values::Told;
 
 use crate::agent::{free_port, read_lossy};
 use crate::debian::Root;

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -67,6 +68,8 @@ pub struct Problem {
     pub clock: u64,
     /// Whether it is over.
     pub recovered: bool,
+    /// The event that ended it; empty while it lasts.
+    pub end: String,
     /// Its tags, as `name: value`.
     pub tags: Vec<String>,
 }
@@ -325,6 +328,78 @@ impl Api {
         Ok(self.rows("event.get", parameters)?.iter().map(Problem::of).collect())
     }
 
+    /// When the events happened that ended problems of a host, in seconds since 1970, by their ids.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn ends(&self, host: &Host) -> Result<HashMap<String, u64>, Error> {
+        let parameters = json!({"output": ["eventid", "clock"], "hostids": host.id, "source": BY_TRIGGER,
+            "object": BY_TRIGGER, "value": 0});
+        let rows = self.rows("event.get", parameters)?;
+        Ok(rows.iter().map(|row| (text(row, "eventid"), number(&text(row, "clock")))).collect())
+    }
+
+    /// The names of a template's triggers and trigger prototypes, as they are written.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template.
+    pub fn triggers_of(&self, template: &str) -> Result<Vec<String>, Error> {
+        let wanted = json!({"output": ["description"], "templateids": self.template(template)?});
+        let rows = ["trigger.get", "triggerprototype.get"].map(|method| self.rows(method, wanted.clone()));
+        let [triggers, prototypes] = rows;
+        Ok(triggers?.iter().chain(&prototypes?).map(|row| text(row, "description")).collect())
+    }
+
+    /// How many triggers of a host were made by low-level discovery.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn discovered_triggers(&self, host: &Host) -> Result<usize, Error> {
+        const DISCOVERED: &str = "4";
+        let wanted = json!({"output": ["triggerid"], "hostids": host.id, "filter": {"flags": DISCOVERED}});
+        Ok(self.rows("trigger.get", wanted)?.len())
+    }
+
+    /// The times of the last values of some of a host's items, in seconds since 1970, by their keys.
+    ///
+    /// # Errors
+    ///
+    /// When the API refuses.
+    pub fn last_clocks(&self, host: &Host, keys: &[&str]) -> Result<HashMap<String, u64>, Error> {
+        let wanted = json!({"output": ["key_", "lastclock"], "hostids": host.id, "filter": {"key_": keys}});
+        let rows = self.rows("item.get", wanted)?;
+        Ok(rows.iter().map(|row| (text(row, "key_"), number(&text(row, "lastclock")))).collect())
+    }
+
+    /// Makes a user who may do everything and sees the frontend in a language, such as `ja_JP`.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses the name or the password.
+    pub fn add_administrator(&self, name: &str, password: &str, language: &str) -> Result<(), Error> {
+        const SUPER_ADMIN: &str = "3";
+        let group = json!({"filter": {"name": "Zabbix administrators"}});
+        let group = self.first_id("usergroup.get", "usrgrpids", group)?;
+        let user = json!({"username": name, "passwd": password, "lang": language, "roleid": SUPER_ADMIN,
+            "usrgrps": [{"usrgrpid": group}]});
+        self.call("user.create", user).map(drop)
+    }
+
+    /// Makes one more active item of a host, of whole numbers.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub fn add_item(&self, host: &Host, key: &str) -> Result<(), Error> {
+        const ACTIVE: u8 = 7;
+        const UNSIGNED: u8 = 3;
+        let item = json!({"hostid": host.id, "name": key, "key_": key, "type": ACTIVE, "value_type": UNSIGNED, "delay": "1h"});
+        self.call("item.create", item).map(drop)
+    }
+
     /// The values of an item in the server's history, the oldest first, with their times in seconds since 1970.
     ///
     /// # Errors
@@ -364,6 +439,7 @@ impl Problem {
             severity: u8::try_from(number(&text(row, "severity"))).unwrap_or_default(),
             clock: number(&text(row, "clock")),
             recovered: !matches!(text(row, "r_eventid").as_str(), "" | "0"),
+            end: Some(text(row, "r_eventid")).filter(|id| id != "0").unwrap_or_default(),
             tags: tags.map(|tag| format!("{}: {}", text(tag, "tag"), text(tag, "value"))).collect(),
         }
     }

@@ -9,7 +9,7 @@ use crate::error::run;
 use crate::{Error, Generation};
 
 /// The database, PHP, and what the servers of both versions are linked with.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "postgresql-15",
     "zabbix-server-pgsql",
     "libevent-core-2.1-7",
@@ -23,12 +23,15 @@ const PACKAGES: [&str; 14] = [
     "php-bcmath",
     "php-curl",
     "fping",
+    "fonts-vlgothic",
     "locales",
 ];
 /// Debian's frontend reads its configuration from this place.
 const CONFIGURATION: &str = "'/etc/zabbix/zabbix.conf.php'";
 /// A PHP constant that is defined before each page.
 const CONFIGURATION_CONSTANT: &str = "OOMWATCH_FRONTEND_CONFIGURATION";
+/// What graphs are labelled with: the font that the frontend brings has no Japanese glyphs.
+const GRAPH_FONT: &str = "usr/share/fonts/truetype/vlgothic/VL-PGothic-Regular.ttf";
 const EXTENSIONS: &str = "usr/lib/php/20220829";
 
 /// Both versions of server and frontend with the database and PHP, downloaded and unpacked below the target directory if
@@ -130,11 +133,10 @@ pub(super) fn complete(root: &Root, generation: Generation) -> Result<(), Error>
     let class = frontend.join("include/classes/core/CConfigFile.php");
     let text = fs::read_to_string(&class).map_err(Error::file(&class))?;
     fs::write(&class, text.replace(CONFIGURATION, CONFIGURATION_CONSTANT)).map_err(Error::file(&class))?;
-    // The link in the package is relative to where the package would be installed.
+    // The link in the package leads to where another would be installed; and graphs have Japanese words, too.
     let font = frontend.join("assets/fonts/DejaVuSans.ttf");
     let _ = fs::remove_file(&font);
-    let target = root.path().join("usr/share/fonts/truetype/dejavu/DejaVuSans.ttf");
-    symlink(target, &font).map_err(Error::file(&font))?;
+    symlink(root.path().join(GRAPH_FONT), &font).map_err(Error::file(&font))?;
     make_locales(root)
 }
 

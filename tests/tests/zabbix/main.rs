@@ -1,9 +1,14 @@
 //! Real servers with real agents and the plugin.
 
+mod lines;
 mod person;
+mod scenes;
+mod triggers;
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use oomwatch_tests::zabbix::{Host, Zabbix};
@@ -31,21 +36,54 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn every_file_is_imported_whole_and_a_second_import_changes_nothing() -> Result<(), Error> {
-    for generation in Generation::ALL {
-        let zabbix = Zabbix::start(generation)?;
-        let mut wrong = Vec::new();
-        for language in ["", "ja"] {
-            let files = files(generation, language);
-            assert!(!files.is_empty(), "{generation} {language}");
-            for file in files {
-                if let Err(why) = import(&zabbix, &file)? {
-                    wrong.push(format!("{}:\n{why}", file.display()));
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn server_6_0_takes_the_templates_and_raises_their_problems() -> Result<(), Error> {
+    serve(Generation::V6_0)
+}
+
+#[test]
+fn server_7_0_takes_the_templates_and_raises_their_problems() -> Result<(), Error> {
+    serve(Generation::V7_0)
+}
+
+/// One server for everything; what mostly waits goes on at the same time.
+fn serve(generation: Generation) -> Result<(), Error> {
+    let zabbix = Zabbix::start(generation)?;
+    let mut person = Person::log_in(&zabbix)?;
+    person.import(&templates(generation, "").join("oomwatch_linux_agent2.yaml"))?;
+    zabbix.api().template("OomWatch Linux by Zabbix agent 2")?;
+    every_file_is_imported_whole_and_a_second_import_changes_nothing(&zabbix, "")?;
+    triggers::all_have_scenes(&zabbix)?;
+    thread::scope(|scope| {
+        let running = [
+            scope.spawn(|| a_kill_is_a_problem_and_a_plain_host_has_no_other(&zabbix, &person)),
+            scope.spawn(|| triggers::fire_and_recover(&zabbix)),
+            scope.spawn(|| triggers::fire_and_recover_by_the_clock(&zabbix)),
+            scope.spawn(|| lines::all_templates_have_values_and_other_lines_are_silent(&zabbix)),
+        ];
+        running.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
+    // The same templates in another language: what was raised before keeps its words.
+    every_file_is_imported_whole_and_a_second_import_changes_nothing(&zabbix, "ja")?;
+    if generation == Generation::V7_0 {
+        person.speak_japanese()?;
+        a_kill_is_a_problem_in_japanese(&zabbix, &person)?;
     }
+    Ok(())
+}
+
+fn every_file_is_imported_whole_and_a_second_import_changes_nothing(
+    zabbix: &Zabbix,
+    language: &str,
+) -> Result<(), Error> {
+    let files = files(zabbix.generation(), language);
+    assert!(!files.is_empty(), "{} {language}", zabbix.generation());
+    let mut wrong = Vec::new();
+    for file in files {
+        if let Err(why) = import(zabbix, &file)? {
+            wrong.push(format!("{}:\n{why}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
@@ -68,13 +106,16 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(zabbix: &Zabbix, template: &str) -> Result<Self, Error> {
+    fn new(zabbix: &Zabbix, templates: &[&str], macros: &[(&str, &str)]) -> Result<Self, Error> {
         let state = tempfile::tempdir().expect("a directory");
         let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
         let plugin = plugin.option("StateDir", state.path().display().to_string());
         let agent = RealAgent::builder(zabbix.generation()).timeout(Duration::from_secs(10)).plugin(plugin);
         let mut agent = agent.active_server(zabbix.address()).start()?;
-        let host = zabbix.api().create_host(&agent, &[template])?;
+        let host = zabbix.api().create_host(&agent, templates)?;
+        for (name, value) in macros {
+            zabbix.api().set_macro(&host, name, value)?;
+        }
         zabbix.api().poll_every(&host, "2s")?;
         // It asked for active checks when there was no such host, and would ask again after minutes only.
         agent.restart()?;
@@ -83,7 +124,7 @@ impl Watched {
 
     /// On a machine where nothing is wrong no item is unsupported.
     fn plain(zabbix: &Zabbix, template: &str) -> Result<Self, Error> {
-        let watched = Self::new(zabbix, template)?;
+        let watched = Self::new(zabbix, &[template], &[])?;
         assert_eq!(watched.unsupported(zabbix)?, Vec::<String>::new(), "{}", zabbix.generation());
         Ok(watched)
     }
@@ -107,31 +148,20 @@ impl Watched {
     }
 }
 
-fn import_all(zabbix: &Zabbix, language: &str) -> Result<(), Error> {
-    files(zabbix.generation(), language).iter().try_for_each(|file| zabbix.api().import(&read(file)))
+fn a_kill_is_a_problem_and_a_plain_host_has_no_other(
+    zabbix: &Zabbix,
+    person: &Person<'_>,
+) -> Result<(), Error> {
+    let passive = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
+    let active = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2 active")?;
+    let Some(victim) = Victim::new(zabbix.generation()) else { return Ok(()) };
+    kill(zabbix, &victim, &[&passive, &active], person, ["OOM kill", "OomWatch: Memory"])
 }
 
-#[test]
-fn a_kill_is_a_problem_and_a_plain_host_has_no_other() -> Result<(), Error> {
-    for generation in Generation::ALL {
-        let zabbix = Zabbix::start(generation)?;
-        let mut person = Person::log_in(&zabbix)?;
-        person.import(&templates(generation, "").join("oomwatch_linux_agent2.yaml"))?;
-        zabbix.api().template("OomWatch Linux by Zabbix agent 2")?;
-        import_all(&zabbix, "")?;
-        let passive = Watched::plain(&zabbix, "OomWatch Linux by Zabbix agent 2")?;
-        let active = Watched::plain(&zabbix, "OomWatch Linux by Zabbix agent 2 active")?;
-        let Some(victim) = Victim::new(generation) else { continue };
-        kill(&zabbix, &victim, &[&passive, &active], &person, ["OOM kill", "OomWatch: Memory"])?;
-        if generation == Generation::V7_0 {
-            // The same templates in another language: what was raised before keeps its words.
-            import_all(&zabbix, "ja")?;
-            person.speak_japanese()?;
-            let watched = Watched::plain(&zabbix, "OomWatch Linux by Zabbix agent 2")?;
-            kill(&zabbix, &victim, &[&watched], &person, ["メモリ cgroup", "OomWatch: メモリ"])?;
-        }
-    }
-    Ok(())
+fn a_kill_is_a_problem_in_japanese(zabbix: &Zabbix, person: &Person<'_>) -> Result<(), Error> {
+    let watched = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
+    let Some(victim) = Victim::new(zabbix.generation()) else { return Ok(()) };
+    kill(zabbix, &victim, &[&watched], person, ["メモリ cgroup", "OomWatch: メモリ"])
 }
 
 /// Has the victim killed: each host has a problem with these words, which a person sees, as they see the host's dashboard.
@@ -142,6 +172,7 @@ fn kill(
     person: &Person<'_>,
     [words, dashboard]: [&str; 2],
 ) -> Result<(), Error> {
+    person.wait_for_a_worthy_picture();
     let cause = victim.die();
     for watched in hosts {
         let problem = zabbix.api().wait_for_problem(&watched.host, &victim.name, SOON)?;

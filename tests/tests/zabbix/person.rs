@@ -1,6 +1,7 @@
 //! What a person does and sees in the frontend, in a real browser.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use oomwatch_tests::browser::{Browser, PAGE_LIMIT};
 use oomwatch_tests::zabbix::{Host, Zabbix};
@@ -68,11 +69,19 @@ impl<'a> Person<'a> {
         const IS_DRAWN: &str = "const graphs = [...document.querySelectorAll('.dashboard img')]; \
             return graphs.length > 0 && graphs.every(graph => graph.complete && graph.naturalWidth > 0) \
                 && !document.querySelector('.dashboard .is-loading')";
-        self.open(&format!("zabbix.php?action=host.dashboard.view&hostid={}", host.id))?;
+        let last = "from=now-5m&to=now";
+        self.open(&format!("zabbix.php?action=host.dashboard.view&hostid={}&{last}", host.id))?;
         self.browser.wait_for_text(name)?;
         let is_drawn = || self.browser.script(IS_DRAWN).is_ok_and(|drawn| drawn == true);
         assert!(wait_until(PAGE_LIMIT, is_drawn), "graphs of {name}");
         self.picture("dashboard")
+    }
+
+    /// Graphs of a few seconds show nothing: who wants pictures has values come in for a while.
+    pub(crate) fn wait_for_a_worthy_picture(&self) {
+        if self.pictures().is_some() {
+            std::thread::sleep(Duration::from_secs(240));
+        }
     }
 
     fn open(&self, page: &str) -> Result<(), Error> {
@@ -80,11 +89,18 @@ impl<'a> Person<'a> {
     }
 
     /// Of the newer version only.
-    fn picture(&self, name: &str) -> Result<(), Error> {
+    fn pictures(&self) -> Option<PathBuf> {
         let wanted = std::env::var_os(PICTURES).filter(|_| self.zabbix.generation() == Generation::V7_0);
-        let Some(directory) = wanted else { return Ok(()) };
-        let directory = PathBuf::from(directory).join(self.language);
+        wanted.map(|directory| PathBuf::from(directory).join(self.language))
+    }
+
+    fn picture(&self, name: &str) -> Result<(), Error> {
+        // What is chosen from fills half of a page.
+        const HIDE_FILTERS: &str = "document.querySelectorAll('.filter-container, .tabfilter-content-container')\
+            .forEach(filter => filter.style.display = 'none'); return true";
+        let Some(directory) = self.pictures() else { return Ok(()) };
         std::fs::create_dir_all(&directory).expect("a directory for pictures");
+        self.browser.script(HIDE_FILTERS)?;
         self.browser.screenshot(&directory.join(format!("{name}.png")))
     }
 }

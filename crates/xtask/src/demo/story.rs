@@ -18,6 +18,9 @@ const LIMIT_BYTES: u64 = 30 << 20;
 const VICTIM: &str = "httpd-hungry";
 const APACHE_LINE: &str = "[mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, consider \
                            raising the MaxRequestWorkers setting";
+/// Sees the frontend in Japanese.
+const JAPANESE: &str = "unyo";
+const PASSWORD: &str = "oom-watch";
 const LOGS: &str = "OomWatch log by Zabbix agent 2 active";
 const POLLS: &str = "5s";
 const LIMIT: Duration = Duration::from_secs(120);
@@ -77,6 +80,7 @@ impl Story {
             zabbix.api().link(&host, LOGS)?;
         }
         zabbix.api().poll_every(&host, POLLS)?;
+        zabbix.api().add_administrator(JAPANESE, PASSWORD, "ja_JP")?;
         // The agent asked for active checks when the server knew no such host, and would ask again after a minute.
         agent.restart()?;
         say(&format!(
@@ -127,7 +131,8 @@ impl Story {
     /// The address for a browser.
     pub(super) fn invitation(&self) -> String {
         format!(
-            "\nThe frontend: {}/zabbix.php?action=problem.view (Admin, zabbix). Ctrl-C ends everything.",
+            "\nThe frontend: {}/zabbix.php?action=problem.view (user Admin, password zabbix; in Japanese: user {JAPANESE}, \
+             password {PASSWORD}). Ctrl-C ends everything.",
             self.zabbix.frontend()
         )
     }

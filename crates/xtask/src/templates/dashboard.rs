@@ -3,24 +3,33 @@
 use std::io;
 
 use super::export::{Exporter, Version};
-use super::model::{Dashboard, Graph, Row, Text, Values, Widget};
+use super::model::{Graph, Row, Text, Values, Widget};
 use super::yaml::Yaml;
+
+/// Cells have room for one word: what stands between the kind and the figure in an item's name, and of a path its end. All are of
+/// one host, whose name the label would be otherwise.
+const CELL_LABEL: &str = r#"{{ITEM.NAME}.regsub("^[^ ]+ (.*/)?(.*): ","\2")}"#;
 
 impl Exporter<'_> {
     pub(super) fn dashboards(&mut self) -> io::Result<Vec<Yaml>> {
         let template = self.template;
         let Some(dashboard) = &template.dashboard else { return Ok(Vec::new()) };
-        let page = Yaml::map().set_list("widgets", self.widgets(dashboard));
+        let mut pages = Vec::new();
+        for (number, page) in dashboard.pages.iter().enumerate() {
+            let widgets = self.widgets(&page.rows, number);
+            let name = self.say(&page.name);
+            pages.push(Yaml::map().set_unless("", "name", name).set_list("widgets", widgets));
+        }
         let yaml = Yaml::map()
             .set("uuid", self.uuid("dashboard", dashboard.id)?)
             .set("name", self.say(&dashboard.name))
-            .set_list("pages", vec![page]);
+            .set_list("pages", pages);
         Ok(vec![yaml])
     }
 
-    fn widgets(&self, dashboard: &Dashboard) -> Vec<Yaml> {
+    fn widgets(&self, rows: &[Row], page: usize) -> Vec<Yaml> {
         let (mut placed, mut top) = (Vec::new(), 0);
-        for row in &dashboard.rows {
+        for row in rows {
             let shown = self.shown(row);
             let columns = if self.version == Version::V6 { 24 } else { 72 };
             let width = columns / shown.len().max(1);
@@ -36,7 +45,9 @@ impl Exporter<'_> {
                 .sort_by_key(|(widget, _)| self.content(widget).1.map(|name| self.say(name).to_lowercase()));
         }
         let numbered = placed.into_iter().enumerate();
-        numbered.map(|(number, (widget, place))| self.widget(widget, place, &reference(number))).collect()
+        numbered
+            .map(|(number, (widget, place))| self.widget(widget, place, &reference(page, number)))
+            .collect()
     }
 
     /// The widgets of a row that this version knows on a template's dashboard.
@@ -95,8 +106,7 @@ impl Exporter<'_> {
                 ("itemhistory", Some(name), vec![item, column])
             }
             Widget::Honeycomb { pattern, name } => {
-                // All cells are of one host, whose name the label would be.
-                let label = field("STRING", "primary_label", "{ITEM.NAME}");
+                let label = field("STRING", "primary_label", CELL_LABEL);
                 ("honeycomb", Some(name), vec![field("STRING", "items.0", self.say(pattern)), label])
             }
             Widget::Problems { name } => ("problems", Some(name), Vec::new()),
@@ -121,9 +131,9 @@ impl Exporter<'_> {
 }
 
 /// What other widgets of the dashboard would call a widget: five letters.
-fn reference(place: usize) -> String {
+fn reference(page: usize, place: usize) -> String {
     let letter = |place: usize| char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
-    format!("OOM{}{}", letter(place / 26), letter(place))
+    format!("OOM{}{}", letter(page), letter(place))
 }
 
 fn field(kind: &str, name: &'static str, value: impl Into<Yaml>) -> Yaml {

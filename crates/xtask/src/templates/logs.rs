@@ -1,8 +1,8 @@
 //! Templates over logs: "OomWatch log" (text), "OomWatch Sites" (requests per virtual host), "OomWatch Classic" (the agent's own keys).
 
 use super::model::{
-    Check, Condition, Dashboard, Discovery, Graph, Item, OnFail, Row, Severity, Step, Template, Text,
-    Trigger, Values, WHOLE, Widget, agent, dependent, gradient, line, master, same, sorted, t, trigger,
+    Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template, Text,
+    Trigger, Values, WHOLE, Widget, agent, dependent, gradient, line, master, page, same, sorted, t, trigger,
     user_macro,
 };
 use super::patterns::{APACHE_MAX, LinePattern, OOM, PHPFPM_MAX};
@@ -16,6 +16,16 @@ struct Watched {
     pattern: (&'static str, &'static LinePattern),
     name: Text,
     problem: Text,
+}
+
+const SILENCE: &str = "{$OOMWATCH.LOG.SILENCE}";
+
+fn silence() -> Macro {
+    let about = t(
+        "How long after the last line a problem lasts; at least 30s, because a server looks no oftener by itself.",
+        "最後の行から障害が閉じるまでの時間。サーバーが自ら確認する間隔のため、30s 以上にしてください。",
+    );
+    user_macro(SILENCE, "10m", about)
 }
 
 /// Lines of text need active checks: an answer without a new line has no value.
@@ -62,7 +72,7 @@ pub(crate) fn log() -> Template {
         [file, user_macro(log.pattern.0, log.pattern.1.regexp, pattern.clone())]
     });
     Template {
-        macros: sorted(macros.collect()),
+        macros: sorted(macros.chain([silence()]).collect()),
         items: watched.iter().map(line_item).collect(),
         triggers: watched.iter().map(line_trigger).collect(),
         ..bare(
@@ -95,10 +105,13 @@ fn line_item(log: &Watched) -> Item {
 /// The key's pattern has judged the line already: what counts is that there was one. `nodata` makes the server look again by itself.
 fn line_trigger(log: &Watched) -> Trigger {
     let item = log.id;
-    let expression = format!("nodata(@{item},10m)=0 and find(@{item},10m,\"regexp\",\".\")=1");
+    let expression = format!("nodata(@{item},{SILENCE})=0 and find(@{item},{SILENCE},\"regexp\",\".\")=1");
     trigger(log.trigger_id, Severity::High, "availability", log.problem.clone(), &expression)
         .opdata(same(WHOLE))
-        .about(t("Closes ten minutes after the last such line.", "最後の行から 10 分で閉じます。"))
+        .about(t(
+            "Closes {$OOMWATCH.LOG.SILENCE} after the last such line.",
+            "最後の行から {$OOMWATCH.LOG.SILENCE} で閉じます。",
+        ))
         .manual_close()
 }
 
@@ -145,6 +158,7 @@ pub(crate) fn classic() -> Template {
             .step(Step::NotSupported(OnFail::Discard))
     };
     Template {
+        macros: vec![silence()],
         items: vec![
             memory("mem.sum", "proc.mem[httpd,,sum,,rss]", t("httpd: RSS of all", "httpd: RSS 合計"))
                 .units("B"),
@@ -190,7 +204,7 @@ pub(crate) fn classic() -> Template {
         dashboard: Some(Dashboard {
             id: "classic",
             name: same("OomWatch: httpd"),
-            rows: vec![Row { height: 5, widgets: vec![Widget::Graph("rss"), Widget::Graph("num")] }],
+            pages: page(vec![Row { height: 5, widgets: vec![Widget::Graph("rss"), Widget::Graph("num")] }]),
         }),
         ..bare(
             "classic",
@@ -209,12 +223,13 @@ pub(crate) fn classic() -> Template {
 
 /// A line with the word in the last ten minutes, and data in that time.
 fn word(id: &'static str, item: &str, regexp: &str, name: Text) -> Trigger {
-    let expression = format!("nodata(@{item},10m)=0 and find(@{item},10m,\"regexp\",\"{regexp}\")=1");
+    let expression =
+        format!("nodata(@{item},{SILENCE})=0 and find(@{item},{SILENCE},\"regexp\",\"{regexp}\")=1");
     trigger(id, Severity::High, "availability", name, &expression)
         .opdata(same(WHOLE))
         .about(t(
-            "Closes ten minutes after the last line with these words.",
-            "この語を含む最後の行から 10 分で閉じます。",
+            "Closes {$OOMWATCH.LOG.SILENCE} after the last line with these words.",
+            "この語を含む最後の行から {$OOMWATCH.LOG.SILENCE} で閉じます。",
         ))
         .manual_close()
 }
@@ -259,7 +274,7 @@ pub(crate) fn sites(check: Check) -> Template {
         dashboard: Some(Dashboard {
             id: "sites",
             name: t("OomWatch: Sites", "OomWatch: サイト"),
-            rows: vec![
+            pages: page(vec![
                 Row {
                     height: 5,
                     widgets: vec![
@@ -274,7 +289,7 @@ pub(crate) fn sites(check: Check) -> Template {
                     height: 10,
                     widgets: vec![Widget::GraphPrototype { graph: "site", columns: 2, rows: 2 }],
                 },
-            ],
+            ]),
         }),
         ..bare(
             "sites",

@@ -2,6 +2,7 @@
 
 mod dashboard;
 mod export;
+mod limits;
 mod linux;
 mod logs;
 mod model;

@@ -399,12 +399,24 @@ impl Line {
     }
 }
 
-/// One page with rows of widgets.
+/// Pages with rows of widgets.
 #[derive(Debug, Clone)]
 pub(crate) struct Dashboard {
     pub(crate) id: &'static str,
     pub(crate) name: Text,
+    pub(crate) pages: Vec<Page>,
+}
+
+/// A page of a dashboard. Only one among several needs a name.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) name: Text,
     pub(crate) rows: Vec<Row>,
+}
+
+/// The only page.
+pub(crate) fn page(rows: Vec<Row>) -> Vec<Page> {
+    vec![Page { name: same(""), rows }]
 }
 
 /// Widgets beside each other, of equal width.

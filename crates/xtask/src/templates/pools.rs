@@ -2,7 +2,7 @@
 
 use super::model::{
     Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template, Text,
-    Trigger, ValueMap, Values, WHOLE, Widget, bold, dependent, gradient, line, master, same, sorted, t,
+    Trigger, ValueMap, Values, WHOLE, Widget, bold, dependent, gradient, line, master, page, same, sorted, t,
     trigger, user_macro,
 };
 use super::patterns::{APACHE_MAX, APACHE_NEAR, LinePattern, PHPFPM_MAX};
@@ -98,9 +98,9 @@ pub(crate) fn phpfpm(check: Check) -> Template {
     };
     let mut template = pool.template(check);
     template.discoveries = vec![pools_of_phpfpm()];
-    if let Some(dashboard) = &mut template.dashboard {
+    if let Some(page) = template.dashboard.iter_mut().find_map(|dashboard| dashboard.pages.first_mut()) {
         let widget = Widget::GraphPrototype { graph: "each.workers", columns: 2, rows: 1 };
-        dashboard.rows.push(Row { height: 5, widgets: vec![widget] });
+        page.rows.push(Row { height: 5, widgets: vec![widget] });
     }
     template
 }
@@ -414,11 +414,11 @@ impl Pool {
         let after_log: &[&str] = if self.log.is_some() { &["log.full"] } else { &[] };
         let mut usage_after = vec!["limit.full"];
         usage_after.extend(after_log);
-        // Servers resolve expressions in names, and frontends do not in operational data.
+        // Servers resolve expressions in names, without units, and frontends do not in operational data.
         let with_numbers = |name: &Text| {
             t(
-                &format!("{} ({{?last(@usage)}} of {{?last(@limit)}})", name.en),
-                &format!("{}（上限 {{?last(@limit)}}、使用率 {{?last(@usage)}}）", name.ja),
+                &format!("{} ({{?last(@usage)}} % of {{?last(@limit)}})", name.en),
+                &format!("{}（上限 {{?last(@limit)}}、使用率 {{?last(@usage)}} %）", name.ja),
             )
         };
         let full = t(&format!("{}, for 5m", self.full.en), &format!("{}（5 分間継続）", self.full.ja));
@@ -435,8 +435,8 @@ impl Pool {
                 "max(@fits,#5)=0",
             )
             .event_name(t(
-                &format!("{title}: {limit_name} {{?last(@limit)}} does not fit into memory ({{?last(@memory_at_limit)}} of {{?last(@memory_available)}}), at most {{?last(@largest_limit)}} does"),
-                &format!("{title} の {limit_name} {{?last(@limit)}} はメモリに収まりません（必要 {{?last(@memory_at_limit)}}、使用可能 {{?last(@memory_available)}}、最大 {{?last(@largest_limit)}}）。"),
+                &format!("{title}: {limit_name} {{?last(@limit)}} does not fit into memory, at most {{?last(@largest_limit)}} does"),
+                &format!("{title} の {limit_name} {{?last(@limit)}} はメモリに収まりません（最大 {{?last(@largest_limit)}}）。"),
             ))
             .about(t(
                 "Under full load the machine runs out of memory before the limit is reached. Lower the limit, or make the workers smaller. The item \"How it was computed\" has the numbers.",
@@ -586,7 +586,7 @@ impl Pool {
             let name = t("Limit reached, in the log", "ログ: 上限到達");
             rows.push(row(4, vec![Widget::History { item: "log.line", name }]));
         }
-        Dashboard { id: "pool", name: same(&format!("OomWatch: {}", self.title)), rows }
+        Dashboard { id: "pool", name: same(&format!("OomWatch: {}", self.title)), pages: page(rows) }
     }
 }
 

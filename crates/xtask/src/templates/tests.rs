@@ -80,6 +80,14 @@ fn everything_is_named_and_described_in_both_languages() {
         for user_macro in &template.macros {
             assert_said(&user_macro.description, user_macro.name);
         }
+        for rule in &template.discoveries {
+            assert_said(&rule.name, rule.id);
+            assert_said(&rule.description, rule.id);
+        }
+        for valuemap in &template.valuemaps {
+            assert_said(&valuemap.name, valuemap.id);
+            valuemap.words.iter().for_each(|(value, word)| assert_said(word, value));
+        }
     }
 }
 
@@ -89,6 +97,16 @@ fn expressions_have_no_backslash() {
     for template in all() {
         for trigger in template.all_triggers() {
             assert!(!format!("{}{}", trigger.expression, trigger.recovery).contains('\\'), "{}", trigger.id);
+        }
+    }
+}
+
+/// Only the names of events resolve expressions: elsewhere they are shown as they are written.
+#[test]
+fn operational_data_has_no_expression() {
+    for template in all() {
+        for trigger in template.all_triggers() {
+            assert!(!format!("{:?}", trigger.opdata).contains("{?"), "{}", trigger.id);
         }
     }
 }

@@ -1,0 +1,533 @@
+//! The causes of all problems that the templates know, and what they must look like.
+
+use oomwatch_tests::zabbix::Problem;
+use serde_json::{Value, json};
+
+const TOTAL: &str = "oomwatch.oom.total";
+const LIST: &str = "oomwatch.oom.list[20]";
+const RISK: &str = "oomwatch.oom.risk";
+const SOURCES: &str = "oomwatch.oom.sources";
+const CGROUPS: &str = "oomwatch.oom.cgroups[100]";
+const UNITS: &str = "oomwatch.systemd.units[100]";
+const SITES: &str = "oomwatch.log.groups[{$OOMWATCH.SITES.LOG},{$OOMWATCH.SITES.PATTERN},,skip,,100]";
+
+const INFO: u8 = 1;
+const WARNING: u8 = 2;
+const AVERAGE: u8 = 3;
+const HIGH: u8 = 4;
+
+/// What changes in an answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// Members, by their JSON pointers.
+    Set(Vec<(&'static str, Value)>),
+    /// Counts, by as much each minute.
+    Grow(Vec<(&'static str, u64)>),
+    /// One more report in the list of them.
+    Report(Value),
+    /// The agent says why there is no value.
+    Unsupported(&'static str),
+}
+
+/// A change of one answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) key: &'static str,
+    pub(crate) change: Change,
+    /// It is not undone when the scene is over: a kill has happened for ever.
+    pub(crate) stays: bool,
+    /// The minute of the scene in which it begins.
+    pub(crate) minute: u64,
+}
+
+/// Lines of a log instead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines {
+    pub(crate) key: &'static str,
+    /// Nothing where the agent tells only what matches.
+    pub(crate) harmless: Option<&'static str>,
+    pub(crate) cause: &'static str,
+}
+
+/// A cause and the one problem that it must raise.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    /// The trigger's name, as the template has it.
+    pub(crate) trigger: &'static str,
+    pub(crate) causes: Vec<Cause>,
+    pub(crate) lines: Option<Lines>,
+    pub(crate) cause_minutes: u64,
+    /// Until when it must have recovered.
+    pub(crate) minutes_after: u64,
+    severity: u8,
+    name: String,
+    tags: Vec<&'static str>,
+}
+
+/// Lasts for longer than the five minutes that most triggers look at, and is over at once.
+fn scene(trigger: &'static str, severity: u8, name: &str) -> Scene {
+    Scene {
+        trigger,
+        causes: Vec::new(),
+        lines: None,
+        cause_minutes: 7,
+        minutes_after: 4,
+        severity,
+        name: name.to_owned(),
+        tags: vec!["scope: "],
+    }
+}
+
+impl Scene {
+    fn cause(mut self, key: &'static str, change: Change) -> Self {
+        self.causes.push(Cause { key, change, stays: false, minute: 0 });
+        self
+    }
+
+    /// What cannot be undone: such problems close after 21 values.
+    fn for_ever(mut self, key: &'static str, change: Change) -> Self {
+        self.causes.push(Cause { key, change, stays: true, minute: 0 });
+        Self { minutes_after: 23, ..self }
+    }
+
+    fn minutes(self, cause_minutes: u64) -> Self {
+        Self { cause_minutes, ..self }
+    }
+
+    fn tags(mut self, tags: &[&'static str]) -> Self {
+        self.tags.extend(tags);
+        self
+    }
+
+    /// What comes of it somewhat later.
+    fn then(self, minute: u64, key: &'static str, change: Change) -> Self {
+        let mut scene = self.cause(key, change);
+        scene.causes.last_mut().expect("a cause").minute = minute;
+        scene
+    }
+
+    pub(crate) fn minutes_in_all(&self) -> u64 {
+        self.cause_minutes + self.minutes_after
+    }
+
+    /// How many minutes are told at a time. A server works on the values of different items in any order, so what hangs together
+    /// must have been judged before the next minutes are told.
+    pub(crate) fn portions(&self) -> Vec<u64> {
+        if self.causes.iter().any(|cause| cause.stays) {
+            // Of the total's trigger, the 18th minute is the last.
+            return vec![1, 17, self.minutes_in_all() - 18];
+        }
+        let first = self.cause_minutes.saturating_sub(3);
+        let single = std::iter::repeat_n(1, (self.cause_minutes - first).try_into().expect("minutes"));
+        std::iter::once(first).chain(single).chain([self.minutes_after]).collect()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<&'static str> {
+        self.causes.iter().map(|cause| cause.key).collect()
+    }
+
+    /// Whether this is the problem: name, severity, and tags that begin with those wanted. A macro that could not be resolved
+    /// shows.
+    pub(crate) fn expects(&self, problem: &Problem) -> bool {
+        let texts = || problem.tags.iter().chain([&problem.name, &problem.opdata]);
+        let has_tag = |wanted: &&str| problem.tags.iter().any(|tag| tag.starts_with(*wanted));
+        is_like(&problem.name, &self.name)
+            && problem.severity == self.severity
+            && self.tags.iter().all(has_tag)
+            && !texts().any(|text| text.contains("UNKNOWN") || text.contains("{"))
+    }
+}
+
+/// Stars stand for figures that the server writes in its own way.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let mut rest = Some(text);
+    for (place, part) in pattern.split('*').enumerate() {
+        let found = rest.and_then(|rest| rest.find(part)).filter(|at| place > 0 || *at == 0);
+        rest = found.zip(rest).map(|(at, rest)| &rest[at + part.len()..]);
+    }
+    rest.is_some_and(|rest| rest.is_empty() || pattern.ends_with('*'))
+}
+
+/// Scenes that are played on one host, one after the other.
+pub(crate) struct Play {
+    pub(crate) name: &'static str,
+    /// The template.
+    pub(crate) subject: &'static str,
+    /// How many triggers discovery makes of the healthy answers.
+    pub(crate) discovered: usize,
+    pub(crate) scenes: Vec<Scene>,
+}
+
+/// Everything that is judged by the clocks of the values.
+pub(crate) fn plays() -> Vec<Play> {
+    let play = |name, subject, discovered, scenes| Play { name, subject, discovered, scenes };
+    vec![
+        play("kills", "Linux", 4, reported_kills()),
+        play("unreported", "Linux", 4, unreported_kills()),
+        play("memory", "Linux", 4, memory()),
+        play("sight", "Linux", 4, [sight(), limits()].concat()),
+        play("apache", "Apache", 0, apache()),
+        play("phpfpm", "PHP-FPM", 2, phpfpm()),
+        play("mysql", "MySQL", 0, MYSQL.scenes()),
+        play("sites", "Sites", 2, vec![site()]),
+    ]
+}
+
+fn report(pid: u32, constraint: &str, cgroup: Option<&str>, unit: Option<&str>) -> Change {
+    let mut report = json!({
+        "time": "2026-11-24T20:31:44.602Z", "clock": 1_795_552_304, "killer": "kernel", "invoked_by": "mysqld",
+        "constraint": constraint, "panic": false, "kills": 1, "tasks": [], "sources": ["kmsg", "journal"], "trust": "high",
+        "victims": [{"pid": pid, "name": "httpd", "uid": 48, "total_vm_bytes": 134_246_656, "anon_rss_bytes": 52_428_800}],
+    });
+    for (member, value) in [("cgroup", cgroup), ("unit", unit)] {
+        if let Some(value) = value {
+            report[member] = json!(value);
+        }
+    }
+    Change::Report(report)
+}
+
+/// The counts that the kernel and the sources have after one more kill, the total being this.
+fn counted(scene: Scene, total: u64, reported: u64) -> Scene {
+    let counts = vec![("/counts/kernel", json!(total)), ("/counts/reported", json!(reported))];
+    let total = Change::Set(vec![("", json!(total))]);
+    scene.for_ever(TOTAL, total).for_ever(SOURCES, Change::Set(counts))
+}
+
+fn kill(trigger: &'static str, severity: u8, pid: u32, change: Change) -> Scene {
+    scene(trigger, severity, &format!("{trigger}: httpd (pid {pid}, uid 48, 50 MiB)"))
+        .for_ever(LIST, change)
+        .tags(&["source: kmsg,journal", "trust: high"])
+}
+
+fn global_kill(pid: u32) -> Scene {
+    let report = report(pid, "none", None, Some("httpd.service"));
+    kill("OOM killer was invoked", HIGH, pid, report)
+}
+
+fn reported_kills() -> Vec<Scene> {
+    let httpd = "/system.slice/httpd.service";
+    let pod = "/kubepods/burstable/pod1";
+    let memcg = kill(
+        "OOM kill in a memory cgroup",
+        WARNING,
+        4243,
+        report(4243, "memcg", Some(httpd), Some("httpd.service")),
+    );
+    let expected =
+        kill("Expected OOM kill in a memory cgroup", INFO, 4244, report(4244, "memcg", Some(pod), None));
+    vec![
+        counted(global_kill(4242), 4, 4).tags(&["oom: global", "unit: httpd.service"]),
+        counted(memcg, 5, 5).tags(&[
+            "oom: cgroup",
+            "unit: httpd.service",
+            "cgroup: /system.slice/httpd.service",
+        ]),
+        counted(expected, 6, 6).tags(&["oom: cgroup", "cgroup: /kubepods/burstable/pod1"]),
+    ]
+}
+
+fn unreported_kills() -> Vec<Scene> {
+    const UNREPORTED: &str = "OOM killer was invoked, and no source tells whom it killed";
+    vec![
+        counted(scene(UNREPORTED, HIGH, UNREPORTED), 4, 3).tags(&["oom: unknown"]),
+        // The total alone: something was counted as reported that is not among the reports.
+        counted(scene(UNREPORTED, HIGH, UNREPORTED), 5, 4).tags(&["oom: unknown"]),
+        counted(incident(global_kill(4245)), 6, 5).tags(&["oom: global"]),
+    ]
+}
+
+/// All that goes with an OOM kill of the whole machine is that one problem.
+fn incident(kill: Scene) -> Scene {
+    let out_of_memory = vec![
+        ("/seconds_left", json!(60)),
+        ("/mem_available_percent", json!(2.5)),
+        ("/swap_free_bytes", json!(1_000_000)),
+        ("/pressure/full/avg60", json!(80.0)),
+    ];
+    let down = vec![("/units/1/active_state", json!("failed")), ("/units/1/result", json!("oom-kill"))];
+    kill.then(1, RISK, Change::Set(out_of_memory))
+        .then(1, CGROUPS, Change::Set(vec![("/cgroups/0/percent", json!(99.9))]))
+        .then(1, UNITS, Change::Set(down))
+}
+
+fn memory() -> Vec<Scene> {
+    let risk =
+        |trigger, severity, name, members| scene(trigger, severity, name).cause(RISK, Change::Set(members));
+    vec![
+        risk(
+            "Memory will be gone within {$OOMWATCH.HORIZON}",
+            HIGH,
+            "Memory will be gone in 10m at the present trend",
+            // Little is left, too: that is the same problem.
+            vec![("/seconds_left", json!(600)), ("/mem_available_percent", json!(8.0))],
+        ),
+        risk(
+            "Little memory is available (under {$OOMWATCH.MEM.PAVAIL.MIN} % for 5m)",
+            AVERAGE,
+            "Little memory is available (under 10 % for 5m)",
+            vec![("/mem_available_percent", json!(6.0))],
+        )
+        .then(2, RISK, Change::Set(vec![("/swap_free_bytes", json!(10_000_000))]))
+        // The trigger of swap looks at two items, which a server gets one after the other.
+        .then(8, RISK, Change::Set(vec![("/swap_free_bytes", json!(1_073_737_728))]))
+        .minutes(9),
+        risk(
+            "Swap is nearly full (under {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m)",
+            WARNING,
+            "Swap is nearly full (under 10 % free for 5m)",
+            vec![("/swap_free_bytes", json!(10_000_000))],
+        )
+        .then(2, RISK, Change::Set(vec![("/pressure/full/avg60", json!(20.0))]))
+        .minutes(9),
+        risk(
+            "All processes wait for memory (over {$OOMWATCH.PSI.FULL.MAX} % of 5m)",
+            WARNING,
+            "All processes wait for memory (over 10 % of 5m)",
+            vec![("/pressure/full/avg60", json!(40.0))],
+        ),
+        risk(
+            "The kernel panics when memory runs out (panic_on_oom)",
+            WARNING,
+            "The kernel panics when memory runs out (panic_on_oom)",
+            vec![("/panic_on_oom", json!(2))],
+        ),
+    ]
+}
+
+fn sight() -> Vec<Scene> {
+    let same = |trigger, severity| scene(trigger, severity, trigger);
+    let set = |at, value| Change::Set(vec![(at, value)]);
+    vec![
+        same("OomWatch: polls hang for 10m", WARNING)
+            .cause("oomwatch.self", set("/exports/hanging", json!(1)))
+            .minutes(12),
+        same("OomWatch cannot keep its state", WARNING).cause(SOURCES, set("/persistence", json!("memory"))),
+        same("The agent may not read the kernel's messages", WARNING)
+            .cause(SOURCES, set("/readable", json!(false))),
+        same("The agent does not see the processes of other users (hidepid)", WARNING)
+            .cause(RISK, set("/others_visible", json!(false))),
+        same("The agent may not read the PSS of all processes", INFO)
+            .cause("oomwatch.proc.top[pss,100]", set("/unreadable", json!(5))),
+    ]
+}
+
+fn limits() -> Vec<Scene> {
+    let down = vec![("/units/1/active_state", json!("failed")), ("/units/1/result", json!("oom-kill"))];
+    vec![
+        scene(
+            "Cgroup {#CGROUP} is near its memory limit (over {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % for 5m)",
+            WARNING,
+            "Cgroup /system.slice/system-php\\x2dfpm.slice/php-fpm@www.service is near its memory limit (over 95 % for 5m)",
+        )
+        .cause(CGROUPS, Change::Set(vec![("/cgroups/1/percent", json!(97.5))])),
+        scene(
+            "Service {#UNIT} is down since an OOM kill",
+            HIGH,
+            "Service mysqld.service is down since an OOM kill",
+        )
+        .cause(UNITS, Change::Set(down)),
+    ]
+}
+
+/// Counts do not shrink.
+fn site() -> Scene {
+    let requests = Change::Grow(vec![("/count", 9000), ("/groups/0/count", 9000)]);
+    scene(
+        "Site {#SITE} has over {$OOMWATCH.SITES.RATE.MAX:\"{#SITE}\"} requests per second for 5m",
+        WARNING,
+        "Site shop.example has over 100 requests per second for 5m",
+    )
+    .for_ever(SITES, requests)
+}
+
+/// The words of one kind of pool: its key, and in this order the triggers of its limit.
+struct Pool {
+    key: &'static str,
+    fits: [&'static str; 2],
+    full: [&'static str; 2],
+    usage: [&'static str; 2],
+    found: &'static str,
+    warnings: &'static str,
+}
+
+const APACHE: Pool = Pool {
+    key: "oomwatch.apache.capacity[{$OOMWATCH.APACHE.CONF}]",
+    fits: [
+        "Apache: MaxRequestWorkers does not fit into memory",
+        "Apache: MaxRequestWorkers 256 does not fit into memory, at most 61 does",
+    ],
+    full: [
+        "Apache reached its limit of workers, for 5m",
+        "Apache reached its limit of workers, for 5m (100 % of *)",
+    ],
+    usage: [
+        "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 5m",
+        "Apache: 90 % of the limit in use for 5m (95 % of *)",
+    ],
+    found: "Apache: no configuration is read",
+    warnings: "Apache: the configuration is not as it seems",
+};
+
+const PHPFPM: Pool = Pool {
+    key: "oomwatch.phpfpm.capacity[{$OOMWATCH.PHPFPM.CONF}]",
+    fits: [
+        "PHP-FPM: pm.max_children does not fit into memory",
+        "PHP-FPM: pm.max_children 256 does not fit into memory, at most 61 does",
+    ],
+    full: [
+        "PHP-FPM reached its limit of workers, for 5m",
+        "PHP-FPM reached its limit of workers, for 5m (100 % of *)",
+    ],
+    usage: [
+        "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 5m",
+        "PHP-FPM: 90 % of the limit in use for 5m (95 % of *)",
+    ],
+    found: "PHP-FPM: no configuration is read",
+    warnings: "PHP-FPM: the configuration is not as it seems",
+};
+
+const MYSQL: Pool = Pool {
+    key: "oomwatch.mysql.capacity[{$OOMWATCH.MYSQL.CONF}]",
+    fits: [
+        "MySQL: max_connections does not fit into memory",
+        "MySQL: max_connections 256 does not fit into memory, at most 61 does",
+    ],
+    full: [
+        "MySQL reached its limit of connections, for 5m",
+        "MySQL reached its limit of connections, for 5m (100 % of *)",
+    ],
+    usage: [
+        "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 5m",
+        "MySQL: 90 % of the limit in use for 5m (95 % of *)",
+    ],
+    found: "MySQL: no configuration is read",
+    warnings: "MySQL: the configuration is not as it seems",
+};
+
+impl Pool {
+    fn scenes(&self) -> Vec<Scene> {
+        let cause = |[trigger, name]: [&'static str; 2], severity, members| {
+            scene(trigger, severity, name).cause(self.key, Change::Set(members))
+        };
+        let too_many = vec![("/limit", json!(256)), ("/largest_limit", json!(61)), ("/fits", json!(false))];
+        let full = Change::Set(vec![("/usage_percent", json!(100.0))]);
+        let lowered = "MaxRequestWorkers 300 exceeds ServerLimit 256: lowered to 256";
+        vec![
+            cause(self.fits, AVERAGE, too_many),
+            cause(self.full, HIGH, vec![("/at_limit", json!(true))]).then(1, self.key, full).minutes(8),
+            cause(self.usage, WARNING, vec![("/usage_percent", json!(95.0))]),
+            cause([self.warnings; 2], INFO, vec![("/warnings", json!([lowered]))]),
+            scene(self.found, INFO, self.found)
+                .cause(self.key, Change::Unsupported("No configuration found: looked for A, B, C.")),
+        ]
+    }
+}
+
+fn line(trigger: &'static str, severity: u8, key: &'static str, text: &str) -> Scene {
+    let members = vec![("/count", json!(1)), ("/line", json!(text))];
+    scene(trigger, severity, trigger).for_ever(key, Change::Set(members)).minutes(1)
+}
+
+fn unreadable(trigger: &'static str, key: &'static str) -> Scene {
+    scene(trigger, INFO, trigger).cause(key, Change::Unsupported("Cannot open file: Permission denied."))
+}
+
+fn apache() -> Vec<Scene> {
+    const FULL: &str = "oomwatch.log.last[{$OOMWATCH.APACHE.LOG},{$OOMWATCH.APACHE.MAX.PATTERN},,skip]";
+    const NEAR: &str = "oomwatch.log.last[{$OOMWATCH.APACHE.LOG},{$OOMWATCH.APACHE.NEAR.PATTERN},,skip]";
+    let mut scenes = APACHE.scenes();
+    scenes.extend([
+        line("Apache reached its limit of workers", HIGH, FULL, APACHE_LINE),
+        line("Apache is near its limit of workers", WARNING, NEAR, APACHE_NEAR_LINE),
+        unreadable("Apache: the log is not read", FULL),
+    ]);
+    scenes
+}
+
+fn phpfpm() -> Vec<Scene> {
+    const FULL: &str = "oomwatch.logrt.last[{$OOMWATCH.PHPFPM.LOG},{$OOMWATCH.PHPFPM.MAX.PATTERN},,skip]";
+    let mut scenes = PHPFPM.scenes();
+    scenes.extend([
+        line("PHP-FPM reached its limit of workers", HIGH, FULL, PHPFPM_LINE),
+        unreadable("PHP-FPM: the log is not read", FULL),
+        scene(
+            "PHP-FPM pool {#POOL} has been at its limit for 5m",
+            HIGH,
+            "PHP-FPM pool shop has been at its limit for 5m",
+        )
+        .cause(PHPFPM.key, Change::Set(vec![("/pools/1/at_limit", json!(true))])),
+    ]);
+    scenes
+}
+
+/// Items of an answer that have a value whenever it has, those of its triggers above all.
+pub(crate) fn items_of(key: &str) -> &'static [&'static str] {
+    match key {
+        TOTAL => &["oomwatch.oom.total"],
+        LIST => &["oomwatch.oom.event.global", "oomwatch.oom.event.memcg"],
+        RISK => &[
+            "oomwatch.memory.pavailable",
+            "oomwatch.swap.total",
+            "oomwatch.swap.pfree",
+            "oomwatch.psi.full",
+            "oomwatch.others_visible",
+        ],
+        SOURCES => &["oomwatch.oom.readable", "oomwatch.oom.unreported"],
+        "oomwatch.self" => &["oomwatch.self.hanging"],
+        "oomwatch.proc.top[pss,100]" => &["oomwatch.proc.pss.unreadable"],
+        "oomwatch.proc.top[rss,100]" => &["oomwatch.proc.rss.total"],
+        CGROUPS => &["oomwatch.cgroups.total", "oomwatch.cgroup.percent[/system.slice/httpd.service]"],
+        UNITS => &["oomwatch.unit.state[mysqld.service]", "oomwatch.unit.result[mysqld.service]"],
+        SITES => &["oomwatch.sites.rate", "oomwatch.sites.site.rate[shop.example]"],
+        key if key.contains("APACHE.MAX") => &["oomwatch.apache.log.readable"],
+        key if key.contains("APACHE.NEAR") => &["oomwatch.apache.near.line"],
+        key if key.contains("PHPFPM.MAX") => &["oomwatch.phpfpm.log.readable"],
+        key if key.contains("APACHE.CONF") => &["oomwatch.apache.found"],
+        key if key.contains("PHPFPM.CONF") => &["oomwatch.phpfpm.found"],
+        _ => &["oomwatch.mysql.found"],
+    }
+}
+
+const APACHE_LINE: &str = "[mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, consider raising the MaxRequestWorkers setting";
+const APACHE_NEAR_LINE: &str = "[mpm_event:error] [pid 1:tid 1] AH10159: server is within MinSpareThreads of MaxRequestWorkers, consider raising the MaxRequestWorkers setting";
+const PHPFPM_LINE: &str =
+    "WARNING: [pool www] server reached pm.max_children setting (5), consider raising it";
+const KERNEL_LINE: &str = "Nov 24 10:00:00 web kernel: httpd invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0";
+
+/// Everything that is judged by the server's clock.
+pub(crate) fn live_scenes() -> Vec<Scene> {
+    let log = |trigger, key: &'static str, cause| {
+        // The plugin's items tell only what matches; the agent's own tell all.
+        let harmless = key.starts_with("log[").then_some(HARMLESS);
+        Scene { lines: Some(Lines { key, harmless, cause }), ..scene(trigger, HIGH, trigger) }
+    };
+    vec![
+        scene(
+            "OomWatch is silent (no data for {$OOMWATCH.NODATA})",
+            AVERAGE,
+            "OomWatch is silent (no data for 30s)",
+        ),
+        log(
+            "Log: OOM killer was invoked",
+            "oomwatch.log[{$OOMWATCH.SYSLOG},{$OOMWATCH.OOM.PATTERN},,,skip]",
+            KERNEL_LINE,
+        ),
+        log(
+            "Log: Apache reached its limit of workers",
+            "oomwatch.log[{$OOMWATCH.APACHE.LOG},{$OOMWATCH.APACHE.MAX.PATTERN},,,skip]",
+            APACHE_LINE,
+        ),
+        log(
+            "Log: PHP-FPM reached its limit of workers",
+            "oomwatch.logrt[{$OOMWATCH.PHPFPM.LOG},{$OOMWATCH.PHPFPM.MAX.PATTERN},,,skip]",
+            PHPFPM_LINE,
+        ),
+        log("OOM killer was invoked (messages)", CLASSIC_MESSAGES, KERNEL_LINE),
+        log("Apache reached its limit of processes (error_log)", CLASSIC_ERROR_LOG, APACHE_LINE),
+    ]
+}
+
+const CLASSIC_MESSAGES: &str = "log[/var/log/messages]";
+const CLASSIC_ERROR_LOG: &str = "log[/var/log/httpd/error_log]";
+const HARMLESS: &str = "Nov 24 09:59:00 web sshd[7]: session opened for user root";
