@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oomwatch_tests::Limited;
+use oomwatch_tests::bus::{FakeService, Machine, Manager};
 
 use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
 use super::super::scene::{Cause, End, Scene, Stand, by};
@@ -30,6 +31,8 @@ pub(super) const SCENES: &[Make] = &[
     ("blind", blind),
     ("hidepid", hidepid),
     ("pss", pss),
+    ("cgroup", cgroup),
+    ("service", service),
 ];
 
 const LIMIT_BYTES: u64 = 30 << 20;
@@ -271,4 +274,53 @@ fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let cause = Cause::new(what, &raises, move |_| Ok(begin.allow(MAPS, 0o600)?), end);
     let scene = Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"]);
     Ok(scene.on(&machine).rights(STRANGER).with("{$OOMWATCH.PSS.REQUIRED}", "1").cause(cause))
+}
+
+/// A service's memory against its limit, as cgroup v2 tells it.
+fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    fn uses(machine: &MadeUp, mebibytes: u64) -> Done {
+        let file = |name: &str| format!("sys/fs/cgroup/system.slice/shop.service/memory.{name}");
+        machine.write(&file("max"), &format!("{}\n", 100_u64 << 20))?;
+        machine.write(&file("events"), "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n")?;
+        machine.write(&file("peak"), &format!("{}\n", 100_u64 << 20))?;
+        Ok(machine.write(&file("current"), &format!("{}\n", mebibytes << 20))?)
+    }
+    let machine = MadeUp::new(room)?;
+    machine.write("sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n")?;
+    uses(&machine, 50)?;
+    let (begin, end) = (machine.clone(), machine.clone());
+    let end = by("it uses 50 % again", move |_| uses(&end, 50));
+    let raises = [(
+        "Linux",
+        "Cgroup {#CGROUP} is near its memory limit (over {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % for 5m)",
+    )];
+    let cause = Cause::new("a cgroup uses 97 % of its memory.max", &raises, move |_| uses(&begin, 97), end);
+    Ok(Scene::new(name, "made-up cgroup v2", &["Linux"]).on(&machine).cause(cause))
+}
+
+/// systemd ends a service after a kill and does not start it again. While the kill's own problem is open, this one waits.
+fn service(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+    const UNIT: &str = "shop.service";
+    let bus = Machine::with_bus()?;
+    let machine = MadeUp::new(room)?;
+    std::os::unix::fs::symlink(bus.root().join("run"), machine.path("run"))?;
+    let manager = Arc::new((Manager::start(&bus, [(UNIT.to_owned(), FakeService::default())]), bus));
+    let (begin, end) = (Arc::clone(&manager), manager);
+    let begin = move |_: &_| {
+        begin.0.tell(UNIT, |service| {
+            (service.active_state, service.sub_state, service.result) = ("failed", "failed", "oom-kill");
+            service.main_pid = 0;
+        });
+        Ok(())
+    };
+    let end = by("it is started again", move |_| {
+        end.0.tell(UNIT, |service| {
+            *service = FakeService { started: 9_000_000, main_pid: 200, ..FakeService::default() }
+        });
+        Ok(())
+    });
+    let raises = [("Linux", "Service {#UNIT} is down since an OOM kill")];
+    let what = "a service has failed with the result oom-kill (a stand-in for systemd on a real bus)";
+    let scene = Scene::new(name, "made-up machine with a system bus", &["Linux"]).on(&machine);
+    Ok(scene.expecting(&[MEMCG]).cause(Cause::new(what, &raises, begin, end)))
 }
