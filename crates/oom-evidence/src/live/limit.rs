@@ -8,8 +8,9 @@ use super::{read_file, value_of};
 /// The smallest limit among those of a process's memory cgroup and of all above it.
 ///
 /// ```no_run
-/// let limit = oom_evidence::CgroupLimit::of_process("/".as_ref(), std::process::id());
-/// # Ok::<(), oom_evidence::HiddenCgroup>(drop(limit?))
+/// let limit = oom_evidence::CgroupLimit::of_process("/".as_ref(), std::process::id())?;
+/// println!("{limit:?}");
+/// # Ok::<(), oom_evidence::HiddenCgroup>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
