@@ -59,6 +59,8 @@ pub(crate) struct Scene {
     pub(crate) cause_minutes: u64,
     /// Until when it must have recovered.
     pub(crate) minutes_after: u64,
+    /// Its trigger looks at several items.
+    by_minute: bool,
     severity: u8,
     name: String,
     tags: Vec<&'static str>,
@@ -72,6 +74,7 @@ fn scene(trigger: &'static str, severity: u8, name: &str) -> Scene {
         lines: None,
         cause_minutes: 7,
         minutes_after: 4,
+        by_minute: false,
         severity,
         name: name.to_owned(),
         tags: vec!["scope: "],
@@ -88,6 +91,11 @@ impl Scene {
     fn for_ever(mut self, key: &'static str, change: Change) -> Self {
         self.causes.push(Cause { key, change, stays: true, minute: 0 });
         Self { minutes_after: 23, ..self }
+    }
+
+    /// For triggers that look at several items, all of which must have been judged before the next minute is told.
+    fn by_minute(self) -> Self {
+        Self { by_minute: true, ..self }
     }
 
     fn minutes(self, cause_minutes: u64) -> Self {
@@ -116,6 +124,9 @@ impl Scene {
         if self.causes.iter().any(|cause| cause.stays) {
             // Of the total's trigger, the 18th minute is the last.
             return vec![1, 17, self.minutes_in_all() - 18];
+        }
+        if self.by_minute {
+            return vec![1; self.minutes_in_all().try_into().expect("minutes")];
         }
         let first = self.cause_minutes.saturating_sub(3);
         let single = std::iter::repeat_n(1, (self.cause_minutes - first).try_into().expect("minutes"));
@@ -261,7 +272,8 @@ fn memory() -> Vec<Scene> {
             "Memory will be gone in 10m at the present trend",
             // Little is left, too: that is the same problem.
             vec![("/seconds_left", json!(600)), ("/mem_available_percent", json!(8.0))],
-        ),
+        )
+        .by_minute(),
         risk(
             "Little memory is available (under {$OOMWATCH.MEM.PAVAIL.MIN} % for 5m)",
             AVERAGE,
@@ -279,7 +291,8 @@ fn memory() -> Vec<Scene> {
             vec![("/swap_free_bytes", json!(10_000_000))],
         )
         .then(2, RISK, Change::Set(vec![("/pressure/full/avg60", json!(20.0))]))
-        .minutes(9),
+        .minutes(9)
+        .by_minute(),
         risk(
             "All processes wait for memory (over {$OOMWATCH.PSI.FULL.MAX} % of 5m)",
             WARNING,
@@ -326,7 +339,8 @@ fn limits() -> Vec<Scene> {
             HIGH,
             "Service mysqld.service is down since an OOM kill",
         )
-        .cause(UNITS, Change::Set(down)),
+        .cause(UNITS, Change::Set(down))
+        .by_minute(),
     ]
 }
 
@@ -429,8 +443,12 @@ fn line(trigger: &'static str, severity: u8, key: &'static str, text: &str) -> S
     scene(trigger, severity, trigger).for_ever(key, Change::Set(members)).minutes(1)
 }
 
-fn unreadable(trigger: &'static str, key: &'static str) -> Scene {
-    scene(trigger, INFO, trigger).cause(key, Change::Unsupported("Cannot open file: Permission denied."))
+/// The configuration is there all the time: without it nobody would expect a log.
+fn unreadable(trigger: &'static str, key: &'static str, configuration: &'static str) -> Scene {
+    scene(trigger, INFO, trigger)
+        .cause(key, Change::Unsupported("Cannot open file: Permission denied."))
+        .cause(configuration, Change::Set(Vec::new()))
+        .by_minute()
 }
 
 fn apache() -> Vec<Scene> {
@@ -440,7 +458,7 @@ fn apache() -> Vec<Scene> {
     scenes.extend([
         line("Apache reached its limit of workers", HIGH, FULL, APACHE_LINE),
         line("Apache is near its limit of workers", WARNING, NEAR, APACHE_NEAR_LINE),
-        unreadable("Apache: the log is not read", FULL),
+        unreadable("Apache: the log is not read", FULL, APACHE.key),
     ]);
     scenes
 }
@@ -450,7 +468,7 @@ fn phpfpm() -> Vec<Scene> {
     let mut scenes = PHPFPM.scenes();
     scenes.extend([
         line("PHP-FPM reached its limit of workers", HIGH, FULL, PHPFPM_LINE),
-        unreadable("PHP-FPM: the log is not read", FULL),
+        unreadable("PHP-FPM: the log is not read", FULL, PHPFPM.key),
         scene(
             "PHP-FPM pool {#POOL} has been at its limit for 5m",
             HIGH,

@@ -59,7 +59,7 @@ fn host(zabbix: &Zabbix, name: &str, subjects: &[&str], macros: &[(&str, &str)])
 }
 
 /// Waits until the server's cache has everything that was there before: a new item is taken from then on.
-fn wait_for_cache(zabbix: &Zabbix, host: &Host, marker: &str) -> Result<(), Error> {
+pub(crate) fn wait_for_cache(zabbix: &Zabbix, host: &Host, marker: &str) -> Result<(), Error> {
     let key = format!("marker.{marker}");
     zabbix.api().add_item(host, &key)?;
     let told = [Told { key, value: Ok("1".to_owned()), clock: now() }];
