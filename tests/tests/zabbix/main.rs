@@ -117,7 +117,7 @@ impl Watched {
             zabbix.api().set_macro(&host, name, value)?;
         }
         zabbix.api().poll_every(&host, "2s")?;
-        triggers::wait_for_cache(zabbix, &host, "known")?;
+        triggers::wait_for_cache(zabbix, &host, "agent.ping")?;
         // It asked for active checks when there was no such host, and would ask again after minutes only.
         agent.restart()?;
         Ok(Self { agent, host, _state: state })

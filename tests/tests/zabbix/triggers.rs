@@ -54,15 +54,14 @@ fn host(zabbix: &Zabbix, name: &str, subjects: &[&str], macros: &[(&str, &str)])
     for (name, value) in macros {
         zabbix.api().set_macro(&host, name, value)?;
     }
-    wait_for_cache(zabbix, &host, "begin")?;
+    wait_for_cache(zabbix, &host, "marker.begin")?;
     Ok(host)
 }
 
 /// Waits until the server's cache has everything that was there before: a new item is taken from then on.
 pub(crate) fn wait_for_cache(zabbix: &Zabbix, host: &Host, marker: &str) -> Result<(), Error> {
-    let key = format!("marker.{marker}");
-    zabbix.api().add_item(host, &key)?;
-    let told = [Told { key, value: Ok("1".to_owned()), clock: now() }];
+    zabbix.api().add_item(host, marker)?;
+    let told = [Told { key: marker.to_owned(), value: Ok("1".to_owned()), clock: now() }];
     let is_known = || zabbix.tell(host, &told).is_ok_and(|taken| taken == 1);
     assert!(wait_until(SOON, is_known), "{}", zabbix.log());
     Ok(())
@@ -185,7 +184,24 @@ impl<'a> Stage<'a> {
         tell_all(self.zabbix, &self.host, &self.machine.all(self.clock))?;
         let known = || self.zabbix.api().discovered_triggers(&self.host).unwrap_or_default();
         assert!(wait_until(SOON, || known() == triggers), "{} triggers discovered", known());
-        wait_for_cache(self.zabbix, &self.host, "discovered")
+        wait_for_cache(self.zabbix, &self.host, "marker.discovered")?;
+        self.have_values();
+        Ok(())
+    }
+
+    /// What works on answers learns of new items somewhat later than what takes values. Rates need two.
+    fn have_values(&mut self) {
+        let keys = self.machine.answers.keys().flat_map(|key| items_of(key)).copied();
+        let keys: Vec<_> = keys.filter(|key| key.contains('[')).collect();
+        let (zabbix, host, machine, clock) = (self.zabbix, &self.host, &self.machine, &mut self.clock);
+        let have_all = || {
+            *clock += 1;
+            let clocks = zabbix.api().last_clocks(host, &keys).unwrap_or_default();
+            tell_all(zabbix, host, &machine.all(*clock)).is_ok()
+                && clocks.len() == keys.len()
+                && clocks.values().all(|clock| *clock > 0)
+        };
+        assert!(wait_until(SOON, have_all), "{}: no value of one of {keys:?}", host.name);
     }
 
     fn show(&mut self, scene: Scene) -> Result<(), Error> {
