@@ -185,18 +185,20 @@ impl<'a> Stage<'a> {
         let known = || self.zabbix.api().discovered_triggers(&self.host).unwrap_or_default();
         assert!(wait_until(SOON, || known() == triggers), "{} triggers discovered", known());
         wait_for_cache(self.zabbix, &self.host, "marker.discovered")?;
-        self.have_values();
+        let keys = self.machine.answers.keys().flat_map(|key| items_of(key)).copied();
+        let discovered: Vec<_> = keys.filter(|key| key.contains('[')).collect();
+        if !discovered.is_empty() {
+            self.have_values(&discovered);
+        }
         Ok(())
     }
 
     /// What works on answers learns of new items somewhat later than what takes values. Rates need two.
-    fn have_values(&mut self) {
-        let keys = self.machine.answers.keys().flat_map(|key| items_of(key)).copied();
-        let keys: Vec<_> = keys.filter(|key| key.contains('[')).collect();
+    fn have_values(&mut self, keys: &[&str]) {
         let (zabbix, host, machine, clock) = (self.zabbix, &self.host, &self.machine, &mut self.clock);
         let have_all = || {
             *clock += 1;
-            let clocks = zabbix.api().last_clocks(host, &keys).unwrap_or_default();
+            let clocks = zabbix.api().last_clocks(host, keys).unwrap_or_default();
             tell_all(zabbix, host, &machine.all(*clock)).is_ok()
                 && clocks.len() == keys.len()
                 && clocks.values().all(|clock| *clock > 0)
