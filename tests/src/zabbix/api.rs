@@ -408,9 +408,12 @@ impl Api {
     pub fn history(&self, item_id: &str) -> Result<Vec<(u64, String)>, Error> {
         let item = self.rows("item.get", json!({"output": ["value_type"], "itemids": item_id}))?;
         let kind = text(item.first().unwrap_or(&Value::Null), "value_type");
-        let parameters = json!({"itemids": item_id, "history": number(&kind), "sortfield": ["clock", "ns"]});
-        let rows = self.rows("history.get", parameters)?;
-        Ok(rows.iter().map(|row| (number(&text(row, "clock")), text(row, "value"))).collect())
+        let parameters = json!({"itemids": item_id, "history": number(&kind), "sortfield": "clock"});
+        let mut rows = self.rows("history.get", parameters)?;
+        // 6.0 does not sort by nanoseconds.
+        let moment = |row: &Value| (number(&text(row, "clock")), number(&text(row, "ns")));
+        rows.sort_by_key(moment);
+        Ok(rows.iter().map(|row| (moment(row).0, text(row, "value"))).collect())
     }
 }
 

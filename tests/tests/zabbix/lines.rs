@@ -96,7 +96,7 @@ impl<'a> Logs<'a> {
     fn arrived(&self, key: &str) -> String {
         let items = self.zabbix.api().items(&self.watched.host).unwrap_or_default();
         let item = items.iter().find(|item| item.key.starts_with(key));
-        let history = item.and_then(|item| self.zabbix.api().history(&item.id).ok()).unwrap_or_default();
-        history.into_iter().map(|(_, value)| value + "\n").collect()
+        let history = item.map(|item| self.zabbix.api().history(&item.id).expect("a history"));
+        history.into_iter().flatten().map(|(_, value)| value + "\n").collect()
     }
 }
