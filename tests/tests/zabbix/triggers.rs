@@ -295,7 +295,12 @@ pub(crate) fn fire_and_recover_by_the_clock(zabbix: &Zabbix) -> Result<(), Error
     let lines = scenes.iter().filter_map(|scene| scene.lines);
     let told = |key: &str, line: &str, clock| Told { key: key.to_owned(), value: Ok(line.to_owned()), clock };
     let harmless = lines.clone().filter_map(|lines| Some(told(lines.key, lines.harmless?, now() - 1)));
-    tell_all(zabbix, &host, &harmless.collect::<Vec<_>>())?;
+    let harmless: Vec<_> = harmless.collect();
+    tell_all(zabbix, &host, &harmless)?;
+    // What is judged after the causes would end their problems.
+    let keys: Vec<&str> = harmless.iter().map(|told| told.key.as_str()).collect();
+    let clocks = || zabbix.api().last_clocks(&host, &keys).unwrap_or_default();
+    assert!(wait_until(SOON, || clocks().values().filter(|clock| **clock > 0).count() == keys.len()));
     let causes = lines.map(|lines| told(lines.key, lines.cause, now()));
     tell_all(zabbix, &host, &causes.collect::<Vec<_>>())?;
     let seen = || zabbix.api().problems(&host).unwrap_or_default();

@@ -6,9 +6,8 @@ use super::export::{Exporter, Version};
 use super::model::{Graph, Row, Text, Values, Widget};
 use super::yaml::Yaml;
 
-/// Cells have room for one word: what stands between the kind and the figure in an item's name, and of a path its end. All are of
-/// one host, whose name the label would be otherwise.
-const CELL_LABEL: &str = r#"{{ITEM.NAME}.regsub("^[^ ]+ (.*/)?(.*): ","\2")}"#;
+/// The item, and not the host: all cells are of one host. Functions of macros are not resolved in these labels.
+const CELL_LABEL: &str = "{ITEM.NAME}";
 
 impl Exporter<'_> {
     pub(super) fn dashboards(&mut self) -> io::Result<Vec<Yaml>> {
