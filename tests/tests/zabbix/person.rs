@@ -74,7 +74,10 @@ impl<'a> Person<'a> {
         self.browser.wait_for_text(name)?;
         let is_drawn = || self.browser.script(IS_DRAWN).is_ok_and(|drawn| drawn == true);
         assert!(wait_until(PAGE_LIMIT, is_drawn), "graphs of {name}");
-        self.picture("dashboard")
+        self.picture("dashboard")?;
+        let text = self.browser.script("return document.querySelector('.dashboard').textContent")?;
+        assert!(!text.as_str().expect("a text").contains("*UNKNOWN*"), "a macro that means nothing: {text}");
+        Ok(())
     }
 
     /// Graphs of a few seconds show nothing: who wants pictures has values come in for a while.

@@ -6,8 +6,9 @@ use super::export::{Exporter, Version};
 use super::model::{Graph, Row, Text, Values, Widget};
 use super::yaml::Yaml;
 
-/// The item, and not the host: all cells are of one host. Functions of macros are not resolved in these labels.
-const CELL_LABEL: &str = "{ITEM.NAME}";
+/// Cells have room for one word: what stands between the kind and the figure in an item's name, and of a path its end. All are of
+/// one host, whose name the label would be otherwise. (Frontends take a slash for the end of the expression.)
+const CELL_LABEL: &str = r#"{{ITEM.NAME}.regsub("^[^ ]+ (.*\x2f)?(.*): ","\2")}"#;
 
 impl Exporter<'_> {
     pub(super) fn dashboards(&mut self) -> io::Result<Vec<Yaml>> {
