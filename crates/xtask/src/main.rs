@@ -3,6 +3,7 @@
 mod alerts;
 mod bench;
 mod demo;
+mod generated;
 mod steps;
 mod table;
 mod templates;

@@ -9,10 +9,10 @@ mod scenes;
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::process::Command;
 
 use oomwatch_tests::binaries::{self, workspace};
 
+use crate::generated::today;
 use crate::{Done, say};
 use findings::Findings;
 use image::Image;
@@ -77,15 +77,14 @@ fn told(findings: &Findings) -> String {
 
 /// The machine in a sentence.
 fn about(machine: &mut Machine, memory_mib: u32) -> Result<String, Broken> {
-    let date = Command::new("date").args(["--utc", "+%Y-%m-%d"]).output().map_err(Broken::Pipe)?;
     let facts = machine.run(
         ". /etc/os-release; echo $PRETTY_NAME; uname -r; systemctl --version | head -1 | cut -d' ' -f2; \
          zabbix_agent2 -V | sed -n '1s/.* //p'",
     )?;
     let facts: Vec<_> = facts.lines().collect();
     let [system, kernel, systemd, agent] = facts[..] else { return Err(Broken::Garbled(facts.join("\n"))) };
-    let date = String::from_utf8_lossy(&date.stdout).trim().to_owned();
     Ok(format!(
-        "{system}, Linux {kernel}, systemd {systemd}, Zabbix agent 2 {agent}, {memory_mib} MiB, emulated, {date}."
+        "{system}, Linux {kernel}, systemd {systemd}, Zabbix agent 2 {agent}, {memory_mib} MiB, emulated, {}.",
+        today()
     ))
 }

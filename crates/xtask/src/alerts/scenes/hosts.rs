@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::Broken;
-use super::super::made_up::{
-    ACCESS_LOG, APACHE_CONF, APACHE_LOG, ERROR_LOG, MYSQL_CONF, MadeUp, PHPFPM_CONF, PHPFPM_LOG, SYSLOG,
-};
+use super::super::made_up::{ACCESS_LOG, APACHE_LOG, ERROR_LOG, MadeUp, PHPFPM_LOG, SYSLOG};
 use super::super::scene::{ALL, BOTH_WAYS, Cause, End, Scene};
 use super::{Make, STRANGER};
 
@@ -87,14 +85,11 @@ fn without_cgroups(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     Ok(Scene::new(name, about, &ALL).on(&machine).aliases().expecting(&NO_CONFIGURATION).host())
 }
 
-/// Everything is installed, and the agent's user may read none of the logs and configurations.
+/// Everything is installed, and the agent's user may read none of the logs.
 fn closed(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?.with_servers()?;
     for file in [SYSLOG, APACHE_LOG, PHPFPM_LOG, ACCESS_LOG, ERROR_LOG] {
         machine.allow(file, 0o600)?;
-    }
-    for file in [APACHE_CONF, PHPFPM_CONF, MYSQL_CONF] {
-        machine.allow(file, 0o644)?;
     }
     let about = "made-up machine whose logs the agent's user may not read";
     let expected = [UNREADABLE, "Apache: the log is not read", "PHP-FPM: the log is not read"];
