@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::debian::{Packages, Root};
+use crate::debian::{Lock, Packages, Root};
 use crate::error::run;
 use crate::{Error, Generation};
 
@@ -140,10 +140,11 @@ pub(super) fn complete(root: &Root, generation: Generation) -> Result<(), Error>
     make_locales(root)
 }
 
-/// A page in a language needs that language's locale on the web server.
+/// A page in a language needs that language's locale on the web server. Both versions have the same.
 fn make_locales(root: &Root) -> Result<(), Error> {
     let locales = root.cache().join("locales");
     fs::create_dir_all(&locales).map_err(Error::file(&locales))?;
+    let _lock = Lock::take(&locales.join("lock"))?;
     for name in ["en_US", "ja_JP"] {
         let mut localedef = Command::new("localedef");
         localedef.env("I18NPATH", root.path().join("usr/share/i18n")).args(["--no-archive", "-i", name]);
