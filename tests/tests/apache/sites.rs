@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use oomwatch_tests::debian::Packages;
-use oomwatch_tests::{Key, binaries, wait_until};
+use oomwatch_tests::{Key, binaries, free_port, wait_until};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
@@ -144,7 +144,7 @@ impl Nginx {
     fn start() -> Self {
         let nginx = Packages::of("bookworm", &["nginx"]).unpacked("nginx").unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port().unwrap();
         let here = directory.path().to_str().unwrap();
         let conf = directory.path().join("nginx.conf");
         fs::write(&conf, NGINX.replace("{}", here).replace("PORT", &port.to_string())).unwrap();
