@@ -277,6 +277,10 @@ mod tests {
         assert_eq!((b.oom_kill, b.inode > 0), (2, true));
         let none = ["/a.slice", "/no.slice", "/a.slice/../a.slice/b.service"];
         assert_eq!(none.map(of), [None; 3]);
+        let v1 = tempfile::tempdir().unwrap();
+        write(v1.path(), "memory/b/memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 4\n");
+        write(v1.path(), "memory/memory.usage_in_bytes", "1\n");
+        assert_eq!(CgroupKills::read(v1.path(), "/b").map(|kills| kills.oom_kill), Some(4));
     }
 
     #[test]
