@@ -227,6 +227,12 @@ fn reported_kills() -> Vec<Scene> {
     );
     let expected =
         kill("Expected OOM kill in a memory cgroup", INFO, 4244, report(4244, "memcg", Some(pod), None));
+    let told_by_systemd = json!({
+        "time": "2026-11-24T20:31:44.602Z", "clock": 1_795_552_304, "killer": "kernel", "unit": "shop.service", "sources": ["systemd"],
+        "trust": "high", "victims": [], "tasks": [],
+    });
+    let of_a_service = scene("OOM killer was invoked", HIGH, "OOM killer was invoked: shop.service")
+        .for_ever(LIST, Change::Report(told_by_systemd));
     vec![
         counted(global_kill(4242), 4, 4).tags(&["oom: global", "unit: httpd.service"]),
         counted(memcg, 5, 5).tags(&[
@@ -235,6 +241,7 @@ fn reported_kills() -> Vec<Scene> {
             "cgroup: /system.slice/httpd.service",
         ]),
         counted(expected, 6, 6).tags(&["oom: cgroup", "cgroup: /kubepods/burstable/pod1"]),
+        counted(of_a_service, 7, 7).tags(&["source: systemd", "unit: shop.service"]),
     ]
 }
 

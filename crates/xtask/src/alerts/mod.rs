@@ -34,8 +34,8 @@ use world::World;
 type Broken = Box<dyn Error + Send + Sync>;
 type Done = Result<(), Broken>;
 
-/// Every item was asked for, and agents have asked for their active checks.
-const WARM_UP: Duration = Duration::from_secs(120);
+/// Agents have asked for their active checks, discovery has made its items, and windows of five minutes are full.
+const WARM_UP: Duration = Duration::from_secs(450);
 /// How long hosts on which nothing happens are watched at least.
 const WATCHED: Duration = Duration::from_secs(330);
 

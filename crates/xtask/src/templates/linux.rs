@@ -698,8 +698,8 @@ fn oom_triggers() -> Vec<Trigger> {
         .event_name(with_victim(t("OOM killer was invoked: ", "OOM killer が発動されました。")))
         .opdata(last_event.clone())
         .about(t(
-            "The whole machine ran out of memory, and the kernel (or systemd-oomd, earlyoom) killed a process. Closes ten minutes after the last kill.",
-            "マシン全体のメモリが尽き、カーネル（または systemd-oomd、earlyoom）がプロセスを強制終了しました。最後の強制終了から 10 分で閉じます。",
+            "The whole machine ran out of memory, and the kernel (or systemd-oomd, earlyoom) killed a process; or systemd alone tells of a kill (source=systemd), and not whether it was only the service's own limit. Closes ten minutes after the last kill.",
+            "マシン全体のメモリが尽き、カーネル（または systemd-oomd、earlyoom）がプロセスを強制終了しました。情報源が systemd だけの場合（source=systemd）は、サービス自身の上限によるものかどうかは区別できません。最後の強制終了から 10 分で閉じます。",
         ))
         .manual_close()
         .tags(&oom_tags("global")),

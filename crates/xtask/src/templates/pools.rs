@@ -527,6 +527,12 @@ impl Pool {
             .manual_close(),
         ];
         if let Some(log) = &self.log {
+            // No file with such a name is no error where names are a pattern: it may come yet.
+            let [en, ja] = match log.key {
+                "oomwatch.logrt.last" => ["The directory of ", " のディレクトリ"],
+                _ => ["", ""],
+            };
+            let file = log.file.name;
             triggers.push(
                 trigger(
                     "log.unreadable",
@@ -536,8 +542,8 @@ impl Pool {
                     "max(@log.readable,5m)=0 and min(@found,5m)=1",
                 )
                 .about(t(
-                    &format!("{} is absent, or the agent's user may not read it.", log.file.name),
-                    &format!("{} がないか、エージェントのユーザーに読む権限がありません。", log.file.name),
+                    &format!("{en}{file} is absent, or the agent's user may not read it."),
+                    &format!("{file}{ja} がないか、エージェントのユーザーに読む権限がありません。"),
                 ))
                 .manual_close()
                 .depends_on(&["found"]),

@@ -186,14 +186,16 @@ fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
         "the scripts end",
     );
     scene.macros.retain(|(name, _)| *name != "{$OOMWATCH.PHPFPM.LOG}");
-    let log = room.join("other.log");
-    File::create(&log)?;
+    let [here, away] = ["logs", "logs-away"].map(|name| room.join(name));
+    fs::create_dir(&here)?;
+    File::create(here.join("other.log"))?;
     let scene =
-        scene.with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^other[.]log$", room.display())).cause(scene_cause);
-    let (begin, end) = (log.clone(), log);
-    let end = by("the log is there again", move |_| Ok(File::create(&end).map(drop)?));
+        scene.with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^other[.]log$", here.display())).cause(scene_cause);
+    let (from, to) = (here.clone(), away.clone());
+    let end = by("it is there again", move |_| Ok(fs::rename(&away, &here)?));
     let raises = [("PHP-FPM", "PHP-FPM: the log is not read")];
-    Ok(scene.cause(Cause::new("the log is removed", &raises, move |_| Ok(fs::remove_file(&begin)?), end)))
+    let begin = move |_: &_| Ok(fs::rename(&from, &to)?);
+    Ok(scene.cause(Cause::new("the log's directory is removed", &raises, begin, end)))
 }
 
 fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {

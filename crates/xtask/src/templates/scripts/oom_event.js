@@ -11,7 +11,8 @@ function field(name, content) {
 
 function victim(report) {
     if (!report.victims || report.victims.length === 0) {
-        return report.panic ? 'kernel panic' : 'victim unknown';
+        // systemd names the service, and no process of it.
+        return report.panic ? 'kernel panic' : report.unit ? clean(report.unit) : 'victim unknown';
     }
     var first = report.victims[0];
     var text = clean(first.name === undefined ? '?' : first.name) + ' (pid ' + first.pid;
