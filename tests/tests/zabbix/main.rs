@@ -182,7 +182,7 @@ fn kill(
         assert!(problem.name.contains(words), "{}", problem.name);
         let others = zabbix.api().problems(&watched.host)?;
         assert!(others.iter().all(|other| other.trigger == problem.trigger), "{others:#?}");
-        person.see_problem(&problem.name)?;
+        person.see_problem(&watched.host, &problem.name)?;
         person.see_dashboard(&watched.host, dashboard)?;
     }
     Ok(())

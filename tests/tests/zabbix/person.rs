@@ -57,9 +57,9 @@ impl<'a> Person<'a> {
         self.browser.wait_for_text("Imported successfully")
     }
 
-    /// Sees words on the page of problems.
-    pub(crate) fn see_problem(&self, words: &str) -> Result<(), Error> {
-        self.open("zabbix.php?action=problem.view")?;
+    /// Sees words on the page of a host's problems.
+    pub(crate) fn see_problem(&self, host: &Host, words: &str) -> Result<(), Error> {
+        self.open(&format!("zabbix.php?action=problem.view&filter_set=1&hostids%5B%5D={}", host.id))?;
         self.browser.wait_for_text(words)?;
         self.picture("problems")
     }

@@ -91,10 +91,11 @@ impl Exporter<'_> {
                 (pick("GRAPH_PROTOTYPE", "graphprototype"), None, fields)
             }
             Widget::Item { item, name } => {
-                // A count has no half.
-                let places = self.is_count(item).then(|| field("INTEGER", "decimal_places", "0"));
+                // A count has no half, and a cell no room for hundredths and a unit.
+                let places = if self.is_count(item) { "0" } else { "1" };
+                let places = field("INTEGER", "decimal_places", places);
                 let item = field("ITEM", pick("itemid", "itemid.0"), self.item_name(item));
-                (pick("ITEM", "item"), Some(name), places.into_iter().chain([item]).collect())
+                (pick("ITEM", "item"), Some(name), vec![places, item])
             }
             Widget::History { item, name } if old => {
                 let lines = field("INTEGER", "show_lines", "10");
