@@ -158,6 +158,15 @@ impl Browser {
         self.post("/execute/sync", json!({"script": script, "args": []}))
     }
 
+    /// Gives the window another size, in pixels.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn resize(&self, width: u32, height: u32) -> Result<(), Error> {
+        self.post("/window/rect", json!({"width": width, "height": height})).map(drop)
+    }
+
     /// A picture of the window, as PNG.
     ///
     /// # Errors

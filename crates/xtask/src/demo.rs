@@ -1,6 +1,7 @@
 //! A real agent with the plugin, processes to look at, the items that an operator of a web server polls, and the problems that
 //! a real server makes of them.
 
+mod ground;
 mod story;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::table::{bytes, columns};
 use crate::{Done, say};
+use ground::Ground;
 use story::Story;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,6 +53,8 @@ const ITEMS: [(&str, Unit, &str); 8] = [
 pub(crate) fn run(once: bool) -> Done {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The first asks for the end of what is under way; who does not want to wait asks again.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     say("Building the plugin ...");
@@ -58,10 +62,10 @@ pub(crate) fn run(once: bool) -> Done {
     let stage = Stage::with(&binaries::release("oomwatch-tests", "actor")?)?;
     let cast = cast(&stage)?;
     let scratch = tempfile::Builder::new().prefix("ow").tempdir_in("/tmp")?;
-    let log = scratch.path().join("error_log");
-    std::fs::write(&log, "")?;
+    let ground = Ground::new(scratch.path())?;
     let zabbix = Story::server()?;
     let plugin = PluginSpec::new("OomWatch", plugin).option("StateDir", scratch.path().display().to_string());
+    let plugin = ground.watched_by(plugin);
     let mut builder = RealAgent::builder(Generation::V7_0).plugin(plugin).active_server(zabbix.address());
     for key in MIRRORED {
         builder = builder.alias(&format!("{key}[*]"), &format!("oomwatch.{key}[*]"));
@@ -73,11 +77,11 @@ pub(crate) fn run(once: bool) -> Done {
         agent.pid(),
         cast.len()
     ));
-    let story = Story::begin(zabbix, &mut agent, &log)?;
+    let story = Story::begin(zabbix, &mut agent, &ground)?;
     let _ = agent.get_within(LOAD, Duration::from_millis(500));
     pause(LOAD_KNOWN_AFTER, &stop);
     round(&agent)?;
-    story.tell(scratch.path(), &log)?;
+    story.tell(&ground)?;
     if !once {
         say(&story.invitation());
         while !stop.load(Ordering::Relaxed) {

@@ -21,6 +21,7 @@ cargo xtask demo [--once]   the whole story: server, frontend, agent with the pl
 cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
 cargo xtask templates       makes the templates for Zabbix anew from their source
 cargo xtask alerts [SCENE]  every trigger on its cause in real servers, in 25 minutes; writes docs/alerts.md
+                            and a part of docs/benchmarks.md
 cargo xtask vm [SCENE]      a whole machine runs out of memory; writes docs/vm.md; SCENE is limit, group, continue,
                             rights, journal, oomd, global or unprotected
 ";

@@ -156,22 +156,38 @@ fn a_kill_is_a_problem_and_a_plain_host_has_no_other(
     let passive = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
     let active = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2 active")?;
     let Some(victim) = Victim::new(zabbix.generation()) else { return Ok(()) };
-    kill(zabbix, &victim, &[&passive, &active], person, ["OOM kill", "OomWatch: Memory"])
+    kill(
+        zabbix,
+        &victim,
+        &[&passive, &active],
+        person,
+        "OOM kill",
+        ["OomWatch: Memory", "Memory", "Services and cgroups"],
+    )
 }
 
 fn a_kill_is_a_problem_in_japanese(zabbix: &Zabbix, person: &Person<'_>) -> Result<(), Error> {
     let watched = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
     let Some(victim) = Victim::new(zabbix.generation()) else { return Ok(()) };
-    kill(zabbix, &victim, &[&watched], person, ["メモリ cgroup", "OomWatch: メモリ"])
+    kill(
+        zabbix,
+        &victim,
+        &[&watched],
+        person,
+        "メモリ cgroup",
+        ["OomWatch: メモリ", "メモリ", "サービスと cgroup"],
+    )
 }
 
-/// Has the victim killed: each host has a problem with these words, which a person sees, as they see the host's dashboard.
+/// Has the victim killed: each host has a problem with these words, which a person sees, as they see the pages of the host's
+/// dashboard.
 fn kill(
     zabbix: &Zabbix,
     victim: &Victim,
     hosts: &[&Watched],
     person: &Person<'_>,
-    [words, dashboard]: [&str; 2],
+    words: &str,
+    dashboard: [&str; 3],
 ) -> Result<(), Error> {
     person.wait_for_a_worthy_picture();
     let cause = victim.die();
@@ -198,7 +214,7 @@ struct Victim {
 impl Victim {
     /// None where the machine lets nobody limit a cgroup.
     fn new(generation: Generation) -> Option<Self> {
-        let name = format!("owhog{}{}", std::process::id() % 100_000, &generation.name()[..1]);
+        let name = format!("httpd-{}{}", std::process::id() % 100_000, &generation.name()[..1]);
         let limited =
             Limited::new(&name, LIMIT_BYTES).inspect_err(|why| eprintln!("skipped in part: {why}")).ok()?;
         let directory = tempfile::tempdir().expect("a directory");

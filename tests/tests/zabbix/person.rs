@@ -6,10 +6,13 @@ use std::time::Duration;
 use oomwatch_tests::browser::{Browser, PAGE_LIMIT};
 use oomwatch_tests::zabbix::{Host, Zabbix};
 use oomwatch_tests::{Error, Generation, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Where pictures of the pages go, if anybody wants them.
 pub(crate) const PICTURES: &str = "OOMWATCH_SCREENSHOTS";
+
+/// Of the browser's window.
+const WIDTH: u32 = 1400;
 
 /// The administrator, in front of a browser.
 pub(crate) struct Person<'a> {
@@ -21,7 +24,7 @@ pub(crate) struct Person<'a> {
 impl<'a> Person<'a> {
     /// Logs in through the form.
     pub(crate) fn log_in(zabbix: &'a Zabbix) -> Result<Self, Error> {
-        let browser = Browser::start(1400, 1300)?;
+        let browser = Browser::start(WIDTH, 1300)?;
         browser.open(&zabbix.frontend())?;
         browser.write("//input[@id='name']", "Admin")?;
         browser.write("//input[@id='password']", "zabbix")?;
@@ -52,7 +55,7 @@ impl<'a> Person<'a> {
         self.browser.click(CONFIRM)?;
         // What will be added is shown before anything is.
         self.browser.wait_for_text("Added")?;
-        self.picture("import")?;
+        self.picture("import", 1100)?;
         self.browser.click(CONFIRM)?;
         self.browser.wait_for_text("Imported successfully")
     }
@@ -61,20 +64,34 @@ impl<'a> Person<'a> {
     pub(crate) fn see_problem(&self, host: &Host, words: &str) -> Result<(), Error> {
         self.open(&format!("zabbix.php?action=problem.view&filter_set=1&hostids%5B%5D={}", host.id))?;
         self.browser.wait_for_text(words)?;
-        self.picture("problems")
+        self.picture("problems", 460)
     }
 
-    /// Sees the dashboard of a host with all of its graphs drawn.
-    pub(crate) fn see_dashboard(&self, host: &Host, name: &str) -> Result<(), Error> {
-        const IS_DRAWN: &str = "const graphs = [...document.querySelectorAll('.dashboard img')]; \
-            return graphs.length > 0 && graphs.every(graph => graph.complete && graph.naturalWidth > 0) \
-                && !document.querySelector('.dashboard .is-loading')";
+    /// Sees the pages of a host's dashboard with all of their widgets drawn: the name of the dashboard, and those of its pages.
+    pub(crate) fn see_dashboard(&self, host: &Host, [name, first, second]: [&str; 3]) -> Result<(), Error> {
         let last = "from=now-5m&to=now";
         self.open(&format!("zabbix.php?action=host.dashboard.view&hostid={}&{last}", host.id))?;
         self.browser.wait_for_text(name)?;
-        let is_drawn = || self.browser.script(IS_DRAWN).is_ok_and(|drawn| drawn == true);
-        assert!(wait_until(PAGE_LIMIT, is_drawn), "graphs of {name}");
-        self.picture("dashboard")?;
+        self.see_page(first, "dashboard")?;
+        self.browser.click(&format!("//*[contains(@class,'dashboard-navigation')]//*[@title='{second}']"))?;
+        self.see_page(second, "dashboard-services")
+    }
+
+    fn see_page(&self, page: &str, picture: &str) -> Result<(), Error> {
+        const SHOWN: &str = "const shown = what => [...document.querySelectorAll('.dashboard ' + what)]\
+            .filter(element => element.offsetParent !== null); \
+            const page = document.querySelector('.dashboard .selected-tab').textContent.trim(); ";
+        const IS_DRAWN: &str = "return shown('[class*=dashboard-grid-]').length > 0 && shown('.is-loading').length == 0 \
+            && shown('img').every(graph => graph.complete && graph.naturalWidth > 0) && page";
+        // A picture has all of the page, so it is to be drawn in a window of that size.
+        self.browser.resize(WIDTH, 1800)?;
+        let mut seen = Value::Null;
+        let is_drawn = wait_until(PAGE_LIMIT, || {
+            seen = self.browser.script(&[SHOWN, IS_DRAWN].concat()).unwrap_or_default();
+            seen == page
+        });
+        assert!(is_drawn, "page {page}: {seen}");
+        self.picture(picture, 1800)?;
         let text = self.browser.script("return document.querySelector('.dashboard').textContent")?;
         assert!(!text.as_str().expect("a text").contains("*UNKNOWN*"), "a macro that means nothing: {text}");
         Ok(())
@@ -97,13 +114,14 @@ impl<'a> Person<'a> {
         wanted.map(|directory| PathBuf::from(directory).join(self.language))
     }
 
-    fn picture(&self, name: &str) -> Result<(), Error> {
+    fn picture(&self, name: &str, height: u32) -> Result<(), Error> {
         // What is chosen from fills half of a page.
         const HIDE_FILTERS: &str = "document.querySelectorAll('.filter-container, .tabfilter-content-container')\
             .forEach(filter => filter.style.display = 'none'); return true";
         let Some(directory) = self.pictures() else { return Ok(()) };
         std::fs::create_dir_all(&directory).expect("a directory for pictures");
         self.browser.script(HIDE_FILTERS)?;
+        self.browser.resize(WIDTH, height)?;
         self.browser.screenshot(&directory.join(format!("{name}.png")))
     }
 }

@@ -1,5 +1,6 @@
 //! Every trigger of the templates on its cause, in real servers with real agents, at the intervals that operators get, and hosts on
-//! which nothing may happen. `docs/alerts.md` tells the last result.
+//! which nothing may happen. `docs/alerts.md` and `docs/benchmarks.md` tell
+//! the last result.
 
 mod hosts;
 mod made_up;
@@ -59,7 +60,7 @@ fn played(only: Option<&str>) -> Done {
     let (outcomes, mut faults, hosts) = watched(&worlds, &scenes, &kills)?;
     if only.is_none() {
         faults.extend(without_a_scene(&worlds, &outcomes)?);
-        page::write(&binaries::workspace().join("docs/alerts.md"), &outcomes, &hosts)?;
+        page::write(&binaries::workspace().join("docs"), &outcomes, &hosts)?;
     }
     told(&outcomes, &faults)
 }

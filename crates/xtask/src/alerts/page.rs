@@ -1,4 +1,4 @@
-//! The page that tells what the last run saw.
+//! What the last run saw, in `docs/alerts.md`, and its seconds in short in `docs/benchmarks.md`. Introductions are written by hand.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,25 +11,33 @@ use super::hosts::HostReport;
 use super::play::{Checks, Outcome};
 use crate::generated::{cell, cores_and_kernel, today, with_part};
 
-/// The introduction is written by hand.
-const EMPTY: &str = "# Alerts\n";
-
-/// Puts the results into the page, in place of those that were there.
-pub(super) fn write(path: &Path, outcomes: &[Outcome], hosts: &[HostReport]) -> io::Result<()> {
-    let page = fs::read_to_string(path).unwrap_or_else(|_| EMPTY.to_owned());
-    let text = format!("{}\n\n{}\n\n{}", machine(), triggers(outcomes), told(hosts));
-    fs::write(path, with_part(&page, "alerts", "The last run", &text))
+/// Puts the results into both pages in this directory, in place of those that were there.
+pub(super) fn write(docs: &Path, outcomes: &[Outcome], hosts: &[HostReport]) -> io::Result<()> {
+    let mut sorted: Vec<_> = outcomes.iter().collect();
+    sorted.sort_by_key(|outcome| (outcome.family, outcome.trigger));
+    let whole = format!("{}\n\n{}\n\n{}", machine(CELLS), triggers(&sorted), told(hosts));
+    renew(&docs.join("alerts.md"), "# Alerts\n", "The last run", &whole)?;
+    let short = format!("{}\n\n{}", machine(SPANS), spans(&sorted));
+    renew(&docs.join("benchmarks.md"), "# Benchmarks\n", "Problems", &short)
 }
 
-fn machine() -> String {
+fn renew(path: &Path, empty: &str, title: &str, text: &str) -> io::Result<()> {
+    let page = fs::read_to_string(path).unwrap_or_else(|_| empty.to_owned());
+    fs::write(path, with_part(&page, "alerts", title, text))
+}
+
+const CELLS: &str = "In each cell: seconds from the cause to the problem / from its end to the problem's.";
+const SPANS: &str = "The least and the most seconds of the hosts.";
+
+fn machine(about: &str) -> String {
     format!(
-        "Zabbix 6.0 and 7.0 with agents of the same versions at the same time, {}, {}. In each cell: seconds from the cause to \
-         the problem / from its end to the problem's.",
+        "Zabbix 6.0 and 7.0 with agents of the same versions at the same time, {}, {}. {about}",
         cores_and_kernel(),
         today()
     )
 }
 
+const NEVER: &str = "**never**";
 const COLUMNS: [(Generation, Checks); 4] = [
     (Generation::V6_0, Checks::Passive),
     (Generation::V6_0, Checks::Active),
@@ -37,15 +45,13 @@ const COLUMNS: [(Generation, Checks); 4] = [
     (Generation::V7_0, Checks::Active),
 ];
 
-fn triggers(outcomes: &[Outcome]) -> String {
+fn triggers(outcomes: &[&Outcome]) -> String {
     let mut table = "| template | trigger | cause | ended by |".to_owned();
     for (generation, checks) in COLUMNS {
         let _ = write!(table, " {generation} {} |", checks.name());
     }
     table += "\n|---|---|---|---|---|---|---|---|";
-    let mut sorted: Vec<_> = outcomes.iter().collect();
-    sorted.sort_by_key(|outcome| (outcome.family, outcome.trigger));
-    for outcome in sorted {
+    for outcome in outcomes {
         let Outcome { family, trigger, what, ended_by, .. } = outcome;
         let _ = write!(table, "\n| {family} | {} | {what} | {ended_by} |", cell(trigger));
         for column in COLUMNS {
@@ -55,9 +61,26 @@ fn triggers(outcomes: &[Outcome]) -> String {
     table
 }
 
+fn spans(outcomes: &[&Outcome]) -> String {
+    let mut table = "| template | trigger | from the cause to the problem | from its end to the problem's |\n|---|---|---|---|".to_owned();
+    for Outcome { family, trigger, timings, .. } in outcomes {
+        let raised = span(timings.iter().map(|timing| timing.raised));
+        let over = span(timings.iter().map(|timing| timing.over));
+        let _ = write!(table, "\n| {family} | {} | {raised} | {over} |", cell(trigger));
+    }
+    table
+}
+
+/// What never came on one host came never.
+fn span(seconds: impl Iterator<Item = Option<u64>>) -> String {
+    let all: Option<Vec<u64>> = seconds.collect();
+    let ends = all.and_then(|all| Some((*all.iter().min()?, *all.iter().max()?)));
+    ends.map_or(NEVER.to_owned(), |(least, most)| format!("{least} to {most} s"))
+}
+
 fn seconds(outcome: &Outcome, column: (Generation, Checks)) -> String {
     let timing = outcome.timings.iter().find(|timing| (timing.generation, timing.checks) == column);
-    let number = |seconds: Option<u64>| seconds.map_or("**never**".to_owned(), |seconds| seconds.to_string());
+    let number = |seconds: Option<u64>| seconds.map_or(NEVER.to_owned(), |seconds| seconds.to_string());
     timing.map_or(String::new(), |timing| format!("{} / {}", number(timing.raised), number(timing.over)))
 }
 
@@ -83,4 +106,16 @@ fn list(names: &[String]) -> String {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_of_all_hosts_or_of_none() {
+        assert_eq!(span([Some(7), Some(2), Some(31)].into_iter()), "2 to 31 s");
+        assert_eq!(span([Some(7), None].into_iter()), NEVER);
+        assert_eq!(span([].into_iter()), NEVER);
+    }
 }

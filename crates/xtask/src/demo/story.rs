@@ -2,20 +2,16 @@
 //! problems that an operator sees.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use oomwatch_tests::zabbix::{Host, Problem, Zabbix};
-use oomwatch_tests::{Generation, Limited, RealAgent, binaries, wait_until};
+use oomwatch_tests::{Generation, RealAgent, binaries, wait_until};
 
+use super::ground::Ground;
 use crate::table::columns;
 use crate::{Done, say};
 
-const LIMIT_BYTES: u64 = 30 << 20;
-/// The victim's name: a stand-in for the httpd of the incident.
-const VICTIM: &str = "httpd-hungry";
 const APACHE_LINE: &str = "[mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, consider \
                            raising the MaxRequestWorkers setting";
 /// Sees the frontend in Japanese.
@@ -25,8 +21,6 @@ const LOGS: &str = "OomWatch log by Zabbix agent 2 active";
 const POLLS: &str = "5s";
 const LIMIT: Duration = Duration::from_secs(120);
 
-const KERNEL_LINE: &str = "Nov 24 10:00:00 web kernel: httpd invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), \
-                           order=0, oom_score_adj=0";
 /// New log items begin at a file's end, so nothing may be written before they have looked.
 const LOOKED: Duration = Duration::from_secs(12);
 
@@ -63,7 +57,7 @@ impl Story {
     pub(super) fn begin(
         zabbix: Zabbix,
         agent: &mut RealAgent,
-        log: &Path,
+        ground: &Ground,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let directory = binaries::workspace().join("templates/7.0");
         let mut files: Vec<_> = fs::read_dir(&directory)?.flatten().map(|entry| entry.path()).collect();
@@ -73,12 +67,8 @@ impl Story {
             zabbix.api().import(&fs::read_to_string(file)?)?;
         }
         let host = zabbix.api().create_host(agent, &["OomWatch Linux by Zabbix agent 2"])?;
-        if zabbix.api().template(LOGS).is_ok() {
-            for name in ["{$OOMWATCH.APACHE.LOG}", "{$OOMWATCH.SYSLOG}"] {
-                zabbix.api().set_macro(&host, name, &log.display().to_string())?;
-            }
-            zabbix.api().link(&host, LOGS)?;
-        }
+        zabbix.api().set_macro(&host, "{$OOMWATCH.APACHE.LOG}", &ground.apache_log())?;
+        zabbix.api().link(&host, LOGS)?;
         zabbix.api().poll_every(&host, POLLS)?;
         zabbix.api().add_administrator(JAPANESE, PASSWORD, "ja_JP")?;
         // The agent asked for active checks when the server knew no such host, and would ask again after a minute.
@@ -92,28 +82,20 @@ impl Story {
     }
 
     /// Causes what the templates are there for, and waits for the problems.
-    pub(super) fn tell(&self, directory: &Path, log: &Path) -> Done {
+    pub(super) fn tell(&self, ground: &Ground) -> Done {
         self.wait_for_values()?;
-        let mut expected = Vec::new();
-        let killed = self.kill(directory)?;
-        if self.zabbix.api().template(LOGS).is_ok() {
-            if killed.is_none() {
-                expected.push(append(
-                    log,
-                    KERNEL_LINE,
-                    "an injected line of the kernel",
-                    "OOM killer was invoked",
-                )?);
-            }
-            let words = "Apache reached its limit";
-            expected.push(append(log, APACHE_LINE, "a line of Apache in its error log", words)?);
-        }
-        expected.extend(killed);
+        let killed = SystemTime::now();
+        let (what, words) = ground.runs_out_of_memory()?;
+        let kill = Expected { what, words, cause: killed };
+        let said = SystemTime::now();
+        ground.apache_says(APACHE_LINE)?;
+        let words = "Apache reached its limit";
+        let line = Expected { what: "a line of Apache in its error log", words, cause: said };
         let (mut rows, mut missing) = (
             vec![["problem", "cause", "seconds", "severity", "what it says"].map(str::to_owned).to_vec()],
             Vec::new(),
         );
-        for Expected { what, words, cause } in expected {
+        for Expected { what, words, cause } in [line, kill] {
             match self.zabbix.api().wait_for_problem(&self.host, words, LIMIT)? {
                 Some(problem) => rows.push(row(&problem, what, cause)),
                 None => missing.push(what),
@@ -151,23 +133,6 @@ impl Story {
         Err("the server got no values".into())
     }
 
-    /// A real kill in a cgroup; why there is none is said.
-    fn kill(&self, directory: &Path) -> Result<Option<Expected>, std::io::Error> {
-        let limited = match Limited::new("oomwatch-demo", LIMIT_BYTES) {
-            Ok(limited) => limited,
-            Err(why) => {
-                say(&format!("No OOM kill is shown: {why}."));
-                return Ok(None);
-            }
-        };
-        let program = directory.join(VICTIM);
-        fs::copy("/usr/bin/tail", &program)?;
-        let cause = SystemTime::now();
-        let (pid, _) = limited.run_into_limit(&program)?;
-        say(&format!("The kernel has killed {VICTIM} (process {pid}) at its cgroup's limit of 30 MiB."));
-        Ok(Some(Expected { what: "a real OOM kill in a memory cgroup", words: VICTIM, cause }))
-    }
-
     fn show_values(&self) -> Done {
         let mut rows = vec![["latest data", "value"].map(str::to_owned).to_vec()];
         for item in self.zabbix.api().items(&self.host)? {
@@ -180,12 +145,6 @@ impl Story {
         say(&format!("\n{}", columns(&rows)));
         Ok(())
     }
-}
-
-fn append(log: &Path, line: &str, what: &'static str, words: &'static str) -> std::io::Result<Expected> {
-    let cause = SystemTime::now();
-    writeln!(fs::File::options().append(true).open(log)?, "{line}")?;
-    Ok(Expected { what, words, cause })
 }
 
 fn row(problem: &Problem, what: &str, cause: SystemTime) -> Vec<String> {

@@ -10,6 +10,9 @@ use super::yaml::Yaml;
 /// one host, whose name the label would be otherwise. (Frontends take a slash for the end of the expression.)
 const CELL_LABEL: &str = r#"{{ITEM.NAME}.regsub("^[^ ]+ (.*\x2f)?(.*): ","\2")}"#;
 
+/// Bytes in a second.
+const RATE: &str = "Bps";
+
 impl Exporter<'_> {
     pub(super) fn dashboards(&mut self) -> io::Result<Vec<Yaml>> {
         let template = self.template;
@@ -22,8 +25,11 @@ impl Exporter<'_> {
         }
         let yaml = Yaml::map()
             .set("uuid", self.uuid("dashboard", dashboard.id)?)
-            .set("name", self.say(&dashboard.name))
-            .set_list("pages", pages);
+            .set("name", self.say(&dashboard.name));
+        // Whoever reads one page does not want it to turn by itself.
+        let is_read = pages.len() > 1;
+        let yaml =
+            yaml.set_unless("YES", "auto_start", if is_read { "NO" } else { "YES" }).set_list("pages", pages);
         Ok(vec![yaml])
     }
 
@@ -91,11 +97,9 @@ impl Exporter<'_> {
                 (pick("GRAPH_PROTOTYPE", "graphprototype"), None, fields)
             }
             Widget::Item { item, name } => {
-                // A count has no half, and a cell no room for hundredths and a unit.
-                let places = if self.is_count(item) { "0" } else { "1" };
-                let places = field("INTEGER", "decimal_places", places);
-                let item = field("ITEM", pick("itemid", "itemid.0"), self.item_name(item));
-                (pick("ITEM", "item"), Some(name), vec![places, item])
+                let mut fields = self.figure(item);
+                fields.push(field("ITEM", pick("itemid", "itemid.0"), self.item_name(item)));
+                (pick("ITEM", "item"), Some(name), fields)
             }
             Widget::History { item, name } if old => {
                 let lines = field("INTEGER", "show_lines", "10");
@@ -108,10 +112,27 @@ impl Exporter<'_> {
             }
             Widget::Honeycomb { pattern, name } => {
                 let label = field("STRING", "primary_label", CELL_LABEL);
-                ("honeycomb", Some(name), vec![field("STRING", "items.0", self.say(pattern)), label])
+                let places = field("INTEGER", "secondary_label_decimal_places", "0");
+                ("honeycomb", Some(name), vec![field("STRING", "items.0", self.say(pattern)), label, places])
             }
             Widget::Problems { name } => ("problems", Some(name), Vec::new()),
         }
+    }
+
+    /// How a figure is shown in a cell, which has no room for hundredths and a unit. A count has no half.
+    fn figure(&self, id: &str) -> Vec<Yaml> {
+        let places = |places| field("INTEGER", "decimal_places", places);
+        if self.units(id) != RATE {
+            return vec![places(if self.is_count(id) { "0" } else { "1" })];
+        }
+        // A sign and the longest unit: without the arrow of change, which says nothing of a change.
+        let names = if self.version == Version::V6 { ["show"; 3] } else { ["show.0", "show.1", "show.2"] };
+        let shown = names.into_iter().zip(["1", "2", "3"]).map(|(name, what)| field("INTEGER", name, what));
+        [places("0")].into_iter().chain(shown).chain([field("INTEGER", "units_size", "25")]).collect()
+    }
+
+    fn units(&self, id: &str) -> &str {
+        self.template.items.iter().find(|item| item.id == id).map_or("", |item| item.units)
     }
 
     fn graph_name(&self, id: &str) -> Yaml {

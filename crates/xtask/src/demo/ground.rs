@@ -1,0 +1,92 @@
+//! The machine that the demo's agent watches: this one, or this one with logs of its own where no process may be killed.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use oomwatch_tests::{Limited, PluginSpec, binaries};
+
+use crate::generated::first_line;
+use crate::say;
+
+const LIMIT_BYTES: u64 = 30 << 20;
+const APACHE_LOG: &str = "var/log/httpd/error_log";
+const MESSAGES: &str = "var/log/messages";
+/// A real one of a web server with CentOS 7: httpd asked for memory, and the kernel killed mysqld.
+const REPORT: &str = "crates/oom-evidence/tests/corpus/el7-httpd-kills-mysqld.log";
+/// Whom that report names.
+const REPORTED: &str = "mysqld";
+/// The victim's name: a stand-in for the httpd of the incident.
+const VICTIM: &str = "httpd-hungry";
+
+pub(super) struct Ground {
+    directory: PathBuf,
+    /// Where a real process is killed.
+    limited: Option<Limited>,
+}
+
+impl Ground {
+    /// A machine is made of this one's `/proc`, `/sys` and `/etc` where this one does not allow a kill.
+    pub(super) fn new(scratch: &Path) -> io::Result<Self> {
+        let limited = Limited::new("oomwatch-demo", LIMIT_BYTES);
+        let directory = scratch.join("machine");
+        for log in [APACHE_LOG, MESSAGES] {
+            let path = directory.join(log);
+            fs::create_dir_all(path.parent().unwrap_or(&directory))?;
+            File::create(path)?;
+        }
+        if let Err(why) = &limited {
+            say(&format!(
+                "No process can be killed here ({why}): the kernel's report of a real kill is injected instead."
+            ));
+            ["proc", "sys", "etc"]
+                .iter()
+                .try_for_each(|name| symlink(format!("/{name}"), directory.join(name)))?;
+        }
+        Ok(Self { directory, limited: limited.ok() })
+    }
+
+    /// Has the plugin watch it.
+    pub(super) fn watched_by(&self, plugin: PluginSpec) -> PluginSpec {
+        match self.limited {
+            Some(_) => plugin,
+            None => plugin.option("HostRoot", self.directory.display().to_string()),
+        }
+    }
+
+    /// Apache's log as an item's key names it.
+    pub(super) fn apache_log(&self) -> String {
+        let root = if self.limited.is_some() { self.directory.as_path() } else { Path::new("/") };
+        root.join(APACHE_LOG).display().to_string()
+    }
+
+    pub(super) fn apache_says(&self, line: &str) -> io::Result<()> {
+        self.append(APACHE_LOG, line)
+    }
+
+    /// Runs out of memory. Returns what happened, and the word that its problem must have.
+    pub(super) fn runs_out_of_memory(&self) -> io::Result<(&'static str, &'static str)> {
+        let Some(limited) = &self.limited else {
+            self.append(MESSAGES, &report_of_now()?)?;
+            return Ok(("the injected report of a real OOM kill", REPORTED));
+        };
+        let program = self.directory.join(VICTIM);
+        fs::copy("/usr/bin/tail", &program)?;
+        let (pid, _) = limited.run_into_limit(&program)?;
+        say(&format!("The kernel has killed {VICTIM} (process {pid}) at its cgroup's limit of 30 MiB."));
+        Ok(("a real OOM kill in a memory cgroup", VICTIM))
+    }
+
+    fn append(&self, log: &str, lines: &str) -> io::Result<()> {
+        writeln!(File::options().append(true).open(self.directory.join(log))?, "{}", lines.trim_end())
+    }
+}
+
+/// The report with the time of now in the place of its own.
+fn report_of_now() -> io::Result<String> {
+    let now = first_line("date", &["+%b %e %H:%M:%S"]);
+    let report = fs::read_to_string(binaries::workspace().join(REPORT))?;
+    let lines = report.lines().filter_map(|line| line.get(now.len()..));
+    Ok(lines.map(|rest| format!("{now}{rest}\n")).collect())
+}
