@@ -339,7 +339,9 @@ impl Planner<'_> {
         let path = listing.path;
         let Some((last, older)) = self.at.marks.split_last() else {
             let stat = current?;
-            return Ok(Plan { steps: vec![self.first(path, stat)?], ..Plan::default() });
+            let mut steps = self.set_aside(listing, stat)?;
+            steps.push(self.first(path, stat)?);
+            return Ok(Plan { steps, ..Plan::default() });
         };
         let mut steps = self.watched(listing, last, older)?;
         if let Ok(stat) = current
@@ -373,6 +375,35 @@ impl Planner<'_> {
             mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
         }
         Ok(Step::new(path, &mark, stat))
+    }
+
+    /// What a new item finds rotated beside an empty log is not for it. Nothing tells an empty file from those before it, so
+    /// without marks they would count as its predecessors once it has lines.
+    fn set_aside(&self, listing: &Listing<'_>, current: Stat) -> Result<Vec<Step>, Error> {
+        if self.at.started || current.size > 0 {
+            return Ok(Vec::new());
+        }
+        let mut files: Vec<(Stat, &Path)> = rotation::rotated(listing.path, listing.entries()?)
+            .filter_map(|entry| Some((Stat::of(&entry.path).ok()?, entry.path.as_path())))
+            .filter(|(stat, path)| stat.place() != current.place() && !self.is_compressed(path))
+            .collect();
+        files.sort_by_key(|(stat, _)| (stat.mtime, stat.place()));
+        files.dedup_by_key(|(stat, _)| stat.place());
+        let surplus = files.len().saturating_sub(MAX_WATCHED);
+        let kept = files.into_iter().enumerate();
+        let kept = kept.filter(|(i, (stat, _))| *i >= surplus || stat.mtime >= current.mtime);
+        Ok(kept.map(|(_, (stat, path))| self.read_to_end(path, stat)).collect())
+    }
+
+    /// As if everything in the file had been read. One that cannot be opened is known by its size and time alone.
+    fn read_to_end(&self, path: &Path, stat: Stat) -> Step {
+        let mut step = Step { idle: true, ..Step::new(path, &Mark::new(path, stat), stat) };
+        step.mark.offset = stat.size;
+        if let Ok((file, _)) = open(path, self.allow) {
+            // When it fails it fails again when the file is to be read: that is the time to tell.
+            let _ = step.mark.refresh(&file);
+        }
+        step
     }
 
     /// Files that were rotated away some time ago and may still be written to, or were not read to their end yet. And those
@@ -434,7 +465,12 @@ impl Planner<'_> {
         {
             self.push_copy(&mut steps, log, last, watched, listing);
         }
-        let known = |stat: Stat| watched.iter().chain(&steps).any(|step| step.mark.is_place_of(stat));
+        // The log itself may have such a name, too: a hard link.
+        let known = |stat: Stat, unseen: &[Step]| {
+            let mut steps = watched.iter().chain(&steps).chain(unseen);
+            current.is_some_and(|now| now.place() == stat.place())
+                || steps.any(|step| step.mark.is_place_of(stat))
+        };
         // A copy whose original is to be truncated in a moment: what is in it is read from there.
         let in_the_making = |path: &Path, stat: Stat| {
             let may_be = stat.size >= SURE_COPY_BYTES && current.is_some_and(|now| now.size >= stat.size);
@@ -444,7 +480,7 @@ impl Planner<'_> {
         let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
         for entry in rotation::after(log, listing, found, last) {
             match Stat::of(&entry.path) {
-                Ok(stat) if known(stat) || stat.size == 0 || self.is_compressed(&entry.path) => {}
+                Ok(stat) if known(stat, &unseen) || stat.size == 0 || self.is_compressed(&entry.path) => {}
                 Ok(stat) if !in_the_making(&entry.path, stat) => {
                     unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
                 }
