@@ -366,10 +366,15 @@ impl Planner<'_> {
         Ok(Plan { steps, missing, ..Plan::default() })
     }
 
+    /// Whether what is there now is not for the item: it is new and says `skip`.
+    fn skips(&self) -> bool {
+        self.query.start == Start::Skip && !self.at.started
+    }
+
     /// A file that was never seen: from its start, or from its end when the item is new and says `skip`.
     fn first(&self, path: &Path, stat: Stat) -> Result<Step, Error> {
         let mut mark = Mark::new(path, stat);
-        if self.query.start == Start::Skip && !self.at.started && stat.size > 0 {
+        if self.skips() && stat.size > 0 {
             let (file, stat) = open(path, self.allow)?;
             mark.offset = stat.size;
             mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
@@ -556,19 +561,9 @@ impl Planner<'_> {
         // Equal times go by descending names, as in the agent: `messages.1` comes before `messages`.
         files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, b).cmp(&(b_stat.mtime, a)));
         let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
-        let skip = self.query.start == Start::Skip && !self.at.started;
         let truncated = self.truncated(&files);
         for (path, stat) in &files {
-            let step = match self.mark_of(path, *stat)? {
-                Known::Same(mark) => Some(Step::new(path, &mark, *stat)),
-                Known::Touched(mark) => {
-                    Some(Step { idle: true, ..Step::new(path, &mark, *stat) }.touched(&mark))
-                }
-                Known::Changed | Known::No if skip => Some(self.first(path, *stat)?),
-                Known::Changed => Some(Step::new(path, &Mark::new(path, *stat), *stat)),
-                Known::No => self.unknown(path, *stat, &files, &truncated)?,
-            };
-            plan.steps.extend(step);
+            plan.steps.extend(self.step(path, *stat, &files, &truncated)?);
         }
         // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
         // original was truncated and written again, within one tick of the clock.
@@ -576,6 +571,33 @@ impl Planner<'_> {
         // that of the copy made before it (seen on ext4 with Linux 6.18).
         plan.steps.sort_by_key(|step| (step.size == 0, step.mark.mtime, step.mark.offset == 0));
         Ok(plan)
+    }
+
+    /// How to go on with one file, if at all.
+    fn step(
+        &self,
+        path: &Path,
+        stat: Stat,
+        files: &[(PathBuf, Stat)],
+        truncated: &[&Mark],
+    ) -> Result<Option<Step>, Error> {
+        let known = self.mark_of(path, stat)?;
+        match &known {
+            Known::Same(mark) if mark.is_unchanged(stat) => return Ok(Some(Step::new(path, mark, stat))),
+            Known::No if self.at.floor.is_some_and(|floor| stat.mtime < floor) => return Ok(None),
+            _ => {}
+        }
+        // Also of a file that was seen before: it may have been empty, or have given its inode to this one.
+        if self.is_compressed(path) {
+            return Ok(Some(self.read_to_end(path, stat)));
+        }
+        Ok(match known {
+            Known::Same(mark) => Some(Step::new(path, &mark, stat)),
+            Known::Touched(mark) => Some(Step { idle: true, ..Step::new(path, &mark, stat) }.touched(&mark)),
+            Known::Changed | Known::No if self.skips() => Some(self.first(path, stat)?),
+            Known::Changed => Some(Step::new(path, &Mark::new(path, stat), stat)),
+            Known::No => self.unknown(path, stat, files, truncated)?,
+        })
     }
 
     /// Marks whose files are in place and hold something else now, or are gone: their content may be in a copy.
@@ -608,7 +630,7 @@ impl Planner<'_> {
         Ok(if mark.touched { Known::Changed } else { Known::Touched(Box::new(mark.clone())) })
     }
 
-    /// A file without a mark: new, or a copy of one that was read, or nothing to read at all.
+    /// A file without a mark: new, or a copy of one that was read.
     fn unknown(
         &self,
         path: &Path,
@@ -616,16 +638,6 @@ impl Planner<'_> {
         files: &[(PathBuf, Stat)],
         truncated: &[&Mark],
     ) -> Result<Option<Step>, Error> {
-        if self.at.floor.is_some_and(|floor| stat.mtime < floor) {
-            return Ok(None);
-        }
-        if self.is_compressed(path) {
-            let mut step = Step { idle: true, ..Step::new(path, &Mark::new(path, stat), stat) };
-            let (file, stat) = open(path, self.allow)?;
-            step.mark.offset = stat.size;
-            step.mark.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
-            return Ok(Some(step));
-        }
         let copy_of = |mark: &&&Mark| {
             let sure = self.query.rotation == Rotation::CopyTruncate || mark.offset >= SURE_COPY_BYTES;
             sure && stat.mtime >= mark.mtime && mark.is_content_of(path, stat, self.allow).unwrap_or(false)

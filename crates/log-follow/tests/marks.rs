@@ -55,3 +55,44 @@ fn last_words_in_a_rotated_file_that_a_new_item_found_are_all_that_is_read_of_it
     assert_eq!(poll(&follower, &item).unwrap(), "late\nnew");
     assert_eq!(poll(&follower, &item), None);
 }
+
+// ---- files that turn out to be compressed
+
+/// `gzip` writes for seconds where the log is large, and logrotate lets it write straight into its place.
+#[test]
+fn compressed_file_that_is_seen_while_it_is_written_is_not_read() {
+    for start in [Start::Skip, Start::All] {
+        for seen_bytes in [0, 7] {
+            let place = Place::new();
+            let item = place.item_of(Query::new(place.names()).start(start));
+            let compressed = place.file("messages.1.gz");
+            let magic = b"\x1f\x8b\x08\0abc";
+            let (before, after) = magic.split_at(seen_bytes);
+            append(&compressed, before);
+            let follower = place.follower();
+            assert_eq!(poll(&follower, &item), None);
+            append(&compressed, [after, b"junk\nline\n"].concat());
+            assert_eq!(poll(&follower, &item), None, "{start:?}, {seen_bytes} bytes at first");
+            append(&compressed, "more\n");
+            assert_eq!(poll(&follower, &item), None);
+            place.append("new\n");
+            assert_eq!(poll(&follower, &item).unwrap(), "new");
+        }
+    }
+}
+
+#[test]
+fn compressed_file_with_the_inode_of_a_log_is_not_read() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    append(&place.file("messages.1"), "old\n");
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &item).unwrap(), "old");
+    fs::write(place.file("messages.1"), b"\x1f\x8b\x08\0a line\n").unwrap();
+    fs::rename(place.file("messages.1"), place.file("messages.2.gz")).unwrap();
+    assert_eq!(poll(&follower, &item), None);
+    // And the other way round.
+    fs::write(place.file("messages.2.gz"), "text\n").unwrap();
+    fs::rename(place.file("messages.2.gz"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &item).unwrap(), "text");
+}
