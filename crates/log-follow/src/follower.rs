@@ -119,6 +119,12 @@ impl Pending {
         }
         state.record = record;
     }
+
+    /// There is no line to tell and so none to lose: the next poll goes on from here, as far as `error` let it come.
+    fn commit_before(self, error: Error) -> Error {
+        self.commit();
+        error
+    }
 }
 
 /// Answers items from log files. One for the process; share it between threads.
@@ -324,14 +330,14 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. The position stays where it was.
+    /// See [`Error`]. The position stays before what could not be read.
     pub fn lines(&self, item: &Item, ask: &Ask) -> Result<Delivery<Option<String>>, Error> {
         let turn = self.turn(item, ask)?;
         let mut sink = lines_sink(item, turn.budget(item, ask));
         let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
         pending.tells = sink.value.is_some();
         match (sink.value, error) {
-            (None, Some(error)) => Err(error),
+            (None, Some(error)) => Err(pending.commit_before(error)),
             (value, _) => Ok(Delivery { value, pending }),
         }
     }
@@ -340,14 +346,14 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. The position stays where it was.
+    /// See [`Error`]. The position stays before what could not be read.
     pub fn count(&self, item: &Item, ask: &Ask) -> Result<Delivery<u64>, Error> {
         let turn = self.turn(item, ask)?;
         let mut sink = Count::new(turn.budget(item, ask));
         let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
         pending.tells = sink.lines > 0;
         match (sink.lines, error) {
-            (0, Some(error)) => Err(error),
+            (0, Some(error)) => Err(pending.commit_before(error)),
             (value, _) => Ok(Delivery { value, pending }),
         }
     }
@@ -427,7 +433,7 @@ impl Follower {
         let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
         let tally = sink.tally;
         if let Some(error) = error.filter(|_| tally.lines == lines_before) {
-            return Err(error);
+            return Err(pending.commit_before(error));
         }
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(pending.record.since);
         let total = Total { lines: tally.lines, since, complete: pending.behind.is_none() };

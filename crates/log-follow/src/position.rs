@@ -66,6 +66,9 @@ pub(crate) struct Mark {
     /// Its time changed and its size did not, one poll ago.
     #[serde(default, skip_serializing_if = "is_false")]
     touched: bool,
+    /// It could not be opened when it was passed by: nothing is known of its content.
+    #[serde(default, skip_serializing_if = "is_false")]
+    unopened: bool,
     /// When it was found rotated, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rotated: Option<u64>,
@@ -110,6 +113,9 @@ impl Mark {
             return Ok(true);
         }
         let (file, _) = open(path, allow)?;
+        if self.unopened {
+            return Ok(self.is_place_of(stat));
+        }
         let print = Fingerprint::read(&file, self.offset)
             .map_err(|source| Error::Read { path: path.into(), source })?;
         Ok(print == Some(self.fingerprint))
@@ -122,9 +128,10 @@ impl Mark {
     /// Moves the mark to where reading `file` stopped.
     /// `false`, and no move, when the file shrank in this very moment.
     pub(crate) fn moved(&mut self, spot: Spot, more: bool, file: &File) -> std::io::Result<bool> {
-        if self.offset != spot.offset {
+        if self.offset != spot.offset || self.unopened {
             let Some(fingerprint) = Fingerprint::read(file, spot.offset)? else { return Ok(false) };
             self.fingerprint = fingerprint;
+            self.unopened = false;
             self.offset = spot.offset;
         }
         self.more = more;
@@ -144,6 +151,7 @@ impl Mark {
     /// After a jump the fingerprint must be made anew.
     pub(crate) fn refresh(&mut self, file: &File) -> std::io::Result<()> {
         self.fingerprint = Fingerprint::read(file, self.offset)?.unwrap_or_default();
+        self.unopened = false;
         Ok(())
     }
 }
@@ -171,11 +179,17 @@ impl Step {
         Self { path: path.into(), mark, size, idle, finished: false, anchor: None }
     }
 
+    /// Of a file of which nothing can be found out now: its mark stays as it is until the next poll.
+    fn kept(path: &Path, mark: &Mark, size: u64) -> Self {
+        let mark = Mark { path: path.into(), more: true, ..mark.clone() };
+        Self { path: path.into(), mark, size, idle: true, finished: false, anchor: None }
+    }
+
     /// Remembers what tells the file from one that is truncated and written again. A file that was moved since it was
     /// listed gets no anchor: whoever opens it finds that out.
     fn lay_anchor(&mut self, allow: &AllowPath) {
         let mark = &self.mark;
-        self.anchor = if mark.offset > 0 {
+        self.anchor = if mark.offset > 0 && !mark.unopened {
             Some((mark.offset, mark.fingerprint))
         } else {
             let length = self.size.min(HEAD_BYTES);
@@ -200,8 +214,8 @@ pub(crate) struct Plan {
     /// Oldest first.
     pub(crate) steps: Vec<Step>,
     pub(crate) floor: Option<(i64, i64)>,
-    /// To be told when the steps gave no line: the file is not there.
-    pub(crate) missing: Option<Error>,
+    /// To be told when the steps gave no line: the file is not there, or one of several cannot be opened.
+    pub(crate) error: Option<Error>,
 }
 
 impl Plan {
@@ -316,14 +330,7 @@ impl Planner<'_> {
 
     /// Everything stays where it is until the next poll.
     fn later(&self) -> Plan {
-        let step = |mark: &Mark| Step {
-            path: mark.path.clone(),
-            mark: Mark { more: true, ..mark.clone() },
-            size: mark.size,
-            idle: true,
-            finished: false,
-            anchor: None,
-        };
+        let step = |mark: &Mark| Step::kept(&mark.path, mark, mark.size);
         Plan { steps: self.at.marks.iter().map(step).collect(), floor: self.at.floor, ..Plan::default() }
     }
 
@@ -353,7 +360,7 @@ impl Planner<'_> {
         }
         // Also when the file was empty and has its first lines: it may be another one with the same inode.
         steps.extend(self.predecessors(listing, current.as_ref().ok().copied(), last, &steps)?);
-        let missing = match current {
+        let error = match current {
             Ok(stat) => {
                 steps.push(Step::new(path, &Mark::new(path, stat), stat));
                 None
@@ -363,7 +370,7 @@ impl Planner<'_> {
                 Some(error)
             }
         };
-        Ok(Plan { steps, missing, ..Plan::default() })
+        Ok(Plan { steps, error, ..Plan::default() })
     }
 
     /// Whether what is there now is not for the item: it is new and says `skip`.
@@ -390,7 +397,7 @@ impl Planner<'_> {
         }
         let mut files: Vec<(Stat, &Path)> = rotation::rotated(listing.path, listing.entries()?)
             .filter_map(|entry| Some((Stat::of(&entry.path).ok()?, entry.path.as_path())))
-            .filter(|(stat, path)| stat.place() != current.place() && !self.is_compressed(path))
+            .filter(|(stat, path)| stat.place() != current.place() && !self.is_seen_compressed(path))
             .collect();
         files.sort_by_key(|(stat, _)| (stat.mtime, stat.place()));
         files.dedup_by_key(|(stat, _)| stat.place());
@@ -404,10 +411,8 @@ impl Planner<'_> {
     fn read_to_end(&self, path: &Path, stat: Stat) -> Step {
         let mut step = Step { idle: true, ..Step::new(path, &Mark::new(path, stat), stat) };
         step.mark.offset = stat.size;
-        if let Ok((file, _)) = open(path, self.allow) {
-            // When it fails it fails again when the file is to be read: that is the time to tell.
-            let _ = step.mark.refresh(&file);
-        }
+        let opened = open(path, self.allow).is_ok_and(|(file, _)| step.mark.refresh(&file).is_ok());
+        step.mark.unopened = !opened;
         step
     }
 
@@ -442,13 +447,20 @@ impl Planner<'_> {
         })
     }
 
-    /// A file that vanished or was replaced in this moment is no reason to stop.
+    /// A file that vanished or was replaced in this moment is no reason to stop. One that cannot be opened now can be later:
+    /// it keeps its mark.
     fn push_if_same(&self, steps: &mut Vec<Step>, path: &Path, mark: &Mark, stat: Stat) -> bool {
-        let same = mark.is_unchanged(stat) || mark.is_content_of(path, stat, self.allow).unwrap_or(false);
-        if same {
-            steps.push(Step::new(path, mark, stat));
-        }
-        same
+        let same =
+            if mark.is_unchanged(stat) { Ok(true) } else { mark.is_content_of(path, stat, self.allow) };
+        let step = match same {
+            Ok(true) => Step::new(path, mark, stat),
+            Err(error) if mark.is_place_of(stat) && !matches!(error, Error::Missing { .. }) => {
+                Step::kept(path, mark, stat.size)
+            }
+            _ => return false,
+        };
+        steps.push(step);
+        true
     }
 
     /// What came between the file that was read last and the one that has its name now: the rest of the former, wherever
@@ -485,7 +497,8 @@ impl Planner<'_> {
         let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
         for entry in rotation::after(log, listing, found, last) {
             match Stat::of(&entry.path) {
-                Ok(stat) if known(stat, &unseen) || stat.size == 0 || self.is_compressed(&entry.path) => {}
+                Ok(stat)
+                    if known(stat, &unseen) || stat.size == 0 || self.is_seen_compressed(&entry.path) => {}
                 Ok(stat) if !in_the_making(&entry.path, stat) => {
                     unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
                 }
@@ -527,8 +540,13 @@ impl Planner<'_> {
         }
     }
 
-    fn is_compressed(&self, path: &Path) -> bool {
-        open(path, self.allow).is_ok_and(|(file, _)| is_compressed(&file))
+    fn is_compressed(&self, path: &Path) -> Result<bool, Error> {
+        open(path, self.allow).map(|(file, _)| is_compressed(&file))
+    }
+
+    /// What cannot be opened is an error when it is to be read.
+    fn is_seen_compressed(&self, path: &Path) -> bool {
+        self.is_compressed(path).unwrap_or(false)
     }
 
     /// Between a rename and the creation of the next file: the mark of the old file stays the last one, so that the next
@@ -563,7 +581,15 @@ impl Planner<'_> {
         let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
         let truncated = self.truncated(&files);
         for (path, stat) in &files {
-            plan.steps.extend(self.step(path, *stat, &files, &truncated)?);
+            match self.step(path, *stat, &files, &truncated) {
+                Ok(step) => plan.steps.extend(step),
+                // Names change, and the plan will be made again.
+                Err(error @ Error::Missing { .. }) => return Err(error),
+                Err(error) => {
+                    plan.steps.extend(self.unopened(path, *stat));
+                    plan.error.get_or_insert(error);
+                }
+            }
         }
         // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
         // original was truncated and written again, within one tick of the clock.
@@ -588,7 +614,7 @@ impl Planner<'_> {
             _ => {}
         }
         // Also of a file that was seen before: it may have been empty, or have given its inode to this one.
-        if self.is_compressed(path) {
+        if stat.size > 0 && self.is_compressed(path)? {
             return Ok(Some(self.read_to_end(path, stat)));
         }
         Ok(match known {
@@ -600,6 +626,15 @@ impl Planner<'_> {
         })
     }
 
+    /// One of several files cannot be opened: the others are read. What a new item is to skip of it is skipped now, for what
+    /// comes later is not to be; what else is unknown of it is found out when it can be opened.
+    fn unopened(&self, path: &Path, stat: Stat) -> Option<Step> {
+        match self.at.marks.iter().find(|mark| mark.is_place_of(stat)) {
+            Some(mark) => Some(Step::kept(path, mark, stat.size)),
+            None => self.skips().then(|| self.read_to_end(path, stat)),
+        }
+    }
+
     /// Marks whose files are in place and hold something else now, or are gone: their content may be in a copy.
     fn truncated<'m>(&'m self, files: &[(PathBuf, Stat)]) -> Vec<&'m Mark> {
         let intact = |mark: &Mark| {
@@ -609,7 +644,7 @@ impl Planner<'_> {
                         || mark.is_content_of(path, *stat, self.allow).unwrap_or(true))
             })
         };
-        self.at.marks.iter().filter(|mark| mark.offset > 0 && !intact(mark)).collect()
+        self.at.marks.iter().filter(|mark| mark.offset > 0 && !mark.unopened && !intact(mark)).collect()
     }
 
     fn mark_of(&self, path: &Path, stat: Stat) -> Result<Known, Error> {
@@ -661,8 +696,11 @@ impl Planner<'_> {
     ) -> Result<bool, Error> {
         let marked = |stat| self.at.marks.iter().any(|mark| mark.is_place_of(stat) && mark.offset > 0);
         for (other, other_stat) in files.iter().filter(|(other, stat)| other != path && marked(*stat)) {
-            if stat.size > 0 && other_stat.size >= stat.size && self.begins_with(other, path)? {
-                return Ok(true);
+            let may_be = stat.size > 0 && other_stat.size >= stat.size;
+            match may_be.then(|| self.begins_with(other, path)) {
+                // It may be long until that one can be read.
+                Some(Err(Error::Denied { .. } | Error::NotAllowed { .. })) | None | Some(Ok(false)) => {}
+                Some(copy) => return copy,
             }
         }
         Ok(false)

@@ -53,7 +53,7 @@ impl Reader<'_> {
         if let Some((max_delay, behind)) = self.query.max_delay.zip(behind) {
             self.jump(&mut plan.steps, max_delay, behind)?;
         }
-        let mut error = plan.missing.take();
+        let mut error = plan.error.take();
         let before: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
         let stop = self.take_steps(&mut plan, sink, &mut error);
         let after: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
@@ -173,9 +173,10 @@ impl Reader<'_> {
             if bytes < 4 {
                 break;
             }
+            // A file that cannot be opened now must not hold up the others.
+            let Ok((file, _)) = open(&step.path, self.allow) else { continue };
             bytes -= step.mark.jump(bytes, step.size).min(bytes);
             step.idle = false;
-            let (file, _) = open(&step.path, self.allow)?;
             step.mark.refresh(&file).map_err(|source| Error::Read { path: step.path.clone(), source })?;
         }
         Ok(())

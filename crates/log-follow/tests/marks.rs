@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::{Place, append, poll, set_mtime};
-use log_follow::{Query, Source, Start};
+use common::{Place, append, ask, poll, set_mtime};
+use log_follow::{AllowPath, Error, Follower, Item, Pattern, Query, Rotation, Settings, Source, Start};
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -95,4 +95,129 @@ fn compressed_file_with_the_inode_of_a_log_is_not_read() {
     fs::write(place.file("messages.2.gz"), "text\n").unwrap();
     fs::rename(place.file("messages.2.gz"), &place.log).unwrap();
     assert_eq!(poll(&follower, &item).unwrap(), "text");
+}
+
+// ---- files that cannot be opened for a while
+
+/// As the user of the agent has it where only root may read what is rotated; it works for root, too.
+fn follower_of_the_log_alone(place: &Place) -> Follower {
+    let allow = AllowPath::only(vec![Pattern::new("/messages$").unwrap()]);
+    Follower::open(Settings { allow, ..Settings::new(place.state()) })
+}
+
+/// Errors give no lines. (That they tell of a file, and of which one, is tested elsewhere.)
+fn poll_through_errors(follower: &Follower, item: &Item) -> Option<String> {
+    match follower.lines(item, &ask()) {
+        Ok(delivery) => {
+            delivery.pending.commit();
+            follower.settle(ask().now);
+            delivery.value
+        }
+        Err(Error::NotAllowed { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn rotated_file_that_cannot_be_opened_keeps_its_mark() {
+    for is_rewritten in [false, true] {
+        let place = Place::new();
+        let follower = follower_of_the_log_alone(&place);
+        place.append("1\n");
+        assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
+        place.append("2\n");
+        fs::rename(&place.log, place.file("messages.1")).unwrap();
+        place.append("3\n");
+        assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+        if is_rewritten {
+            fs::write(place.file("messages.1"), "another file\n").unwrap();
+        }
+        assert_eq!(poll(&follower, &place.item()), None);
+        drop(follower);
+        let follower = place.follower();
+        let rest = (!is_rewritten).then(|| "2".to_owned());
+        assert_eq!(poll(&follower, &place.item()), rest);
+        assert_eq!(poll(&follower, &place.item()), None);
+        place.append("4\n");
+        assert_eq!(poll(&follower, &place.item()).unwrap(), "4");
+    }
+}
+
+#[test]
+fn new_item_with_skip_follows_what_it_may_read_and_skips_the_rest_once_it_may() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).start(Start::Skip));
+    append(&place.file("messages.1"), "old\n");
+    append(&place.file("messages.gz"), b"\x1f\x8b\x08\0abc\n");
+    place.append("old\n");
+    let follower = follower_of_the_log_alone(&place);
+    let error = follower.lines(&item, &ask()).unwrap_err();
+    assert!(matches!(error, Error::NotAllowed { .. }), "{error}");
+    assert_eq!(poll_through_errors(&follower, &item), None);
+    place.append("new\n");
+    assert_eq!(poll_through_errors(&follower, &item).unwrap(), "new");
+    append(&place.file("messages.1"), "late\n");
+    append(&place.file("messages.2"), "whole\n");
+    assert_eq!(poll_through_errors(&follower, &item), None);
+    drop(follower);
+    let follower = place.follower();
+    append(&place.file("messages.gz"), "more\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "late\nwhole");
+    assert_eq!(poll(&follower, &item), None);
+}
+
+#[test]
+fn file_of_a_name_pattern_that_cannot_be_opened_any_more_holds_up_nobody() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    append(&place.file("messages.1"), "1\n");
+    append(&place.file("messages.2"), "another 1\n");
+    assert_eq!(poll(&follower, &item).unwrap().len(), "another 1\n1".len());
+    drop(follower);
+    let follower = follower_of_the_log_alone(&place);
+    append(&place.file("messages.1"), "2\n");
+    // Truncated, and written again: it must be found out although it cannot be read now.
+    fs::write(place.file("messages.2"), "what it holds now is longer\n").unwrap();
+    append(&place.file("messages.3.gz"), b"\x1f\x8b\x08\0line\n");
+    place.append("3\n");
+    assert_eq!(poll_through_errors(&follower, &item).unwrap(), "3");
+    place.append("4\n");
+    assert_eq!(poll_through_errors(&follower, &item).unwrap(), "4");
+    drop(follower);
+    let follower = place.follower();
+    let mut found: Vec<String> = common::drain(&follower, &item);
+    found.sort();
+    assert_eq!(found, ["2", "what it holds now is longer"]);
+}
+
+#[test]
+fn copy_cannot_be_told_from_a_file_that_cannot_be_opened_and_does_not_wait_for_it() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).rotation(Rotation::CopyTruncate));
+    let follower = place.follower();
+    append(&place.file("messages.1"), "a line of some length\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "a line of some length");
+    drop(follower);
+    let follower = follower_of_the_log_alone(&place);
+    place.append("new\n");
+    assert_eq!(poll_through_errors(&follower, &item).unwrap(), "new");
+}
+
+/// What gave no line is not read again with every poll.
+#[test]
+fn what_was_read_beside_a_file_that_cannot_be_opened_was_read() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).pattern("match".parse().unwrap()));
+    append(&place.file("messages.1"), "old\n");
+    let follower = follower_of_the_log_alone(&place);
+    place.append("nothing\n".repeat(1000));
+    assert_eq!(poll_through_errors(&follower, &item), None);
+    let read = follower.status().read_bytes;
+    for _ in 0..3 {
+        assert_eq!(poll_through_errors(&follower, &item), None);
+    }
+    assert_eq!(follower.status().read_bytes, read);
+    place.append("match\n");
+    assert_eq!(follower.total(&item, &ask()).unwrap().lines, 1);
 }
