@@ -5,7 +5,7 @@
 //! what rotation did since the last poll. Reading moves the marks of the steps, and these are the next position.
 
 use crate::file::{Fingerprint, HEAD_BYTES, Stat, is_compressed, open};
-use crate::rotation::{self, Entry};
+use crate::rotation::{self, Entry, Matching};
 use crate::scan::Spot;
 use crate::{AllowPath, Error, Query, Rotation, Source, Start};
 use serde::{Deserialize, Serialize, Serializer};
@@ -22,6 +22,8 @@ const MAX_WATCHED: usize = 4;
 const SETTLED: Duration = Duration::from_secs(10);
 /// Two files that begin with the same so many bytes are a file and its copy, also where nobody said that there are copies.
 const SURE_COPY_BYTES: u64 = HEAD_BYTES;
+/// A file of a name pattern that is not listed keeps its mark so long: it was moved away, or its file system is not mounted.
+const KEEP_GONE: Duration = Duration::from_secs(3600);
 /// Marks of files that were read to their end and are older than all others are dropped beyond this number.
 const MAX_MARKS: usize = 500;
 /// A plan made while names change is made again, at most so often. A rotation takes microseconds, a plan hardly more.
@@ -72,6 +74,9 @@ pub(crate) struct Mark {
     /// When it was found rotated, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rotated: Option<u64>,
+    /// When it was missed first, in seconds since 1970 (name patterns only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone: Option<u64>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde calls
@@ -175,7 +180,8 @@ impl Step {
     fn new(path: &Path, mark: &Mark, stat: Stat) -> Self {
         let idle = mark.is_unchanged(stat) && !mark.more;
         let Stat { dev, ino, size, mtime } = stat;
-        let mark = Mark { dev, ino, size, mtime, path: path.into(), touched: false, ..mark.clone() };
+        let mark =
+            Mark { dev, ino, size, mtime, path: path.into(), touched: false, gone: None, ..mark.clone() };
         Self { path: path.into(), mark, size, idle, finished: false, anchor: None }
     }
 
@@ -216,6 +222,8 @@ pub(crate) struct Plan {
     pub(crate) floor: Option<(i64, i64)>,
     /// To be told when the steps gave no line: the file is not there, or one of several cannot be opened.
     pub(crate) error: Option<Error>,
+    /// Of files that are not to be seen now and may come back, longest gone first.
+    kept: Vec<Mark>,
 }
 
 impl Plan {
@@ -226,21 +234,19 @@ impl Plan {
         }
         let secs = unix_secs(now);
         let last = self.steps.len().saturating_sub(1);
-        let marks = self
-            .steps
-            .into_iter()
-            .enumerate()
-            .map(|(i, step)| Mark {
-                rotated: if i < last { step.mark.rotated.or(Some(secs)) } else { None },
-                ..step.mark
-            })
-            .collect();
+        let surplus = (self.kept.len() + self.steps.len()).saturating_sub(MAX_MARKS).min(self.kept.len());
+        let kept = self.kept.into_iter().skip(surplus);
+        let taken = self.steps.into_iter().enumerate().map(|(i, step)| Mark {
+            rotated: if i < last { step.mark.rotated.or(Some(secs)) } else { None },
+            ..step.mark
+        });
+        let marks = kept.chain(taken).collect();
         Position { marks, floor: self.floor, started: true }
     }
 
     /// Whether all files are as they were.
     fn is_idle_at(&self, at: &Position) -> bool {
-        let before = at.marks.iter().map(Mark::place);
+        let before = at.marks.iter().filter(|mark| mark.gone.is_none()).map(Mark::place);
         self.steps.iter().all(|step| step.idle) && self.steps.iter().map(|step| step.mark.place()).eq(before)
     }
 
@@ -331,7 +337,9 @@ impl Planner<'_> {
     /// Everything stays where it is until the next poll.
     fn later(&self) -> Plan {
         let step = |mark: &Mark| Step::kept(&mark.path, mark, mark.size);
-        Plan { steps: self.at.marks.iter().map(step).collect(), floor: self.at.floor, ..Plan::default() }
+        let (gone, here): (Vec<_>, Vec<_>) = self.at.marks.iter().partition(|mark| mark.gone.is_some());
+        let steps = here.into_iter().map(step).collect();
+        Plan { steps, kept: gone.into_iter().cloned().collect(), floor: self.at.floor, ..Plan::default() }
     }
 
     /// The file that has the log's name, or the error that there is none.
@@ -565,14 +573,31 @@ impl Planner<'_> {
     fn names(&self, directory: &Path, name: &crate::Pattern) -> Result<Plan, Error> {
         for attempt in 0..ATTEMPTS {
             thread::sleep(PAUSE * attempt);
-            let files = rotation::matching(directory, name)?;
+            let Matching { files, hidden } = rotation::matching(directory, name)?;
             let plan = self.names_now(files.clone()).map(|plan| self.ready(plan));
             let is_idle = plan.as_ref().is_ok_and(|plan| plan.is_idle_at(self.at));
-            if is_idle || is_undisturbed(&files, &rotation::matching(directory, name)?) {
-                return plan;
+            if is_idle || is_undisturbed(&files, &rotation::matching(directory, name)?.files) {
+                return plan.map(|plan| self.keep_unlisted(plan, hidden));
             }
         }
         Ok(self.later())
+    }
+
+    /// Whoever comes back is not to be read again. Of an empty file nothing is known.
+    fn keep_unlisted(&self, mut plan: Plan, hidden: Vec<(PathBuf, Error)>) -> Plan {
+        let now = unix_secs(self.now);
+        for mark in self.at.marks.iter().filter(|mark| mark.offset > 0) {
+            let is_hidden = hidden.iter().any(|(path, _)| *path == mark.path);
+            let gone = (!is_hidden).then(|| mark.gone.unwrap_or(now));
+            let is_over = gone.is_some_and(|since| now.saturating_sub(since) > KEEP_GONE.as_secs());
+            let is_listed =
+                plan.steps.iter().any(|step| (step.mark.dev, step.mark.ino) == (mark.dev, mark.ino));
+            if !is_listed && !is_over {
+                plan.kept.push(Mark { gone, ..mark.clone() });
+            }
+        }
+        plan.error = plan.error.or(hidden.into_iter().next().map(|(_, error)| error));
+        plan
     }
 
     fn names_now(&self, mut files: Vec<(PathBuf, Stat)>) -> Result<Plan, Error> {
@@ -629,7 +654,7 @@ impl Planner<'_> {
     /// One of several files cannot be opened: the others are read. What a new item is to skip of it is skipped now, for what
     /// comes later is not to be; what else is unknown of it is found out when it can be opened.
     fn unopened(&self, path: &Path, stat: Stat) -> Option<Step> {
-        match self.at.marks.iter().find(|mark| mark.is_place_of(stat)) {
+        match self.at.marks.iter().find(|mark| mark.is_place_of(stat) && mark.gone.is_none()) {
             Some(mark) => Some(Step::kept(path, mark, stat.size)),
             None => self.skips().then(|| self.read_to_end(path, stat)),
         }
@@ -644,7 +669,8 @@ impl Planner<'_> {
                         || mark.is_content_of(path, *stat, self.allow).unwrap_or(true))
             })
         };
-        self.at.marks.iter().filter(|mark| mark.offset > 0 && !mark.unopened && !intact(mark)).collect()
+        let is_known = |mark: &Mark| mark.offset > 0 && !mark.unopened && mark.gone.is_none();
+        self.at.marks.iter().filter(|mark| is_known(mark) && !intact(mark)).collect()
     }
 
     fn mark_of(&self, path: &Path, stat: Stat) -> Result<Known, Error> {
@@ -654,8 +680,10 @@ impl Planner<'_> {
         if mark.is_unchanged(stat) && !mark.touched {
             return Ok(Known::Same(mark.clone()));
         }
-        if !mark.is_content_of(path, stat, self.allow)? {
-            return Ok(Known::Changed);
+        let may_be = mark.gone.is_none() || mark.offset >= SURE_COPY_BYTES;
+        if !may_be || !mark.is_content_of(path, stat, self.allow)? {
+            // The place of a file that is gone is free for a new one.
+            return Ok(if mark.gone.is_some() { Known::No } else { Known::Changed });
         }
         let only_time = mark.size == stat.size && (mark.mtime < stat.mtime || mark.touched);
         if !only_time || self.query.rotation != Rotation::Reread {
@@ -694,7 +722,8 @@ impl Planner<'_> {
         stat: Stat,
         files: &[(PathBuf, Stat)],
     ) -> Result<bool, Error> {
-        let marked = |stat| self.at.marks.iter().any(|mark| mark.is_place_of(stat) && mark.offset > 0);
+        let is_known = |mark: &Mark| mark.offset > 0 && mark.gone.is_none();
+        let marked = |stat| self.at.marks.iter().any(|mark| mark.is_place_of(stat) && is_known(mark));
         for (other, other_stat) in files.iter().filter(|(other, stat)| other != path && marked(*stat)) {
             let may_be = stat.size > 0 && other_stat.size >= stat.size;
             match may_be.then(|| self.begins_with(other, path)) {

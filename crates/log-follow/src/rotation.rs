@@ -30,19 +30,32 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Error> {
     entries.map(|entry| entry.map(|e| Entry { ino: e.ino(), path: e.path() }).map_err(error)).collect()
 }
 
-/// Regular files of `directory` whose names match. Files that vanish while it is listed are left out.
-pub(crate) fn matching(directory: &Path, name: &Pattern) -> Result<Vec<(PathBuf, Stat)>, Error> {
+/// What a directory shows of a name pattern.
+#[derive(Debug, Default)]
+pub(crate) struct Matching {
+    /// Regular files.
+    pub(crate) files: Vec<(PathBuf, Stat)>,
+    /// Names of which nothing can be found out now, and why.
+    pub(crate) hidden: Vec<(PathBuf, Error)>,
+}
+
+/// What in `directory` has a name that matches. Files that vanish while it is listed are left out.
+pub(crate) fn matching(directory: &Path, name: &Pattern) -> Result<Matching, Error> {
     let error = |source| Error::Directory { path: directory.into(), source };
-    let mut files = Vec::new();
+    let mut matching = Matching::default();
     for entry in std::fs::read_dir(directory).map_err(error)? {
         let entry = entry.map_err(error)?;
-        if name.is_match(entry.file_name().as_bytes())
-            && let Ok(stat) = Stat::of(&entry.path())
-        {
-            files.push((entry.path(), stat));
+        if !name.is_match(entry.file_name().as_bytes()) {
+            continue;
+        }
+        let path = entry.path();
+        match Stat::of(&path) {
+            Ok(stat) => matching.files.push((path, stat)),
+            Err(Error::Missing { .. } | Error::NotRegular { .. }) => {}
+            Err(error) => matching.hidden.push((path, error)),
         }
     }
-    Ok(files)
+    Ok(matching)
 }
 
 /// The part of a name that rotation added.

@@ -5,9 +5,10 @@
 
 mod common;
 
-use common::{Place, append, ask, poll, set_mtime};
+use common::{Place, append, ask, ask_in, poll, set_mtime};
 use log_follow::{AllowPath, Error, Follower, Item, Pattern, Query, Rotation, Settings, Source, Start};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 // ---- a new item beside rotated files
@@ -220,4 +221,91 @@ fn what_was_read_beside_a_file_that_cannot_be_opened_was_read() {
     assert_eq!(follower.status().read_bytes, read);
     place.append("match\n");
     assert_eq!(follower.total(&item, &ask()).unwrap().lines, 1);
+}
+
+// ---- files of a name pattern that are not listed for a while
+
+/// Moved out of the pattern, or their file system unmounted.
+#[test]
+fn files_that_come_back_are_not_read_again() {
+    for start in [Start::Skip, Start::All] {
+        let place = Place::new();
+        let item = place.item_of(Query::new(place.names()).start(start));
+        let follower = place.follower();
+        assert_eq!(poll(&follower, &item), None);
+        append(&place.file("messages.1"), "older\n");
+        place.append(format!("{}\n", "x".repeat(2000)));
+        assert!(poll(&follower, &item).is_some());
+        let directory = place.log.parent().unwrap();
+        fs::rename(directory, place.dir.path().join("aside")).unwrap();
+        fs::create_dir(directory).unwrap();
+        assert_eq!(poll(&follower, &item), None);
+        assert_eq!(poll(&follower, &item), None);
+        drop(follower);
+        fs::remove_dir(directory).unwrap();
+        fs::rename(place.dir.path().join("aside"), directory).unwrap();
+        // It was written to meanwhile.
+        place.append("new\n");
+        let follower = place.follower();
+        assert_eq!(poll(&follower, &item).unwrap(), "new", "{start:?}");
+        assert_eq!(poll(&follower, &item), None);
+    }
+}
+
+/// A link that leads to itself is to root what a directory without permission is to others: its files cannot be asked.
+#[test]
+fn file_that_is_listed_and_cannot_be_asked_is_an_error_and_keeps_its_mark() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    place.append("1\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "1");
+    place.append("2\n");
+    fs::rename(&place.log, place.file("aside")).unwrap();
+    symlink(&place.log, &place.log).unwrap();
+    // For however long it takes.
+    for hours in [0, 2, 4] {
+        let error = follower.lines(&item, &ask_in(hours * 3600)).unwrap_err();
+        assert!(matches!(&error, Error::Read { path, .. } if *path == place.log), "{error}");
+    }
+    // The others go on.
+    append(&place.file("messages-other"), "other\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "other");
+    fs::remove_file(&place.log).unwrap();
+    fs::rename(place.file("aside"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &item).unwrap(), "2");
+    assert_eq!(poll(&follower, &item), None);
+}
+
+/// A file with the inode of one that was deleted.
+#[test]
+fn file_that_begins_like_a_deleted_one_with_its_inode_is_read() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()));
+    let follower = place.follower();
+    place.append("begins\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "begins");
+    fs::rename(&place.log, place.file("aside")).unwrap();
+    assert_eq!(poll(&follower, &item), None);
+    set_mtime(&place.file("aside"), SystemTime::now() + Duration::from_secs(1));
+    fs::rename(place.file("aside"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &item).unwrap(), "begins");
+}
+
+#[test]
+fn copy_with_the_inode_of_a_deleted_file_is_a_copy() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).rotation(Rotation::CopyTruncate));
+    let follower = place.follower();
+    append(&place.file("messages.1"), "old\n");
+    place.append("1\n");
+    assert!(poll(&follower, &item).is_some());
+    fs::rename(place.file("messages.1"), place.file("aside")).unwrap();
+    assert_eq!(poll(&follower, &item), None);
+    place.append("2\n");
+    fs::copy(&place.log, place.file("aside")).unwrap();
+    fs::rename(place.file("aside"), place.file("messages.1")).unwrap();
+    fs::write(&place.log, "").unwrap();
+    place.append("3\n");
+    assert_eq!(common::drain(&follower, &item), ["2", "3"]);
 }
