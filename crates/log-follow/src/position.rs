@@ -360,8 +360,7 @@ impl Planner<'_> {
         };
         let mut steps = self.watched(listing, last, older)?;
         if let Ok(stat) = current
-            && last.is_place_of(stat)
-            && (last.is_unchanged(stat) || (last.offset > 0 && last.is_content_of(path, stat, self.allow)?))
+            && self.is_last(listing, last, stat)?
         {
             steps.push(Step::new(path, last, stat));
             return Ok(Plan { steps, ..Plan::default() });
@@ -384,6 +383,20 @@ impl Planner<'_> {
     /// Whether what is there now is not for the item: it is new and says `skip`.
     fn skips(&self) -> bool {
         self.query.start == Start::Skip && !self.at.started
+    }
+
+    /// Whether the file that has the log's name is the one that had it. A device can have another number after a reboot (NFS,
+    /// ZFS, LVM), and an editor or a restored backup replaces a log by a copy: then the content decides, unless that file
+    /// was rotated and is still to be read.
+    fn is_last(&self, listing: &Listing<'_>, last: &Mark, stat: Stat) -> Result<bool, Error> {
+        let path = listing.path;
+        if last.is_unchanged(stat) {
+            return Ok(true);
+        }
+        let is_likely = last.is_place_of(stat)
+            || ((last.ino == stat.ino || last.offset >= SURE_COPY_BYTES)
+                && !Self::is_rotated(path, last, listing.entries()?));
+        Ok(is_likely && last.offset > 0 && last.is_content_of(path, stat, self.allow)?)
     }
 
     /// A file that was never seen: from its start, or from its end when the item is new and says `skip`.
@@ -450,7 +463,10 @@ impl Planner<'_> {
     fn push_by_inode(&self, steps: &mut Vec<Step>, current: &Path, mark: &Mark, listing: &[Entry]) -> bool {
         let place = |entry: &&Entry| entry.ino == mark.ino && entry.path != current;
         listing.iter().find(place).is_some_and(|entry| match Stat::of(&entry.path) {
-            Ok(stat) if mark.is_place_of(stat) => self.push_if_same(steps, &entry.path, mark, stat),
+            // The number of a device can change, too.
+            Ok(stat) if mark.is_place_of(stat) || mark.offset > 0 => {
+                self.push_if_same(steps, &entry.path, mark, stat)
+            }
             _ => false,
         })
     }
@@ -560,7 +576,7 @@ impl Planner<'_> {
     /// Between a rename and the creation of the next file: the mark of the old file stays the last one, so that the next
     /// poll finds out what became of it.
     fn keep_last(&self, path: &Path, last: &Mark, steps: &mut Vec<Step>) {
-        if !steps.iter().any(|step| step.mark.dev == last.dev && step.mark.ino == last.ino) {
+        if !steps.iter().any(|step| step.mark.ino == last.ino) {
             let stat = Stat { dev: last.dev, ino: last.ino, size: last.size, mtime: last.mtime };
             let mut step = Step::new(path, last, stat);
             step.idle = true;
@@ -702,7 +718,10 @@ impl Planner<'_> {
         truncated: &[&Mark],
     ) -> Result<Option<Step>, Error> {
         let copy_of = |mark: &&&Mark| {
-            let sure = self.query.rotation == Rotation::CopyTruncate || mark.offset >= SURE_COPY_BYTES;
+            // With the same inode it is the same file of a device whose number changed.
+            let sure = self.query.rotation == Rotation::CopyTruncate
+                || mark.offset >= SURE_COPY_BYTES
+                || mark.ino == stat.ino;
             sure && stat.mtime >= mark.mtime && mark.is_content_of(path, stat, self.allow).unwrap_or(false)
         };
         if let Some(mark) = truncated.iter().filter(copy_of).max_by_key(|mark| mark.offset) {
@@ -804,4 +823,59 @@ enum Known {
 /// Seconds since 1970; 0 before.
 pub(crate) fn unix_secs(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that panics has failed
+
+    use super::*;
+    use std::fs;
+
+    /// As the device's number was before a reboot.
+    fn mark_of_another_device(path: &Path) -> Mark {
+        let (file, stat) = open(path, &AllowPath::everything()).unwrap();
+        let mut mark =
+            Mark { offset: stat.size, size: stat.size, mtime: stat.mtime, ..Mark::new(path, stat) };
+        mark.refresh(&file).unwrap();
+        Mark { dev: stat.dev + 1, ..mark }
+    }
+
+    fn append(path: &Path, text: &str) {
+        fs::write(path, fs::read_to_string(path).unwrap_or_default() + text).unwrap();
+    }
+
+    /// Names and offsets of what is to be read.
+    fn planned(source: &Source, marks: Vec<Mark>) -> Vec<(String, u64)> {
+        let at = Position { marks, started: true, ..Position::default() };
+        let query = Query::new(source.clone());
+        let plan = plan(&query, &at, &AllowPath::everything(), SystemTime::now()).unwrap();
+        let name = |step: &Step| step.path.file_name().unwrap().to_string_lossy().into_owned();
+        plan.steps.iter().map(|step| (name(step), step.mark.offset)).collect()
+    }
+
+    #[test]
+    fn device_that_has_another_number_after_a_reboot_holds_the_same_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("messages");
+        let names = Source::names(&format!("{}/^messages", dir.path().display())).unwrap();
+        append(&log, "1\n");
+        let mark = mark_of_another_device(&log);
+        append(&log, "2\n");
+        for source in [Source::file(&log), names.clone()] {
+            assert_eq!(planned(&source, vec![mark.clone()]), [("messages".to_owned(), 2)]);
+        }
+        // Rotated meanwhile.
+        fs::rename(&log, dir.path().join("messages.1")).unwrap();
+        for source in [Source::file(&log), names] {
+            assert_eq!(planned(&source, vec![mark.clone()])[0], ("messages.1".to_owned(), 2));
+        }
+        append(&log, "3\n");
+        let expected = [("messages.1".to_owned(), 2), ("messages".to_owned(), 0)];
+        assert_eq!(planned(&Source::file(&log), vec![mark.clone()]), expected);
+        // Rotated before, and not read to its end.
+        let expected = [("messages.1".to_owned(), 2), ("messages".to_owned(), 2)];
+        let marks = vec![Mark { more: true, ..mark }, mark_of_another_device(&log)];
+        assert_eq!(planned(&Source::file(&log), marks), expected);
+    }
 }

@@ -309,3 +309,37 @@ fn copy_with_the_inode_of_a_deleted_file_is_a_copy() {
     place.append("3\n");
     assert_eq!(common::drain(&follower, &item), ["2", "3"]);
 }
+
+// ---- a log under another inode
+
+/// An editor, `sed -i` and whoever restores a backup write a new file and give it the log's name.
+#[test]
+fn log_that_is_replaced_by_its_copy_goes_on() {
+    for by_name in [false, true] {
+        let place = Place::new();
+        let source = if by_name { place.names() } else { Source::file(&place.log) };
+        let item = place.item_of(Query::new(source));
+        let follower = place.follower();
+        place.append("a line\n".repeat(300));
+        assert!(poll(&follower, &item).is_some());
+        fs::copy(&place.log, place.file("tmp")).unwrap();
+        fs::rename(place.file("tmp"), &place.log).unwrap();
+        place.append("new\n");
+        assert_eq!(poll(&follower, &item).unwrap(), "new", "by name: {by_name}");
+        assert_eq!(poll(&follower, &item), None);
+    }
+}
+
+/// Nothing was read but a header that every file begins with.
+#[test]
+fn log_that_begins_like_its_predecessor_is_another_one() {
+    let place = Place::new();
+    let follower = place.follower();
+    let header = "a header\n".repeat(200);
+    place.append(&header);
+    assert_eq!(poll(&follower, &place.item()).unwrap() + "\n", header);
+    place.append("1\n");
+    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    place.append(format!("{header}2\n"));
+    assert_eq!(poll(&follower, &place.item()).unwrap(), format!("1\n{header}2"));
+}
