@@ -10,6 +10,7 @@ use crate::scan::Spot;
 use crate::{AllowPath, Error, Query, Rotation, Source, Start};
 use serde::{Deserialize, Serialize, Serializer};
 use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -25,7 +26,8 @@ const SURE_COPY_BYTES: u64 = HEAD_BYTES;
 /// A file of a name pattern that is not listed keeps its mark so long: it was moved away, or its file system is not mounted.
 const KEEP_GONE: Duration = Duration::from_secs(3600);
 /// Marks of files that were read to their end and are older than all others are dropped beyond this number.
-const MAX_MARKS: usize = 500;
+/// Such a file that is written again is read from its start: the number is beyond what a directory of logs holds.
+const MAX_MARKS: usize = 10_000;
 /// A plan made while names change is made again, at most so often. A rotation takes microseconds, a plan hardly more.
 const ATTEMPTS: u32 = 50;
 /// Between two of them, so that a rotation can come to its end.
@@ -266,7 +268,7 @@ impl Plan {
 
 /// Finds out what there is to read.
 pub(crate) fn plan(query: &Query, at: &Position, allow: &AllowPath, now: SystemTime) -> Result<Plan, Error> {
-    let planner = Planner { query, at, allow, now };
+    let planner = Planner::new(query, at, allow, now);
     match &query.source {
         Source::File(path) => planner.fixed(path),
         Source::Names { directory, name } => planner.names(directory, name),
@@ -316,9 +318,21 @@ struct Planner<'a> {
     at: &'a Position,
     allow: &'a AllowPath,
     now: SystemTime,
+    /// The marks by device and inode: there can be thousands.
+    places: HashMap<(u64, u64), &'a Mark>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn new(query: &'a Query, at: &'a Position, allow: &'a AllowPath, now: SystemTime) -> Self {
+        // Of several with the same place the first counts.
+        let places = at.marks.iter().rev().map(|mark| ((mark.dev, mark.ino), mark)).collect();
+        Self { query, at, allow, now, places }
+    }
+
+    fn mark_at(&self, stat: Stat) -> Option<&'a Mark> {
+        self.places.get(&stat.place()).copied()
+    }
+
     // ---- a fixed name
 
     fn fixed(&self, path: &Path) -> Result<Plan, Error> {
@@ -602,13 +616,13 @@ impl Planner<'_> {
     /// Whoever comes back is not to be read again. Of an empty file nothing is known.
     fn keep_unlisted(&self, mut plan: Plan, hidden: Vec<(PathBuf, Error)>) -> Plan {
         let now = unix_secs(self.now);
+        let names: HashSet<&Path> = hidden.iter().map(|(path, _)| path.as_path()).collect();
+        let listed: HashSet<_> = plan.steps.iter().map(|step| (step.mark.dev, step.mark.ino)).collect();
         for mark in self.at.marks.iter().filter(|mark| mark.offset > 0) {
-            let is_hidden = hidden.iter().any(|(path, _)| *path == mark.path);
+            let is_hidden = names.contains(mark.path.as_path());
             let gone = (!is_hidden).then(|| mark.gone.unwrap_or(now));
             let is_over = gone.is_some_and(|since| now.saturating_sub(since) > KEEP_GONE.as_secs());
-            let is_listed =
-                plan.steps.iter().any(|step| (step.mark.dev, step.mark.ino) == (mark.dev, mark.ino));
-            if !is_listed && !is_over {
+            if !is_over && !listed.contains(&(mark.dev, mark.ino)) {
                 plan.kept.push(Mark { gone, ..mark.clone() });
             }
         }
@@ -670,7 +684,7 @@ impl Planner<'_> {
     /// One of several files cannot be opened: the others are read. What a new item is to skip of it is skipped now, for what
     /// comes later is not to be; what else is unknown of it is found out when it can be opened.
     fn unopened(&self, path: &Path, stat: Stat) -> Option<Step> {
-        match self.at.marks.iter().find(|mark| mark.is_place_of(stat) && mark.gone.is_none()) {
+        match self.mark_at(stat).filter(|mark| mark.gone.is_none()) {
             Some(mark) => Some(Step::kept(path, mark, stat.size)),
             None => self.skips().then(|| self.read_to_end(path, stat)),
         }
@@ -678,11 +692,10 @@ impl Planner<'_> {
 
     /// Marks whose files are in place and hold something else now, or are gone: their content may be in a copy.
     fn truncated<'m>(&'m self, files: &[(PathBuf, Stat)]) -> Vec<&'m Mark> {
+        let places: HashMap<_, _> = files.iter().map(|file| (file.1.place(), file)).collect();
         let intact = |mark: &Mark| {
-            files.iter().any(|(path, stat)| {
-                mark.is_place_of(*stat)
-                    && (mark.is_unchanged(*stat)
-                        || mark.is_content_of(path, *stat, self.allow).unwrap_or(true))
+            places.get(&(mark.dev, mark.ino)).is_some_and(|(path, stat)| {
+                mark.is_unchanged(*stat) || mark.is_content_of(path, *stat, self.allow).unwrap_or(true)
             })
         };
         let is_known = |mark: &Mark| mark.offset > 0 && !mark.unopened && mark.gone.is_none();
@@ -690,9 +703,7 @@ impl Planner<'_> {
     }
 
     fn mark_of(&self, path: &Path, stat: Stat) -> Result<Known, Error> {
-        let Some(mark) = self.at.marks.iter().find(|mark| mark.is_place_of(stat)) else {
-            return Ok(Known::No);
-        };
+        let Some(mark) = self.mark_at(stat) else { return Ok(Known::No) };
         if mark.is_unchanged(stat) && !mark.touched {
             return Ok(Known::Same(mark.clone()));
         }
@@ -742,7 +753,7 @@ impl Planner<'_> {
         files: &[(PathBuf, Stat)],
     ) -> Result<bool, Error> {
         let is_known = |mark: &Mark| mark.offset > 0 && mark.gone.is_none();
-        let marked = |stat| self.at.marks.iter().any(|mark| mark.is_place_of(stat) && is_known(mark));
+        let marked = |stat| self.mark_at(stat).is_some_and(is_known);
         for (other, other_stat) in files.iter().filter(|(other, stat)| other != path && marked(*stat)) {
             let may_be = stat.size > 0 && other_stat.size >= stat.size;
             match may_be.then(|| self.begins_with(other, path)) {

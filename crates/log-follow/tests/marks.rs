@@ -343,3 +343,23 @@ fn log_that_begins_like_its_predecessor_is_another_one() {
     place.append(format!("{header}2\n"));
     assert_eq!(poll(&follower, &place.item()).unwrap(), format!("1\n{header}2"));
 }
+
+// ---- many files
+
+#[test]
+fn quiet_file_among_many_that_is_written_again_goes_on() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).start(Start::Skip));
+    let start = SystemTime::now() - Duration::from_secs(10_000);
+    let file = |n: u64| place.file(&format!("messages-{n}"));
+    for n in 0..600 {
+        append(&file(n), "a\n");
+        set_mtime(&file(n), start + Duration::from_secs(n));
+    }
+    let follower = place.follower();
+    assert_eq!(poll(&follower, &item), None);
+    for n in [0, 50, 599] {
+        append(&file(n), format!("{n}\n"));
+        assert_eq!(poll(&follower, &item), Some(n.to_string()));
+    }
+}
