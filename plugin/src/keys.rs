@@ -414,8 +414,8 @@ pub const KEYS: &[Key] = &[
         summary: "How much memory is left, for how long, and who would be killed next.",
         answer: "JSON: `mem_total_bytes`, `mem_available_bytes`, `mem_available_percent`, `swap_total_bytes`, `swap_free_bytes`; \
                  `rate` at which available memory and free swap together change, `bytes_per_second` `over_seconds`, from the \
-                 polls of the last ten minutes, absent until two are 30 s apart; `seconds_left` at that rate, absent unless it \
-                 shrinks; `pressure` (`some` and `full`: `avg10`, `avg60`, `avg300` in percent of time, `total_seconds`), \
+                 polls of the last ten minutes, absent until two are 30 s apart; `seconds_left` at that rate without what went \
+                 within its steepest minute, as when a program starts, absent unless it shrinks; `pressure` (`some` and `full`: `avg10`, `avg60`, `avg300` in percent of time, `total_seconds`), \
                  absent before 4.20; `panic_on_oom`, `overcommit_memory`, `overcommit_ratio`, `commit_limit_bytes`, \
                  `committed_bytes`; `next`, the five processes with the largest oom_score (`pid`, `name`, `oom_score`, \
                  `oom_score_adj`, `rss_bytes`), absent where `others_visible` is false (hidepid).",

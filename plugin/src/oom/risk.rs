@@ -18,6 +18,8 @@ const CANDIDATES: usize = 5;
 const KEPT: Duration = Duration::from_secs(600);
 /// Two samples that are closer tell of noise.
 const SHORTEST: Duration = Duration::from_secs(30);
+/// What goes in so short a time goes once, as when a program starts: it is no trend.
+const STEP: Duration = Duration::from_secs(60);
 /// Samples that are closer are one, which bounds how many there are.
 const APART: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,8 @@ pub(crate) struct Trend(Mutex<VecDeque<(Instant, u64)>>);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rate {
     bytes_per_second: f64,
+    /// The same without the largest step.
+    steady_bytes_per_second: f64,
     over: Duration,
 }
 
@@ -45,20 +49,43 @@ impl Trend {
         let points = samples
             .iter()
             .map(|(at, left)| (at.saturating_duration_since(first).as_secs_f64(), *left as f64));
-        let bytes_per_second = (over >= SHORTEST && samples.len() > 1).then(|| slope(points))??;
-        Some(Rate { bytes_per_second, over })
+        let points: Vec<_> = points.collect();
+        if over < SHORTEST || points.len() < 2 {
+            return None;
+        }
+        let (bytes_per_second, steady_bytes_per_second) = (slope(&points)?, slope(&without_a_step(&points))?);
+        Some(Rate { bytes_per_second, steady_bytes_per_second, over })
     }
 }
 
 /// Of the straight line that fits best: a single peak counts for little.
-fn slope(points: impl Iterator<Item = (f64, f64)> + Clone) -> Option<f64> {
-    let count = points.clone().count() as f64;
-    let (sum_x, sum_y) = points.clone().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let count = points.len() as f64;
+    let (sum_x, sum_y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
     let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-    let (over, under) = points.fold((0.0, 0.0), |(over, under), (x, y)| {
+    let (over, under) = points.iter().fold((0.0, 0.0), |(over, under), (x, y)| {
         (over + (x - mean_x) * (y - mean_y), under + (x - mean_x).powi(2))
     });
     (under > 0.0).then_some(over / under)
+}
+
+/// As if the largest step down, from one level to a lower one, had never been.
+fn without_a_step(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let is_near = |from: f64, to: f64| to > from && to - from <= STEP.as_secs_f64();
+    let steps = points.iter().flat_map(|from| {
+        points
+            .iter()
+            .filter(move |to| is_near(from.0, to.0))
+            .map(move |to| (from.1 - to.1, from.0, to.0, to.1))
+    });
+    let largest = steps.max_by(|one, other| one.0.total_cmp(&other.0)).filter(|(height, ..)| *height > 0.0);
+    let Some((height, from, to, level)) = largest else { return points.to_vec() };
+    let lowered = |&(at, left): &(f64, f64)| match at {
+        at if at <= from => (at, left - height),
+        at if at < to => (at, level),
+        at => (at, left),
+    };
+    points.iter().map(lowered).collect()
 }
 
 #[derive(Serialize)]
@@ -166,10 +193,10 @@ impl RiskJson {
     }
 }
 
-/// None while nothing shrinks.
+/// None while nothing shrinks, or only went at once.
 fn seconds_left(left: u64, rate: Rate) -> Option<u64> {
-    let seconds = left as f64 / -rate.bytes_per_second;
-    (rate.bytes_per_second < -1.0)
+    let seconds = left as f64 / -rate.steady_bytes_per_second;
+    (rate.steady_bytes_per_second < -1.0)
         .then(|| Duration::try_from_secs_f64(seconds).ok())
         .flatten()
         .map(|d| d.as_secs())
@@ -240,8 +267,40 @@ mod tests {
 
     #[test]
     fn time_is_left_only_while_memory_shrinks() {
-        let rate = |bytes_per_second| Rate { bytes_per_second, over: SHORTEST };
+        let rate = |steady| Rate { bytes_per_second: -1.0, steady_bytes_per_second: steady, over: SHORTEST };
         assert_eq!(seconds_left(6000, rate(-100.0)), Some(60));
         assert_eq!([seconds_left(6000, rate(100.0)), seconds_left(6000, rate(0.0))], [None, None]);
+    }
+
+    /// What is left of 1,000,000 at each half minute, and the seconds that are told with the last.
+    fn left_after(samples: impl Iterator<Item = u64>) -> Option<u64> {
+        let (trend, start) = (Trend::default(), Instant::now());
+        let moments = (0..).map(|number| start + Duration::from_secs(number * 30));
+        let told = moments.zip(samples).map(|(now, left)| seconds_left(left, trend.sample(now, left)?));
+        told.last().flatten()
+    }
+
+    #[test]
+    fn what_a_program_takes_at_once_is_no_trend() {
+        for step in 1..20 {
+            let once = (0..20).map(|number| if number < step { 1_000_000 } else { 300_000 });
+            assert_eq!(left_after(once), None, "after {step} samples");
+            let in_a_minute = (0..20).map(|number: u64| match number.saturating_sub(step) {
+                0 => 1_000_000,
+                1 => 650_000,
+                _ => 300_000,
+            });
+            assert_eq!(left_after(in_a_minute), None, "within a minute, after {step} samples");
+        }
+    }
+
+    #[test]
+    fn what_shrinks_on_and_on_is_a_trend_with_a_step_in_it_too() {
+        // After a minute and a half, half a minute of it is more than a step.
+        assert_eq!(left_after((0..4).map(|number| 1_000_000 - number * 30_000)), Some(3033));
+        let steady = |number: u64| 1_000_000 - number * 30_000;
+        assert!(left_after((0..20).map(steady)).is_some_and(|left| (430..650).contains(&left)));
+        let with_a_step = (0..20).map(|number| steady(number) - if number < 9 { 0 } else { 200_000 });
+        assert!(left_after(with_a_step).is_some_and(|left| (200..450).contains(&left)));
     }
 }
