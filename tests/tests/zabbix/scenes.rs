@@ -59,6 +59,8 @@ pub(crate) struct Scene {
     pub(crate) cause_minutes: u64,
     /// Until when it must have recovered.
     pub(crate) minutes_after: u64,
+    /// The one problem that comes of another cause.
+    pub(crate) beside: Option<&'static str>,
     /// Its trigger looks at several items.
     by_minute: bool,
     severity: u8,
@@ -74,6 +76,7 @@ fn scene(trigger: &'static str, severity: u8, name: &str) -> Scene {
         lines: None,
         cause_minutes: 7,
         minutes_after: 4,
+        beside: None,
         by_minute: false,
         severity,
         name: name.to_owned(),
@@ -96,6 +99,10 @@ impl Scene {
     /// For triggers that look at several items, all of which must have been judged before the next minute is told.
     fn by_minute(self) -> Self {
         Self { by_minute: true, ..self }
+    }
+
+    fn beside(self, name: &'static str) -> Self {
+        Self { beside: Some(name), ..self }
     }
 
     fn minutes(self, cause_minutes: u64) -> Self {
@@ -225,6 +232,10 @@ fn reported_kills() -> Vec<Scene> {
         4243,
         report(4243, "memcg", Some(httpd), Some("httpd.service")),
     );
+    // At the next poll another kill is the newest, which concerns nobody: it hides none, and is hidden by none.
+    let memcg = memcg
+        .for_ever(LIST, report(4240, "memcg", Some(pod), None))
+        .beside("Expected OOM kill in a memory cgroup: httpd (pid 4240, uid 48, 50 MiB)");
     let expected =
         kill("Expected OOM kill in a memory cgroup", INFO, 4244, report(4244, "memcg", Some(pod), None));
     let told_by_systemd = json!({
@@ -336,7 +347,7 @@ fn limits() -> Vec<Scene> {
     let down = vec![("/units/1/active_state", json!("failed")), ("/units/1/result", json!("oom-kill"))];
     vec![
         scene(
-            "Cgroup {#CGROUP} is near its memory limit (over {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % for 5m)",
+            "Cgroup {#CGROUP} is near its memory limit",
             WARNING,
             "Cgroup /system.slice/system-php\\x2dfpm.slice/php-fpm@www.service is near its memory limit (over 95 % for 5m)",
         )
@@ -490,7 +501,7 @@ fn phpfpm() -> Vec<Scene> {
 pub(crate) fn items_of(key: &str) -> &'static [&'static str] {
     match key {
         TOTAL => &["oomwatch.oom.total"],
-        LIST => &["oomwatch.oom.event.global", "oomwatch.oom.event.memcg"],
+        LIST => &["oomwatch.oom.event.global", "oomwatch.oom.event.memcg", "oomwatch.oom.event.expected"],
         RISK => &[
             "oomwatch.memory.pavailable",
             "oomwatch.swap.total",

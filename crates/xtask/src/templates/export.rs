@@ -162,13 +162,13 @@ impl Exporter<'_> {
         };
         let yaml = Yaml::map().set("type", kind).set_list("parameters", vec![Yaml::from(parameter)]);
         match on_fail {
+            None | Some(OnFail::Error) => yaml,
             // Its only handler that is no other value or error, so exports leave it out.
             Some(OnFail::Discard) if kind == "CHECK_NOT_SUPPORTED" => yaml,
             Some(OnFail::Discard) => yaml.set("error_handler", "DISCARD_VALUE"),
             Some(OnFail::Value(value)) => {
                 yaml.set("error_handler", "CUSTOM_VALUE").set("error_handler_params", *value)
             }
-            None => yaml,
         }
     }
 
@@ -242,7 +242,11 @@ impl Exporter<'_> {
     }
 
     fn discovery(&mut self, rule: &Discovery) -> io::Result<Yaml> {
-        let lifetime = if self.version == Version::V6 { "7d" } else { "" };
+        // What is discovered is ranked, and what has lost its place has it again a minute later.
+        let (lifetime, disabled) = match self.version {
+            Version::V6 => ("7d", ""),
+            Version::V7 => ("", "DISABLE_NEVER"),
+        };
         let yaml = Yaml::map()
             .set("uuid", self.uuid("rule", rule.id)?)
             .set("name", self.say(&rule.name))
@@ -258,6 +262,7 @@ impl Exporter<'_> {
         let yaml = if rule.filter.is_empty() { yaml } else { yaml.set("filter", filter(rule)) };
         Ok(yaml
             .set_unless("", "lifetime", lifetime)
+            .set_unless("", "enabled_lifetime_type", disabled)
             .set("description", self.say(&rule.description))
             .set_list("item_prototypes", items)
             .set_list("trigger_prototypes", triggers)

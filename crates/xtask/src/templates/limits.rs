@@ -6,12 +6,25 @@ use super::model::{
 };
 
 const CGROUP_ROWS: &str =
-    concat!("var NAME = 'path', LIMIT = 'max_bytes';\n", include_str!("scripts/limited_rows.js"));
+    concat!("var NAME = 'path', LIMIT = 'max_bytes';\n", include_str!("scripts/rows.js"));
 const UNIT_ROWS: &str =
-    concat!("var NAME = 'unit', LIMIT = 'memory_max_bytes';\n", include_str!("scripts/limited_rows.js"));
+    concat!("var NAME = 'unit', LIMIT = 'memory_max_bytes';\n", include_str!("scripts/rows.js"));
 
-/// Everything that tells of a kill: what follows from it is no problem of its own meanwhile.
-const KILLS: [&str; 4] = ["oom.global", "oom.memcg", "oom.expected", "oom.unreported"];
+/// The steps that make a rule's rows of a list in its master: those whose name the macros of this kind want, and of these the largest.
+/// A regular expression that is none makes the rule unsupported, and does not leave it without rows.
+pub(super) fn largest(list: &str, rows: &'static str, kind: &str) -> Vec<Step> {
+    let wanted = format!(
+        "$[?(@.none==1 || (@.name =~ \"{{$OOMWATCH.{kind}.MATCHES}}\" && !(@.name =~ \"{{$OOMWATCH.{kind}.NOT_MATCHES}}\")))]"
+    );
+    vec![
+        Step::JsonPath(format!("$.{list}"), OnFail::Value("[]")),
+        Step::JavaScript(rows),
+        Step::JsonPath(wanted, OnFail::Error),
+        Step::JsonPath(format!("$[:{{$OOMWATCH.{kind}.TOP}}]"), OnFail::Error),
+        Step::JavaScript(include_str!("scripts/sorted_rows.js")),
+        Step::DiscardUnchanged("1h"),
+    ]
+}
 
 pub(super) fn macros() -> Vec<Macro> {
     [cgroup_macros(), unit_macros()].concat()
@@ -23,16 +36,16 @@ fn cgroup_macros() -> Vec<Macro> {
             "{$OOMWATCH.CGROUP.MATCHES}",
             ".*",
             t(
-                "Paths of memory cgroups that discovery takes.",
-                "ディスカバリの対象とするメモリ cgroup のパス。",
+                "Regular expression over paths of memory cgroups: discovery takes the largest of those that match.",
+                "メモリ cgroup のパスに対する正規表現。一致したもののうち大きいものをディスカバリします。",
             ),
         ),
         user_macro(
             "{$OOMWATCH.CGROUP.NOT_MATCHES}",
             "^$",
             t(
-                "Paths of memory cgroups that discovery leaves out. Example: ^/kubepods",
-                "ディスカバリの対象としないメモリ cgroup のパス。例: ^/kubepods",
+                "Regular expression over paths of memory cgroups that discovery leaves out. Example: ^/kubepods",
+                "ディスカバリの対象としないメモリ cgroup のパス（正規表現）。例: ^/kubepods",
             ),
         ),
         user_macro(
@@ -67,12 +80,18 @@ fn unit_macros() -> Vec<Macro> {
         user_macro(
             "{$OOMWATCH.UNIT.MATCHES}",
             ".*",
-            t("Names of services that discovery takes.", "ディスカバリの対象とするサービス名。"),
+            t(
+                "Regular expression over names of services: discovery takes the first of those that match.",
+                "サービス名に対する正規表現。一致したものから順にディスカバリします。",
+            ),
         ),
         user_macro(
             "{$OOMWATCH.UNIT.NOT_MATCHES}",
             "^$",
-            t("Names of services that discovery leaves out.", "ディスカバリの対象としないサービス名。"),
+            t(
+                "Regular expression over names of services that discovery leaves out.",
+                "ディスカバリの対象としないサービス名（正規表現）。",
+            ),
         ),
         user_macro(
             "{$OOMWATCH.UNIT.TOP}",
@@ -181,10 +200,6 @@ pub(super) fn discoveries() -> Vec<Discovery> {
     vec![cgroups(), units()]
 }
 
-fn condition(lld_macro: &'static str, matches: bool, regexp: &'static str) -> Condition {
-    Condition { lld_macro, matches, regexp }
-}
-
 fn cgroups() -> Discovery {
     Discovery {
         id: "cgroups.discovery",
@@ -194,21 +209,15 @@ fn cgroups() -> Discovery {
             "上限か強制終了のある大きいメモリ cgroup: {$OOMWATCH.CGROUP.TOP}、{$OOMWATCH.CGROUP.MATCHES}、{$OOMWATCH.CGROUP.NOT_MATCHES}。",
         ),
         master: "cgroups",
-        steps: vec![
-            Step::JsonPath("$.cgroups[:{$OOMWATCH.CGROUP.TOP}]".to_owned(), OnFail::Value("[]")),
-            Step::JavaScript(CGROUP_ROWS),
-            Step::DiscardUnchanged("1h"),
-        ],
-        paths: vec![("{#CGROUP}", "$.name")],
-        filter: vec![
-            condition("{#CGROUP}", true, "{$OOMWATCH.CGROUP.MATCHES}"),
-            condition("{#CGROUP}", false, "{$OOMWATCH.CGROUP.NOT_MATCHES}"),
-        ],
+        steps: largest("cgroups", CGROUP_ROWS, "CGROUP"),
+        paths: vec![("{#CGROUP}", "$.name"), ("{#SHORT}", "$.short")],
+        filter: Vec::new(),
         items: cgroup_items(),
         triggers: vec![near_limit()],
         graphs: vec![Graph {
             id: "cgroup.memory",
-            name: t("Cgroup {#CGROUP}: Memory", "cgroup {#CGROUP}: メモリ"),
+            // A graph's name has at most 128 characters.
+            name: t("Cgroup {#SHORT}: Memory", "cgroup {#SHORT}: メモリ"),
             lines: vec![gradient("cgroup.current"), bold("cgroup.max")],
         }],
     }
@@ -235,7 +244,8 @@ fn cgroup_items() -> Vec<Item> {
             t("Cgroup {#CGROUP}: Limit", "cgroup {#CGROUP}: 上限"),
             t("memory.max. No value without a limit.", "memory.max。上限がなければ値はありません。"),
         )
-        .units("B"),
+        .units("B")
+        .heartbeat("10m"),
         member(
             "cgroup.percent",
             "percent",
@@ -254,7 +264,8 @@ fn cgroup_items() -> Vec<Item> {
                 "Processes killed in it since it was made: the count begins anew when a service is started again.",
                 "作成されてから強制終了されたプロセスの数。サービスが再起動されると数え直しになります。",
             ),
-        ),
+        )
+        .heartbeat("10m"),
     ]
 }
 
@@ -263,18 +274,20 @@ fn near_limit() -> Trigger {
         "cgroup.near",
         Severity::Warning,
         "capacity",
-        t(
-            "Cgroup {#CGROUP} is near its memory limit (over {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % for 5m)",
-            "cgroup {#CGROUP} のメモリが上限に近づいています（5 分間 {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % 超）。",
-        ),
+        // A trigger's name has at most 255 characters, and a pod's path nearly 200.
+        t("Cgroup {#CGROUP} is near its memory limit", "cgroup {#CGROUP} のメモリが上限に近づいています。"),
         "min(@cgroup.percent,5m)>{$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"}",
     )
+    .event_name(t(
+        "Cgroup {#CGROUP} is near its memory limit (over {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % for 5m)",
+        "cgroup {#CGROUP} のメモリが上限に近づいています（5 分間 {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % 超）。",
+    ))
     .opdata(t("Usage: {ITEM.LASTVALUE1}", "使用率: {ITEM.LASTVALUE1}"))
     .about(t(
         "When the kernel finds nothing more to reclaim in it, a process in it is killed. Page cache counts, and is given back: a service that reads many files may be here without danger.",
         "回収できるメモリがなくなると、この中のプロセスが強制終了されます。ページキャッシュも含まれますが、これは解放されるため、多くのファイルを読むサービスでは危険がないこともあります。",
     ))
-    .depends_on(&KILLS)
+    .depends_on(&["oom.global", "oom.memcg"])
 }
 
 fn units() -> Discovery {
@@ -286,17 +299,13 @@ fn units() -> Discovery {
             "メモリ上限か OOM 強制終了のあるサービスを優先し、次に大きい順: {$OOMWATCH.UNIT.TOP}、{$OOMWATCH.UNIT.LIMITED}、{$OOMWATCH.UNIT.MATCHES}、{$OOMWATCH.UNIT.NOT_MATCHES}。",
         ),
         master: "units",
-        steps: vec![
-            Step::JsonPath("$.units[:{$OOMWATCH.UNIT.TOP}]".to_owned(), OnFail::Value("[]")),
-            Step::JavaScript(UNIT_ROWS),
-            Step::DiscardUnchanged("1h"),
-        ],
+        steps: largest("units", UNIT_ROWS, "UNIT"),
         paths: vec![("{#LIMITED}", "$.limited"), ("{#UNIT}", "$.name")],
-        filter: vec![
-            condition("{#LIMITED}", true, "{$OOMWATCH.UNIT.LIMITED}"),
-            condition("{#UNIT}", true, "{$OOMWATCH.UNIT.MATCHES}"),
-            condition("{#UNIT}", false, "{$OOMWATCH.UNIT.NOT_MATCHES}"),
-        ],
+        filter: vec![Condition {
+            lld_macro: "{#LIMITED}",
+            matches: true,
+            regexp: "{$OOMWATCH.UNIT.LIMITED}",
+        }],
         items: [unit_memory_items(), unit_state_items()].concat(),
         triggers: vec![down()],
         graphs: vec![Graph {
@@ -333,7 +342,8 @@ fn unit_memory_items() -> Vec<Item> {
             ["Memory limit", "メモリ上限"],
             t("MemoryMax=. No value without a limit.", "MemoryMax=。上限がなければ値はありません。"),
         )
-        .units("B"),
+        .units("B")
+        .heartbeat("10m"),
     ]
 }
 
@@ -347,13 +357,15 @@ fn unit_state_items() -> Vec<Item> {
                 "How often it ended in an OOM kill. It only grows, over restarts of the plugin, too.",
                 "OOM による強制終了で終わった回数。プラグインの再起動をまたいで増え続けます。",
             ),
-        ),
+        )
+        .heartbeat("10m"),
         unit_member(
             "unit.restarts",
             "restarts",
             ["Restarts", "自動再起動"],
             t("How often systemd has started it again by itself.", "systemd が自動的に再起動した回数。"),
-        ),
+        )
+        .heartbeat("10m"),
         unit_member(
             "unit.state",
             "active_state",
@@ -384,11 +396,11 @@ fn down() -> Trigger {
     )
     .opdata(t("State: {ITEM.LASTVALUE1}", "状態: {ITEM.LASTVALUE1}"))
     .about(t(
-        "systemd has not started it again: start it, and consider Restart=on-failure. While the problem of the kill itself is open, this one waits.",
-        "systemd は再起動していません。起動し、Restart=on-failure の設定を検討してください。強制終了そのものの障害が開いている間は発生しません。",
+        "systemd has not started it again: start it, and consider Restart=on-failure. While the problem of a kill on the whole machine is open, this one waits.",
+        "systemd は再起動していません。起動し、Restart=on-failure の設定を検討してください。マシン全体での強制終了の障害が開いている間は発生しません。",
     ))
     .manual_close()
-    .depends_on(&KILLS)
+    .depends_on(&["oom.global"])
 }
 
 /// The dashboard's page of both.

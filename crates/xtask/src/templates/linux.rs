@@ -2,9 +2,9 @@
 
 use super::limits;
 use super::model::{
-    Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Page, Row, Severity, Step, Template,
-    Text, Trigger, ValueMap, Values, WHOLE, Widget, agent, bold, dependent, gradient, line, master, same,
-    sorted, t, trigger, user_macro,
+    Check, Dashboard, Discovery, Graph, Item, Macro, OnFail, Page, Row, Severity, Step, Template, Text,
+    Trigger, ValueMap, Values, WHOLE, Widget, agent, bold, dependent, gradient, line, master, same, sorted,
+    t, trigger, user_macro,
 };
 
 pub(crate) fn template(check: Check) -> Template {
@@ -74,8 +74,8 @@ fn memory_macros() -> Vec<Macro> {
             "{$OOMWATCH.OOM.EXPECTED}",
             "^$",
             t(
-                "Regular expression over the lines of OOM kills in memory cgroups (victim, unit=, cgroup=): what matches is expected, and only informs. Example: cgroup=/kubepods",
-                "メモリ cgroup 内の OOM 強制終了の行（プロセス、unit=、cgroup=）に対する正規表現。一致したものは想定内とし、情報のみにします。例: cgroup=/kubepods",
+                "Regular expression, without double quotes, over the lines of OOM kills in memory cgroups (victim, unit=, cgroup=): what matches is expected, and only informs. Example: cgroup=/kubepods",
+                "メモリ cgroup 内の OOM 強制終了の行（プロセス、unit=、cgroup=）に対する正規表現（二重引用符は使えません）。一致したものは想定内とし、情報のみにします。例: cgroup=/kubepods",
             ),
         ),
         user_macro(
@@ -99,12 +99,18 @@ fn process_macros() -> Vec<Macro> {
         user_macro(
             "{$OOMWATCH.PROC.MATCHES}",
             ".*",
-            t("Names of processes that discovery takes.", "ディスカバリの対象とするプロセス名。"),
+            t(
+                "Regular expression over names of processes: discovery takes the largest of those that match.",
+                "プロセス名に対する正規表現。一致したもののうち大きいものをディスカバリします。",
+            ),
         ),
         user_macro(
             "{$OOMWATCH.PROC.NOT_MATCHES}",
             "^$",
-            t("Names of processes that discovery leaves out.", "ディスカバリの対象としないプロセス名。"),
+            t(
+                "Regular expression over names of processes that discovery leaves out.",
+                "ディスカバリの対象としないプロセス名（正規表現）。",
+            ),
         ),
         user_macro(
             "{$OOMWATCH.PROC.TOP}",
@@ -166,13 +172,17 @@ fn discard() -> Step {
     Step::NotSupported(OnFail::Discard)
 }
 
-const GLOBAL_EVENT: &str = concat!("var MEMCG = false;\n", include_str!("scripts/oom_event.js"));
-const MEMCG_EVENT: &str = concat!("var MEMCG = true;\n", include_str!("scripts/oom_event.js"));
+const GLOBAL_LINES: &str = concat!("var MEMCG = false;\n", include_str!("scripts/oom_lines.js"));
+const MEMCG_LINES: &str = concat!("var MEMCG = true;\n", include_str!("scripts/oom_lines.js"));
+/// A kill that is expected and one that is not have each an item of their own, so that neither hides the other.
+const IS_EXPECTED: &str = "@.line =~ \"{$OOMWATCH.OOM.EXPECTED}\"";
 
 fn oom_items() -> Vec<Item> {
-    let event = |id, script, name, description| {
+    let event = |id, lines, condition: &str, name, description| {
         let item = dependent(id, "oom.list", name, description).values(Values::Char).component("oom");
-        item.step(Step::JavaScript(script))
+        item.step(Step::JavaScript(lines))
+            .step(Step::JsonPath(format!("$[?(@.none==1 || {condition})]"), OnFail::Error))
+            .step(Step::JavaScript(include_str!("scripts/oom_newest.js")))
     };
     vec![
         agent(
@@ -197,7 +207,8 @@ fn oom_items() -> Vec<Item> {
         .step(discard()),
         event(
             "oom.event.global",
-            GLOBAL_EVENT,
+            GLOBAL_LINES,
+            "@.none==0",
             t("OOM: Last kill on the whole machine", "OOM: マシン全体での最後の強制終了"),
             t(
                 "The last victim when the whole machine had run out of memory: name, pid, unit, who killed, which source told and how far it is to be trusted (low: any local user could have written it). \"none\" where there was none.",
@@ -206,11 +217,22 @@ fn oom_items() -> Vec<Item> {
         ),
         event(
             "oom.event.memcg",
-            MEMCG_EVENT,
+            MEMCG_LINES,
+            &format!("!({IS_EXPECTED})"),
             t("OOM: Last kill in a memory cgroup", "OOM: メモリ cgroup 内での最後の強制終了"),
             t(
-                "The last victim when a memory cgroup (a service or container) had reached its limit. \"none\" where there was none.",
-                "メモリ cgroup（サービスやコンテナ）が上限に達したときに最後に強制終了されたプロセス。なければ none。",
+                "The last victim when a memory cgroup (a service or container) had reached its limit, other than those that {$OOMWATCH.OOM.EXPECTED} names. \"none\" where there was none.",
+                "メモリ cgroup（サービスやコンテナ）が上限に達したときに最後に強制終了されたプロセス（{$OOMWATCH.OOM.EXPECTED} に一致するものを除く）。なければ none。",
+            ),
+        ),
+        event(
+            "oom.event.expected",
+            MEMCG_LINES,
+            IS_EXPECTED,
+            t("OOM: Last expected kill in a memory cgroup", "OOM: メモリ cgroup 内での最後の想定内の強制終了"),
+            t(
+                "The last victim in a memory cgroup that {$OOMWATCH.OOM.EXPECTED} names. \"none\" where there was none.",
+                "メモリ cgroup 内で最後に強制終了されたプロセスのうち、{$OOMWATCH.OOM.EXPECTED} に一致するもの。なければ none。",
             ),
         ),
     ]
@@ -252,7 +274,7 @@ fn memory_items() -> Vec<Item> {
             t("Memory: Total", "メモリ: 合計"),
             t("MemTotal of /proc/meminfo.", "/proc/meminfo の MemTotal。"),
         )
-        .heartbeat("1h"),
+        .heartbeat("10m"),
         dependent(
             "memory.pavailable",
             "oom.risk",
@@ -443,8 +465,8 @@ fn source_items() -> Vec<Item> {
             "oom.sources",
             t("Plugin: State", "プラグイン: 状態の保存"),
             t(
-                "durable: kept over restarts; memory: the state directory cannot be written, and what was seen is forgotten with the plugin.",
-                "durable: 再起動後も保持。memory: 状態ディレクトリに書けないため、プラグインの終了とともに失われます。",
+                "durable: kept over restarts; memory: the state directory cannot be written, and what was seen is forgotten with the plugin; read-only: another agent has the state directory.",
+                "durable: 再起動後も保持。memory: 状態ディレクトリに書けないため、プラグインの終了とともに失われます。read-only: 別のエージェントが状態ディレクトリを使用中です。",
             ),
         )
         .values(Values::Char)
@@ -572,6 +594,9 @@ fn process_masters() -> Vec<Item> {
     ]
 }
 
+/// Processes have no limit.
+const PROCESS_ROWS: &str = concat!("var NAME = 'name', LIMIT = '';\n", include_str!("scripts/rows.js"));
+
 fn processes() -> Discovery {
     Discovery {
         id: "proc.names",
@@ -581,16 +606,9 @@ fn processes() -> Discovery {
             "RSS の大きいプロセス名: {$OOMWATCH.PROC.TOP}、{$OOMWATCH.PROC.MATCHES}、{$OOMWATCH.PROC.NOT_MATCHES}。",
         ),
         master: "proc.rss",
-        steps: vec![
-            Step::JsonPath("$.names[:{$OOMWATCH.PROC.TOP}]".to_owned(), OnFail::Value("[]")),
-            Step::JavaScript(include_str!("scripts/names.js")),
-            Step::DiscardUnchanged("1h"),
-        ],
+        steps: limits::largest("names", PROCESS_ROWS, "PROC"),
         paths: vec![("{#NAME}", "$.name")],
-        filter: vec![
-            Condition { lld_macro: "{#NAME}", matches: true, regexp: "{$OOMWATCH.PROC.MATCHES}" },
-            Condition { lld_macro: "{#NAME}", matches: false, regexp: "{$OOMWATCH.PROC.NOT_MATCHES}" },
-        ],
+        filter: Vec::new(),
         items: process_items(),
         triggers: Vec::new(),
         graphs: vec![
@@ -674,10 +692,9 @@ fn oom_tags(scope: &'static str) -> Vec<(&'static str, &'static str)> {
 fn oom_triggers() -> Vec<Trigger> {
     let last_event = same(WHOLE);
     let with_victim = |text: Text| text.map(|text| format!("{text}{VICTIM}"));
-    let memcg = |id, severity, name, event_name, found: &str| {
-        let fresh = "changecount(@oom.event.memcg,#21)>0 and last(@oom.event.memcg)<>\"none\"";
-        let expected = format!("find(@oom.event.memcg,,\"regexp\",\"{{$OOMWATCH.OOM.EXPECTED}}\")={found}");
-        trigger(id, severity, "availability", name, &format!("{fresh} and {expected}"))
+    let fresh = |event: &str| format!("changecount(@{event},#21)>0 and last(@{event})<>\"none\"");
+    let memcg = |id, severity, name, event_name, event: &str| {
+        trigger(id, severity, "availability", name, &fresh(event))
             .event_name(with_victim(event_name))
             .opdata(last_event.clone())
             .about(t(
@@ -693,7 +710,7 @@ fn oom_triggers() -> Vec<Trigger> {
             Severity::High,
             "availability",
             t("OOM killer was invoked", "OOM killer が発動されました。"),
-            "changecount(@oom.event.global,#21)>0 and last(@oom.event.global)<>\"none\"",
+            &fresh("oom.event.global"),
         )
         .event_name(with_victim(t("OOM killer was invoked: ", "OOM killer が発動されました。")))
         .opdata(last_event.clone())
@@ -708,17 +725,17 @@ fn oom_triggers() -> Vec<Trigger> {
             Severity::Warning,
             t("OOM kill in a memory cgroup", "メモリ cgroup 内で OOM killer が発動されました。"),
             t("OOM kill in a memory cgroup: ", "メモリ cgroup 内で OOM killer が発動されました。"),
-            "0",
+            "oom.event.memcg",
         ),
         memcg(
             "oom.expected",
             Severity::Info,
-            t("Expected OOM kill in a memory cgroup", "メモリ cgroup 内で想定内の OOM killer が発動されました。"),
+            t("Expected OOM kill in a memory cgroup", "メモリ cgroup 内で想定内の OOM 強制終了がありました。"),
             t(
                 "Expected OOM kill in a memory cgroup: ",
-                "メモリ cgroup 内で想定内の OOM killer が発動されました。",
+                "メモリ cgroup 内で想定内の OOM 強制終了がありました。",
             ),
-            "1",
+            "oom.event.expected",
         ),
         trigger(
             "oom.unreported",
@@ -839,10 +856,10 @@ fn sight_triggers() -> Vec<Trigger> {
             "plugin.forgets",
             Severity::Warning,
             t("OomWatch cannot keep its state", "OomWatch が状態を保存できません。"),
-            "last(@oom.persistence)=\"memory\"",
+            "last(@oom.persistence)<>\"durable\"",
             t(
-                "The state directory (Plugins.OomWatch.StateDir) cannot be written by the agent's user: kills and log positions are forgotten with a restart.",
-                "状態ディレクトリ（Plugins.OomWatch.StateDir）にエージェントのユーザーが書き込めません。再起動すると強制終了の記録とログの位置が失われます。",
+                "The state directory (Plugins.OomWatch.StateDir) cannot be written by the agent's user (memory), or another agent has it (read-only): kills and log positions are forgotten with a restart.",
+                "状態ディレクトリ（Plugins.OomWatch.StateDir）にエージェントのユーザーが書き込めない（memory）か、別のエージェントが使用中です（read-only）。再起動すると強制終了の記録とログの位置が失われます。",
             ),
         ),
         notice(

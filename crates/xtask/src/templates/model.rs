@@ -247,6 +247,8 @@ pub(crate) enum Step {
 /// What becomes of a value whose step fails.
 #[derive(Debug, Clone)]
 pub(crate) enum OnFail {
+    /// The item is not supported, and says why.
+    Error,
     Discard,
     Value(&'static str),
 }

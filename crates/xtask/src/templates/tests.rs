@@ -121,7 +121,8 @@ fn macros_in(text: &str) -> Vec<String> {
 fn every_macro_is_used_and_every_used_macro_has_a_default() {
     for template in all() {
         let triggers = template.all_triggers().map(|trigger: &Trigger| trigger.expression.clone());
-        let items = template.all_items().map(|item| format!("{} {:?}", item.key, item.origin));
+        let items =
+            template.all_items().map(|item| format!("{} {:?} {:?}", item.key, item.origin, item.steps));
         let rules = template.discoveries.iter().map(|rule| format!("{:?} {:?}", rule.steps, rule.filter));
         let used: BTreeSet<_> =
             triggers.chain(items).chain(rules).flat_map(|text| macros_in(&text)).collect();

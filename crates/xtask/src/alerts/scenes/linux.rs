@@ -290,10 +290,7 @@ fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     uses(&machine, 50)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it uses 50 % again", move |_| uses(&end, 50));
-    let raises = [(
-        "Linux",
-        "Cgroup {#CGROUP} is near its memory limit (over {$OOMWATCH.CGROUP.USAGE.MAX:\"{#CGROUP}\"} % for 5m)",
-    )];
+    let raises = [("Linux", "Cgroup {#CGROUP} is near its memory limit")];
     let cause = Cause::new("a cgroup uses 97 % of its memory.max", &raises, move |_| uses(&begin, 97), end);
     Ok(Scene::new(name, "made-up cgroup v2", &["Linux"]).on(&machine).cause(cause))
 }

@@ -1,4 +1,4 @@
-// The newest report of the wanted scope, on one line of at most 255 characters.
+// The reports of the wanted scope as lines, the newest first. The last line is there for a filter, which fails without one.
 var MEBIBYTE = 1048576;
 
 function clean(text) {
@@ -28,13 +28,10 @@ function line(report) {
         + field('time', report.time) + field('invoked_by', report.invoked_by) + field('cgroup', report.cgroup);
 }
 
-function newest(reports) {
-    for (var i = 0; i < reports.length; i++) {
-        if ((reports[i].constraint === 'memcg') === MEMCG) {
-            return line(reports[i]);
-        }
-    }
-    return 'none';
-}
-
-return newest(JSON.parse(value)).substring(0, 255);
+var lines = JSON.parse(value).filter(function (report) {
+    return (report.constraint === 'memcg') === MEMCG;
+}).map(function (report) {
+    return {line: line(report), none: 0};
+});
+lines.push({line: 'none', none: 1});
+return JSON.stringify(lines);

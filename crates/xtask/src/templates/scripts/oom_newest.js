@@ -1,0 +1,2 @@
+// A text of Zabbix has at most 255 characters.
+return JSON.parse(value)[0].line.substring(0, 255);
