@@ -165,7 +165,7 @@ impl<'a> Stage<'a> {
 
     fn new(zabbix: &'a Zabbix, play: &Play) -> Result<Self, Error> {
         let linux = [
-            ("{$OOMWATCH.OOM.EXPECTED}", r"^httpd \(pid \d+.*; cgroup=/kubepods"),
+            ("{$OOMWATCH.OOM.EXPECTED}", "^httpd [(]pid [0-9]+.*; cgroup=/kubepods"),
             ("{$OOMWATCH.PSS.REQUIRED}", "1"),
             ("{$OOMWATCH.NODATA}", "7d"),
         ];

@@ -11,7 +11,7 @@ const UNIT_ROWS: &str =
     concat!("var NAME = 'unit', LIMIT = 'memory_max_bytes';\n", include_str!("scripts/rows.js"));
 
 /// The steps that make a rule's rows of a list in its master: those whose name the macros of this kind want, and of these the largest.
-/// A regular expression that is none makes the rule unsupported, and does not leave it without rows.
+/// A regular expression that is none, or has a backslash, which these paths do not take, makes the rule unsupported, and does not leave it without rows.
 pub(super) fn largest(list: &str, rows: &'static str, kind: &str) -> Vec<Step> {
     let wanted = format!(
         "$[?(@.none==1 || (@.name =~ \"{{$OOMWATCH.{kind}.MATCHES}}\" && !(@.name =~ \"{{$OOMWATCH.{kind}.NOT_MATCHES}}\")))]"
@@ -36,16 +36,16 @@ fn cgroup_macros() -> Vec<Macro> {
             "{$OOMWATCH.CGROUP.MATCHES}",
             ".*",
             t(
-                "Regular expression over paths of memory cgroups: discovery takes the largest of those that match.",
-                "メモリ cgroup のパスに対する正規表現。一致したもののうち大きいものをディスカバリします。",
+                "Regular expression without backslashes ([.], [0-9]) and double quotes over paths of memory cgroups: discovery takes the largest of those that match.",
+                "メモリ cgroup のパスに対する正規表現（バックスラッシュと二重引用符は使えません）。一致したもののうち大きいものをディスカバリします。",
             ),
         ),
         user_macro(
             "{$OOMWATCH.CGROUP.NOT_MATCHES}",
             "^$",
             t(
-                "Regular expression over paths of memory cgroups that discovery leaves out. Example: ^/kubepods",
-                "ディスカバリの対象としないメモリ cgroup のパス（正規表現）。例: ^/kubepods",
+                "Regular expression of the same kind over paths of memory cgroups that discovery leaves out. Example: ^/kubepods",
+                "ディスカバリの対象としないメモリ cgroup のパス（同じ形の正規表現）。例: ^/kubepods",
             ),
         ),
         user_macro(
@@ -81,16 +81,16 @@ fn unit_macros() -> Vec<Macro> {
             "{$OOMWATCH.UNIT.MATCHES}",
             ".*",
             t(
-                "Regular expression over names of services: discovery takes the first of those that match.",
-                "サービス名に対する正規表現。一致したものから順にディスカバリします。",
+                "Regular expression without backslashes ([.], [0-9]) and double quotes over names of services: discovery takes the first of those that match.",
+                "サービス名に対する正規表現（バックスラッシュと二重引用符は使えません）。一致したものから順にディスカバリします。",
             ),
         ),
         user_macro(
             "{$OOMWATCH.UNIT.NOT_MATCHES}",
             "^$",
             t(
-                "Regular expression over names of services that discovery leaves out.",
-                "ディスカバリの対象としないサービス名（正規表現）。",
+                "Regular expression of the same kind over names of services that discovery leaves out.",
+                "ディスカバリの対象としないサービス名（同じ形の正規表現）。",
             ),
         ),
         user_macro(

@@ -74,8 +74,8 @@ fn memory_macros() -> Vec<Macro> {
             "{$OOMWATCH.OOM.EXPECTED}",
             "^$",
             t(
-                "Regular expression, without double quotes, over the lines of OOM kills in memory cgroups (victim, unit=, cgroup=): what matches is expected, and only informs. Example: cgroup=/kubepods",
-                "メモリ cgroup 内の OOM 強制終了の行（プロセス、unit=、cgroup=）に対する正規表現（二重引用符は使えません）。一致したものは想定内とし、情報のみにします。例: cgroup=/kubepods",
+                "Regular expression without backslashes ([.], [0-9]) and double quotes over the lines of OOM kills in memory cgroups (victim, unit=, cgroup=): what matches is expected, and only informs. Example: cgroup=/kubepods",
+                "メモリ cgroup 内の OOM 強制終了の行（プロセス、unit=、cgroup=）に対する正規表現（バックスラッシュと二重引用符は使えません。[.] や [0-9] と書きます）。一致したものは想定内とし、情報のみにします。例: cgroup=/kubepods",
             ),
         ),
         user_macro(
@@ -100,16 +100,16 @@ fn process_macros() -> Vec<Macro> {
             "{$OOMWATCH.PROC.MATCHES}",
             ".*",
             t(
-                "Regular expression over names of processes: discovery takes the largest of those that match.",
-                "プロセス名に対する正規表現。一致したもののうち大きいものをディスカバリします。",
+                "Regular expression without backslashes ([.], [0-9]) and double quotes over names of processes: discovery takes the largest of those that match.",
+                "プロセス名に対する正規表現（バックスラッシュと二重引用符は使えません）。一致したもののうち大きいものをディスカバリします。",
             ),
         ),
         user_macro(
             "{$OOMWATCH.PROC.NOT_MATCHES}",
             "^$",
             t(
-                "Regular expression over names of processes that discovery leaves out.",
-                "ディスカバリの対象としないプロセス名（正規表現）。",
+                "Regular expression of the same kind over names of processes that discovery leaves out.",
+                "ディスカバリの対象としないプロセス名（同じ形の正規表現）。",
             ),
         ),
         user_macro(
