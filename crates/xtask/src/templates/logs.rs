@@ -23,7 +23,7 @@ const SILENCE: &str = "{$OOMWATCH.LOG.SILENCE}";
 fn silence() -> Macro {
     let about = t(
         "How long after the last line a problem lasts; at least 30s, because a server looks no oftener by itself.",
-        "最後の行から障害が閉じるまでの時間。サーバーが自ら確認する間隔のため、30s 以上にしてください。",
+        "最後の行から障害が閉じるまでの時間。サーバーは 30 秒ごとに再評価するため、30s 以上にしてください。",
     );
     user_macro(SILENCE, "10m", about)
 }
@@ -65,7 +65,12 @@ pub(crate) fn log() -> Template {
             ),
         },
     ];
-    let file = t("The log's file.", "ログファイル。");
+    let file = t(
+        "The log's file. On Debian and Ubuntu the kernel's messages are in /var/log/kern.log; on Red Hat Apache's are in \
+         /var/log/httpd/error_log, and php-fpm's in /var/log/php-fpm/error.log.",
+        "ログファイル。Debian / Ubuntu ではカーネルメッセージは /var/log/kern.log、Red Hat では Apache は /var/log/httpd/error_log、\
+         php-fpm は /var/log/php-fpm/error.log です。",
+    );
     let pattern = t("Lines that are delivered and raise a problem.", "送信して障害とする行のパターン。");
     let macros = watched.iter().flat_map(|log| {
         let file = user_macro(log.file.0, log.file.1, file.clone());
