@@ -623,7 +623,8 @@ impl<'a> Planner<'a> {
             let gone = (!is_hidden).then(|| mark.gone.unwrap_or(now));
             let is_over = gone.is_some_and(|since| now.saturating_sub(since) > KEEP_GONE.as_secs());
             if !is_over && !listed.contains(&(mark.dev, mark.ino)) {
-                plan.kept.push(Mark { gone, ..mark.clone() });
+                // Of a file that is gone there is no more to read: the answer is complete.
+                plan.kept.push(Mark { gone, more: mark.more && is_hidden, ..mark.clone() });
             }
         }
         plan.error = plan.error.or(hidden.into_iter().next().map(|(_, error)| error));
@@ -705,7 +706,7 @@ impl<'a> Planner<'a> {
     fn mark_of(&self, path: &Path, stat: Stat) -> Result<Known, Error> {
         let Some(mark) = self.mark_at(stat) else { return Ok(Known::No) };
         if mark.is_unchanged(stat) && !mark.touched {
-            return Ok(Known::Same(mark.clone()));
+            return Ok(Known::Same(Mark { more: mark.more || mark.gone.is_some(), ..mark.clone() }));
         }
         let may_be = mark.gone.is_none() || mark.offset >= SURE_COPY_BYTES;
         if !may_be || !mark.is_content_of(path, stat, self.allow)? {

@@ -252,6 +252,19 @@ fn files_that_come_back_are_not_read_again() {
     }
 }
 
+#[test]
+fn file_that_comes_back_is_read_to_its_end() {
+    let place = Place::new();
+    let item = Item::new("slow", Query::new(place.names()).max_lines_per_sec(1.try_into().unwrap()));
+    let follower = place.follower();
+    place.append("1\n2\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "1");
+    fs::rename(&place.log, place.file("aside")).unwrap();
+    assert!(follower.total(&item, &ask()).unwrap().complete);
+    fs::rename(place.file("aside"), &place.log).unwrap();
+    assert_eq!(poll(&follower, &item).unwrap(), "2");
+}
+
 /// A link that leads to itself is to root what a directory without permission is to others: its files cannot be asked.
 #[test]
 fn file_that_is_listed_and_cannot_be_asked_is_an_error_and_keeps_its_mark() {
