@@ -112,7 +112,7 @@ const TOTAL_ANSWER: &str = "A count of matching lines since the item was first a
     restarts, and may be asked for by anyone any number of times.";
 const LAST_ANSWER: &str = "JSON: `count` of matching lines since `since` (seconds since 1970); `line`, the last of them, \
     its capture `groups`, the `time` at which it was read and its `file`, null before the first; `complete`, false \
-    where there was more to read than fits into a poll.";
+    where there is more to read than fits into a poll, or a file that cannot be read.";
 const LOG_SOURCE: &str = "the file; positions are kept in `Plugins.OomWatch.StateDir`";
 
 const UNIT_COUNT: Parameter = text("count", "how many services, 50 by default, 1000 at most");
@@ -331,9 +331,9 @@ pub const KEYS: &[Key] = &[
         answer: "JSON: `count` of matching lines since `since` (seconds since 1970); `groups`, largest first, each with \
                  `value`, `count` and `error`: so many more lines it may have had before it was known, 0 where the count is exact; \
                  `other`, all lines that are in no listed count; `exact`, whether these are certainly the largest groups and \
-                 their counts exact; `complete`, false where there was more to read than fits into a poll. 4,000 different values \
-                 are kept at least, the largest; a value with more than one line in 4,000 is always known. For low-level \
-                 discovery take a dependent rule with JSONPath `$.groups` and LLD macros for `$.value` and `$.count`.",
+                 their counts exact; `complete`, false where there is more to read than fits into a poll, or a file that \
+                 cannot be read. 4,000 different values are kept at least, the largest; a value with more than one line in \
+                 4,000 is always known. For low-level discovery take a dependent rule with JSONPath `$.groups` and LLD macros for `$.value` and `$.count`.",
         mirrors: None,
         source: LOG_SOURCE,
         example: "oomwatch.log.groups[/etc/passwd,^(.),,all,,3]",

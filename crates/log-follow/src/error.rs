@@ -46,7 +46,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Reading failed (EIO, ESTALE on NFS and so on): the position stays, ask again.
+    /// Reading failed (EIO, ESTALE on NFS and so on): the position stays before what cannot be read, ask again.
     #[error("Cannot read from file \"{}\": {}", path.display(), os_text(source))]
     Read {
         /// The file.

@@ -121,8 +121,18 @@ fn hash(file: &File, start: u64, length: u64) -> io::Result<Option<u64>> {
     Ok(Some(hasher.finish()))
 }
 
+#[cfg(test)]
+thread_local! {
+    /// From here on this thread's files cannot be read: no disk is broken where a test needs it.
+    pub(crate) static BROKEN_FROM: std::cell::Cell<u64> = const { std::cell::Cell::new(u64::MAX) };
+}
+
 /// Reads until the buffer is full or the file ends.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    #[cfg(test)]
+    if offset.saturating_add(buffer.len() as u64) > BROKEN_FROM.get() {
+        return Err(rustix::io::Errno::IO.into());
+    }
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {

@@ -98,6 +98,11 @@ impl std::fmt::Debug for Pending {
 }
 
 impl Pending {
+    /// Whether a file was not read to its end: the answer has its limits, or the file cannot be read, or moved meanwhile.
+    fn leaves_some(&self) -> bool {
+        self.record.position.marks.iter().any(|mark| mark.more)
+    }
+
     /// Moves the position. To be called when the answer has been written in time, and not before.
     ///
     /// Written is not kept: an agent that is killed a millisecond later has not put the answer into its buffer. So the
@@ -436,7 +441,7 @@ impl Follower {
             return Err(pending.commit_before(error));
         }
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(pending.record.since);
-        let total = Total { lines: tally.lines, since, complete: pending.behind.is_none() };
+        let total = Total { lines: tally.lines, since, complete: !pending.leaves_some() };
         pending.record.tally = Some(tally.clone());
         pending.commit();
         Ok((tally, total))
@@ -607,4 +612,99 @@ fn budget(item: &Item, ask: &Ask, last_poll: Option<SystemTime>) -> u64 {
 fn lines_sink(item: &Item, budget: u64) -> Lines<'_> {
     let query = item.query();
     Lines::new(&query.pattern, &query.template, budget)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that panics has failed
+
+    use super::*;
+    use crate::file::BROKEN_FROM;
+    use crate::scan::CHUNK_BYTES;
+    use crate::{Query, Source};
+    use std::fs;
+
+    fn ask() -> Ask {
+        Ask::within(Duration::from_secs(60))
+    }
+
+    /// A log with a match at its beginning and one at its end, three chunks later, of which the last cannot be read.
+    fn broken_log() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("messages");
+        fs::write(&log, format!("oom 1\n{}oom 2\n", "a line\n".repeat(3 * CHUNK_BYTES / 7))).unwrap();
+        BROKEN_FROM.set(2 * CHUNK_BYTES as u64);
+        (dir, log)
+    }
+
+    fn mended() {
+        BROKEN_FROM.set(u64::MAX);
+    }
+
+    #[test]
+    fn failure_06_lines_before_an_error_are_counted_once_and_the_error_is_told() {
+        let (_dir, log) = broken_log();
+        let item = Item::new("total", Query::new(Source::file(&log)).pattern("oom".parse().unwrap()));
+        let follower = Follower::open(Settings::in_memory());
+        let total = follower.total(&item, &ask()).unwrap();
+        assert_eq!((total.lines, total.complete), (1, false));
+        for _ in 0..2 {
+            assert!(matches!(follower.total(&item, &ask()), Err(Error::Read { path, .. }) if path == log));
+        }
+        mended();
+        let total = follower.total(&item, &ask()).unwrap();
+        assert_eq!((total.lines, total.complete), (2, true));
+    }
+
+    #[test]
+    fn failure_06_lines_before_an_error_are_delivered_once_and_the_error_is_told() {
+        let (_dir, log) = broken_log();
+        let query = Query::new(Source::file(&log)).pattern("oom".parse().unwrap());
+        let item = Item::new("lines", query);
+        // With another item of the same log the search is shared.
+        let other = Item::new("other", item.query().clone().pattern("nothing".parse().unwrap()));
+        let follower = Follower::open(Settings::in_memory());
+        assert!(follower.lines(&other, &ask()).is_err());
+        let delivery = follower.lines(&item, &ask()).unwrap();
+        assert_eq!(delivery.value.as_deref(), Some("oom 1"));
+        delivery.pending.commit();
+        for _ in 0..2 {
+            assert!(matches!(follower.lines(&item, &ask()), Err(Error::Read { path, .. }) if path == log));
+        }
+        mended();
+        assert_eq!(follower.lines(&item, &ask()).unwrap().value.as_deref(), Some("oom 2"));
+    }
+
+    /// Breaks the disk when it gets a line.
+    struct Breaking(Count);
+
+    impl Sink for Breaking {
+        fn line(&mut self, line: &[u8], file: &std::path::Path) -> crate::scan::Flow {
+            BROKEN_FROM.set(0);
+            self.0.line(line, file)
+        }
+
+        fn begin(&mut self) {
+            self.0.begin();
+        }
+
+        fn take_back(&mut self) {
+            self.0.take_back();
+        }
+    }
+
+    /// A position without a fingerprint of what was read could be of any file.
+    #[test]
+    fn failure_06_lines_whose_position_cannot_be_kept_are_taken_back() {
+        let (_dir, log) = broken_log();
+        mended();
+        let item = Item::new("count", Query::new(Source::file(&log)).pattern("oom".parse().unwrap()));
+        let follower = Follower::open(Settings::in_memory());
+        let mut sink = Breaking(Count::new(10));
+        let progress = follower.inner.read(&item, &ask(), &Position::default(), None, &mut sink).unwrap();
+        assert!(matches!(progress.error, Some(Error::Read { path, .. }) if path == log));
+        assert_eq!((sink.0.lines, progress.position.marks[0].offset), (0, 0));
+        mended();
+        assert_eq!(follower.count(&item, &ask()).unwrap().value, 2);
+    }
 }

@@ -3,7 +3,7 @@
 use crate::buffers::Buffers;
 use crate::file::{Stat, open, read_at};
 use crate::position::{Plan, Position, Step, plan};
-use crate::scan::{Counters, Scan, Sink, Stop};
+use crate::scan::{Counters, Scan, Sink, Spot, Stop};
 use crate::share::Shared;
 use crate::{AllowPath, Ask, Error, Query, Source, rotation};
 use std::fs::File;
@@ -91,36 +91,44 @@ impl Reader<'_> {
     }
 
     /// Reads one file. Where it was moved away or truncated since the plan was made, or is while it is read, nothing was
-    /// read: the next plan finds out what became of it, and what comes after it waits for that.
+    /// read: the next plan finds out what became of it, and what comes after it waits for that. What was read before an
+    /// error was read.
     fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
         if let Some((path, file, stat)) = self.open(step)? {
             sink.begin();
-            let before = step.mark.clone();
-            let stop = self.scan(step, &path, &file, stat, sink)?;
-            let anchored = self.is_anchored(step, &file)?;
-            if let Some(stop) = stop.filter(|_| anchored) {
-                return Ok(stop);
+            let (before, mut spot) = (step.mark.clone(), step.mark.spot());
+            let stop = self.scan(step.finished, &mut spot, (&path, &file, stat), sink);
+            let moved = self.move_mark(step, spot, !matches!(stop, Ok(Stop::End)), &file);
+            if matches!(moved, Ok(true)) {
+                return stop;
             }
             sink.take_back();
             step.mark = before;
+            moved?;
         }
         step.mark.more = true;
         Ok(Stop::Moved)
+    }
+
+    /// `false` when the file shrank under it, or is another one.
+    fn move_mark(&self, step: &mut Step, spot: Spot, more: bool, file: &File) -> Result<bool, Error> {
+        let error = |source| Error::Read { path: step.path.clone(), source };
+        let moved = step.mark.moved(spot, more, file).map_err(error)?;
+        Ok(moved && self.is_anchored(step, file)?)
     }
 
     fn is_anchored(&self, step: &Step, file: &File) -> Result<bool, Error> {
         step.is_anchored_in(file).map_err(|source| Error::Read { path: step.path.clone(), source })
     }
 
-    /// `None` when the file shrank under it.
+    /// Moves `spot` over everything that was given to the sink, also when it ends with an error.
     fn scan(
         &mut self,
-        step: &mut Step,
-        path: &Path,
-        file: &File,
-        stat: Stat,
+        finished: bool,
+        spot: &mut Spot,
+        (path, file, stat): (&Path, &File, Stat),
         sink: &mut dyn Sink,
-    ) -> Result<Option<Stop>, Error> {
+    ) -> Result<Stop, Error> {
         let query = self.query;
         let error = |source| Error::Read { path: path.into(), source };
         let mut head = [0; 4];
@@ -134,14 +142,11 @@ impl Reader<'_> {
             stat,
             part: part.as_ref(),
             pattern: &query.pattern,
-            finished: step.finished,
+            finished,
             deadline: self.ask.deadline,
             buffers: self.buffers,
         };
-        let mut spot = step.mark.spot();
-        let stop = scan.run(&mut spot, sink, &mut self.counters)?;
-        let moved = step.mark.moved(spot, stop != Stop::End, file).map_err(error)?;
-        Ok(moved.then_some(stop))
+        scan.run(spot, sink, &mut self.counters)
     }
 
     /// Opens the file of a step. Rotation may have moved it since the plan was made: then it is looked for by its inode.

@@ -96,7 +96,7 @@ pub(crate) struct Counters {
 }
 
 impl Scan<'_> {
-    /// Reads from `spot` on. `spot` moves over everything that was dealt with.
+    /// Reads from `spot` on. `spot` moves over everything that was dealt with, also before an error.
     pub(crate) fn run(
         &self,
         spot: &mut Spot,

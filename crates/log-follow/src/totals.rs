@@ -16,7 +16,8 @@ pub struct Total {
     pub lines: u64,
     /// When the item was first asked for: the count is "since".
     pub since: SystemTime,
-    /// `false` when the deadline came before the end of the log: there is more to count, and the next poll goes on.
+    /// `false` when there is more to count, and the next poll goes on: the deadline came before the end of the log, or one of
+    /// its files cannot be read, or was moved in this moment.
     pub complete: bool,
 }
 
