@@ -19,7 +19,7 @@ use crate::buffers::Buffers;
 use crate::encoding::{Codec, LineEnd};
 use crate::file::{Stat, read_at};
 use crate::pattern::{Pattern, Searcher, TextSearch, Verdict};
-use crate::share::{self, Part};
+use crate::share::{self, Part, Segment};
 use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
@@ -113,7 +113,7 @@ impl Scan<'_> {
             if let Some(stop) = self.buffers.lend(|buffer| self.next_chunk(spot, buffer, sink, counters))? {
                 return Ok(stop);
             }
-            if Instant::now() >= self.deadline {
+            if self.is_late() {
                 return Ok(Stop::Late);
             }
         }
@@ -153,19 +153,36 @@ impl Scan<'_> {
         {
             let segment = part.segment((self.file, place), self.codec, spot.offset, self.buffers, counters);
             let Some(segment) = segment.map_err(error)? else { return Ok(None) };
-            let mut matcher = Matcher { scan: self, sink, counters };
-            for (start, line) in segment.lines_from(spot.offset) {
-                if matcher.line(line, false) == Flow::Full {
-                    spot.offset = start;
-                    return Ok(Some(Stop::Full));
-                }
+            if let Some(stop) = self.noted_lines(&segment, spot, Matcher { scan: self, sink, counters }) {
+                return Ok(Some(stop));
             }
-            spot.offset = segment.end();
-            if Instant::now() >= self.deadline {
+            if self.is_late() {
                 return Ok(Some(Stop::Late));
             }
         }
         Ok(None)
+    }
+
+    /// Goes through one of them; why it did not come to its end, if so.
+    fn noted_lines(&self, segment: &Segment, spot: &mut Spot, mut matcher: Matcher<'_, '_>) -> Option<Stop> {
+        let mut late = false;
+        for (start, line) in segment.lines_from(spot.offset) {
+            spot.offset = start;
+            if late {
+                return Some(Stop::Late);
+            }
+            if matcher.line(line, false) == Flow::Full {
+                return Some(Stop::Full);
+            }
+            // A hard line costs far more than the clock.
+            late = self.pattern.is_slow() && self.is_late();
+        }
+        spot.offset = segment.end();
+        None
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
     /// Fills the buffer, which is no larger than what there is to read: most polls find a few lines.
@@ -267,9 +284,7 @@ impl Matcher<'_, '_> {
             at = candidate.next;
             seen += 1;
             // A hard line costs far more than the clock.
-            if (seen.is_multiple_of(256) || self.scan.pattern.is_slow())
-                && Instant::now() >= self.scan.deadline
-            {
+            if (seen.is_multiple_of(256) || self.scan.pattern.is_slow()) && self.scan.is_late() {
                 return (at, Some(Stop::Late));
             }
         }

@@ -1075,6 +1075,28 @@ fn failure_12_hard_lines_are_skipped_counted_and_do_not_hold_up_a_poll() {
     assert_eq!(follower.status().lines_too_hard, 20);
 }
 
+/// The search for the texts of both items notes the hard lines, and the item goes through the notes.
+#[test]
+fn failure_12_hard_lines_that_a_shared_search_found_do_not_hold_up_a_poll() {
+    const HARD: u64 = 20;
+    let place = Place::new();
+    let follower = place.follower();
+    let item = |name: &str, pattern: &str| {
+        let query = Query::new(Source::file(&place.log)).pattern(pattern.parse().unwrap());
+        Item::new(name, query)
+    };
+    let hard = format!("killer {}!\n", "a".repeat(300));
+    place.append(hard.repeat(HARD.try_into().unwrap()) + &"nothing\n".repeat(40_000) + "killer fine!\n");
+    assert!(poll(&follower, &item("literal", "killer")).is_some());
+    let item = item("hard", r"killer (a|aa)+(?<!x)\1\1b|killer fine(?=!)");
+    let mut found = None;
+    for polls in 1..100 {
+        found = found.or(poll_with(&follower, &item, &Ask::within(Duration::ZERO)));
+        assert_eq!(follower.status().lines_too_hard, HARD.min(polls), "one line a poll");
+    }
+    assert_eq!(found.as_deref(), Some("killer fine!"));
+}
+
 // ---- 13
 
 #[test]
