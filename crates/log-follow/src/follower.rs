@@ -117,8 +117,10 @@ impl Pending {
         state.behind = behind;
         state.last_poll = Some(now);
         record.before = tells.then(|| state.record.position.clone());
-        let stale = record.seen.saturating_sub(state.stored_seen) >= SEEN_EVERY_SECS;
-        if stale || record.position != state.record.position || record.tally != state.record.tally {
+        if state.is_stale(&record)
+            || record.position != state.record.position
+            || record.tally != state.record.tally
+        {
             state.stored_seen = record.seen;
             turn.inner.store(&turn.slot.identity, &record, now);
         }
@@ -204,6 +206,13 @@ impl Drop for Turn {
 /// A panic in one poll leaves its item where it was; the others go on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SlotState {
+    /// Whether it has to be written down that the item is still asked for.
+    fn is_stale(&self, record: &Record) -> bool {
+        record.seen.saturating_sub(self.stored_seen) >= SEEN_EVERY_SECS
+    }
 }
 
 impl Slot {
@@ -437,11 +446,12 @@ impl Follower {
         };
         let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
         let tally = sink.tally;
+        let leaves_some = error.is_some() || pending.leaves_some();
         if let Some(error) = error.filter(|_| tally.lines == lines_before) {
             return Err(pending.commit_before(error));
         }
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(pending.record.since);
-        let total = Total { lines: tally.lines, since, complete: !pending.leaves_some() };
+        let total = Total { lines: tally.lines, since, complete: !leaves_some };
         pending.record.tally = Some(tally.clone());
         pending.commit();
         Ok((tally, total))
@@ -573,15 +583,17 @@ impl Turn {
         budget(item, ask, self.slot.lock().last_poll)
     }
 
-    /// The file is not there. When the item is new that settles its start: what comes later is read from its beginning.
+    /// The item stays where it was, and was asked for. Where nothing is there and the item is new that settles its start:
+    /// what comes later is read from its beginning.
     fn failed(&self, mut record: Record, error: Error, ask: &Ask) -> Error {
-        if matches!(error, Error::Missing { .. }) && !record.position.started {
-            record.position.started = true;
-            self.inner.store(&self.slot.identity, &record, ask.now);
-            let mut state = self.slot.lock();
+        let mut state = self.slot.lock();
+        let settles = matches!(error, Error::Missing { .. }) && !record.position.started;
+        record.position.started |= settles;
+        if settles || (record.position.started && state.is_stale(&record)) {
             state.stored_seen = record.seen;
-            state.record = record;
+            self.inner.store(&self.slot.identity, &record, ask.now);
         }
+        state.record = record;
         error
     }
 

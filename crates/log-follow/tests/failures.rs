@@ -513,6 +513,79 @@ fn failure_06_file_that_cannot_be_read_is_an_error_and_nothing_else() {
     assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
 }
 
+/// A file of a name pattern that cannot be read, beside others that can and hold nothing of interest.
+#[test]
+fn failure_06_what_was_read_beside_an_unreadable_file_is_not_read_again() {
+    let place = Place::new();
+    let outside = place.dir.path().join("outside");
+    fs::write(&outside, "oom 1\n").unwrap();
+    symlink(&outside, place.file("messages.1")).unwrap();
+    place.append("nothing of interest in this line\n".repeat(30_000));
+    assert_eq!(fs::metadata(&place.log).unwrap().len().div_ceil(512 * 1024), 2);
+    let inside = place.log.parent().unwrap().canonicalize().unwrap();
+    let allow = AllowPath::only(vec![Pattern::new(&format!("^{}/", inside.display())).unwrap()]);
+    let item = place.item_of(Query::new(place.names()).pattern("oom".parse().unwrap()));
+    for what in [Asked::Lines, Asked::Count, Asked::Total] {
+        let follower = Follower::open(Settings { allow: allow.clone(), ..Settings::in_memory() });
+        let read_by_poll_of = |time| {
+            let before = follower.status().read_bytes;
+            assert!(matches!(what.error(&follower, &item, &Ask::within(time)), Error::NotAllowed { .. }));
+            follower.status().read_bytes - before
+        };
+        // Two chunks, and a poll that has no time reads one.
+        let read = [(); 4].map(|()| read_by_poll_of(Duration::ZERO));
+        assert!(read[0] > 0 && read[1] > 0 && read[2..] == [0, 0], "{what:?}: {read:?}");
+        assert_eq!(read_by_poll_of(Duration::from_secs(60)), 0, "{what:?}");
+    }
+}
+
+/// What is asked of an item.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Lines,
+    Count,
+    Total,
+}
+
+impl Asked {
+    fn error(self, follower: &Follower, item: &Item, ask: &Ask) -> Error {
+        match self {
+            Self::Lines => follower.lines(item, ask).map(drop).unwrap_err(),
+            Self::Count => follower.count(item, ask).map(drop).unwrap_err(),
+            Self::Total => follower.total(item, ask).map(drop).unwrap_err(),
+        }
+    }
+}
+
+/// A log that is away for longer than items are remembered, and comes back.
+#[test]
+fn failure_06_trouble_of_a_month_is_no_reason_to_forget() {
+    const DAY: u64 = 24 * 3600;
+    for in_its_place in [true, false] {
+        let place = Place::new();
+        let follower = place.follower();
+        place.append("1\n");
+        assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
+        fs::rename(&place.log, place.file("aside")).unwrap();
+        if in_its_place {
+            fs::create_dir(&place.log).unwrap();
+        }
+        // The first few times a missing log is no error.
+        for day in 26..30 {
+            let asked = follower.lines(&place.item(), &ask_in(day * DAY));
+            assert!(day < 29 || asked.is_err());
+            asked.into_iter().for_each(|delivery| delivery.pending.commit());
+        }
+        follower.tidy(SystemTime::now() + Duration::from_secs(31 * DAY));
+        let _ = fs::remove_dir(&place.log);
+        fs::rename(place.file("aside"), &place.log).unwrap();
+        place.append("2\n");
+        let restarted = place.follower_after(follower);
+        let value = poll_with(&restarted, &place.item(), &ask_in(31 * DAY));
+        assert_eq!(value.as_deref(), Some("2"), "something in its place: {in_its_place}");
+    }
+}
+
 #[test]
 fn failure_06_missing_directory_of_a_name_pattern() {
     let follower = Follower::open(Settings::in_memory());
