@@ -69,13 +69,26 @@ pub enum Error {
     },
 }
 
-fn directory_text(path: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            format!("Cannot obtain directory information: {}", os_text(error))
+impl Error {
+    /// The file, or its directory, is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            Self::Directory { source, .. } => is_absence(source),
+            _ => false,
         }
-        _ => format!("Cannot open directory \"{}\" for reading: {}", path.display(), os_text(error)),
     }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn directory_text(path: &Path, error: &io::Error) -> String {
+    if is_absence(error) {
+        return format!("Cannot obtain directory information: {}", os_text(error));
+    }
+    format!("Cannot open directory \"{}\" for reading: {}", path.display(), os_text(error))
 }
 
 /// An error number as the agent prints it: `[2] No such file or directory`.

@@ -587,7 +587,7 @@ impl Turn {
     /// what comes later is read from its beginning.
     fn failed(&self, mut record: Record, error: Error, ask: &Ask) -> Error {
         let mut state = self.slot.lock();
-        let settles = matches!(error, Error::Missing { .. }) && !record.position.started;
+        let settles = error.is_absence() && !record.position.started;
         record.position.started |= settles;
         if settles || (record.position.started && state.is_stale(&record)) {
             state.stored_seen = record.seen;

@@ -24,8 +24,8 @@ pub enum Start {
     /// At the first line (`all`).
     #[default]
     All,
-    /// At the end that the log has when the item is first asked for (`skip`). A file that is absent or empty then is read
-    /// from its beginning when it comes.
+    /// At the end that the log has when the item is first asked for (`skip`). A file that is absent or empty then, or in a
+    /// directory that is absent, is read from its beginning when it comes.
     Skip,
 }
 

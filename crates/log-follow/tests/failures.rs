@@ -1032,6 +1032,18 @@ fn failure_11_skip_with_full_empty_and_absent_file() {
 }
 
 #[test]
+fn failure_11_skip_by_name_reads_a_directory_that_was_absent_from_its_beginning() {
+    let place = Place::new();
+    let item = place.item_of(Query::new(place.names()).start(Start::Skip));
+    fs::remove_dir(place.log.parent().unwrap()).unwrap();
+    let follower = place.follower();
+    assert!(matches!(follower.lines(&item, &ask()), Err(Error::Directory { .. })));
+    fs::create_dir(place.log.parent().unwrap()).unwrap();
+    place.append("first\n");
+    assert_eq!(poll(&place.follower_after(follower), &item).unwrap(), "first");
+}
+
+#[test]
 fn failure_11_skip_by_name_passes_all_files_that_are_there() {
     let place = Place::new();
     append(&place.file("messages-1"), "old\n");
