@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// So much of the start of a file tells it from others, as far as it was read.
 pub(crate) const HEAD_BYTES: u64 = 1024;
@@ -86,6 +87,27 @@ fn check_allowed(file: &File, path: &Path, allow: &AllowPath) -> Result<(), Erro
         .or_else(|_| path.canonicalize())
         .map_err(|source| Error::Read { path: path.into(), source })?;
     if allow.allows(&leads_to) { Ok(()) } else { Err(Error::NotAllowed { path: path.into(), leads_to }) }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What this thread takes for the start of the machine, unless it is 0: no test can start it anew.
+    pub(crate) static BOOT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Which start of the machine this is, from the kernel's boot ID (random(4)). `None` where there is none.
+pub(crate) fn boot() -> Option<u64> {
+    static ID: OnceLock<Option<u64>> = OnceLock::new();
+    #[cfg(test)]
+    if BOOT.get() != 0 {
+        return Some(BOOT.get());
+    }
+    *ID.get_or_init(|| {
+        let id = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+        let mut hasher = SipHasher13::new();
+        hasher.write(&id);
+        Some(hasher.finish())
+    })
 }
 
 /// What was read from a file, by its content: the start, and the bytes just before the position.

@@ -4,7 +4,7 @@
 //! far that was. A [`Step`] is a mark with the path where its file is now. Planning turns a position into steps: it finds out
 //! what rotation did since the last poll. Reading moves the marks of the steps, and these are the next position.
 
-use crate::file::{Fingerprint, HEAD_BYTES, Stat, is_compressed, open};
+use crate::file::{Fingerprint, HEAD_BYTES, Stat, boot, is_compressed, open};
 use crate::rotation::{self, Entry, Matching};
 use crate::scan::Spot;
 use crate::{AllowPath, Error, Query, Rotation, Source, Start};
@@ -25,6 +25,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 const SURE_COPY_BYTES: u64 = HEAD_BYTES;
 /// A file of a name pattern that is not listed keeps its mark so long: it was moved away, or its file system is not mounted.
 const KEEP_GONE: Duration = Duration::from_secs(3600);
+/// What is written to a file is on the disk after so long, at the most: the kernel sees to it after half a minute.
+const ON_DISK: Duration = Duration::from_secs(60);
 /// Marks of files that were read to their end and are older than all others are dropped beyond this number.
 /// Such a file that is written again is read from its start: the number is beyond what a directory of logs holds.
 const MAX_MARKS: usize = 10_000;
@@ -79,6 +81,28 @@ pub(crate) struct Mark {
     /// When it was missed first, in seconds since 1970 (name patterns only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gone: Option<u64>,
+    /// Where it stood before: a machine that crashes forgets the ends of its logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    earlier: Option<Earlier>,
+    /// Where it stood before this poll moved it.
+    #[serde(skip)]
+    before: Option<Point>,
+}
+
+/// One or two points, the newer at least as long after the older as it takes until that is on the disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Earlier {
+    boot: u64,
+    points: Vec<Point>,
+}
+
+/// How far a file was read, and when it was read on, in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Point {
+    offset: u64,
+    #[serde(rename = "print")]
+    fingerprint: Fingerprint,
+    secs: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde calls
@@ -137,6 +161,7 @@ impl Mark {
     pub(crate) fn moved(&mut self, spot: Spot, more: bool, file: &File) -> std::io::Result<bool> {
         if self.offset != spot.offset || self.unopened {
             let Some(fingerprint) = Fingerprint::read(file, spot.offset)? else { return Ok(false) };
+            self.before = self.point();
             self.fingerprint = fingerprint;
             self.unopened = false;
             self.offset = spot.offset;
@@ -145,6 +170,49 @@ impl Mark {
         self.skipping = spot.skipping;
         self.after_cr = spot.after_cr;
         Ok(true)
+    }
+
+    /// Where it stands, if that is where a line begins and tells the file from others.
+    fn point(&self) -> Option<Point> {
+        let is_fit = self.offset >= SURE_COPY_BYTES && !self.skipping && !self.after_cr && !self.unopened;
+        is_fit.then_some(Point { offset: self.offset, fingerprint: self.fingerprint, secs: 0 })
+    }
+
+    /// Remembers where it stood before this poll, for as long as the file changes.
+    fn note(mut self, now_secs: u64) -> Self {
+        let quiet_secs = now_secs.saturating_sub(self.mtime.0.try_into().unwrap_or(0));
+        if let Some((point, boot)) = self.before.take().zip(boot()) {
+            let mut points = self.earlier.take().map_or_else(Vec::new, |earlier| earlier.points);
+            if points.last().is_none_or(|last| now_secs.abs_diff(last.secs) >= ON_DISK.as_secs()) {
+                points.push(Point { secs: now_secs, ..point });
+            }
+            points.drain(..points.len().saturating_sub(2));
+            self.earlier = Some(Earlier { boot, points });
+        } else if quiet_secs > 2 * ON_DISK.as_secs() {
+            self.earlier = None;
+        }
+        self
+    }
+
+    /// Where it stood earlier, if the machine was started since and the file holds what had been read by then: the end of it
+    /// was not on the disk yet.
+    fn before_crash(&self, path: &Path, allow: &AllowPath) -> Result<Option<Self>, Error> {
+        let Some(earlier) =
+            self.earlier.as_ref().filter(|earlier| boot().is_some_and(|now| now != earlier.boot))
+        else {
+            return Ok(None);
+        };
+        let (file, _) = open(path, allow)?;
+        for point in earlier.points.iter().rev() {
+            let print = Fingerprint::read(&file, point.offset)
+                .map_err(|source| Error::Read { path: path.into(), source })?;
+            if print == Some(point.fingerprint) {
+                let Point { offset, fingerprint, .. } = *point;
+                let (skipping, after_cr, more) = (false, false, true);
+                return Ok(Some(Self { offset, fingerprint, skipping, after_cr, more, ..self.clone() }));
+            }
+        }
+        Ok(None)
     }
 
     /// Jumps ahead by `bytes`, to the beginning of the next line after that. How far it went.
@@ -240,7 +308,7 @@ impl Plan {
         let kept = self.kept.into_iter().skip(surplus);
         let taken = self.steps.into_iter().enumerate().map(|(i, step)| Mark {
             rotated: if i < last { step.mark.rotated.or(Some(secs)) } else { None },
-            ..step.mark
+            ..step.mark.note(secs)
         });
         let marks = kept.chain(taken).collect();
         Position { marks, floor: self.floor, started: true }
@@ -374,9 +442,9 @@ impl<'a> Planner<'a> {
         };
         let mut steps = self.watched(listing, last, older)?;
         if let Ok(stat) = current
-            && self.is_last(listing, last, stat)?
+            && let Some(mark) = self.mark_of_last(listing, last, stat)?
         {
-            steps.push(Step::new(path, last, stat));
+            steps.push(Step::new(path, &mark, stat));
             return Ok(Plan { steps, ..Plan::default() });
         }
         // Also when the file was empty and has its first lines: it may be another one with the same inode.
@@ -397,6 +465,14 @@ impl<'a> Planner<'a> {
     /// Whether what is there now is not for the item: it is new and says `skip`.
     fn skips(&self) -> bool {
         self.query.start == Start::Skip && !self.at.started
+    }
+
+    /// How far the file that has the log's name was read, if it is the one that had it.
+    fn mark_of_last(&self, listing: &Listing<'_>, last: &Mark, stat: Stat) -> Result<Option<Mark>, Error> {
+        if self.is_last(listing, last, stat)? {
+            return Ok(Some(last.clone()));
+        }
+        if last.ino == stat.ino { last.before_crash(listing.path, self.allow) } else { Ok(None) }
     }
 
     /// Whether the file that has the log's name is the one that had it. A device can have another number after a reboot (NFS,
@@ -711,7 +787,7 @@ impl<'a> Planner<'a> {
         let may_be = mark.gone.is_none() || mark.offset >= SURE_COPY_BYTES;
         if !may_be || !mark.is_content_of(path, stat, self.allow)? {
             // The place of a file that is gone is free for a new one.
-            return Ok(if mark.gone.is_some() { Known::No } else { Known::Changed });
+            return if mark.gone.is_some() { Ok(Known::No) } else { self.mark_of_changed(mark, path) };
         }
         let only_time = mark.size == stat.size && (mark.mtime < stat.mtime || mark.touched);
         if !only_time || self.query.rotation != Rotation::Reread {
@@ -719,6 +795,10 @@ impl<'a> Planner<'a> {
         }
         // The size may follow the time a moment later: the second poll decides.
         Ok(if mark.touched { Known::Changed } else { Known::Touched(Box::new(mark.clone())) })
+    }
+
+    fn mark_of_changed(&self, mark: &Mark, path: &Path) -> Result<Known, Error> {
+        Ok(mark.before_crash(path, self.allow)?.map_or(Known::Changed, Known::Same))
     }
 
     /// A file without a mark: new, or a copy of one that was read.
@@ -842,6 +922,8 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a test that panics has failed
 
     use super::*;
+    use crate::file::BOOT;
+    use crate::{Ask, Follower, Item, Settings};
     use std::fs;
 
     /// As the device's number was before a reboot.
@@ -864,6 +946,67 @@ mod tests {
         let plan = plan(&query, &at, &AllowPath::everything(), SystemTime::now()).unwrap();
         let name = |step: &Step| step.path.file_name().unwrap().to_string_lossy().into_owned();
         plan.steps.iter().map(|step| (name(step), step.mark.offset)).collect()
+    }
+
+    /// The machine crashes, and of the log only `kept_bytes` were on the disk.
+    fn polled_after_crash(
+        source: &Source,
+        log: &Path,
+        kept_bytes: u64,
+        is_restarted: bool,
+    ) -> Option<String> {
+        let state = tempfile::tempdir().unwrap();
+        let item = Item::new("item", Query::new(source.clone()));
+        let start = SystemTime::now();
+        let poll = |follower: &Follower, secs| {
+            let now = start + Duration::from_secs(secs);
+            let delivery =
+                follower.lines(&item, &Ask { now, ..Ask::within(Duration::from_secs(60)) }).unwrap();
+            delivery.pending.commit();
+            follower.settle(now);
+            delivery.value
+        };
+        BOOT.set(1);
+        let follower = Follower::open(Settings::new(state.path()));
+        for secs in [0, 20, 40, 60, 80, 100] {
+            append(log, &(0..100).map(|n| format!("second {secs} line {n}\n")).collect::<String>());
+            assert!(poll(&follower, secs).is_some());
+        }
+        drop(follower);
+        BOOT.set(if is_restarted { 2 } else { 1 });
+        fs::File::options().write(true).open(log).unwrap().set_len(kept_bytes).unwrap();
+        append(log, "new\n");
+        let follower = Follower::open(Settings::new(state.path()));
+        let value = poll(&follower, 200);
+        assert_eq!(poll(&follower, 220), None);
+        BOOT.set(0);
+        value
+    }
+
+    #[test]
+    fn log_whose_end_a_crash_took_is_not_read_again_from_its_start() {
+        for by_name in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let log = dir.path().join("messages");
+            let names = Source::names(&format!("{}/^messages", dir.path().display())).unwrap();
+            let source = if by_name { names } else { Source::file(&log) };
+            let first = |value: Option<String>| value.unwrap().lines().next().unwrap().to_owned();
+            let bytes = |secs: &[u64]| -> u64 {
+                let line = |secs, n| format!("second {secs} line {n}\n").len() as u64;
+                secs.iter().map(|secs| (0..100).map(|n| line(secs, n)).sum::<u64>()).sum()
+            };
+            // At 20 s the log was read on from its hundredth line, and at 80 s from where it stood at 60 s.
+            let kept = bytes(&[0, 20, 40, 60]);
+            assert_eq!(first(polled_after_crash(&source, &log, kept, true)), "new");
+            fs::remove_file(&log).unwrap();
+            assert_eq!(first(polled_after_crash(&source, &log, kept - 1, true)), "second 20 line 0");
+            fs::remove_file(&log).unwrap();
+            // Whoever truncates a log without a crash begins a new one.
+            assert_eq!(first(polled_after_crash(&source, &log, kept, false)), "second 0 line 0");
+            fs::remove_file(&log).unwrap();
+            // So does a crash that leaves less than what is sure to be the same file.
+            assert_eq!(first(polled_after_crash(&source, &log, 1000, true)), "second 0 line 0");
+        }
     }
 
     #[test]
