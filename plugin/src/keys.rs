@@ -58,7 +58,10 @@ const CMDLINE: Parameter =
 const TOP_BY: Parameter = words("by", &["rss", "pss", "swap", "cpu"], "what to rank by");
 const TOP_COUNT: Parameter = text("count", "how many names, 10 by default");
 
-const FILE: Parameter = text("file", "the file's path; what rotation made of it is read to its end first");
+const FILE: Parameter = text(
+    "file",
+    "the file's path; what rotation made of it is read to its end first where that is in the same directory under a usual name",
+);
 const FILE_REGEXP: Parameter =
     text("file_regexp", "a directory, and a regular expression (PCRE2) for the names of files in it");
 const REGEXP: Parameter = text(
@@ -86,7 +89,10 @@ const MAXDELAY: Parameter = text(
     "maxdelay",
     "seconds; lines are skipped where delivery would fall behind further than that; default: never",
 );
-const OPTIONS: Parameter = text("options", "`mtime-reread` (default) or `mtime-noreread`");
+const OPTIONS: Parameter = text(
+    "options",
+    "accepted and without effect under a fixed name: `mtime-reread` (default) or `mtime-noreread`",
+);
 const RT_OPTIONS: Parameter =
     text("options", "`rotate` (default), `copytruncate`, `mtime-reread` or `mtime-noreread`");
 const PERSISTENT_DIR: Parameter =
