@@ -602,18 +602,13 @@ impl<'a> Planner<'a> {
             current.is_some_and(|now| now.place() == stat.place())
                 || steps.any(|step| step.mark.is_place_of(stat))
         };
-        // A copy whose original is to be truncated in a moment: what is in it is read from there.
-        let in_the_making = |path: &Path, stat: Stat| {
-            let may_be = stat.size >= SURE_COPY_BYTES && current.is_some_and(|now| now.size >= stat.size);
-            may_be && self.begins_with(log, path).unwrap_or(false)
-        };
         let mut unseen = Vec::new();
         let found = steps.first().filter(|_| proven).map(|step| step.path.as_path());
         for entry in rotation::after(log, listing, found, last) {
             match Stat::of(&entry.path) {
                 Ok(stat)
                     if known(stat, &unseen) || stat.size == 0 || self.is_seen_compressed(&entry.path) => {}
-                Ok(stat) if !in_the_making(&entry.path, stat) => {
+                Ok(stat) if !self.is_copy_of_log(log, current, &entry.path, stat) => {
                     unseen.push(Step::new(&entry.path, &Mark::new(&entry.path, stat), stat));
                 }
                 _ => {}
@@ -621,6 +616,12 @@ impl<'a> Planner<'a> {
         }
         steps.extend(unseen);
         Ok(steps)
+    }
+
+    /// A copy whose original is to be truncated in a moment: what is in it is read from there.
+    fn is_copy_of_log(&self, log: &Path, current: Option<Stat>, path: &Path, stat: Stat) -> bool {
+        let may_be = stat.size >= SURE_COPY_BYTES && current.is_some_and(|now| now.size >= stat.size);
+        may_be && self.begins_with(log, path).unwrap_or(false)
     }
 
     /// Whether the file with the inode of the mark has a name that rotation gave it.
