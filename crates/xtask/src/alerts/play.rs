@@ -1,6 +1,6 @@
 //! Has the causes happen, all scenes at once, and measures how long their problems take to come and to go.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Barrier;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant, SystemTime};
@@ -81,9 +81,11 @@ pub(super) fn play(worlds: &[World], scenes: &[Under], kills: &Kills) -> (Vec<Ou
         let playing = causes.into_iter().map(|(under, cause)| {
             let all_are_done = &all_are_done;
             scope.spawn(move || {
-                let outcomes = Playing { worlds, under, cause, kills }.play();
+                let playing = Playing { worlds, under, cause, kills };
+                // One that panics must not let the others wait for it for ever.
+                let outcomes = catch_unwind(AssertUnwindSafe(|| playing.play()));
                 all_are_done.wait();
-                outcomes
+                outcomes.unwrap_or_else(|panic| resume_unwind(panic))
             })
         });
         let playing: Vec<_> = playing.collect();

@@ -71,8 +71,7 @@ fn plain(name: &'static str, _: &Path) -> Result<Scene, Broken> {
         "--inh-caps=-all",
         "--ambient-caps=-all",
     ];
-    let about =
-        "this Debian (cgroup v1) without Apache, php-fpm and MySQL; the agent is a user without rights";
+    let about = "this Debian without Apache, php-fpm and MySQL; the agent is a user without rights";
     let expected =
         [&NO_CONFIGURATION[..], &[UNREADABLE, "OOM killer was invoked, and no source tells whom it killed"]]
             .concat();
