@@ -1,6 +1,7 @@
 //! What a person does and sees in the frontend, in a real browser.
 
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::Duration;
 
 use oomwatch_tests::browser::{Browser, PAGE_LIMIT};
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 /// Where pictures of the pages go, if anybody wants them.
 pub(crate) const PICTURES: &str = "OOMWATCH_SCREENSHOTS";
 
+/// How long a page takes to begin to load its parts.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Of the browser's window.
 const WIDTH: u32 = 1400;
 
@@ -86,11 +89,17 @@ impl<'a> Person<'a> {
         // A picture has all of the page, so it is to be drawn in a window of that size.
         self.browser.resize(WIDTH, 1800)?;
         let mut seen = Value::Null;
-        let is_drawn = wait_until(PAGE_LIMIT, || {
+        let mut is_drawn = || {
             seen = self.browser.script(&[SHOWN, IS_DRAWN].concat()).unwrap_or_default();
             seen == page
+        };
+        // A page that has just been turned to has nothing yet, not even what is loading.
+        let stays = wait_until(PAGE_LIMIT, || {
+            let drawn = is_drawn();
+            sleep(SETTLED);
+            drawn && is_drawn()
         });
-        assert!(is_drawn, "page {page}: {seen}");
+        assert!(stays, "page {page}: {seen}");
         self.picture(picture, 1800)?;
         let text = self.browser.script("return document.querySelector('.dashboard').textContent")?;
         assert!(!text.as_str().expect("a text").contains("*UNKNOWN*"), "a macro that means nothing: {text}");
@@ -100,7 +109,7 @@ impl<'a> Person<'a> {
     /// Graphs of a few seconds show nothing: who wants pictures has values come in for a while.
     pub(crate) fn wait_for_a_worthy_picture(&self) {
         if self.pictures().is_some() {
-            std::thread::sleep(Duration::from_secs(240));
+            sleep(Duration::from_secs(240));
         }
     }
 
