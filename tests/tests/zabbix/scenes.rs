@@ -394,8 +394,8 @@ const APACHE: Pool = Pool {
         "Apache reached its limit of workers, for 5m (100 % of *)",
     ],
     usage: [
-        "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 5m",
-        "Apache: 90 % of the limit in use for 5m (95 % of *)",
+        "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 6m",
+        "Apache: 90 % of the limit in use for 6m (95 % of *)",
     ],
     found: "Apache: no configuration is read",
     warnings: "Apache: the configuration is not as it seems",
@@ -412,8 +412,8 @@ const PHPFPM: Pool = Pool {
         "PHP-FPM reached its limit of workers, for 5m (100 % of *)",
     ],
     usage: [
-        "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 5m",
-        "PHP-FPM: 90 % of the limit in use for 5m (95 % of *)",
+        "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 6m",
+        "PHP-FPM: 90 % of the limit in use for 6m (95 % of *)",
     ],
     found: "PHP-FPM: no configuration is read",
     warnings: "PHP-FPM: the configuration is not as it seems",
@@ -430,8 +430,8 @@ const MYSQL: Pool = Pool {
         "MySQL reached its limit of connections, for 5m (100 % of *)",
     ],
     usage: [
-        "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 5m",
-        "MySQL: 90 % of the limit in use for 5m (95 % of *)",
+        "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 6m",
+        "MySQL: 90 % of the limit in use for 6m (95 % of *)",
     ],
     found: "MySQL: no configuration is read",
     warnings: "MySQL: the configuration is not as it seems",

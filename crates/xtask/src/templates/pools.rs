@@ -27,6 +27,9 @@ struct Pool {
     log: Option<Log>,
 }
 
+/// A server that has ended tells nothing more of its workers, and its problems would stay.
+const LIVES: &str = "last(@running)=1 and last(@found)=1";
+
 /// The log in which the software says that its limit is reached.
 struct Log {
     /// The key's name: one file, or the newest of several.
@@ -423,8 +426,8 @@ impl Pool {
         };
         let full = t(&format!("{}, for 5m", self.full.en), &format!("{}（5 分間継続）", self.full.ja));
         let usage = t(
-            &format!("{title}: {} % of the limit in use for 5m", self.usage_max),
-            &format!("{title} が上限の {} % 以上を 5 分間使っています。", self.usage_max),
+            &format!("{title}: {} % of the limit in use for 6m", self.usage_max),
+            &format!("{title} が上限の {} % 以上を 6 分間使っています。", self.usage_max),
         );
         vec![
             trigger(
@@ -432,7 +435,7 @@ impl Pool {
                 Severity::Average,
                 "capacity",
                 t(&format!("{title}: {limit_name} does not fit into memory"), &format!("{title} の {limit_name} がメモリに収まりません。")),
-                "max(@fits,#5)=0",
+                "max(@fits,#5)=0 and last(@found)=1",
             )
             .event_name(t(
                 &format!("{title}: {limit_name} {{?last(@limit)}} does not fit into memory, at most {{?last(@largest_limit)}} does"),
@@ -442,7 +445,7 @@ impl Pool {
                 "Under full load the machine runs out of memory before the limit is reached. Lower the limit, or make the workers smaller. The item \"How it was computed\" has the numbers.",
                 "高負荷時、上限に達する前にメモリが尽きます。上限を下げるか、ワーカーを小さくしてください。計算は「計算方法」のアイテムにあります。",
             )),
-            trigger("limit.full", Severity::High, "performance", full.clone(), self.full_when)
+            trigger("limit.full", Severity::High, "performance", full.clone(), &format!("{} and {LIVES}", self.full_when))
                 .event_name(with_numbers(&full))
                 .about(t("Requests wait, or are refused.", "リクエストが待たされるか、拒否されています。"))
                 .depends_on(after_log),
@@ -451,7 +454,8 @@ impl Pool {
                 Severity::Warning,
                 "performance",
                 usage.clone(),
-                &format!("min(@usage,5m)>={}", self.usage_max),
+                // Longer than what holds it back needs to come, in whatever order a server works on the items.
+                &format!("min(@usage,6m)>={} and {LIVES}", self.usage_max),
             )
             .event_name(with_numbers(&usage))
             .opdata(same("{ITEM.LASTVALUE1}"))
@@ -663,7 +667,7 @@ fn pools_of_phpfpm() -> Discovery {
                     "PHP-FPM pool {#POOL} has been at its limit for 5m",
                     "php-fpmのプール {#POOL} が 5 分間上限に達しています。",
                 ),
-                "min(@each.at_limit,5m)=1",
+                &format!("min(@each.at_limit,5m)=1 and {LIVES}"),
             )
             .about(t("Requests of this pool wait.", "このプールのリクエストが待たされています。"))
             .depends_on(&["log.full", "limit.full"]),

@@ -113,7 +113,7 @@ fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
 
 fn apache_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = apache(name, room, &prefork(20))?;
-    let raises = [("Apache", "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 5m")];
+    let raises = [("Apache", "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 6m")];
     let what = "17 slow requests to a real Apache with 20 workers, of which it keeps one or two idle";
     Ok(scene.cause(busy(&program, (17, ""), what, &raises, "the connections end")))
 }
@@ -200,7 +200,7 @@ fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
 
 fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = phpfpm(name, room, &fixed("www", 10))?;
-    let raises = [("PHP-FPM", "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 5m")];
+    let raises = [("PHP-FPM", "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 6m")];
     let what = "9 slow scripts on a real php-fpm with 10 static workers";
     Ok(scene.cause(busy(&program, (9, "www"), what, &raises, "the scripts end")))
 }
@@ -229,7 +229,7 @@ fn mysql_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 
 fn mysql_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = mysql(name, room, "max_connections=20")?;
-    let raises = [("MySQL", "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 5m")];
+    let raises = [("MySQL", "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 6m")];
     let what = "19 connections to a real MariaDB that allows 20";
     Ok(scene.cause(busy(&program, (19, ""), what, &raises, "the connections end")))
 }
