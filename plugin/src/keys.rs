@@ -141,7 +141,7 @@ const CAPACITY_ANSWER: &str = "JSON: `pool`, `conf` that was read, `running`; `l
     `shared_bytes` of all once, `rss_bytes`, `largest_bytes`; `error`: how far it may be off); `memory_at_limit_bytes`, \
     `mem_total_bytes`, `cgroup` and `cgroup_max_bytes` where a memory cgroup allows the server less than that, `limited_by` \
     (`machine` or `cgroup`: which has less room, and what the following is of), `reserved_bytes` for the rest of it, \
-    `available_bytes`, `fits`, `largest_limit` that does, and `how` it was computed; `warnings`. What is not known is absent: docs/capacity.md. An error where no configuration is \
+    `available_bytes`, `fits`, `largest_limit` that does, and `how` it was computed; `warnings`, and `notes` of what could not be measured. What is not known is absent: docs/capacity.md. An error where no configuration is \
     found, and, with file and line, where the server would not start with it.";
 
 /// All item keys.

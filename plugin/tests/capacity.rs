@@ -202,6 +202,34 @@ fn versions_of_php_fpm_side_by_side_are_one_answer() {
     );
 }
 
+/// So many spare workers may stay that none ever ends: that all run is no sign of load, and nobody says how many are busy.
+#[test]
+fn idle_workers_that_never_end_are_no_limit_that_is_reached() {
+    let conf = HTTPD.replace("MaxSpareServers 20", "MaxSpareServers 256");
+    let machine = Machine::new(&[("/etc/httpd/conf/httpd.conf", &conf)]);
+    let cmdline = "/usr/sbin/httpd\0-DFOREGROUND\0-f\0/etc/httpd/conf/httpd.conf\0";
+    machine.process(100, 1, "httpd", cmdline, 0);
+    (101..=356).for_each(|pid| machine.process(pid, 100, "httpd", cmdline, 5));
+    let answer = machine.answer("apache.capacity");
+    assert_eq!((&answer["workers"], &answer["limit"]), (&256.into(), &256.into()), "{answer}");
+    assert!(answer["at_limit"].is_null() && answer["usage_percent"].is_null(), "{answer}");
+    assert!(answer["notes"].to_string().contains("MaxSpareServers 256"), "{answer}");
+    assert_eq!(answer["warnings"], Value::Array(vec![]), "{answer}");
+}
+
+#[test]
+fn a_dynamic_pool_that_never_ends_a_worker_is_judged_by_its_busy_ones() {
+    let pool = "[www]\nlisten = /run/php.sock\npm = dynamic\npm.max_children = 3\npm.start_servers = 3\n\
+                pm.min_spare_servers = 1\npm.max_spare_servers = 3\n";
+    let machine = Machine::new(&[("/etc/php-fpm.conf", pool)]);
+    machine.process(200, 1, "php-fpm", "php-fpm: master process (/etc/php-fpm.conf)", 1);
+    (201..=203).for_each(|pid| machine.process(pid, 200, "php-fpm", "php-fpm: pool www", 20));
+    machine.write("proc/200/net/unix", "Num\n0: 2 0 10000 0001 01 9 /run/php.sock\n");
+    let answer = machine.answer("phpfpm.capacity");
+    assert_eq!((&answer["workers"], &answer["busy"]), (&3.into(), &0.into()), "{answer}");
+    assert_eq!((&answer["at_limit"], &answer["usage_percent"]), (&false.into(), &0.0.into()), "{answer}");
+}
+
 #[test]
 fn mysql_s_connections_are_counted_where_the_server_is() {
     let machine =

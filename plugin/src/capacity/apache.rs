@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
-use pool_capacity::apache::{Invocation, Mpm, Pool, Running as Server, Scoreboard, parent_of, read};
+use pool_capacity::apache::{
+    Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, read,
+};
 use pool_capacity::sizing::{Demand, Memory};
 
 use super::processes::Running;
@@ -55,16 +57,40 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Se
     let (limit, workers) = (u64::from(pool.limit), server.workers(pool));
     capacity.processes = Some(server.children.len() as u64);
     capacity.workers = Some(workers);
-    capacity.usage_percent = percent(workers, limit);
-    capacity.at_limit = Some(workers >= limit);
+    let answer = asked(context, pool);
+    capacity.busy = answer.as_ref().and_then(|answer| answer.as_ref().ok()).map(|board| board.busy);
+    if let Some(Err(error)) = &answer {
+        capacity.notes.push(format!("busy workers are not known: {error}"));
+    }
+    let used = used(pool, workers, answer.as_ref());
+    if used.is_none() {
+        let (name, idle) = (pool.max_spare_name(), pool.max_idle());
+        capacity.notes.push(format!(
+            "whether the limit is reached is not known: all workers may be idle ({name} {idle}), and only mod_status tells \
+             how many are busy"
+        ));
+    }
+    capacity.usage_percent = used.and_then(|used| percent(used, limit));
+    capacity.at_limit = used.map(|used| used >= limit);
+}
+
+/// What mod_status says. Nothing where it is not asked.
+fn asked(context: &Context<'_>, pool: &Pool) -> Option<Result<Scoreboard, StatusError>> {
     // The loopback of another root may be another machine's.
     if pool.status.is_empty() || context.oomwatch.host_root() != Path::new("/") {
-        return;
+        return None;
     }
     let deadline = Instant::now() + STATUS_TIME.min(context.request.time_left() / 4);
-    match Scoreboard::ask(pool, deadline) {
-        Ok(scoreboard) => capacity.busy = Some(scoreboard.busy),
-        Err(error) => capacity.warnings.push(format!("busy workers are not known: {error}")),
+    Some(Scoreboard::ask(pool, deadline))
+}
+
+/// Workers in use: the busy ones where they are known. A server all of whose workers are busy does not answer. Else all that
+/// run count, unless they would run without any load, too.
+fn used(pool: &Pool, workers: u64, answer: Option<&Result<Scoreboard, StatusError>>) -> Option<u64> {
+    match answer {
+        Some(Ok(board)) => Some(board.busy),
+        Some(Err(error)) if error.is_late() => Some(workers),
+        _ => (!pool.keeps_idle()).then_some(workers),
     }
 }
 

@@ -98,7 +98,11 @@ pub(crate) struct Capacity {
     pub(crate) memory: Option<MemoryJson>,
     #[serde(flatten)]
     pub(crate) sizing: Option<SizingJson>,
+    /// What in the configuration is not as it seems, and what of it could not be taken in.
     pub(crate) warnings: Vec<String>,
+    /// What could not be measured now, for no fault of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) pools: Vec<PoolJson>,
 }
@@ -133,7 +137,7 @@ pub(crate) struct SizingJson {
 }
 
 /// One pool of php-fpm.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct PoolJson {
     pub(crate) name: String,
     pub(crate) conf: String,
@@ -155,6 +159,9 @@ pub(crate) struct PoolJson {
     pub(crate) at_limit: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
+    /// All workers may run without any load, so that their number says nothing.
+    #[serde(skip)]
+    pub(crate) keeps_idle: bool,
 }
 
 impl Capacity {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use agent2_plugin::ItemError;
-use pool_capacity::phpfpm::{Config, Manager, Master, Pool, find, masters, places};
+use pool_capacity::phpfpm::{Config, Master, Pool, find, masters, places};
 use pool_capacity::sizing::{Demand, Footprint, Memory};
 use pool_capacity::sockets::{Address, Connections};
 
@@ -163,14 +163,15 @@ impl PoolJson {
             usage_percent: None,
             at_limit: None,
             user: pool.user.clone(),
+            keeps_idle: pool.keeps_idle(),
         };
         shown.usage_percent = shown.used().and_then(|used| percent(used, shown.limit));
         shown.at_limit = shown.used().map(|used| used >= shown.limit);
         shown
     }
 
-    /// Workers that run, or are busy in a static pool: there all run all the time, so that their number says nothing.
+    /// Workers that run, or are busy where all may run without any load.
     fn used(&self) -> Option<u64> {
-        if self.pm == Manager::Static.as_str() { self.busy } else { self.workers }
+        if self.keeps_idle { self.busy } else { self.workers }
     }
 }

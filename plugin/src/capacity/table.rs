@@ -49,6 +49,9 @@ pub(crate) fn table(capacity: &Capacity) -> String {
     for warning in &capacity.warnings {
         row(&mut text, "warning", warning);
     }
+    for note in &capacity.notes {
+        row(&mut text, "note", note);
+    }
     text
 }
 

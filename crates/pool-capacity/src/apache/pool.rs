@@ -126,6 +126,24 @@ impl Pool {
             defines: contents.defines,
         })
     }
+
+    /// The most workers that stay idle: [`max_spare`](Self::max_spare) as the server raises it.
+    #[must_use]
+    pub fn max_idle(&self) -> i64 {
+        self.max_spare.max(i64::from(self.min_spare) + i64::from(self.threads_per_child))
+    }
+
+    /// Whether the server ends no worker for being idle: then all may run without any load.
+    #[must_use]
+    pub fn keeps_idle(&self) -> bool {
+        self.max_idle() >= i64::from(self.limit)
+    }
+
+    /// What is written to let fewer stay idle: `MaxSpareServers` or `MaxSpareThreads`.
+    #[must_use]
+    pub fn max_spare_name(&self) -> &'static str {
+        if self.mpm.has_threads() { "MaxSpareThreads" } else { "MaxSpareServers" }
+    }
 }
 
 fn positive(value: i32) -> u32 {

@@ -52,6 +52,15 @@ pub enum StatusError {
     },
 }
 
+impl StatusError {
+    /// Whether the time was over before an answer came, as with a server whose workers are all busy.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        let late = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
+        matches!(self, Self::NoAnswer { reason, .. } if late.contains(&reason.kind()))
+    }
+}
+
 impl Scoreboard {
     /// Asks the server of a configuration, at loopback addresses of this machine only, until `deadline`.
     ///

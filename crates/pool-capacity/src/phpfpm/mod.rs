@@ -89,10 +89,24 @@ pub struct Pool {
     pub max_children: u32,
     /// `pm.start_servers`; where it is not written, between the spare ones, as php-fpm sets it. 0 without meaning.
     pub start_servers: u32,
+    /// `pm.max_spare_servers`, of a dynamic pool; 0 where it is without meaning.
+    pub max_spare_servers: u32,
     /// `user`
     pub user: Option<String>,
     /// `listen`, with the pool's name for `$pool`: the path of a socket, a port, or an address with a port.
     pub listen: String,
+}
+
+impl Pool {
+    /// Whether no worker ends for being idle: then all may run without any load. Those of a static pool do all the time.
+    #[must_use]
+    pub fn keeps_idle(&self) -> bool {
+        match self.manager {
+            Manager::Static => true,
+            Manager::Dynamic => self.max_spare_servers >= self.max_children,
+            Manager::Ondemand => false,
+        }
+    }
 }
 
 /// A configuration, with all that it includes.

@@ -245,12 +245,16 @@ impl Written {
         let manager = self.manager.ok_or(PoolError::NoManager)?;
         let max_children = u32::try_from(self.max_children).ok().filter(|&children| children > 0);
         let max_children = max_children.ok_or(PoolError::MaxChildren(self.max_children))?;
-        let start = if manager == Manager::Dynamic { self.checked_spares()? } else { self.start_servers };
+        let (start, max_spare) = match manager {
+            Manager::Dynamic => (self.checked_spares()?, self.max_spare_servers),
+            _ => (self.start_servers, 0),
+        };
         Ok(Pool {
             name: self.name.clone(),
             manager,
             max_children,
             start_servers: u32::try_from(start).unwrap_or(0),
+            max_spare_servers: u32::try_from(max_spare).unwrap_or(0),
             user: self.user.clone(),
             listen: self.listen.replace("$pool", &self.name),
         })
