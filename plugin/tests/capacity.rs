@@ -230,6 +230,45 @@ fn a_dynamic_pool_that_never_ends_a_worker_is_judged_by_its_busy_ones() {
     assert_eq!((&answer["at_limit"], &answer["usage_percent"]), (&false.into(), &0.0.into()), "{answer}");
 }
 
+/// A version that was removed while it ran, and whatever else calls itself so.
+#[test]
+fn one_master_whose_file_is_not_there_takes_no_other_away() {
+    let machine = Machine::new(&[(
+        "/etc/php-fpm.conf",
+        "[www]\nlisten = /run/php.sock\npm = ondemand\npm.max_children = 4\n",
+    )]);
+    machine.process(200, 1, "php-fpm", "php-fpm: master process (/etc/php-fpm.conf)", 1);
+    machine.process(201, 200, "php-fpm", "php-fpm: pool www", 20);
+    machine.process(300, 1, "php-fpm", "php-fpm: master process (/nowhere.conf)", 1);
+    let answer = machine.answer("phpfpm.capacity");
+    assert_eq!((&answer["limit"], &answer["conf"]), (&4.into(), &"/etc/php-fpm.conf".into()), "{answer}");
+    let warning = answer["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("cannot read /nowhere.conf") && warning.ends_with("left out"), "{answer}");
+    fs::remove_file(machine.root.path().join("etc/php-fpm.conf")).unwrap();
+    assert!(machine.complaint("phpfpm.capacity").contains("cannot read "));
+}
+
+/// In a container: it has another number there, and files of its own.
+#[test]
+fn servers_in_containers_are_not_those_of_this_machine_s_files() {
+    let pool = "[www]\nlisten = /run/php.sock\npm = ondemand\npm.max_children = 4\n";
+    let machine = incident();
+    machine.write("/etc/php-fpm.conf", pool);
+    machine.write("/etc/my.cnf", "[mysqld]\nmax_connections = 50\n");
+    machine.process(60, 1, "httpd", "httpd\0-f\0/etc/httpd/conf/httpd.conf\0", 1);
+    machine.process(61, 60, "httpd", "httpd\0-f\0/etc/httpd/conf/httpd.conf\0", 1);
+    machine.process(70, 1, "php-fpm", "php-fpm: master process (/etc/php-fpm.conf)", 1);
+    machine.process(80, 1, "mysqld", "mysqld\0--max-connections=7\0", 1);
+    for pid in [60, 61, 70, 80] {
+        let status = fs::read_to_string(machine.root.path().join(format!("proc/{pid}/status"))).unwrap();
+        machine.write(&format!("proc/{pid}/status"), &format!("{status}NSpid:\t{pid}\t1\n"));
+    }
+    assert_eq!(machine.answer("apache.capacity")["processes"], 20);
+    let [php, mysql] = ["phpfpm.capacity", "mysql.capacity"].map(|key| machine.answer(key));
+    assert_eq!((&php["running"], &php["limit"]), (&false.into(), &4.into()), "{php}");
+    assert_eq!((&mysql["running"], &mysql["limit"]), (&false.into(), &50.into()), "{mysql}");
+}
+
 #[test]
 fn mysql_s_connections_are_counted_where_the_server_is() {
     let machine =

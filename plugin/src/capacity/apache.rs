@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
+use pool_capacity::Process;
 use pool_capacity::apache::{
-    Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, read,
+    Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, parents, read,
 };
 use pool_capacity::sizing::{Demand, Memory};
 
@@ -16,7 +17,8 @@ use super::{Capacity, Context, percent};
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Capacity, ItemError> {
-    let running = Running::look(context.oomwatch, context.request)?;
+    let mut running = Running::look(context.oomwatch, context.request)?;
+    leave_out_contained(context, &mut running.processes);
     let parent = parent_of(&context.files, &running.processes, conf);
     let invocation = Invocation::on(&context.files, conf, parent)?;
     let pool = read(&context.files, &invocation)?;
@@ -35,6 +37,18 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
         Demand { limit: pool.limit.into(), workers_per_process: pool.threads_per_child.max(1).into() };
     capacity.size(context.oomwatch.host_root(), &parents, memory.as_ref(), demand);
     Ok(capacity)
+}
+
+/// Without a contained parent its children would be parents, so they go as well.
+fn leave_out_contained(context: &Context<'_>, processes: &mut Vec<Process>) {
+    loop {
+        let is_contained = |pid: &u32| context.is_contained(*pid);
+        let contained: Vec<u32> = parents(processes).map(|parent| parent.pid).filter(is_contained).collect();
+        if contained.is_empty() {
+            return;
+        }
+        processes.retain(|process| !contained.contains(&process.pid));
+    }
 }
 
 fn told(pool: &Pool) -> Capacity {

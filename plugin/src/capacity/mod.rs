@@ -242,6 +242,14 @@ impl Context<'_> {
         Some(content)
     }
 
+    /// Whether a process lives in a container: in a pid namespace below the one that this /proc shows, where it has another
+    /// number. The paths that it names are those of its own files.
+    fn is_contained(&self, pid: u32) -> bool {
+        let status = self.read_proc(pid, "status").unwrap_or_default();
+        let pids = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+        pids.is_some_and(|pids| pids.trim_ascii().contains(&b'\t'))
+    }
+
     /// Connections to an address in the network namespace of a process.
     fn connections(&self, pid: u32, address: &Address) -> Option<Connections> {
         let count = |table: &&str| Some(address.connections(&self.read_proc(pid, &format!("net/{table}"))?));

@@ -43,6 +43,8 @@ struct Identity {
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
     let running = Running::look(context.oomwatch, context.request)?;
     let servers: Vec<&Process> = running.processes.iter().filter(|process| is_server(process)).collect();
+    let servers: Vec<&Process> =
+        servers.into_iter().filter(|server| !context.is_contained(server.pid)).collect();
     let process = server_of(&servers, conf.as_deref());
     let paths = paths(context, conf, process)?;
     let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();

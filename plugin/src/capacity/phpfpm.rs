@@ -12,24 +12,53 @@ use super::{Capacity, Context, PoolJson, percent};
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
     let running = Running::look(context.oomwatch, context.request)?;
-    let masters = masters(&running.processes);
+    let mut masters = masters(&running.processes);
+    masters.retain(|master| !context.is_contained(master.pid));
     let confs = confs(context, conf, &masters)?;
+    let (read, warnings) = read(context, &confs, &masters)?;
     let mut capacity = Capacity {
         pool: "php-fpm",
-        conf: confs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        conf: read.iter().map(|(config, _)| config.conf.display().to_string()).collect::<Vec<_>>().join(", "),
         limit_name: "pm.max_children",
         limit_written: Some(0),
+        warnings,
         ..Capacity::default()
     };
     let mut looked = Looked { busy: Some(0), ..Looked::default() };
-    for conf in &confs {
-        let masters: Vec<&Master> = masters.iter().filter(|master| master.conf == *conf).collect();
-        let config = Config::read(&context.files, conf, &|name| variable(context, &masters, name))?;
-        looked.add(&mut capacity, context, &running, &config, &masters);
+    for (config, masters) in &read {
+        looked.add(&mut capacity, context, &running, config, masters);
     }
     capacity.running = running.is_running(!looked.masters.is_empty());
     looked.tell(&mut capacity, context.oomwatch.host_root());
     Ok(capacity)
+}
+
+/// A configuration with the masters that run it.
+type Read<'a> = (Config, Vec<&'a Master>);
+
+/// One of several configurations that cannot be read is a warning: it may be that of a version which was removed while it ran,
+/// and anybody may call a process so.
+fn read<'a>(
+    context: &Context<'_>,
+    confs: &[PathBuf],
+    masters: &'a [Master],
+) -> Result<(Vec<Read<'a>>, Vec<String>), ItemError> {
+    let (mut read, mut left_out) = (Vec::new(), Vec::new());
+    let mut last = None;
+    for conf in confs {
+        let masters: Vec<&Master> = masters.iter().filter(|master| master.conf == *conf).collect();
+        match Config::read(&context.files, conf, &|name| variable(context, &masters, name)) {
+            Ok(config) => read.push((config, masters)),
+            Err(error) => {
+                left_out.push(format!("{error}: left out"));
+                last = Some(error);
+            }
+        }
+    }
+    match last {
+        Some(error) if read.is_empty() => Err(error.into()),
+        _ => Ok((read, left_out)),
+    }
 }
 
 /// What is named; else what runs; else what is installed.
