@@ -109,7 +109,7 @@ fn used(pool: &Pool, workers: u64, answer: Option<&Result<Scoreboard, StatusErro
 }
 
 fn memory(running: &Running, request: &Request, server: &Server) -> Option<Memory> {
-    let parents = running.footprints(&[server.parent], request);
-    let workers = running.footprints(&server.children, request);
+    let parents = running.footprints(&[server.parent], request, 2);
+    let workers = running.footprints(&server.children, request, 1);
     Memory::measured(&parents, &workers, server.children.len() as u64)
 }

@@ -24,7 +24,9 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
         warnings,
         ..Capacity::default()
     };
-    let mut looked = Looked { busy: Some(0), ..Looked::default() };
+    let lists = read.iter().map(|(config, _)| 1 + config.pools.len()).sum::<usize>();
+    let lists = u32::try_from(lists).unwrap_or(u32::MAX);
+    let mut looked = Looked { busy: Some(0), lists, ..Looked::default() };
     for (config, masters) in &read {
         looked.add(&mut capacity, context, &running, config, masters);
     }
@@ -96,6 +98,8 @@ fn variable(context: &Context<'_>, masters: &[&Master], name: &[u8]) -> Option<V
 #[derive(Default)]
 struct Looked {
     masters: Vec<u32>,
+    /// Lists of processes whose memory is still to be looked at.
+    lists: u32,
     parents: Vec<Footprint>,
     workers: Vec<Footprint>,
     live: u64,
@@ -121,11 +125,12 @@ impl Looked {
         capacity.warnings.extend(config.warnings.iter().cloned());
         let pids: Vec<u32> = masters.iter().map(|master| master.pid).collect();
         self.masters.extend(&pids);
-        self.parents.extend(running.footprints(&pids, context.request));
+        let parents = self.footprints(running, context, &pids);
+        self.parents.extend(parents);
         let known = running.is_running(!masters.is_empty()).is_some();
         for pool in &config.pools {
             let workers = workers_of(masters, &pool.name);
-            let footprints = running.footprints(&workers, context.request);
+            let footprints = self.footprints(running, context, &workers);
             let live = workers.len() as u64;
             if let Some(memory) = Memory::measured(&[], &footprints, live) {
                 self.pools.push((memory.private_bytes, pool.max_children.into()));
@@ -143,6 +148,12 @@ impl Looked {
             }
             capacity.pools.push(shown);
         }
+    }
+
+    fn footprints(&mut self, running: &Running, context: &Context<'_>, pids: &[u32]) -> Vec<Footprint> {
+        let footprints = running.footprints(pids, context.request, self.lists);
+        self.lists = self.lists.saturating_sub(1);
+        footprints
     }
 
     fn tell(self, capacity: &mut Capacity, host_root: &Path) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use agent2_plugin::{ItemError, Request};
 use pool_capacity::Process;
@@ -36,12 +36,13 @@ impl Running {
     }
 
     /// The memory of workers. Those that have ended since are left out. With the right to trace them, a sample over all
-    /// sizes, the smallest and the largest among them, for at most half of the time that is left.
-    pub(super) fn footprints(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
+    /// sizes, the smallest and the largest among them. `lists` such lists, this one among them, are still to be looked at
+    /// in the time that is left, of which a part is kept for the rest.
+    pub(super) fn footprints(&self, pids: &[u32], request: &Request, lists: u32) -> Vec<Footprint> {
         let chosen = self.chosen(pids);
-        let stop = Instant::now() + half(request.time_left());
+        let stop = Instant::now() + request.time_left() / lists.saturating_add(1);
         let mut traced = Vec::new();
-        for process in sample(&chosen) {
+        for process in from_both_ends(sample(&chosen).collect()) {
             if Instant::now() >= stop {
                 break;
             }
@@ -58,9 +59,10 @@ impl Running {
         self.untraced(pids, request)
     }
 
-    /// The memory of processes as far as everybody may read it, smallest first.
+    /// The memory of processes as far as everybody may read it.
     pub(super) fn untraced(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
-        let in_time = self.chosen(pids).into_iter().take_while(|_| !request.time_left().is_zero());
+        let chosen = from_both_ends(self.chosen(pids));
+        let in_time = chosen.take_while(|_| !request.time_left().is_zero());
         in_time.filter_map(|process| footprint(&process, false)).collect()
     }
 
@@ -72,8 +74,14 @@ impl Running {
     }
 }
 
-fn half(time: Duration) -> Duration {
-    time / 2
+/// The largest, the smallest, the second largest and so on: wherever the time ends, what was seen is no part of one size.
+fn from_both_ends<T>(sorted: Vec<T>) -> impl Iterator<Item = T> {
+    let mut sorted = sorted.into_iter();
+    let mut largest = false;
+    std::iter::from_fn(move || {
+        largest = !largest;
+        if largest { sorted.next_back() } else { sorted.next() }
+    })
 }
 
 fn sample<T>(sorted: &[T]) -> impl Iterator<Item = &T> {
@@ -117,6 +125,13 @@ fn process_of(process: &proc_snapshot::Process<'_>) -> Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_may_end_after_any_of_a_sample() {
+        let order = |sorted: &[u8]| from_both_ends(sorted.to_vec()).collect::<Vec<_>>();
+        assert_eq!(order(&[1, 2, 3, 4, 5]), [5, 1, 4, 2, 3]);
+        assert_eq!((order(&[1]), order(&[])), (vec![1], vec![]));
+    }
 
     #[test]
     fn a_sample_has_both_ends() {

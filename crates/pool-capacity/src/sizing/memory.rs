@@ -141,6 +141,10 @@ impl Memory {
             (None, Some(anon)) => Self::by_anon(parents, workers, &anon, live),
             (None, None) => Self::by_rss(parents, workers, live),
         };
+        let looked_at = workers.len() as u64;
+        if looked_at < live {
+            memory.doubt = format!("{looked_at} of {live} workers were looked at. {}", memory.doubt);
+        }
         memory.private_bytes = memory.private_bytes.max(PRIVATE_MIN_BYTES);
         memory.rss_bytes = Some(mean(workers.iter().map(|worker| worker.rss_bytes)));
         Some(memory)
@@ -279,6 +283,14 @@ mod tests {
         let sample = [with_shares(12, 4), with_shares(14, 6)];
         let memory = Memory::measured(&[parent], &sample, 4).unwrap();
         assert_eq!((memory.private_bytes, memory.shared_bytes), (5 * MIB, 41 * MIB));
+    }
+
+    #[test]
+    fn how_many_of_the_workers_were_looked_at_is_told() {
+        let sample = [with_shares(12, 4), with_shares(14, 6)];
+        let doubt = |live| Memory::measured(&[], &sample, live).unwrap().doubt;
+        assert!(doubt(9).starts_with("2 of 9 workers were looked at. Pages are counted"), "{}", doubt(9));
+        assert!(doubt(2).starts_with("Pages are counted"), "{}", doubt(2));
     }
 
     #[test]
