@@ -60,6 +60,9 @@ fn configured(capacity: &Capacity) -> String {
     if let Some(written) = capacity.limit_written.filter(|&written| written != capacity.limit) {
         let _ = write!(text, " ({written} as written)");
     }
+    if capacity.pools.len() > 1 {
+        text.push_str(" of all pools together");
+    }
     for (name, value) in
         [("ServerLimit", capacity.server_limit), ("ThreadsPerChild", capacity.threads_per_child)]
     {
@@ -125,6 +128,9 @@ fn verdict(capacity: &Capacity) -> String {
         SizingJson { largest_limit: 0, .. } => {
             format!("DOES NOT FIT, and no {name} does: less memory for each, or a larger machine")
         }
+        SizingJson { largest_limit, .. } if capacity.pools.len() > 1 => {
+            format!("DOES NOT FIT: lower {name} of the pools to {largest_limit} or less together")
+        }
         SizingJson { largest_limit, .. } => format!("DOES NOT FIT: set {name} to {largest_limit} or less"),
     }
 }
@@ -154,6 +160,7 @@ fn row(text: &mut String, name: &str, content: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PoolJson;
     use super::*;
 
     fn incident() -> Capacity {
@@ -174,10 +181,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn columns_are_aligned_and_long_lines_broken() {
-        let mut capacity = incident();
-        capacity.sizing = Some(SizingJson {
+    fn does_not_fit() -> SizingJson {
+        SizingJson {
             memory_at_limit_bytes: 0,
             mem_total_bytes: 0,
             cgroup: None,
@@ -188,7 +193,17 @@ mod tests {
             fits: false,
             largest_limit: 71,
             how: "word ".repeat(40).trim_end().to_owned(),
-        });
+        }
+    }
+
+    fn one_of_128(name: &str) -> PoolJson {
+        PoolJson { name: name.to_owned(), limit: 128, ..PoolJson::default() }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_long_lines_broken() {
+        let mut capacity = incident();
+        capacity.sizing = Some(does_not_fit());
         let text = table(&capacity);
         assert!(text.starts_with(
             "apache (/etc/httpd/conf/httpd.conf), running\n  configured    MaxClients 256 (300 as"
@@ -197,6 +212,21 @@ mod tests {
         assert!(text.contains("\n  so            DOES NOT FIT: set MaxClients to 71 or less\n"), "{text}");
         assert!(text.contains("\n                word word"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn several_pools_are_told_what_they_may_have_together() {
+        let mut capacity = incident();
+        (capacity.limit_name, capacity.limit_written) = ("pm.max_children", None);
+        capacity.sizing = Some(does_not_fit());
+        assert!(table(&capacity).contains("DOES NOT FIT: set pm.max_children to 71 or less\n"));
+        capacity.pools = ["shop", "www"].map(one_of_128).into();
+        let text = table(&capacity);
+        assert!(text.contains("  configured    pm.max_children 256 of all pools together"), "{text}");
+        assert!(
+            text.contains("DOES NOT FIT: lower pm.max_children of the pools to 71 or less together\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -21,6 +21,8 @@ struct Pool {
     workers: Text,
     /// The directive that sets the limit.
     limit_name: &'static str,
+    /// Whether the limit is that of several pools, each with such a directive.
+    is_sum: bool,
     /// When all workers are busy: what people are told, and the condition.
     full: Text,
     full_when: &'static str,
@@ -63,6 +65,7 @@ pub(crate) fn apache(check: Check) -> Template {
         usage_max: "{$OOMWATCH.APACHE.USAGE.MAX}",
         workers: t("Workers", "ワーカー"),
         limit_name: "MaxRequestWorkers",
+        is_sum: false,
         full: t("Apache reached its limit of workers", "apacheのプロセスが上限に達しました。"),
         full_when: "min(@at_limit,5m)=1",
         log: Some(log),
@@ -94,6 +97,7 @@ pub(crate) fn phpfpm(check: Check) -> Template {
         usage_max: "{$OOMWATCH.PHPFPM.USAGE.MAX}",
         workers: t("Workers", "ワーカー"),
         limit_name: "pm.max_children",
+        is_sum: true,
         full: t("PHP-FPM reached its limit of workers", "php-fpmのプロセスが上限に達しました。"),
         // `at_limit` is that of any pool, which has a problem of its own.
         full_when: "min(@usage,5m)>=100",
@@ -119,6 +123,7 @@ pub(crate) fn mysql(check: Check) -> Template {
         usage_max: "{$OOMWATCH.MYSQL.USAGE.MAX}",
         workers: t("Connections", "接続"),
         limit_name: "max_connections",
+        is_sum: false,
         full: t("MySQL reached its limit of connections", "MySQLの接続が上限に達しました。"),
         full_when: "min(@at_limit,5m)=1",
         log: None,
@@ -192,6 +197,11 @@ impl Pool {
         macros
     }
 
+    /// Behind the name of the directive.
+    fn together(&self) -> Text {
+        if self.is_sum { t(", of all pools together", "（全プールの合計）") } else { same("") }
+    }
+
     /// An item out of the capacity's JSON.
     fn part(&self, id: &'static str, name: &Text, description: Text) -> Item {
         let name = name.map(|name| format!("{}: {name}", self.title));
@@ -227,7 +237,7 @@ impl Pool {
             self.part(
                 "warnings",
                 &t("Configuration warnings", "設定の警告"),
-                t("What in the configuration is not as it seems, such as a limit that is lowered.", "設定の注意点（上限が引き下げられるなど）。"),
+                t("What in the configuration is not as it seems, such as a limit that is lowered, or could not be read.", "設定の注意点（上限が引き下げられる、読み取れないなど）。"),
             )
             .values(Values::Text)
             .component("application")
@@ -247,8 +257,8 @@ impl Pool {
                 "$.limit",
                 t("Limit", "上限"),
                 t(
-                    &format!("{limit_name}, as the software applies it."),
-                    &format!("実際に適用される {limit_name}。"),
+                    &format!("{limit_name}, as the software applies it{}.", self.together().en),
+                    &format!("実際に適用される {limit_name}{}。", self.together().ja),
                 ),
             ),
             number(
@@ -273,14 +283,17 @@ impl Pool {
                 "usage",
                 "$.usage_percent",
                 t("Usage", "使用率"),
-                t("As a percentage of the limit.", "上限に対する割合。"),
+                t(
+                    "Workers in use as a percentage of the limit. No value where idle workers cannot be told from busy ones.",
+                    "上限に対する使用中のワーカーの割合。待機中と使用中を区別できない場合は値がありません。",
+                ),
             )
             .float("%"),
             number(
                 "at_limit",
                 "$.at_limit",
                 t("At the limit", "上限に達している"),
-                t("Whether there are as many as may be.", "上限まで使われているか。"),
+                t("Whether as many as may be are in use.", "上限まで使われているか。"),
             )
             .valuemap("yes_no")
             .step(Step::BoolToDecimal),
@@ -309,7 +322,10 @@ impl Pool {
                 "largest_limit",
                 "$.largest_limit",
                 t("Largest limit that fits", "メモリに収まる最大の上限"),
-                t(&format!("What {limit_name} may be."), &format!("{limit_name} に設定できる値。")),
+                t(
+                    &format!("What {limit_name} may be{}.", self.together().en),
+                    &format!("{limit_name} に設定できる値{}。", self.together().ja),
+                ),
             ),
             bytes(
                 "worker_bytes",
@@ -331,8 +347,8 @@ impl Pool {
                 "$.available_bytes",
                 t("Memory for it", "使えるメモリ"),
                 t(
-                    "The machine's memory without what is reserved for the rest.",
-                    "マシンのメモリから、その他のための予約分を除いたもの。",
+                    "The machine's memory, or what the cgroup allows where that is less, without what is reserved for the rest.",
+                    "マシンのメモリ（cgroup の上限のほうが少なければその上限）から、その他のための予約分を除いたもの。",
                 ),
             ),
             part(
@@ -412,6 +428,16 @@ impl Pool {
         ]
     }
 
+    fn remedy(&self) -> Text {
+        if self.is_sum {
+            return t(
+                "Lower the limits of the pools (the numbers are those of all pools together), or make the workers smaller.",
+                "各プールの上限を下げるか（数値は全プールの合計）、ワーカーを小さくしてください。",
+            );
+        }
+        t("Lower the limit, or make the workers smaller.", "上限を下げるか、ワーカーを小さくしてください。")
+    }
+
     fn limit_triggers(&self) -> Vec<Trigger> {
         let (title, limit_name) = (self.title, self.limit_name);
         let after_log: &[&str] = if self.log.is_some() { &["log.full"] } else { &[] };
@@ -442,8 +468,8 @@ impl Pool {
                 &format!("{title} の {limit_name} {{?last(@limit)}} はメモリに収まりません（最大 {{?last(@largest_limit)}}）。"),
             ))
             .about(t(
-                "Under full load the machine runs out of memory before the limit is reached. Lower the limit, or make the workers smaller. The item \"How it was computed\" has the numbers.",
-                "高負荷時、上限に達する前にメモリが尽きます。上限を下げるか、ワーカーを小さくしてください。計算は「計算方法」のアイテムにあります。",
+                &format!("Under full load the memory runs out before the limit is reached. {} The item \"How it was computed\" has the numbers.", self.remedy().en),
+                &format!("高負荷時、上限に達する前にメモリが尽きます。{}計算は「計算方法」のアイテムにあります。", self.remedy().ja),
             )),
             trigger("limit.full", Severity::High, "performance", full.clone(), &format!("{} and {LIVES}", self.full_when))
                 .event_name(with_numbers(&full))
@@ -474,8 +500,8 @@ impl Pool {
                 .recovery("changecount(@log.line,#21)=0 and count(@at_limit,5m,\"eq\",\"1\")=0")
                 .opdata(line.clone())
                 .about(t(
-                    "The log says that the limit is reached. Closes ten minutes after the last such line, when there are fewer workers again.",
-                    "ログに上限到達が記録されました。最後の記録から 10 分経ち、ワーカーが減ると閉じます。",
+                    "The log says that the limit is reached. Closes ten minutes after the last such line, when the workers have not all been in use for five minutes.",
+                    "ログに上限到達が記録されました。最後の記録から 10 分経ち、5 分間上限に達していなければ閉じます。",
                 ))
                 .manual_close(),
         ];
