@@ -270,6 +270,30 @@ fn servers_in_containers_are_not_those_of_this_machine_s_files() {
 }
 
 #[test]
+fn a_variable_that_only_the_server_knows_is_no_number() {
+    let machine = Machine::new(&[(
+        "/etc/httpd/conf/httpd.conf",
+        &HTTPD.replace("MaxRequestWorkers 256", "MaxRequestWorkers ${MAXW}"),
+    )]);
+    machine.process(100, 1, "httpd", "/usr/sbin/httpd\0-f\0/etc/httpd/conf/httpd.conf\0", 0);
+    let error = machine.complaint("apache.capacity");
+    let place = "/etc/httpd/conf/httpd.conf, line 8: MaxRequestWorkers has ${MAXW}, which only the server's environment knows";
+    assert!(error.contains(place), "{error}");
+    machine.write("proc/100/environ", "A=1\0MAXW=30\0");
+    assert_eq!(machine.answer("apache.capacity")["limit"], 30);
+
+    let pool = "[www]\nlisten = /run/php.sock\npm = ondemand\npm.max_children = ${CHILDREN}\n";
+    machine.write("/etc/php-fpm.conf", pool);
+    machine.process(200, 1, "php-fpm", "php-fpm: master process (/etc/php-fpm.conf)", 1);
+    let error = machine.complaint("phpfpm.capacity");
+    let place =
+        "/etc/php-fpm.conf:4: pm.max_children has ${CHILDREN}, which only the server's environment knows";
+    assert!(error.contains(place), "{error}");
+    machine.write("proc/200/environ", "CHILDREN=6\0");
+    assert_eq!(machine.answer("phpfpm.capacity")["limit"], 6);
+}
+
+#[test]
 fn mysql_s_connections_are_counted_where_the_server_is() {
     let machine =
         Machine::new(&[("/etc/my.cnf", "[mysqld]\nmax_connections = 500\nsocket = /run/my.sock\n")]);

@@ -5,13 +5,13 @@
 use std::path::Path;
 
 use pool_capacity::Tree;
-use pool_capacity::phpfpm::{Config, Error, Manager, PoolError, find};
+use pool_capacity::phpfpm::{Config, Environment, Error, Manager, PoolError, find};
 
 const MAIN: &str = "/etc/php/8.2/fpm/php-fpm.conf";
 const POOL: &str = "user=www-data\nlisten=/run/$pool.sock\npm=static\npm.max_children=3\n";
 
 fn read(tree: &Tree) -> Result<Config, Error> {
-    Config::read(tree, Path::new(MAIN), &|_| None)
+    Config::read(tree, Path::new(MAIN), Environment::Known(&|_| None))
 }
 
 fn with_main(text: &str) -> Tree {
@@ -54,7 +54,7 @@ fn red_hats_stock_files_beside_those_of_a_collection() {
         .with("/etc/opt/remi/php74/php-fpm.d/www.conf", pool);
     assert_eq!(find(&tree), [Path::new("/etc/php-fpm.conf"), Path::new("/etc/opt/remi/php74/php-fpm.conf")]);
     for path in find(&tree) {
-        assert_eq!(Config::read(&tree, &path, &|_| None).unwrap().limit(), 50);
+        assert_eq!(Config::read(&tree, &path, Environment::Known(&|_| None)).unwrap().limit(), 50);
     }
 }
 
@@ -69,12 +69,27 @@ fn an_include_leaves_its_last_section_open() {
 fn the_last_value_counts_and_sections_come_again() {
     let text =
         format!("[x]\n{POOL}[y]\n{POOL}[X]\nPM.Max_Children = \"5\"\npm.max_children=${{N}}2 ; more\n");
-    let config =
-        Config::read(&with_main(&text), Path::new(MAIN), &|name| (name == b"N").then(|| b"4".to_vec()));
+    let config = Config::read(
+        &with_main(&text),
+        Path::new(MAIN),
+        Environment::Known(&|name| (name == b"N").then(|| b"4".to_vec())),
+    );
     assert_eq!(limits(&config.unwrap()), [("x", 42), ("y", 3)]);
     let unknown = read(&with_main(&text)).unwrap();
     assert_eq!(limits(&unknown), [("x", 2), ("y", 3)]);
     assert!(unknown.warnings[0].contains(":13: pm.max_children has ${N}"), "{:?}", unknown.warnings);
+}
+
+#[test]
+fn a_variable_of_a_hidden_environment_is_no_empty_value() {
+    let hidden = |text: &str| Config::read(&with_main(text), Path::new(MAIN), Environment::Hidden);
+    for (number, line) in [(6, "pm.max_children=${N}2"), (6, "pm = ${PM}"), (6, "listen=${SOCKET}")] {
+        let error = hidden(&format!("[x]\n{POOL}{line}\n")).unwrap_err().to_string();
+        let name = line.split(['=', ' ']).next().unwrap();
+        assert!(error.starts_with(&format!("{MAIN}:{number}: {name} has ${{")), "{error}");
+    }
+    let other = hidden(&format!("[x]\n{POOL}user=${{USER}}\nenv[A]=${{B}}\npm.max_children=${{N:-7}}\n"));
+    assert_eq!(limits(&other.unwrap()), [("x", 7)]);
 }
 
 #[test]

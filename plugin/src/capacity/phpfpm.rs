@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use agent2_plugin::ItemError;
-use pool_capacity::phpfpm::{Config, Master, Pool, find, masters, places};
+use pool_capacity::phpfpm::{Config, Environment, Error, Master, Pool, find, masters, places};
 use pool_capacity::sizing::{Demand, Footprint, Memory};
 use pool_capacity::sockets::{Address, Connections};
 
@@ -49,7 +49,7 @@ fn read<'a>(
     let mut last = None;
     for conf in confs {
         let masters: Vec<&Master> = masters.iter().filter(|master| master.conf == *conf).collect();
-        match Config::read(&context.files, conf, &|name| variable(context, &masters, name)) {
+        match read_with_environment(context, conf, &masters) {
             Ok(config) => read.push((config, masters)),
             Err(error) => {
                 left_out.push(format!("{error}: left out"));
@@ -87,11 +87,18 @@ fn confs(
     Ok(confs)
 }
 
-/// Of the running master's environment, which only root and those with the right to trace it may read.
-fn variable(context: &Context<'_>, masters: &[&Master], name: &[u8]) -> Option<Vec<u8>> {
-    let environment = context.read_proc(masters.first()?.pid, "environ")?;
-    let value = |entry: &[u8]| entry.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::to_vec);
-    environment.split(|&byte| byte == 0).find_map(value)
+/// With the running master's environment, which is its user's alone to read: root may, and who has both `CAP_SYS_PTRACE` and
+/// `CAP_DAC_READ_SEARCH`.
+fn read_with_environment(context: &Context<'_>, conf: &Path, masters: &[&Master]) -> Result<Config, Error> {
+    let environment = masters.first().and_then(|master| context.read_proc(master.pid, "environ"));
+    let Some(environment) = environment else {
+        return Config::read(&context.files, conf, Environment::Hidden);
+    };
+    let value = |name: &[u8]| {
+        let of = |entry: &[u8]| entry.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::to_vec);
+        environment.split(|&byte| byte == 0).find_map(of)
+    };
+    Config::read(&context.files, conf, Environment::Known(&value))
 }
 
 /// What the configurations and their processes add up to.

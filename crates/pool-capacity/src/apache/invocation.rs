@@ -25,6 +25,8 @@ pub struct Invocation {
     pub after: Vec<String>,
     /// The environment, for `${NAME}`.
     pub environment: BTreeMap<String, String>,
+    /// The running server's own environment may not be read: what `environment` lacks may be in it.
+    pub is_environment_hidden: bool,
 }
 
 /// Where a main configuration file is usually found: Debian, Red Hat, SUSE and Alpine, from source.
@@ -56,6 +58,7 @@ impl Invocation {
             before: Vec::new(),
             after: Vec::new(),
             environment: BTreeMap::new(),
+            is_environment_hidden: false,
         }
     }
 
@@ -77,12 +80,15 @@ impl Invocation {
             None => usual_place(files)?,
         };
         let mut start = StartFiles::read(files, &configuration);
-        start.environment.extend(parent.map(|parent| environment_of(files, parent.pid)).unwrap_or_default());
+        let own = parent.map(|parent| environment_of(files, parent.pid));
+        let is_environment_hidden = matches!(own, Some(None));
+        start.environment.extend(own.flatten().unwrap_or_default());
         let build = build(files, &configuration, &options, &start);
         let mut invocation = Self::of_build(build);
         invocation.server_root = options.root.clone().unwrap_or_else(|| invocation.root_for(&configuration));
         invocation.configuration = configuration;
         invocation.environment = start.environment;
+        invocation.is_environment_hidden = is_environment_hidden;
         invocation.take(if parent.is_some() { options } else { start.options });
         Ok(invocation)
     }
@@ -110,13 +116,13 @@ impl Invocation {
 }
 
 /// What a running server really has, where this user may read it.
-fn environment_of(files: &dyn Files, pid: u32) -> BTreeMap<String, String> {
-    let content = files.read(Path::new(&format!("/proc/{pid}/environ"))).unwrap_or_default();
+fn environment_of(files: &dyn Files, pid: u32) -> Option<BTreeMap<String, String>> {
+    let content = files.read(Path::new(&format!("/proc/{pid}/environ"))).ok()?;
     let pairs = content.split(|byte| *byte == 0).filter_map(|pair| {
         let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     });
-    pairs.collect()
+    Some(pairs.collect())
 }
 
 fn usual_place(files: &dyn Files) -> Result<PathBuf, ApacheError> {

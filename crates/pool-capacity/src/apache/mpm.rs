@@ -153,6 +153,7 @@ pub(super) fn knows(modules: &Modules, version: Version, name: &str) -> Option<b
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
     pub(super) name: Name,
+    pub(super) written: String,
     pub(super) value: i32,
     pub(super) text: String,
     pub(super) at: Location,
@@ -177,6 +178,26 @@ pub(super) fn settings(
         .collect()
 }
 
+/// A number that counts and that only the server's environment has.
+///
+/// # Errors
+///
+/// The line with it.
+pub(super) fn all_are_known(settings: &[Setting]) -> Result<(), ApacheError> {
+    for (index, setting) in settings.iter().enumerate() {
+        let counts = settings[index + 1..].iter().all(|later| later.name != setting.name);
+        let variable = setting.text.split_once("${").and_then(|(_, rest)| rest.split_once('}'));
+        if let Some((variable, _)) = variable.filter(|_| counts) {
+            let written = &setting.written;
+            let problem = format!(
+                "{written} has ${{{variable}}}, which only the server's environment knows, and that may not be read"
+            );
+            return Err(ApacheError::line(&setting.at, problem));
+        }
+    }
+    Ok(())
+}
+
 fn setting(directive: &Directive, name: Name) -> Result<Setting, ApacheError> {
     let refuse = |problem: String| Err(ApacheError::line(&directive.at, problem));
     if let Some(section) = &directive.place.section {
@@ -184,7 +205,8 @@ fn setting(directive: &Directive, name: Name) -> Result<Setting, ApacheError> {
     }
     match &words(&directive.arguments)[..] {
         [text] if !text.is_empty() => {
-            Ok(Setting { name, value: atoi(text), text: text.clone(), at: directive.at.clone() })
+            let (written, text) = (directive.written.clone(), text.clone());
+            Ok(Setting { name, written, value: atoi(&text), text, at: directive.at.clone() })
         }
         _ => refuse(format!("{} takes one number", directive.written)),
     }

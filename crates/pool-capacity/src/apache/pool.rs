@@ -80,6 +80,9 @@ pub fn read(files: &dyn Files, invocation: &Invocation) -> Result<Pool, ApacheEr
     let version = invocation.build.version;
     let mpm = Mpm::of(&contents.modules, version)?;
     let settings = mpm::settings(&contents.directives, mpm, version)?;
+    if invocation.is_environment_hidden {
+        mpm::all_are_known(&settings)?;
+    }
     Pool::new(invocation, mpm, &settings, contents)
 }
 

@@ -1,7 +1,6 @@
 //! One line of a php-fpm configuration. php-fpm hands its files to PHP's ini scanner line by line, so nothing spans lines.
 
-/// Gives the value of an environment variable of the server.
-pub(super) type Environment<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+use super::Environment;
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -164,7 +163,11 @@ impl Scanner<'_> {
             Some(at) => (&name[..at], Some(&name[at + 2..])),
             None => (name, None),
         };
-        match ((self.environment)(name), default) {
+        let value = match self.environment {
+            Environment::Known(value) => value(name),
+            Environment::Hidden => None,
+        };
+        match (value, default) {
             (Some(value), _) => self.value.text.extend_from_slice(&value),
             (None, Some(default)) => self.value.text.extend_from_slice(default),
             (None, None) => self.value.unknown_variable = Some(name.to_vec()),
@@ -198,7 +201,7 @@ mod tests {
     }
 
     fn value(text: &str) -> Result<String, &'static str> {
-        match parse(format!("key = {text}").as_bytes(), &environment)? {
+        match parse(format!("key = {text}").as_bytes(), Environment::Known(&environment))? {
             Line::Entry { value, .. } => Ok(String::from_utf8(value.text).unwrap()),
             other => panic!("{other:?}"),
         }
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn lines_are_sections_entries_or_nothing() {
-        let line = |text: &str| parse(text.as_bytes(), &environment);
+        let line = |text: &str| parse(text.as_bytes(), Environment::Known(&environment));
         for nothing in ["", "  \t", "; x", "  ; [x]", "\r"] {
             assert_eq!(line(nothing), Ok(Line::Nothing), "{nothing}");
         }
@@ -267,13 +270,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_makes_it_panic(line in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = parse(&line, &environment);
-            let _ = parse(&[b"a=", &line[..]].concat(), &environment);
+            let _ = parse(&line, Environment::Known(&environment));
+            let _ = parse(&[b"a=", &line[..]].concat(), Environment::Known(&environment));
         }
 
         #[test]
         fn no_text_of_special_bytes_makes_it_panic(line in "[\\[\\]=;\"'$\\{\\}:a -]{0,24}") {
-            let _ = parse(line.as_bytes(), &environment);
+            let _ = parse(line.as_bytes(), Environment::Known(&environment));
         }
     }
 }

@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use std::path::Path;
-//! use pool_capacity::{Tree, phpfpm::Config};
+//! use pool_capacity::{Tree, phpfpm::{Config, Environment}};
 //!
 //! let tree = Tree::new()
 //!     .with("/etc/php-fpm.conf", "include=/etc/php-fpm.d/*.conf\n[global]\nprocess.max = 12\n")
 //!     .with("/etc/php-fpm.d/www.conf", "[www]\nlisten = 9000\npm = static\npm.max_children = 8\n")
 //!     .with("/etc/php-fpm.d/shop.conf", "[shop]\nlisten = 9001\npm = ondemand\npm.max_children = 8\n");
-//! let config = Config::read(&tree, Path::new("/etc/php-fpm.conf"), &|_| None).unwrap();
+//! let config = Config::read(&tree, Path::new("/etc/php-fpm.conf"), Environment::Known(&|_| None)).unwrap();
 //! assert_eq!((config.pools.len(), config.limit()), (2, 12));
 //! ```
 
@@ -28,7 +28,6 @@ pub use error::{Error, PoolError};
 pub use processes::{Master, masters};
 
 use crate::{FileKind, Files};
-use ini::Environment;
 
 /// Where distributions put the configuration: Debian, Red Hat, remi's and Red Hat's collections, Alpine, Arch, php.net.
 const PLACES: [&str; 7] = [
@@ -109,6 +108,15 @@ impl Pool {
     }
 }
 
+/// What is known of the server's environment, for `${NAME}`.
+#[derive(Clone, Copy)]
+pub enum Environment<'a> {
+    /// The value of each variable that it has.
+    Known(&'a dyn Fn(&[u8]) -> Option<Vec<u8>>),
+    /// It may not be read, or no server runs.
+    Hidden,
+}
+
 /// A configuration, with all that it includes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -123,18 +131,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a configuration. `environment` answers for the server's environment variables; what it does not know is a
-    /// warning, and empty as in php-fpm.
+    /// Reads a configuration. A variable that the server's environment does not have is empty, as in php-fpm, with a warning.
     ///
     /// # Errors
     ///
-    /// [`Error`] where a file cannot be read or php-fpm would not start with it.
-    pub fn read(
-        files: &dyn Files,
-        path: &Path,
-        environment: &dyn Fn(&[u8]) -> Option<Vec<u8>>,
-    ) -> Result<Self, Error> {
-        let environment: Environment<'_> = environment;
+    /// [`Error`] where a file cannot be read, php-fpm would not start with it, or something that the limit depends on has a
+    /// variable of an environment that is hidden.
+    pub fn read(files: &dyn Files, path: &Path, environment: Environment<'_>) -> Result<Self, Error> {
         reader::Reader::new(files, environment).config(path)
     }
 

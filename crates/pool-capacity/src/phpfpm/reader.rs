@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::glob::glob;
-use super::ini::{self, Environment, Line, Value};
-use super::{Config, Error, Manager, Pool, PoolError};
+use super::ini::{self, Line, Value};
+use super::{Config, Environment, Error, Manager, Pool, PoolError};
 use crate::{FileKind, Files};
 
 /// The main file and four that are included within each other.
@@ -170,6 +170,7 @@ impl<'a> Reader<'a> {
 
     /// Entries that nothing here depends on are not looked at: other versions know others.
     fn entry(&mut self, place: Place<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
+        self.check_known(place, key, value)?;
         let Some(pool) = self.current.and_then(|index| self.pools.get_mut(index)) else {
             if key == b"process.max" {
                 self.process_max = integer(place, "process.max", value, &mut self.warnings)?;
@@ -200,6 +201,25 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What the limit depends on, or how busy it is.
+const NEEDED: [&[u8]; 6] =
+    [b"listen", b"pm", b"pm.max_children", b"pm.max_spare_servers", b"pm.min_spare_servers", b"process.max"];
+
+impl Reader<'_> {
+    fn check_known(&self, place: Place<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
+        let (Environment::Hidden, Some(variable)) = (self.environment, &value.unknown_variable) else {
+            return Ok(());
+        };
+        if !NEEDED.contains(&key) {
+            return Ok(());
+        }
+        let (name, variable) = (String::from_utf8_lossy(key), String::from_utf8_lossy(variable));
+        Err(place.error(format!(
+            "{name} has ${{{variable}}}, which only the server's environment knows, and that may not be read"
+        )))
+    }
+}
+
 fn manager(place: Place<'_>, value: &Value) -> Result<Manager, Error> {
     let managers = [Manager::Static, Manager::Dynamic, Manager::Ondemand];
     let found = managers.into_iter().find(|one| value.text.eq_ignore_ascii_case(one.as_str().as_bytes()));
@@ -219,7 +239,7 @@ fn integer(place: Place<'_>, name: &str, value: &Value, warnings: &mut Vec<Strin
         let variable = String::from_utf8_lossy(variable);
         let (path, line) = (place.path.display(), place.line);
         warnings.push(format!(
-            "{path}:{line}: {name} has ${{{variable}}}, which only the server's environment knows: taken as empty"
+            "{path}:{line}: {name} has ${{{variable}}}, which the server's environment does not have: taken as empty"
         ));
     }
     if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
