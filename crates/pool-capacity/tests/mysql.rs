@@ -74,6 +74,10 @@ fn arguments_of_the_running_server_count_last() {
     let config = read_as(Server::UNKNOWN_MARIADB, &tree, &arguments).unwrap();
     assert_eq!(config.max_connections, 300);
     assert!(config.per_connection.iter().any(|b| b.name == "sort_buffer_size" && b.bytes == 8 * MIB));
+    let in_two_words =
+        ["/usr/sbin/mariadbd", "--max_connections", "500", "--skip-networking", "--port", "3307"];
+    let config = read_as(Server::UNKNOWN_MARIADB, &tree, &in_two_words).unwrap();
+    assert_eq!((config.max_connections, config.port), (500, 3307));
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let servers: Vec<&Process> = running.processes.iter().filter(|process| is_server(process)).collect();
     let servers: Vec<&Process> =
         servers.into_iter().filter(|server| !context.is_contained(server.pid)).collect();
-    let process = server_of(&servers, conf.as_deref());
+    let (process, is_named) = (server_of(&servers, conf.as_deref()), conf.is_some());
     let paths = paths(context, conf, process)?;
     let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();
     let (server, is_known) = server(context, process);
@@ -59,6 +59,12 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     capacity.running = running.is_running(process.is_some());
     if let Some(process) = process {
         live(&mut capacity, context, &config, process);
+    }
+    if servers.len() > 1 && !is_named {
+        capacity.warnings.push(format!(
+            "{} servers run, and this is of the first: name its option file in the key",
+            servers.len()
+        ));
     }
     if !is_known {
         capacity
@@ -134,17 +140,32 @@ fn now(running: &Running, context: &Context<'_>, process: &Process) -> u64 {
     footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes))
 }
 
-/// The server that a configuration is of, where several run; else the first.
+/// The server that a configuration is of: the one that was told it, or one that was told none. Where no configuration is named, the
+/// first.
 fn server_of<'a>(servers: &[&'a Process], conf: Option<&Path>) -> Option<&'a Process> {
-    let fits = |server: &&&Process| conf.is_some() && defaults_file(server).as_deref() == conf;
-    servers.iter().find(fits).or_else(|| servers.first()).copied()
+    let Some(conf) = conf else { return servers.first().copied() };
+    let told = servers.iter().find(|server| defaults_file(server).as_deref() == Some(conf));
+    told.or_else(|| servers.iter().find(|server| defaults_file(server).is_none())).copied()
 }
 
 /// `--defaults-file=/etc/other.cnf`: the server reads no other.
 fn defaults_file(process: &Process) -> Option<PathBuf> {
-    let value = |argument: &Vec<u8>| argument.strip_prefix(b"--defaults-file=").map(<[u8]>::to_vec);
-    let path = process.arguments.iter().find_map(value)?;
-    Some(PathBuf::from(String::from_utf8_lossy(&path).into_owned()))
+    path_after(process, b"--defaults-file=")
+}
+
+fn path_after(process: &Process, option: &[u8]) -> Option<PathBuf> {
+    let path = process.arguments.iter().find_map(|argument| argument.strip_prefix(option))?;
+    Some(PathBuf::from(String::from_utf8_lossy(path).into_owned()))
+}
+
+/// The files that the running server's arguments leave of the usual ones, or add to them.
+fn as_told(mut usual: Vec<PathBuf>, process: Option<&Process>) -> Vec<PathBuf> {
+    let Some(process) = process else { return usual };
+    if process.arguments.iter().any(|argument| argument == b"--no-defaults") {
+        return Vec::new();
+    }
+    usual.extend(path_after(process, b"--defaults-extra-file="));
+    usual
 }
 
 /// What is named; else what the running server was told; else all of the usual places, as the server reads them.
@@ -166,7 +187,7 @@ fn paths(
             usual_places().join(", ")
         )));
     }
-    Ok(found)
+    Ok(as_told(found, process))
 }
 
 /// By the machine's packages; where those do not tell, by the program itself. `false` where neither does: then the running
@@ -241,4 +262,41 @@ fn open_files(context: &Context<'_>, pid: u32) -> Option<u64> {
     let limits = String::from_utf8_lossy(&limits);
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(pid: u32, arguments: &[&str]) -> Process {
+        let arguments = std::iter::once(&"/usr/sbin/mariadbd").chain(arguments);
+        Process {
+            pid,
+            ppid: 1,
+            name: b"mariadbd".to_vec(),
+            arguments: arguments.map(|argument| argument.as_bytes().to_vec()).collect(),
+            threads: 8,
+            uid: Some(27),
+        }
+    }
+
+    #[test]
+    fn a_configuration_is_of_the_server_that_reads_it() {
+        let (other, usual) = (server(1, &["--defaults-file=/a.cnf"]), server(2, &[]));
+        let of = |servers: &[&Process], conf: Option<&str>| {
+            server_of(servers, conf.map(Path::new)).map(|server| server.pid)
+        };
+        assert_eq!(of(&[&other, &usual], Some("/a.cnf")), Some(1));
+        assert_eq!(of(&[&other, &usual], Some("/etc/mysql/mariadb.cnf")), Some(2));
+        assert_eq!(of(&[&other], Some("/b.cnf")), None);
+        assert_eq!([of(&[&other, &usual], None), of(&[], None)], [Some(1), None]);
+    }
+
+    #[test]
+    fn arguments_leave_and_add_files() {
+        let told = |arguments: &[&str]| as_told(vec!["/etc/my.cnf".into()], Some(&server(1, arguments)));
+        assert_eq!(told(&["--no-defaults"]), Vec::<PathBuf>::new());
+        assert_eq!(told(&["--defaults-extra-file=/x.cnf"]), ["/etc/my.cnf", "/x.cnf"].map(PathBuf::from));
+        assert_eq!(as_told(vec!["/etc/my.cnf".into()], None), ["/etc/my.cnf"].map(PathBuf::from));
+    }
 }

@@ -78,7 +78,7 @@ impl Config {
         let mut options = OptionFiles::new(files, server.groups(arguments));
         paths.iter().try_for_each(|path| options.main(path))?;
         let (mut settings, mut warnings) = options.finish();
-        settings.extend(arguments.iter().filter_map(|argument| Setting::of_argument(argument)));
+        settings.extend(Setting::of_arguments(arguments));
         let mut values = Values::new(server);
         for setting in &settings {
             values.set(setting, &mut warnings)?;

@@ -58,15 +58,20 @@ impl Setting {
         }
     }
 
-    /// `--max-connections=500`; nothing for what is no option.
-    pub(super) fn of_argument(argument: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(argument);
-        let option = text.strip_prefix("--")?;
-        let (name, value) = match option.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (option, None),
-        };
-        Some(Self::new(name, value, Place::Argument(text.clone().into_owned())))
+    /// Those of `--max-connections=500`, or of `--max-connections` and `500`; nothing for what is no option.
+    pub(super) fn of_arguments(arguments: &[Vec<u8>]) -> Vec<Self> {
+        let texts: Vec<_> = arguments.iter().map(|argument| String::from_utf8_lossy(argument)).collect();
+        let nexts = texts.iter().skip(1).map(Some).chain([None]);
+        let settings = texts.iter().zip(nexts).filter_map(|(text, next)| {
+            let option = text.strip_prefix("--")?;
+            let next = next.filter(|next| !next.starts_with('-') && !next.is_empty());
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (option, next.map(ToString::to_string)),
+            };
+            Some(Self::new(name, value, Place::Argument(text.to_string())))
+        });
+        settings.collect()
     }
 }
 
