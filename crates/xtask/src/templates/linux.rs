@@ -3,8 +3,8 @@
 use super::limits;
 use super::model::{
     Check, Dashboard, Discovery, Graph, Item, Macro, OnFail, Page, Row, Severity, Step, Template, Text,
-    Trigger, ValueMap, Values, WHOLE, Widget, agent, bold, dependent, gradient, line, master, same, sorted,
-    t, trigger, user_macro,
+    Trigger, ValueMap, Values, WHOLE, Widget, agent, bold, dependent, gradient, line, master, same, says_no,
+    sorted, t, trigger, user_macro,
 };
 
 pub(crate) fn template(check: Check) -> Template {
@@ -866,7 +866,7 @@ fn sight_triggers() -> Vec<Trigger> {
             "sight.sources",
             Severity::Warning,
             t("The agent may not read the kernel's messages", "エージェントがカーネルメッセージを読めません。"),
-            "max(@oom.readable,5m)=0",
+            &says_no("oom.readable"),
             t(
                 "OOM kills are counted, and whom they hit is not known. The item of unreadable sources tells what to do.",
                 "OOM の強制終了は数えられますが、何が終了されたかはわかりません。対処は、読めない情報源のアイテムを見てください。",
@@ -876,7 +876,7 @@ fn sight_triggers() -> Vec<Trigger> {
             "sight.processes",
             Severity::Warning,
             t("The agent does not see the processes of other users (hidepid)", "エージェントから他ユーザーのプロセスが見えません（hidepid）。"),
-            "max(@others_visible,5m)=0",
+            &says_no("others_visible"),
             t(
                 "Add the agent's user to the group of the gid= option of /proc, or mount /proc with hidepid=0.",
                 "/proc の gid= オプションのグループにエージェントのユーザーを加えるか、hidepid=0 でマウントしてください。",

@@ -100,6 +100,11 @@ pub(crate) fn user_macro(name: &'static str, value: &str, description: Text) -> 
     Macro { name, value: value.to_owned(), description }
 }
 
+/// That an item has said no for five minutes: the first values of a new one may be of a machine that is just starting.
+pub(crate) fn says_no(item: &str) -> String {
+    format!("max(@{item},5m)=0 and count(@{item},5m)>3")
+}
+
 /// As exports have them: by name.
 pub(crate) fn sorted(mut macros: Vec<Macro>) -> Vec<Macro> {
     macros.sort_by_key(|user_macro| user_macro.name.trim_end_matches('}'));

@@ -2,8 +2,8 @@
 
 use super::model::{
     Check, Condition, Dashboard, Discovery, Graph, Item, Macro, OnFail, Row, Severity, Step, Template, Text,
-    Trigger, ValueMap, Values, WHOLE, Widget, bold, dependent, gradient, line, master, page, same, sorted, t,
-    trigger, user_macro,
+    Trigger, ValueMap, Values, WHOLE, Widget, bold, dependent, gradient, line, master, page, same, says_no,
+    sorted, t, trigger, user_macro,
 };
 use super::patterns::{APACHE_MAX, APACHE_NEAR, LinePattern, PHPFPM_MAX};
 
@@ -538,7 +538,7 @@ impl Pool {
                 Severity::Info,
                 "notice",
                 t(&format!("{title}: no configuration is read"), &format!("{title} の設定を読めません。")),
-                "max(@found,5m)=0",
+                &says_no("found"),
             )
             .about(t(
                 &format!("It is not installed here, or {} must say where it is, or the agent's user may not read it.", self.conf.name),
@@ -569,7 +569,7 @@ impl Pool {
                     Severity::Info,
                     "notice",
                     t(&format!("{title}: the log is not read"), &format!("{title} のログを読めません。")),
-                    "max(@log.readable,5m)=0 and min(@found,5m)=1",
+                    &format!("{} and min(@found,5m)=1", says_no("log.readable")),
                 )
                 .about(t(
                     &format!("{en}{file} is absent, or the agent's user may not read it."),
