@@ -26,6 +26,9 @@ pub(super) fn largest(list: &str, rows: &'static str, kind: &str) -> Vec<Step> {
     ]
 }
 
+/// How often what hardly changes is kept for a graph: frontends draw no line between points that are more than four polls apart.
+const LINE: &str = "3m";
+
 pub(super) fn macros() -> Vec<Macro> {
     [cgroup_macros(), unit_macros()].concat()
 }
@@ -245,7 +248,7 @@ fn cgroup_items() -> Vec<Item> {
             t("memory.max. No value without a limit.", "memory.max。上限がなければ値はありません。"),
         )
         .units("B")
-        .heartbeat("10m"),
+        .heartbeat(LINE),
         member(
             "cgroup.percent",
             "percent",
@@ -343,7 +346,7 @@ fn unit_memory_items() -> Vec<Item> {
             t("MemoryMax=. No value without a limit.", "MemoryMax=。上限がなければ値はありません。"),
         )
         .units("B")
-        .heartbeat("10m"),
+        .heartbeat(LINE),
     ]
 }
 
@@ -358,7 +361,7 @@ fn unit_state_items() -> Vec<Item> {
                 "OOM による強制終了で終わった回数。プラグインの再起動をまたいで増え続けます。",
             ),
         )
-        .heartbeat("10m"),
+        .heartbeat(LINE),
         unit_member(
             "unit.restarts",
             "restarts",

@@ -274,7 +274,7 @@ fn memory_items() -> Vec<Item> {
             t("Memory: Total", "メモリ: 合計"),
             t("MemTotal of /proc/meminfo.", "/proc/meminfo の MemTotal。"),
         )
-        .heartbeat("10m"),
+        .heartbeat("1m"),
         dependent(
             "memory.pavailable",
             "oom.risk",
