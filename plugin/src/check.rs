@@ -8,8 +8,9 @@ use agent2_plugin::{ItemError, Request};
 use proc_snapshot::{Needs, Snapshot, Visibility};
 use rustix::fs::{Access, access};
 
-use crate::exporter::OomWatch;
-use crate::oom::{self, Readability, Source};
+use crate::handlers::oom::{self, Readability};
+use crate::oom::OomSource;
+use crate::state::PluginState;
 
 /// One thing that was checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,22 +49,22 @@ impl fmt::Display for Finding {
 
 /// Looks at everything; writes nothing.
 pub(crate) fn findings(
-    oomwatch: &OomWatch,
+    plugin: &PluginState,
     agent_conf: &str,
     timeout: Duration,
 ) -> Result<Vec<Finding>, ItemError> {
-    let snapshot = oomwatch.snapshot(Needs::empty(), &Request::new("check", &[], timeout))?;
-    let visibility = Visibility::of(oomwatch.walk.root(), &snapshot);
+    let snapshot = plugin.snapshot(Needs::empty(), &Request::new("check", &[], timeout))?;
+    let visibility = Visibility::of(plugin.walk.root(), &snapshot);
     let mut findings = vec![
         Finding::of("processes of other users (proc.*)", hidden(&visibility)),
         Finding::of("memory maps of other users (pss, uss)", unreadable_maps(&snapshot)),
-        Finding::of("positions in logs (log.*)", unwritable(oomwatch.logs.state_dir())),
+        Finding::of("positions in logs (log.*)", unwritable(plugin.logs.state_dir())),
     ];
     if !agent_conf.is_empty() {
         let what = "log text while the server is away (log, logrt)";
         findings.push(Finding::of(what, no_persistent_buffer(agent_conf)));
     }
-    findings.extend(sources(oom::readability(oomwatch, &Request::new("check", &[], timeout))?));
+    findings.extend(sources(oom::readability(plugin, &Request::new("check", &[], timeout))?));
     Ok(findings)
 }
 
@@ -77,34 +78,34 @@ fn sources(all: Vec<Readability>) -> impl Iterator<Item = Finding> {
     })
 }
 
-fn what_of(source: Source) -> &'static str {
+fn what_of(source: OomSource) -> &'static str {
     match source {
-        Source::Kmsg => "OOM reports in /dev/kmsg (oom.*)",
-        Source::Journal => "OOM reports in the journal (oom.*)",
-        Source::File => "OOM reports in log files (oom.*)",
-        Source::Systemd => "systemd over D-Bus (systemd.units, oom.*)",
-        Source::SystemdOomd => "systemd-oomd over D-Bus (oom.*)",
+        OomSource::Kmsg => "OOM reports in /dev/kmsg (oom.*)",
+        OomSource::Journal => "OOM reports in the journal (oom.*)",
+        OomSource::File => "OOM reports in log files (oom.*)",
+        OomSource::Systemd => "systemd over D-Bus (systemd.units, oom.*)",
+        OomSource::SystemdOomd => "systemd-oomd over D-Bus (oom.*)",
     }
 }
 
-fn mend_of(source: Source) -> Vec<String> {
+fn mend_of(source: OomSource) -> Vec<String> {
     let lines: &[&str] = match source {
-        Source::Kmsg => &[
+        OomSource::Kmsg => &[
             "sysctl --write kernel.dmesg_restrict=0 (every user may read the kernel's messages then)",
             "or: systemctl edit zabbix-agent2, and write:",
             "[Service]",
             "AmbientCapabilities=CAP_SYSLOG",
         ],
-        Source::Journal => {
+        OomSource::Journal => {
             &["usermod --append --groups systemd-journal zabbix && systemctl restart zabbix-agent2"]
         }
-        Source::File => &["usermod --append --groups adm zabbix && systemctl restart zabbix-agent2"],
-        Source::Systemd => &[
+        OomSource::File => &["usermod --append --groups adm zabbix && systemctl restart zabbix-agent2"],
+        OomSource::Systemd => &[
             "systemctl start dbus",
             "in a container: mount the host's /run/dbus below Plugins.OomWatch.HostRoot",
             "or leave it alone: Plugins.OomWatch.Systemd=off",
         ],
-        Source::SystemdOomd => &["nothing, unless it is wanted: systemctl enable --now systemd-oomd"],
+        OomSource::SystemdOomd => &["nothing, unless it is wanted: systemctl enable --now systemd-oomd"],
     };
     lines.iter().map(ToString::to_string).collect()
 }
@@ -188,9 +189,9 @@ mod tests {
             let problem = |why: &str| Some(why.to_owned());
             let readable = |source, problem| Readability { source, problem };
             sources(vec![
-                readable(Source::Kmsg, problem("not allowed")),
-                readable(Source::Journal, journal.map(str::to_owned)),
-                readable(Source::Systemd, problem("no bus")),
+                readable(OomSource::Kmsg, problem("not allowed")),
+                readable(OomSource::Journal, journal.map(str::to_owned)),
+                readable(OomSource::Systemd, problem("no bus")),
             ])
             .collect::<Vec<_>>()
         };

@@ -6,20 +6,22 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agent2_plugin::{Delivery, Exporter, ItemError, Node, Reply, Request, Stats};
+use agent2_plugin::{Delivery, Exporter, ItemError, Node, Reply, Request};
 use lexopt::prelude::*;
+use proc_snapshot::TopBy;
 
-use crate::capacity::{self, Capacity, Kind};
 use crate::config::Options;
 use crate::explain::{ExplainError, Explainer, Form};
-use crate::exporter::{NAME, OomWatch, Purpose};
+use crate::exporter::{NAME, OomWatch};
+use crate::handlers::capacity::{self, Kind};
+use crate::handlers::ranking::Ranking;
 use crate::key_text::{KeyText, KeyTextError};
 use crate::keys::{KEYS, Key};
-use crate::ranking::Ranking;
+use crate::parameters::words_of;
+use crate::text::{byte_size, printable};
 
 /// How long an item may take here: longer than in an agent, since a person can end it.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,7 +57,7 @@ enum Command {
     Help,
     Version,
     Get { key: String },
-    Top { by: &'static str, count: usize },
+    Top { by: TopBy, count: usize },
     Explain { form: Form, files: Vec<String> },
     Capacity { form: Form, kinds: Vec<Kind> },
     Check,
@@ -190,20 +192,21 @@ fn kinds_of(words: &[&str]) -> Result<Vec<Kind>, CliError> {
 }
 
 fn top_command(rest: &[&str]) -> Result<Command, CliError> {
-    let by_words = Key::find("proc.top").map_or(&[][..], |key| key.parameters[0].words);
-    let by_of = |word: &str| by_words.iter().copied().find(|&by| by == word);
     let (by, count) = match *rest {
         [] => (None, None),
-        [word] if by_of(word).is_none() => (None, Some(word)),
+        [word] if TopBy::from_word(word).is_none() => (None, Some(word)),
         [word] => (Some(word), None),
         [by, count] => (Some(by), Some(count)),
         _ => return Err(CliError::Usage("top takes a word and a number at most".to_owned())),
     };
-    let by = by.map_or(Some("rss"), by_of);
+    let by = by.map_or(Some(TopBy::Rss), TopBy::from_word);
     let count = count.map_or(Some(DEFAULT_TOP), |count| count.parse().ok());
     match (by, count) {
         (Some(by), Some(count)) => Ok(Command::Top { by, count }),
-        _ => Err(CliError::Usage(format!("top takes one of {} and a number", by_words.join(", ")))),
+        _ => Err(CliError::Usage(format!(
+            "top takes one of {} and a number",
+            words_of(&TopBy::WORDS).join(", ")
+        ))),
     }
 }
 
@@ -218,7 +221,7 @@ fn help() -> String {
 
 fn exporter(configs: &[PathBuf]) -> Result<OomWatch, CliError> {
     let options: Options = Node::from_conf(NAME, &text_of(configs)?).options().map_err(ItemError::from)?;
-    Ok(OomWatch::new(&options, Arc::new(Stats::default()), Purpose::Look)?)
+    Ok(OomWatch::read_only(&options)?)
 }
 
 fn text_of(configs: &[PathBuf]) -> Result<String, CliError> {
@@ -259,7 +262,7 @@ fn explain(form: Form, files: &[String]) -> Result<(), CliError> {
 
 fn check(configs: &[PathBuf]) -> Result<(), CliError> {
     let agent_conf = text_of(configs)?;
-    let findings = crate::check::findings(&exporter(configs)?, &agent_conf, TIMEOUT)?;
+    let findings = crate::check::findings(exporter(configs)?.state(), &agent_conf, TIMEOUT)?;
     let mut out = std::io::stdout().lock();
     for finding in &findings {
         write!(out, "{finding}")?;
@@ -295,10 +298,10 @@ fn look(reply: Reply) -> Option<String> {
     value
 }
 
-fn top(oomwatch: &OomWatch, by: &'static str, count: usize) -> Result<String, CliError> {
+fn top(oomwatch: &OomWatch, by: TopBy, count: usize) -> Result<String, CliError> {
     let request = Request::new("oomwatch.proc.top", &[], TIMEOUT);
-    let ranking = Ranking::make(oomwatch, by, count, &request)?;
-    let figure = |value: f64| if ranking.unit == "%" { format!("{value:.1} %") } else { bytes(value) };
+    let ranking = Ranking::read(oomwatch.state(), by, count, &request)?;
+    let figure = |value: f64| if ranking.unit == "%" { format!("{value:.1} %") } else { byte_size(value) };
     let mut table =
         format!("{:<24} {:>6} {:>11} {:>11} {:>11}\n", "NAME", "COUNT", "SUM", "AVERAGE", "LARGEST");
     for name in &ranking.names {
@@ -306,8 +309,13 @@ fn top(oomwatch: &OomWatch, by: &'static str, count: usize) -> Result<String, Cl
         let [sum, avg, max] = [name.sum, name.avg, name.max].map(figure);
         let _ = writeln!(table, "{label:<24} {:>6} {sum:>11} {avg:>11} {max:>11}", name.count);
     }
-    let _ =
-        writeln!(table, "{:<24} {:>6} {:>11}", format!("all, by {}", ranking.by), "", figure(ranking.total));
+    let _ = writeln!(
+        table,
+        "{:<24} {:>6} {:>11}",
+        format!("all, by {}", ranking.by.word()),
+        "",
+        figure(ranking.total)
+    );
     if ranking.unreadable > 0 {
         let _ = writeln!(
             table,
@@ -323,7 +331,7 @@ fn capacities(oomwatch: &OomWatch, form: Form, kinds: &[Kind]) -> Result<String,
     let mut found = String::new();
     let mut missing = Vec::new();
     for &kind in kinds {
-        match Capacity::of(oomwatch, kind, None, &Request::new(kind.name(), &[], TIMEOUT)) {
+        match capacity::read(oomwatch.state(), kind, None, &Request::new(kind.name(), &[], TIMEOUT)) {
             Ok(capacity) if form == Form::Json => {
                 found += &serde_json::to_string(&capacity).map_err(ItemError::from)?;
                 found.push('\n');
@@ -344,22 +352,6 @@ fn capacities(oomwatch: &OomWatch, form: Form, kinds: &[Kind]) -> Result<String,
     Ok(found)
 }
 
-/// Names come from other users' processes: control characters would reach the reader's terminal.
-pub(crate) fn printable(name: &[u8]) -> String {
-    crate::json::text(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-pub(crate) fn bytes(value: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = value;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,10 +365,10 @@ mod tests {
     #[test]
     fn commands_are_read() {
         assert_eq!(parsed(&["get", "proc.num[httpd]"]), Ok(Command::Get { key: "proc.num[httpd]".into() }));
-        assert_eq!(parsed(&["top"]), Ok(Command::Top { by: "rss", count: DEFAULT_TOP }));
-        assert_eq!(parsed(&["top", "5"]), Ok(Command::Top { by: "rss", count: 5 }));
-        assert_eq!(parsed(&["top", "swap"]), Ok(Command::Top { by: "swap", count: DEFAULT_TOP }));
-        assert_eq!(parsed(&["-c", "/x", "top", "cpu", "3"]), Ok(Command::Top { by: "cpu", count: 3 }));
+        assert_eq!(parsed(&["top"]), Ok(Command::Top { by: TopBy::Rss, count: DEFAULT_TOP }));
+        assert_eq!(parsed(&["top", "5"]), Ok(Command::Top { by: TopBy::Rss, count: 5 }));
+        assert_eq!(parsed(&["top", "swap"]), Ok(Command::Top { by: TopBy::Swap, count: DEFAULT_TOP }));
+        assert_eq!(parsed(&["-c", "/x", "top", "cpu", "3"]), Ok(Command::Top { by: TopBy::Cpu, count: 3 }));
         assert_eq!(parsed(&["get", "--help"]), Ok(Command::Help));
         let explain = |form| Ok(Command::Explain { form, files: vec!["x.log".into()] });
         let several = Command::Explain { form: Form::Text, files: vec!["x.log".into(), "-".into()] };
@@ -402,18 +394,5 @@ mod tests {
         assert!(parsed(&["capacity", "nginx"]).unwrap_err().starts_with("capacity takes "));
         assert!(parsed(&["--what"]).unwrap_err().contains("--what"));
         assert!(parsed(&["get"]).unwrap_err().starts_with("get takes one item key"));
-    }
-
-    #[test]
-    fn amounts_are_readable() {
-        assert_eq!(
-            [bytes(0.0), bytes(1023.0), bytes(1536.0), bytes(3.7e9)],
-            ["0 B", "1023 B", "1.5 KiB", "3.4 GiB"]
-        );
-    }
-
-    #[test]
-    fn a_process_name_cannot_reach_the_terminal() {
-        assert_eq!(printable(b"a\x1b[2Jb\n"), "a?[2Jb?");
     }
 }

@@ -9,7 +9,7 @@ use agent2_plugin::OptionError;
 use log_follow::{AllowPath, Pattern, Query};
 use serde::Deserialize;
 
-use crate::oom::Source;
+use crate::oom::OomSource;
 
 /// The options as they are written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -88,7 +88,7 @@ pub(crate) struct Config {
     /// Whether systemd is asked over D-Bus.
     pub(crate) systemd: bool,
     /// Where OOM kills may be learnt from.
-    pub(crate) oom_sources: Vec<Source>,
+    pub(crate) oom_sources: Vec<OomSource>,
 }
 
 /// The configurations of servers that are not where they usually are.
@@ -206,14 +206,14 @@ fn check_systemd(given: Option<&str>) -> Result<bool, OptionError> {
     }
 }
 
-fn check_sources(given: Option<&str>) -> Result<Vec<Source>, OptionError> {
-    let Some(text) = given else { return Ok(Source::ALL.to_vec()) };
+fn check_sources(given: Option<&str>) -> Result<Vec<OomSource>, OptionError> {
+    let Some(text) = given else { return Ok(OomSource::ALL.to_vec()) };
     let words = text.split(',').map(str::trim);
-    words.map(|word| Source::named(word).ok_or_else(|| no_source(word))).collect()
+    words.map(|word| OomSource::named(word).ok_or_else(|| no_source(word))).collect()
 }
 
 fn no_source(word: &str) -> OptionError {
-    let names = Source::ALL.map(Source::name).join(", ");
+    let names = OomSource::ALL.map(OomSource::name).join(", ");
     let message = format_args!("`{word}` is no source of OOM kills: the sources are {names}");
     OptionError::about("Plugins.OomWatch.Oom.Sources", message)
 }
@@ -320,10 +320,13 @@ mod tests {
 
     #[test]
     fn sources_are_a_list_of_words() {
-        assert_eq!(check("").unwrap().oom_sources, Source::ALL);
+        assert_eq!(check("").unwrap().oom_sources, OomSource::ALL);
         let config =
             check("Plugins.OomWatch.Oom.Sources=kmsg, systemd-oomd\nPlugins.OomWatch.Systemd=off").unwrap();
-        assert_eq!((config.oom_sources, config.systemd), (vec![Source::Kmsg, Source::SystemdOomd], false));
+        assert_eq!(
+            (config.oom_sources, config.systemd),
+            (vec![OomSource::Kmsg, OomSource::SystemdOomd], false)
+        );
         for (conf, expected) in [
             (
                 "Plugins.OomWatch.Oom.Sources=kmsg,syslog",

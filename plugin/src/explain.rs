@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use oom_evidence::{Constraint, Killer, Origin, Parser, Report, Task, Victim, Witness};
 use serde::Serialize;
 
-use crate::cli::{bytes, printable};
 use crate::report::{ReportJson, time_text};
+use crate::text::{byte_size, printable};
 
 /// How reports are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,7 +305,7 @@ fn resident(victim: &Victim) -> Option<String> {
 }
 
 fn size(amount: u64) -> String {
-    bytes(amount as f64)
+    byte_size(amount as f64)
 }
 
 #[cfg(test)]

@@ -1,28 +1,21 @@
-//! Numbers and bytes as JSON has them.
+//! Values as JSON.
 
 use agent2_plugin::{ItemError, Reply};
 use serde::{Serialize, Serializer};
 
-/// A reply with the value as compact JSON.
+use crate::text;
+
+/// Returns a reply with the value as compact JSON.
 pub(crate) fn reply(value: &impl Serialize) -> Result<Reply, ItemError> {
     Ok(Reply::value(serde_json::to_string(value)?))
 }
 
-/// Bytes as text: each byte that is not UTF-8 becomes U+FFFD, as in the built-in keys' JSON.
-pub(crate) fn text(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
-    }
-    text
-}
-
+/// Serializes bytes as a string, as [`text::lossy`] converts them.
 pub(crate) fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&text(bytes))
+    serializer.serialize_str(&text::lossy(bytes))
 }
 
-/// A number without `.0` at its end where it is whole, as the built-in keys write it.
+/// Serializes a whole number without `.0` at its end, as the built-in keys write it.
 pub(crate) fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     /// 2^53: up to here every whole number has its own float.
     const WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -44,12 +37,5 @@ mod tests {
         struct Number(#[serde(serialize_with = "number")] f64);
         let json = |value| serde_json::to_string(&Number(value)).unwrap();
         assert_eq!([json(0.0), json(5e9), json(0.25), json(-1.0)], ["0", "5000000000", "0.25", "-1"]);
-    }
-
-    #[test]
-    fn each_byte_that_is_not_utf_8_is_replaced() {
-        assert_eq!(text(b"a\xff\xfeb"), "a\u{fffd}\u{fffd}b");
-        assert_eq!(text("あ".as_bytes()), "あ");
-        assert_eq!(text(&"あ".as_bytes()[..2]), "\u{fffd}\u{fffd}");
     }
 }

@@ -13,27 +13,30 @@
 //! assert_eq!(proc_mem.mirrors, Some("proc.mem"));
 //! ```
 
-mod arguments;
-mod capacity;
 mod check;
 mod cli;
 mod config;
+mod deadline;
 mod explain;
 mod exporter;
-mod itself;
+mod handlers;
 mod json;
 mod key_text;
 mod keys;
 mod logs;
+mod memory_trend;
+mod mysql_version;
 mod oom;
-mod proc_get;
-mod processes;
-mod ranking;
+mod parameters;
+mod purpose;
 mod reference;
 mod report;
+mod state;
+mod text;
 
 pub use cli::command_line;
 pub use config::Options;
 pub use exporter::{OomWatch, plugin};
-pub use keys::{KEYS, Key, Parameter};
+pub use keys::{KEYS, Key};
+pub use parameters::Parameter;
 pub use reference::key_reference;

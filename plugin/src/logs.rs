@@ -1,33 +1,45 @@
-//! The log keys: `log`, `log.count`, `log.total`, `log.last`, `log.groups`, and those with `logrt` that take a pattern
-//! for file names.
+//! The state behind the log keys: the follower, and the items with their compiled patterns.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use agent2_plugin::{self as sdk, ItemError, Reply, Request};
+use agent2_plugin::ItemError;
 use log_follow::{
-    Ask, Delivery, Encoding, Follower, Groups, Item, Last, Pattern, PatternError, Query, Rotation, Settings,
-    Source, SourceError, Start, Status, Template, Total,
+    Encoding, Follower, Item, Pattern, PatternError, Query, Rotation, Settings, Source, SourceError, Start,
+    Status, Template,
 };
-use serde::Serialize;
 
-use crate::arguments::{Arguments, invalid};
 use crate::config::Config;
-use crate::exporter::{OomWatch, Purpose};
-use crate::json;
+use crate::parameters::{Arguments, WordTable, invalid, value_of, words_of};
+use crate::purpose::Purpose;
 
-/// How long before the poll's deadline reading stops, so that the reply can still be written in time.
-const WRITING_TIME: Duration = Duration::from_millis(250);
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// An item that nobody asked for in so long is compiled anew when it is asked for again.
 const FORGET_ITEMS_AFTER: Duration = Duration::from_secs(24 * 3600);
-const DEFAULT_GROUPS: usize = 100;
 /// The items of a template have the same few patterns, and one of them can take more memory than all else of its item.
 const KEPT_PATTERNS: usize = 64;
+
+/// Where a new item begins.
+const STARTS: WordTable<Start, 2> = [("all", Start::All), ("skip", Start::Skip)];
+/// The words of `mode` if a new item begins at the first line by default.
+pub(crate) const FROM_START_WORDS: &[&str] = &[STARTS[0].0, STARTS[1].0];
+/// The words of `mode` if a new item begins at the end by default.
+pub(crate) const FROM_END_WORDS: &[&str] = &[STARTS[1].0, STARTS[0].0];
+
+const ROTATIONS: WordTable<Rotation, 4> = [
+    ("rotate", Rotation::Reread),
+    ("copytruncate", Rotation::CopyTruncate),
+    ("mtime-reread", Rotation::Reread),
+    ("mtime-noreread", Rotation::NoReread),
+];
+/// The words of `options` of the keys that take a pattern for file names.
+pub(crate) const ROTATION_WORDS: &[&str] = &words_of(&ROTATIONS);
+/// The words of `options` of the keys that take a fixed name.
+pub(crate) const REREAD_WORDS: &[&str] = &[ROTATIONS[2].0, ROTATIONS[3].0];
 
 /// What the log keys share.
 pub(crate) struct Logs {
@@ -52,11 +64,11 @@ impl Logs {
         })
     }
 
-    fn follower(self: &Arc<Self>) -> &Follower {
+    pub(crate) fn follower(self: &Arc<Self>) -> &Follower {
         self.follower.get_or_init(|| {
             let settings = Settings {
                 state_dir: Some(self.config.state_dir.clone()),
-                read_only: self.purpose == Purpose::Look,
+                read_only: self.purpose == Purpose::ReadOnly,
                 allow: self.config.log_allow_path.clone(),
             };
             let follower = Follower::open(settings);
@@ -66,6 +78,11 @@ impl Logs {
             }
             follower
         })
+    }
+
+    /// Reports whether values only are shown: no position may move.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.purpose == Purpose::ReadOnly
     }
 
     pub(crate) fn state_dir(&self) -> &Path {
@@ -94,7 +111,7 @@ impl Logs {
     }
 
     /// The item with its compiled patterns, from the last poll or made anew.
-    fn item(&self, arguments: Arguments<'_>) -> Result<Item, ItemError> {
+    pub(crate) fn item(&self, arguments: Arguments<'_>) -> Result<Item, ItemError> {
         let identity = arguments.identity();
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((item, asked)) = items.get_mut(&identity) {
@@ -164,7 +181,7 @@ impl Logs {
     }
 
     fn pattern(&self, arguments: Arguments<'_>, regexp: &str, output: &str) -> Result<Pattern, ItemError> {
-        let captures = !output.is_empty() || !arguments.mirrors();
+        let captures = !output.is_empty() || !arguments.is_mirror();
         let name = (regexp.to_owned(), captures);
         let patterns = || self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pattern) = patterns().get(&name) {
@@ -266,7 +283,7 @@ fn source_error(arguments: Arguments<'_>, error: SourceError) -> ItemError {
 
 fn start(arguments: Arguments<'_>) -> Result<Start, ItemError> {
     let Some(place) = arguments.place("mode") else { return Ok(Start::All) };
-    Ok(if arguments.word(place)? == "skip" { Start::Skip } else { Start::All })
+    arguments.word(place, |word| value_of(&STARTS, word))
 }
 
 fn max_delay(arguments: Arguments<'_>) -> Result<Option<Duration>, ItemError> {
@@ -282,156 +299,7 @@ fn max_delay(arguments: Arguments<'_>) -> Result<Option<Duration>, ItemError> {
 }
 
 fn rotation(arguments: Arguments<'_>) -> Result<Rotation, ItemError> {
-    let by_names = arguments.place("file_regexp").is_some();
-    match arguments.named("options") {
-        "" | "mtime-reread" => Ok(Rotation::Reread),
-        "mtime-noreread" => Ok(Rotation::NoReread),
-        "rotate" if by_names => Ok(Rotation::Reread),
-        "copytruncate" if by_names => Ok(Rotation::CopyTruncate),
-        _ => Err(ItemError::new("Invalid parameter \"options\".")),
-    }
-}
-
-/// The causes are in the texts already, where the built-in keys have them.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn told(error: log_follow::Error) -> ItemError {
-    ItemError::new(error.to_string())
-}
-
-fn ask(request: &Request) -> Ask {
-    let deadline = request.deadline();
-    let early = WRITING_TIME.min(request.time_left() / 4);
-    Ask { deadline: deadline.checked_sub(early).unwrap_or(deadline), now: SystemTime::now() }
-}
-
-/// `log[...]` and `logrt[...]`
-pub(crate) fn lines(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (logs, ask) = (&oomwatch.logs, ask(arguments.request()));
-    let item = logs.item(arguments)?;
-    if logs.purpose == Purpose::Look {
-        return Ok(logs
-            .follower()
-            .peek_lines(&item, &ask)
-            .map_err(told)?
-            .map_or_else(Reply::none, Reply::value));
-    }
-    let Delivery { value, pending } = logs.follower().lines(&item, &ask).map_err(told)?;
-    let Some(text) = value else {
-        // Nothing that could be lost: the poll has only read on.
-        pending.commit();
-        return Ok(Reply::none());
-    };
-    Ok(commit_when_written(Reply::value(text), pending))
-}
-
-/// `log.count[...]` and `logrt.count[...]`
-pub(crate) fn count(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (logs, ask) = (&oomwatch.logs, ask(arguments.request()));
-    let item = logs.item(arguments)?;
-    if logs.purpose == Purpose::Look {
-        return Ok(logs.follower().peek_count(&item, &ask).map_err(told)?.into());
-    }
-    let Delivery { value, pending } = logs.follower().count(&item, &ask).map_err(told)?;
-    Ok(commit_when_written(value.into(), pending))
-}
-
-/// The position moves when the agent has the reply, and stays when it has not.
-fn commit_when_written(reply: Reply, pending: log_follow::Pending) -> Reply {
-    reply.on_delivery(move |delivery| {
-        if delivery == sdk::Delivery::Written {
-            pending.commit();
-        }
-    })
-}
-
-/// `log.total[...]` and `logrt.total[...]`
-pub(crate) fn total(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let item = oomwatch.logs.item(arguments)?;
-    let total = oomwatch.logs.follower().total(&item, &ask(arguments.request())).map_err(told)?;
-    Ok(total.lines.into())
-}
-
-/// `log.last[...]` and `logrt.last[...]`
-pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let item = oomwatch.logs.item(arguments)?;
-    let last = oomwatch.logs.follower().last(&item, &ask(arguments.request())).map_err(told)?;
-    json::reply(&LastJson::of(&last))
-}
-
-/// `log.groups[...]`
-pub(crate) fn groups(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let place = arguments.place("limit").unwrap_or_default();
-    let limit = arguments.count(place, DEFAULT_GROUPS)?;
-    let item = oomwatch.logs.item(arguments)?;
-    let groups = oomwatch.logs.follower().groups(&item, limit, &ask(arguments.request())).map_err(told)?;
-    json::reply(&GroupsJson::of(&groups))
-}
-
-#[derive(Serialize)]
-struct TotalJson {
-    count: u64,
-    since: u64,
-    complete: bool,
-}
-
-impl TotalJson {
-    fn of(total: &Total) -> Self {
-        let since = total.since.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        Self { count: total.lines, since, complete: total.complete }
-    }
-}
-
-#[derive(Serialize)]
-struct LastJson<'a> {
-    #[serde(flatten)]
-    total: TotalJson,
-    line: Option<&'a str>,
-    groups: &'a [Option<String>],
-    time: Option<u64>,
-    file: Option<&'a str>,
-}
-
-impl<'a> LastJson<'a> {
-    fn of(last: &'a Last) -> Self {
-        let line = last.last.as_ref();
-        Self {
-            total: TotalJson::of(&last.total),
-            line: line.map(|line| line.text.as_str()),
-            groups: line.map_or(&[], |line| &line.groups),
-            time: line.map(|line| line.read_unix_secs),
-            file: line.map(|line| line.file.as_str()),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct GroupsJson<'a> {
-    #[serde(flatten)]
-    total: TotalJson,
-    groups: Vec<GroupJson<'a>>,
-    other: u64,
-    exact: bool,
-}
-
-#[derive(Serialize)]
-struct GroupJson<'a> {
-    value: &'a str,
-    count: u64,
-    error: u64,
-}
-
-impl<'a> GroupsJson<'a> {
-    fn of(groups: &'a Groups) -> Self {
-        let list = groups.groups.iter().map(|group| GroupJson {
-            value: &group.value,
-            count: group.lines,
-            error: group.error,
-        });
-        Self {
-            total: TotalJson::of(&groups.total),
-            groups: list.collect(),
-            other: groups.other,
-            exact: groups.exact,
-        }
-    }
+    let refused = || ItemError::new("Invalid parameter \"options\".");
+    let Some(place) = arguments.place("options") else { return Ok(Rotation::Reread) };
+    arguments.word(place, |word| value_of(&ROTATIONS, word)).map_err(|_| refused())
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::keys::{KEYS, Key, Parameter};
+use crate::keys::{KEYS, Key};
+use crate::parameters::Parameter;
 
 /// The page that documents every item key, in Markdown.
 #[must_use]

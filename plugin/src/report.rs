@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use oom_evidence::{Constraint, Report, Task, Time, Trust, Victim};
 use serde::{Deserialize, Serialize};
 
-use crate::json;
+use crate::text;
 
 /// A constant when it is written, a text of its own when it was read from the state file.
 pub(crate) type Word = Cow<'static, str>;
@@ -54,17 +54,17 @@ impl ReportJson {
             clock: None,
             since_boot_seconds: time.and_then(|time| time.since_boot).map(|age| age.as_secs_f64()),
             killer: report.killer.as_str().into(),
-            invoked_by: text(report.invoked_by.as_deref()),
+            invoked_by: optional_text(report.invoked_by.as_deref()),
             constraint: report.constraint.map(Constraint::as_str).map(Word::from),
-            cgroup: text(report.cgroup.as_deref()),
-            task_cgroup: text(report.task_cgroup.as_deref()),
+            cgroup: optional_text(report.cgroup.as_deref()),
+            task_cgroup: optional_text(report.task_cgroup.as_deref()),
             unit: None,
             reason: None,
             panic: report.panic,
             kills: report.kills,
             victims: report.victims.iter().map(VictimJson::of).collect(),
             tasks: report.tasks.iter().map(TaskJson::of).collect(),
-            units: report.units.iter().map(|unit| json::text(unit)).collect(),
+            units: report.units.iter().map(|unit| text::lossy(unit)).collect(),
             sources: vec![source.into()],
             trust: match report.trust {
                 Trust::High => HIGH.into(),
@@ -131,7 +131,7 @@ impl VictimJson {
     fn of(victim: &Victim) -> Self {
         Self {
             pid: victim.pid,
-            name: text(victim.name.as_deref()),
+            name: optional_text(victim.name.as_deref()),
             uid: victim.uid,
             total_vm_bytes: victim.total_vm_bytes,
             anon_rss_bytes: victim.anon_rss_bytes,
@@ -152,18 +152,18 @@ pub(crate) struct TaskJson {
 
 impl TaskJson {
     fn of(task: &Task) -> Self {
-        Self { pid: task.pid, name: text(task.name.as_deref()), rss_bytes: task.rss_bytes }
+        Self { pid: task.pid, name: optional_text(task.name.as_deref()), rss_bytes: task.rss_bytes }
     }
 }
 
-fn text(bytes: Option<&[u8]>) -> Option<String> {
-    bytes.map(json::text)
+fn optional_text(bytes: Option<&[u8]>) -> Option<String> {
+    bytes.map(text::lossy)
 }
 
 /// The date as the log has it; else what the kernel's clock says.
 pub(crate) fn time_text(time: &Time) -> String {
     if let Some(text) = &time.text {
-        return json::text(text);
+        return text::lossy(text);
     }
     match (time.since_epoch, time.since_boot) {
         (Some(age), _) => format!("{:.6}", age.as_secs_f64()),

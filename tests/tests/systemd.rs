@@ -187,14 +187,14 @@ fn without_a_bus_items_say_so_at_once_and_others_are_served() -> Result<(), Erro
     let state = state_dir();
     let mut agent = plugin(&machine, state.path(), "");
     let why = ask(&mut agent, UNITS, &[]).expect_err("no bus");
-    assert!(why.starts_with("systemd cannot be asked over D-Bus: the bus at unix:path="), "{why}");
+    assert!(why.starts_with("systemd cannot be queried over D-Bus: the bus at unix:path="), "{why}");
     assert!(why.ends_with("cannot be reached: No such file or directory (os error 2)"), "{why}");
     serves_others(&mut agent);
     let sources = ask(&mut agent, "oomwatch.oom.sources", &[]).expect("sources");
     let systemd = source(&sources, "systemd");
     assert_eq!((&systemd["state"], &systemd["readable"]), (&"absent".into(), &false.into()));
     assert!(
-        systemd["mend"].as_str().is_some_and(|mend| mend.starts_with("systemctl start dbus")),
+        systemd["remedy"].as_str().is_some_and(|remedy| remedy.starts_with("systemctl start dbus")),
         "{systemd}"
     );
     Ok(())
@@ -208,7 +208,7 @@ fn a_bus_that_says_nothing_holds_no_poll_past_its_deadline() -> Result<(), Error
     let mut agent = plugin(&machine, state.path(), "");
     for _ in 0..2 {
         let why = ask(&mut agent, UNITS, &[]).expect_err("no answer");
-        assert_eq!(why, "systemd cannot be asked over D-Bus: systemd gave no answer in time");
+        assert_eq!(why, "systemd cannot be queried over D-Bus: systemd gave no answer in time");
     }
     serves_others(&mut agent);
     let about_itself = ask(&mut agent, "oomwatch.self", &[]).expect("itself");
@@ -466,7 +466,7 @@ fn switched_off_it_asks_nobody() -> Result<(), Error> {
     let sources = ask(&mut agent, "oomwatch.oom.sources", &[]).expect("sources");
     let systemd = source(&sources, "systemd");
     assert_eq!(
-        (&systemd["state"], &systemd["why"]),
+        (&systemd["state"], &systemd["reason"]),
         (&"off".into(), &"Plugins.OomWatch.Systemd is off".into())
     );
     assert_eq!(manager.calls(), 0);

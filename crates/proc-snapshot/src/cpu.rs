@@ -30,15 +30,14 @@ pub enum CpuType {
 }
 
 impl CpuType {
-    /// By the word of the item key; the empty word is `total`.
+    /// Words of the item key and their values, the default first.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("total", Self::Total), ("user", Self::User), ("system", Self::System)];
+
+    /// Returns the value of a word of the item key.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "" | "total" => Some(Self::Total),
-            "user" => Some(Self::User),
-            "system" => Some(Self::System),
-            _ => None,
-        }
+        Self::WORDS.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
     }
 }
 
@@ -54,15 +53,14 @@ pub enum CpuWindow {
 }
 
 impl CpuWindow {
-    /// By the word of the item key; the empty word is `avg1`.
+    /// Words of the item key and their values, the default first.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("avg1", Self::Avg1), ("avg5", Self::Avg5), ("avg15", Self::Avg15)];
+
+    /// Returns the value of a word of the item key.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "" | "avg1" => Some(Self::Avg1),
-            "avg5" => Some(Self::Avg5),
-            "avg15" => Some(Self::Avg15),
-            _ => None,
-        }
+        Self::WORDS.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
     }
 }
 

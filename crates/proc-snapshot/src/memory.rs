@@ -45,28 +45,30 @@ pub enum MemType {
 }
 
 impl MemType {
-    /// By the word of the item key; the empty word is `vsize`. `None` for any other word.
+    /// Words of the item key and their values, the default first.
+    pub const WORDS: [(&'static str, Self); 16] = [
+        ("vsize", Self::Vsize),
+        ("rss", Self::Rss),
+        ("pmem", Self::Pmem),
+        ("size", Self::Size),
+        ("peak", Self::Peak),
+        ("swap", Self::Swap),
+        ("lib", Self::Lib),
+        ("lck", Self::Lck),
+        ("pin", Self::Pin),
+        ("hwm", Self::Hwm),
+        ("data", Self::Data),
+        ("stk", Self::Stk),
+        ("exe", Self::Exe),
+        ("pte", Self::Pte),
+        ("pss", Self::Pss),
+        ("uss", Self::Uss),
+    ];
+
+    /// Returns the value of a word of the item key.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "" | "vsize" => Self::Vsize,
-            "rss" => Self::Rss,
-            "pmem" => Self::Pmem,
-            "size" => Self::Size,
-            "peak" => Self::Peak,
-            "swap" => Self::Swap,
-            "lib" => Self::Lib,
-            "lck" => Self::Lck,
-            "pin" => Self::Pin,
-            "hwm" => Self::Hwm,
-            "data" => Self::Data,
-            "stk" => Self::Stk,
-            "exe" => Self::Exe,
-            "pte" => Self::Pte,
-            "pss" => Self::Pss,
-            "uss" => Self::Uss,
-            _ => return None,
-        })
+        Self::WORDS.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
     }
 
     /// What a walk should read if nearly all processes are asked about; a selector that picks few needs nothing more.

@@ -31,17 +31,19 @@ impl StateFilter {
         }
     }
 
-    /// By the word of the item key (`disk`, `run`, `sleep`, `trace`, `zomb`); `None` for any other word, `all` included.
+    /// Words of the item key and their values.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("disk", Self::Disk),
+        ("run", Self::Run),
+        ("sleep", Self::Sleep),
+        ("trace", Self::Trace),
+        ("zomb", Self::Zombie),
+    ];
+
+    /// Returns the value of a word of the item key; `None` for any other word, `all` included.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "disk" => Some(Self::Disk),
-            "run" => Some(Self::Run),
-            "sleep" => Some(Self::Sleep),
-            "trace" => Some(Self::Trace),
-            "zomb" => Some(Self::Zombie),
-            _ => None,
-        }
+        Self::WORDS.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
     }
 }
 

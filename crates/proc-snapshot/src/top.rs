@@ -21,16 +21,20 @@ pub enum TopBy {
 }
 
 impl TopBy {
-    /// By the word of the item key: `rss`, `pss`, `swap`, `cpu`.
+    /// Words of the item key and their values, the default first.
+    pub const WORDS: [(&'static str, Self); 4] =
+        [("rss", Self::Rss), ("pss", Self::Pss), ("swap", Self::Swap), ("cpu", Self::Cpu)];
+
+    /// Returns the value of a word of the item key.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "rss" => Some(Self::Rss),
-            "pss" => Some(Self::Pss),
-            "swap" => Some(Self::Swap),
-            "cpu" => Some(Self::Cpu),
-            _ => None,
-        }
+        Self::WORDS.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
+    }
+
+    /// Returns the word of the item key.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
 }
 

@@ -1,12 +1,9 @@
-//! The keys about the OOM killer: `oom.count` and its kin.
+//! The state behind the `oom` and `systemd` keys: the history of kills, the sources of reports, the connection to systemd.
 
-mod cgroups;
 mod evidence;
 mod files;
 mod ledger;
 mod moment;
-mod risk;
-mod services;
 mod store;
 
 use std::path::PathBuf;
@@ -15,35 +12,25 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agent2_plugin::{ItemError, Reply, Request};
-use oom_evidence::Systemd;
-use serde::Serialize;
+use agent2_plugin::{ItemError, Request};
+use oom_evidence::{CgroupKills, Service, Systemd, Wanted};
 
-use crate::arguments::Arguments;
 use crate::config::Config;
-use crate::exporter::{OomWatch, Purpose};
-use crate::json;
-use crate::report::ReportJson;
-use evidence::{Evidence, Sight, SourceState};
-use risk::Trend;
+use crate::deadline::reading_deadline;
+use crate::purpose::Purpose;
 
-pub(crate) use cgroups::{cgroups, discovery};
-pub(crate) use ledger::Source;
-pub(crate) use risk::risk;
-pub(crate) use services::{services, services_discovery};
+pub(crate) use evidence::{Evidence, Sight, SourceState};
+pub(crate) use ledger::Source as OomSource;
 
-const DEFAULT_LIST: usize = 10;
-/// How long before the poll's deadline reading stops, so that the reply can still be written in time.
-const WRITING_TIME: Duration = Duration::from_millis(250);
 /// Reading a source may hold the evidence up for as long as a poll lasts.
 const KEEPING_TIME: Duration = Duration::from_secs(60);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the `oom` keys share.
 pub(crate) struct Oom {
-    host_root: PathBuf,
+    pub(crate) host_root: PathBuf,
     state_dir: PathBuf,
-    sources: Vec<Source>,
+    sources: Vec<OomSource>,
     purpose: Purpose,
     /// None where it is switched off. Nothing is started before a key needs it.
     systemd: Option<Systemd>,
@@ -51,7 +38,6 @@ pub(crate) struct Oom {
     is_keeping: AtomicBool,
     /// Opened by the first key that needs reports, so that a plugin without any touches no state.
     evidence: Mutex<Option<Evidence>>,
-    trend: Trend,
 }
 
 impl Oom {
@@ -69,7 +55,6 @@ impl Oom {
                 systemd: config.systemd.then(systemd),
                 is_keeping: AtomicBool::new(false),
                 evidence: Mutex::new(None),
-                trend: Trend::default(),
             }
         })
     }
@@ -77,7 +62,7 @@ impl Oom {
     /// Has what systemd told written down at once: a plugin that is killed before the next poll must still have counted
     /// it. The one who tells must not wait for a disk, so a thread of its own does, for as long as it takes.
     fn keep_news(self: Arc<Self>) {
-        if self.purpose == Purpose::Look || self.is_keeping.swap(true, Ordering::AcqRel) {
+        if self.purpose == Purpose::ReadOnly || self.is_keeping.swap(true, Ordering::AcqRel) {
             return;
         }
         let oom = Arc::clone(&self);
@@ -96,8 +81,12 @@ impl Oom {
     }
 
     /// Answers from what all sources tell until now.
-    fn ask<T>(&self, request: &Request, answer: impl FnOnce(&Evidence) -> T) -> Result<T, ItemError> {
-        let deadline = deadline(request);
+    pub(crate) fn poll<T>(
+        &self,
+        request: &Request,
+        answer: impl FnOnce(&Evidence) -> T,
+    ) -> Result<T, ItemError> {
+        let deadline = reading_deadline(request);
         let mut evidence = self.lock(deadline)?;
         let evidence = self.opened(&mut evidence);
         evidence.refresh(self.systemd.as_ref(), deadline);
@@ -105,7 +94,11 @@ impl Oom {
     }
 
     /// Answers from what is known, with what systemd told until now.
-    fn recall<T>(&self, deadline: Instant, answer: impl FnOnce(&Evidence) -> T) -> Result<T, ItemError> {
+    pub(crate) fn recall<T>(
+        &self,
+        deadline: Instant,
+        answer: impl FnOnce(&Evidence) -> T,
+    ) -> Result<T, ItemError> {
         let mut evidence = self.lock(deadline)?;
         let evidence = self.opened(&mut evidence);
         evidence.save();
@@ -113,7 +106,7 @@ impl Oom {
     }
 
     fn opened<'a>(&self, evidence: &'a mut Option<Evidence>) -> &'a mut Evidence {
-        let only_look = self.purpose == Purpose::Look;
+        let only_look = self.purpose == Purpose::ReadOnly;
         let open = || Evidence::open(&self.host_root, &self.state_dir, &self.sources, only_look);
         let evidence = evidence.get_or_insert_with(open);
         evidence.take_news(self.systemd.as_ref());
@@ -143,195 +136,51 @@ impl Oom {
     }
 }
 
-/// When reading must be done with.
-fn deadline(request: &Request) -> Instant {
-    let early = WRITING_TIME.min(request.time_left() / 4);
-    request.deadline().checked_sub(early).unwrap_or_else(|| request.deadline())
+/// The services that a key lists, and the state of the connection to systemd.
+pub(crate) struct ServiceList {
+    /// `connected`, `off`, or `unreachable:` and the reason.
+    pub(crate) bus: String,
+    pub(crate) services: Vec<Service>,
 }
 
-/// `oom.count`
-pub(crate) fn count(oomwatch: &OomWatch, _: Arguments<'_>) -> Result<Reply, ItemError> {
-    Ok(oom_evidence::oom_kills(&oomwatch.oom.host_root)?.into())
-}
+impl Oom {
+    /// Returns up to `count` services. If systemd is unreachable, the services that are known from before are returned.
+    ///
+    /// # Errors
+    /// If systemd was never reached.
+    pub(crate) fn services(&self, count: usize, deadline: Instant) -> Result<ServiceList, ItemError> {
+        let Some(systemd) = &self.systemd else {
+            return Ok(ServiceList { bus: "off".to_owned(), services: Vec::new() });
+        };
+        let first =
+            self.recall(deadline, |evidence| evidence.ledger.services.counts.keys().cloned().collect())?;
+        let services = systemd.services(&Wanted { count, first }, deadline);
+        self.count_outlived(&services.list, deadline)?;
+        let bus = match services.problem {
+            None => "connected".to_owned(),
+            Some(reason) if services.known => format!("unreachable: {reason}"),
+            Some(reason) => {
+                return Err(ItemError::new(format!("systemd cannot be queried over D-Bus: {reason}")));
+            }
+        };
+        Ok(ServiceList { bus, services: services.list })
+    }
 
-/// `oom.total`
-pub(crate) fn total(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    oomwatch.oom.ask(arguments.request(), |evidence| {
-        if evidence.kernel_count.is_err() && !can_see(&evidence.sources()) {
-            let why = evidence.kernel_count.as_ref().err().cloned().unwrap_or_default();
-            return Err(ItemError::new(format!(
-                "{why}, and no source of reports can be read: see oomwatch.oom.sources"
-            )));
-        }
-        Ok(evidence.ledger.total().into())
-    })?
-}
-
-#[derive(Serialize)]
-struct LastJson<'a> {
-    count: u64,
-    #[serde(flatten)]
-    report: Option<&'a ReportJson>,
-}
-
-/// `oom.last`
-pub(crate) fn last(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    oomwatch.oom.ask(arguments.request(), |evidence| {
-        evidence.refuse_blind()?;
-        let report = evidence.ledger.newest().next().map(|event| &event.report);
-        json::reply(&LastJson { count: evidence.ledger.reports, report })
-    })?
-}
-
-/// `oom.list[count]`
-pub(crate) fn list(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let count = arguments.count(0, DEFAULT_LIST)?;
-    oomwatch.oom.ask(arguments.request(), |evidence| {
-        evidence.refuse_blind()?;
-        let events: Vec<_> = evidence.ledger.newest().take(count).map(|event| &event.report).collect();
-        json::reply(&events)
-    })?
-}
-
-#[derive(Serialize)]
-struct SourcesJson<'a> {
-    readable: bool,
-    sources: Vec<SourceJson<'a>>,
-    counts: CountsJson<'a>,
-    messages_lost: u64,
-    messages_before_start: u64,
-    persistence: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct SourceJson<'a> {
-    name: &'static str,
-    /// Whether the kernel's reports are read there, and not only what becomes of services.
-    #[serde(skip)]
-    is_text: bool,
-    /// `readable`, `absent`, `forbidden`, `failed` or `off`.
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    readable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<&'static str>,
-}
-
-/// Kills of this boot.
-#[derive(Serialize)]
-struct CountsJson<'a> {
-    /// The kernel's own count; null where it has none.
-    kernel: Option<u64>,
-    reported: u64,
-    by_source: std::collections::BTreeMap<&'a str, u64>,
-    agree: Option<bool>,
-}
-
-impl Evidence {
-    /// Without a source nobody knows that there was no report. What is known from before is told all the same.
-    fn refuse_blind(&self) -> Result<(), ItemError> {
-        if self.ledger.reports > 0 || can_see(&self.sources()) {
+    /// Counts the kills that these services outlived, from their cgroups.
+    fn count_outlived(&self, services: &[Service], deadline: Instant) -> Result<(), ItemError> {
+        let kills_of = |service: &Service| {
+            let is_counted_by_cgroup =
+                service.active_state == "active" && service.oom_policy.as_deref() == Some("continue");
+            let path = service.control_group.as_deref().filter(|_| is_counted_by_cgroup)?;
+            CgroupKills::read(&self.host_root, path).map(|kills| (service.name.clone(), kills))
+        };
+        let kills: Vec<_> = services.iter().filter_map(kills_of).collect();
+        if kills.is_empty() {
             return Ok(());
         }
-        Err(ItemError::new("no source of OOM reports can be read: oomwatch.oom.sources tells why"))
+        let mut evidence = self.lock(deadline)?;
+        let evidence = self.opened(&mut evidence);
+        kills.iter().for_each(|(unit, kills)| evidence.take_outlived(unit, *kills));
+        Ok(())
     }
-
-    fn sources(&self) -> Vec<SourceJson<'_>> {
-        let mut sources = vec![
-            SourceJson::of(Source::Kmsg, None, &self.ring_state),
-            SourceJson::of(Source::Journal, None, &self.journal_state),
-        ];
-        let files = self.files.iter();
-        sources.extend(
-            files.map(|(file, state)| {
-                SourceJson::of(Source::File, Some(file.path.display().to_string()), state)
-            }),
-        );
-        sources.push(SourceJson::of(Source::Systemd, None, &self.systemd_state));
-        sources.push(SourceJson::of(Source::SystemdOomd, None, &self.oomd_state));
-        sources
-    }
-}
-
-/// Whether a source can be read that tells of every kill. systemd sees only what its services come to, so it must not
-/// stand for the others, unless the configuration wants no other.
-fn can_see(sources: &[SourceJson<'_>]) -> bool {
-    let wants_text = sources.iter().any(|source| source.is_text && source.state != "off");
-    sources.iter().any(|source| source.readable && (source.is_text || !wants_text))
-}
-
-impl<'a> SourceJson<'a> {
-    fn of(source: Source, path: Option<String>, state: &'a SourceState) -> Self {
-        let status = match state.sight {
-            Sight::Readable => "readable",
-            Sight::Absent => "absent",
-            Sight::Forbidden => "forbidden",
-            Sight::Failed => "failed",
-            Sight::Off => "off",
-        };
-        Self {
-            name: source.name(),
-            is_text: source.is_text(),
-            state: status,
-            path,
-            readable: state.problem.is_none(),
-            why: state.problem.as_deref(),
-            mend: state.mend,
-        }
-    }
-}
-
-/// Whether a source can be read, for people.
-#[derive(Debug)]
-pub(crate) struct Readability {
-    pub(crate) source: Source,
-    pub(crate) problem: Option<String>,
-}
-
-/// Of each source that is not switched off. Log files are one source: a machine has one or two of them.
-pub(crate) fn readability(oomwatch: &OomWatch, request: &Request) -> Result<Vec<Readability>, ItemError> {
-    oomwatch.oom.ask(request, |evidence| {
-        let of = |source, state: &SourceState| {
-            (state.sight != Sight::Off).then(|| Readability { source, problem: state.problem.clone() })
-        };
-        let file = evidence.files.iter().map(|(_, state)| state).min_by_key(|state| state.rank());
-        let all = [
-            of(Source::Kmsg, &evidence.ring_state),
-            of(Source::Journal, &evidence.journal_state),
-            file.and_then(|state| of(Source::File, state)),
-            of(Source::Systemd, &evidence.systemd_state),
-            of(Source::SystemdOomd, &evidence.oomd_state),
-        ];
-        all.into_iter().flatten().collect()
-    })
-}
-
-/// `oom.sources`
-pub(crate) fn sources(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    oomwatch.oom.ask(arguments.request(), |evidence| {
-        let sources = evidence.sources();
-        let count = evidence.ledger.count_of_boot();
-        let reported = count.reported();
-        let is_readable = can_see(&sources);
-        let sees_text = sources.iter().any(|source| source.is_text && source.readable);
-        json::reply(&SourcesJson {
-            readable: is_readable,
-            counts: CountsJson {
-                kernel: count.kernel,
-                reported,
-                by_source: count.found.iter().map(|(name, kills)| (name.as_ref(), *kills)).collect(),
-                agree: count.agree(sees_text),
-            },
-            sources,
-            messages_lost: evidence.ledger.lost,
-            messages_before_start: evidence.ledger.before_start,
-            persistence: evidence.store.name(),
-            reason: evidence.store.reason(),
-        })
-    })?
 }

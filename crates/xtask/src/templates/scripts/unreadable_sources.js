@@ -3,6 +3,6 @@ var closed = JSON.parse(value).sources.filter(function (source) {
     return !source.readable;
 });
 return closed.map(function (source) {
-    var mend = source.mend ? ' (' + source.mend + ')' : '';
-    return (source.path || source.name) + ': ' + source.why + mend;
+    var remedy = source.remedy ? ' (' + source.remedy + ')' : '';
+    return (source.path || source.name) + ': ' + source.reason + remedy;
 }).join('\n') || 'none';

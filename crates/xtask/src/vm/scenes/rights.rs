@@ -34,7 +34,7 @@ fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> Played {
     for name in ["kmsg", "journal", "/var/log/kern.log", "/var/log/syslog"] {
         let source = source(&sources, name);
         let is_told =
-            source["state"] == "forbidden" && source["why"].is_string() && source["mend"].is_string();
+            source["state"] == "forbidden" && source["reason"].is_string() && source["remedy"].is_string();
         findings.holds(format!("and says that {name} is forbidden, why, and what mends it"), is_told, source);
     }
     findings.equal("and claims no agreement", sources["counts"]["agree"].clone(), Value::Null);

@@ -7,21 +7,21 @@ use procfs_core::FromRead;
 use procfs_core::process::{Stat, Status};
 use serde::Serialize;
 
-use crate::arguments::Arguments;
-use crate::exporter::OomWatch;
 use crate::json;
+use crate::parameters::Arguments;
+use crate::state::PluginState;
 
 /// `self`
-pub(crate) fn answer(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+pub(crate) fn answer(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     json::reply(&SelfJson {
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: oomwatch.since.elapsed().as_secs(),
-        process: ProcessJson::read(oomwatch)?,
-        exports: ExportsJson::of(oomwatch),
-        walks: WalksJson::of(oomwatch),
-        cpu_sampler: SamplerJson::of(oomwatch),
-        logs: oomwatch.logs.status().map(|status| LogsJson::of(&status)),
-        processes: ProcessesJson::of(oomwatch, arguments)?,
+        uptime_seconds: plugin.since.elapsed().as_secs(),
+        process: ProcessJson::read(plugin)?,
+        exports: ExportsJson::of(plugin),
+        walks: WalksJson::of(plugin),
+        cpu_sampler: SamplerJson::of(plugin),
+        logs: plugin.logs.status().map(|status| LogsJson::of(&status)),
+        processes: ProcessesJson::of(plugin, arguments)?,
     })
 }
 
@@ -48,10 +48,10 @@ struct ProcessJson {
 
 impl ProcessJson {
     /// Always from /proc: the host's tree under another root has other process numbers.
-    fn read(oomwatch: &OomWatch) -> Result<Self, ItemError> {
+    fn read(plugin: &PluginState) -> Result<Self, ItemError> {
         let status = Status::from_file("/proc/self/status")?;
         let stat = Stat::from_file("/proc/self/stat")?;
-        let clock_ticks = oomwatch.walk.root().facts().clock_ticks;
+        let clock_ticks = plugin.walk.root().facts().clock_ticks;
         let seconds = |ticks: u64| ticks as f64 / clock_ticks as f64;
         Ok(Self {
             rss_bytes: status.vmrss.unwrap_or_default() * 1024,
@@ -73,8 +73,8 @@ struct ExportsJson {
 }
 
 impl ExportsJson {
-    fn of(oomwatch: &OomWatch) -> Self {
-        let stats = &oomwatch.stats;
+    fn of(plugin: &PluginState) -> Self {
+        let stats = &plugin.stats;
         Self {
             total: stats.exports(),
             errors: stats.errors(),
@@ -96,8 +96,8 @@ struct WalksJson {
 }
 
 impl WalksJson {
-    fn of(oomwatch: &OomWatch) -> Self {
-        let stats = oomwatch.walk.stats();
+    fn of(plugin: &PluginState) -> Self {
+        let stats = plugin.walk.stats();
         Self {
             total: stats.walks,
             failed: stats.failed,
@@ -117,8 +117,8 @@ struct SamplerJson {
 }
 
 impl SamplerJson {
-    fn of(oomwatch: &OomWatch) -> Self {
-        let stats = oomwatch.sampler.stats();
+    fn of(plugin: &PluginState) -> Self {
+        let stats = plugin.sampler.stats();
         Self {
             queries: stats.queries,
             looks: stats.looks,
@@ -169,9 +169,9 @@ struct ProcessesJson {
 }
 
 impl ProcessesJson {
-    fn of(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Self, ProcError> {
-        let snapshot = oomwatch.snapshot(Needs::empty(), arguments.request())?;
-        let visibility = Visibility::of(oomwatch.walk.root(), &snapshot);
+    fn of(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Self, ProcError> {
+        let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
+        let visibility = Visibility::of(plugin.walk.root(), &snapshot);
         Ok(Self {
             seen: snapshot.len(),
             unreadable: visibility.unreadable,

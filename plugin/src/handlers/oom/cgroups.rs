@@ -4,10 +4,11 @@ use agent2_plugin::{ItemError, Reply};
 use oom_evidence::{Cgroup, CgroupVersion, Cgroups};
 use serde::Serialize;
 
-use super::deadline;
-use crate::arguments::Arguments;
-use crate::exporter::OomWatch;
+use crate::deadline::reading_deadline;
 use crate::json;
+use crate::parameters::Arguments;
+use crate::state::PluginState;
+use crate::text;
 
 const DEFAULT_COUNT: usize = 20;
 /// An answer must fit into what a server takes.
@@ -42,7 +43,7 @@ impl CgroupJson {
     fn of(cgroup: &Cgroup) -> Self {
         let percent = |max: u64| (cgroup.current_bytes as f64 * 10_000.0 / max.max(1) as f64).round() / 100.0;
         Self {
-            path: json::text(&cgroup.path),
+            path: text::lossy(&cgroup.path),
             current_bytes: cgroup.current_bytes,
             max_bytes: cgroup.max_bytes,
             percent: cgroup.max_bytes.map(percent),
@@ -61,14 +62,14 @@ struct DiscoveryJson {
     limited: u8,
 }
 
-fn read(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<(Cgroups, usize), ItemError> {
+fn read(plugin: &PluginState, arguments: Arguments<'_>) -> Result<(Cgroups, usize), ItemError> {
     let count = arguments.count(0, DEFAULT_COUNT)?.min(COUNT_MAX);
-    Ok((Cgroups::read(&oomwatch.oom.host_root, deadline(arguments.request()))?, count))
+    Ok((Cgroups::read(&plugin.oom.host_root, reading_deadline(arguments.request()))?, count))
 }
 
 /// `oom.cgroups[count]`
-pub(crate) fn cgroups(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (cgroups, count) = read(oomwatch, arguments)?;
+pub(crate) fn cgroups(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let (cgroups, count) = read(plugin, arguments)?;
     json::reply(&CgroupsJson {
         version: if cgroups.version == CgroupVersion::V2 { 2 } else { 1 },
         total: cgroups.list.len(),
@@ -78,10 +79,10 @@ pub(crate) fn cgroups(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<R
 }
 
 /// `oom.cgroups.discovery[count]`
-pub(crate) fn discovery(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (cgroups, count) = read(oomwatch, arguments)?;
+pub(crate) fn discovery(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let (cgroups, count) = read(plugin, arguments)?;
     let row = |cgroup: &Cgroup| DiscoveryJson {
-        path: json::text(&cgroup.path),
+        path: text::lossy(&cgroup.path),
         limited: u8::from(cgroup.max_bytes.is_some()),
     };
     json::reply(&cgroups.list.iter().take(count).map(row).collect::<Vec<_>>())

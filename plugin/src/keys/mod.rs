@@ -3,11 +3,13 @@
 //! Adding a key is one entry here and one function. Registration, parameter checks, `--help` and the key reference
 //! follow from the entry.
 
-use agent2_plugin::{ItemError, Reply};
+use agent2_plugin::{ItemError, Reply, Request};
+use proc_snapshot::{CpuType, CpuWindow, MemType, TopBy};
 
-use crate::arguments::Arguments;
-use crate::exporter::OomWatch;
-use crate::{capacity, itself, logs, oom, proc_get, processes, ranking};
+use crate::handlers::{capacity, itself, logs, oom, proc_get, processes, ranking};
+use crate::logs::{FROM_END_WORDS, FROM_START_WORDS, REREAD_WORDS, ROTATION_WORDS};
+use crate::parameters::{Arguments, Declaration, Parameter, words_of};
+use crate::state::PluginState;
 
 /// One item key.
 #[derive(Debug)]
@@ -26,77 +28,62 @@ pub struct Key {
     pub source: &'static str,
     /// An item that works on any machine.
     pub example: &'static str,
-    pub(crate) handler: fn(&OomWatch, Arguments<'_>) -> Result<Reply, ItemError>,
+    pub(crate) handler: fn(&PluginState, Arguments<'_>) -> Result<Reply, ItemError>,
 }
 
-/// One parameter of a [`Key`].
-#[derive(Debug)]
-pub struct Parameter {
-    /// Its name, as the manual writes it.
-    pub name: &'static str,
-    /// The words that it takes, the default first; empty for free text.
-    pub words: &'static [&'static str],
-    /// What it does, without the words.
-    pub meaning: &'static str,
-}
-
-const fn text(name: &'static str, meaning: &'static str) -> Parameter {
-    Parameter { name, words: &[], meaning }
-}
-
-const fn words(name: &'static str, words: &'static [&'static str], meaning: &'static str) -> Parameter {
-    Parameter { name, words, meaning }
-}
-
-const NAME: Parameter = text(
+const NAME: Parameter = Parameter::text(
     "name",
     "the process's name: what the kernel calls it, or the base name of its first argument; default: all",
 );
-const USER: Parameter = text("user", "the name of the user that owns the process; default: all");
-const CMDLINE: Parameter =
-    text("cmdline", "a regular expression (Go's syntax, RE2) that the command line must match; default: all");
-const TOP_BY: Parameter = words("by", &["rss", "pss", "swap", "cpu"], "what to rank by");
-const TOP_COUNT: Parameter = text("count", "how many names, 10 by default");
+const USER: Parameter = Parameter::text("user", "the name of the user that owns the process; default: all");
+const CMDLINE: Parameter = Parameter::text(
+    "cmdline",
+    "a regular expression (Go's syntax, RE2) that the command line must match; default: all",
+);
+const TOP_BY: Parameter = Parameter::words("by", &words_of(&TopBy::WORDS), "what to rank by");
+const TOP_COUNT: Parameter = Parameter::text("count", "how many names, 10 by default");
 
-const FILE: Parameter = text(
+const FILE: Parameter = Parameter::text(
     "file",
     "the file's path; what rotation made of it is read to its end first where that is in the same directory under a usual name",
 );
-const FILE_REGEXP: Parameter =
-    text("file_regexp", "a directory, and a regular expression (PCRE2) for the names of files in it");
-const REGEXP: Parameter = text(
+const FILE_REGEXP: Parameter = Parameter::text(
+    "file_regexp",
+    "a directory, and a regular expression (PCRE2) for the names of files in it",
+);
+const REGEXP: Parameter = Parameter::text(
     "regexp",
     "a regular expression (PCRE2) that lines must match, or `@name` for `Plugins.OomWatch.Regexp.name`; default: every line",
 );
-const ENCODING: Parameter = text("encoding", "the file's encoding, such as `SHIFT_JIS`; default: UTF-8");
-const MAXLINES: Parameter = text(
+const ENCODING: Parameter =
+    Parameter::text("encoding", "the file's encoding, such as `SHIFT_JIS`; default: UTF-8");
+const MAXLINES: Parameter = Parameter::text(
     "maxlines",
     "the most lines for each second since the last poll, 1 to 1000; default: `Plugins.OomWatch.Log.MaxLines`",
 );
-const MAXPROCLINES: Parameter = text(
+const MAXPROCLINES: Parameter = Parameter::text(
     "maxproclines",
     "the most lines for each second since the last poll, 1 to 10000; default: `Plugins.OomWatch.Log.MaxLines`",
 );
 const FROM_START: Parameter =
-    words("mode", &["all", "skip"], "where a new item begins: at the first line, or at the end");
+    Parameter::words("mode", FROM_START_WORDS, "where a new item begins: at the first line, or at the end");
 const FROM_END: Parameter =
-    words("mode", &["skip", "all"], "where a new item begins: at the end, or at the first line");
-const OUTPUT: Parameter = text(
+    Parameter::words("mode", FROM_END_WORDS, "where a new item begins: at the end, or at the first line");
+const OUTPUT: Parameter = Parameter::text(
     "output",
     "what to deliver of a matching line: text with `\\0` for the match and `\\1` to `\\9` for groups; default: the line",
 );
-const MAXDELAY: Parameter = text(
+const MAXDELAY: Parameter = Parameter::text(
     "maxdelay",
     "seconds; lines are skipped where delivery would fall behind further than that; default: never",
 );
-const OPTIONS: Parameter = text(
-    "options",
-    "accepted and without effect under a fixed name: `mtime-reread` (default) or `mtime-noreread`",
+const OPTIONS: Parameter =
+    Parameter::words("options", REREAD_WORDS, "accepted; without effect for a file with a fixed name");
+const RT_OPTIONS: Parameter = Parameter::words("options", ROTATION_WORDS, "how the file is rotated");
+const PERSISTENT_DIR: Parameter = Parameter::text(
+    "persistent_dir",
+    "accepted and not used: positions are kept in `Plugins.OomWatch.StateDir`",
 );
-const RT_OPTIONS: Parameter =
-    text("options", "`rotate` (default), `copytruncate`, `mtime-reread` or `mtime-noreread`");
-const PERSISTENT_DIR: Parameter =
-    text("persistent_dir", "accepted and not used: positions are kept in `Plugins.OomWatch.StateDir`");
 
 const LOG: &[Parameter] =
     &[FILE, REGEXP, ENCODING, MAXLINES, FROM_START, OUTPUT, MAXDELAY, OPTIONS, PERSISTENT_DIR];
@@ -121,17 +108,17 @@ const LAST_ANSWER: &str = "JSON: `count` of matching lines since `since` (second
     where there is more to read than fits into a poll, or a file that cannot be read.";
 const LOG_SOURCE: &str = "the file; positions are kept in `Plugins.OomWatch.StateDir`";
 
-const UNIT_COUNT: Parameter = text("count", "how many services, 50 by default, 1000 at most");
+const UNIT_COUNT: Parameter = Parameter::text("count", "how many services, 50 by default, 1000 at most");
 const SYSTEMD_SOURCE: &str = "org.freedesktop.systemd1 on the system bus (D-Bus): ListUnitsByPatterns, the properties of \
     org.freedesktop.systemd1.Service and their changes";
 const OOM_SOURCE: &str = "/proc/vmstat: oom_kill; the kernel's messages in /dev/kmsg, in the journal (journalctl) and in \
     /var/log/kern.log, messages and syslog; systemd and systemd-oomd over D-Bus";
 
-const CGROUP_COUNT: Parameter = text("count", "how many cgroups, 20 by default, at most 1000");
+const CGROUP_COUNT: Parameter = Parameter::text("count", "how many cgroups, 20 by default, at most 1000");
 const CGROUP_SOURCE: &str = "cgroup v2: memory.current, memory.max, memory.peak, memory.events; v1, where v2 has no memory controller: \
     memory.usage_in_bytes, memory.limit_in_bytes, memory.max_usage_in_bytes, memory.oom_control";
 
-const CONF: Parameter = text(
+const CONF: Parameter = Parameter::text(
     "conf",
     "the configuration file; default: the option of the agent's configuration, else what runs, else what is installed",
 );
@@ -151,14 +138,11 @@ pub const KEYS: &[Key] = &[
         parameters: &[
             NAME,
             USER,
-            words("mode", &["sum", "avg", "max", "min"], "how the processes' values become one"),
+            Parameter::words("mode", processes::AGGREGATE_WORDS, "how the processes' values become one"),
             CMDLINE,
-            words(
+            Parameter::words(
                 "memtype",
-                &[
-                    "vsize", "rss", "pmem", "size", "peak", "swap", "lib", "lck", "pin", "hwm", "data",
-                    "stk", "exe", "pte", "pss", "uss",
-                ],
+                &words_of(&MemType::WORDS),
                 "the kind of memory; `pss` and `uss`, which the built-in key lacks, need the right to read smaps_rollup",
             ),
         ],
@@ -172,12 +156,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "oomwatch.proc.num",
-        parameters: &[
-            NAME,
-            USER,
-            words("state", &["all", "disk", "run", "sleep", "trace", "zomb"], "the state"),
-            CMDLINE,
-        ],
+        parameters: &[NAME, USER, Parameter::words("state", processes::STATE_WORDS, "the state"), CMDLINE],
         summary: "The number of processes, as the agent's own proc.num.",
         answer: "A count. 0 where no process matches, as built in.",
         mirrors: Some("proc.num"),
@@ -190,9 +169,13 @@ pub const KEYS: &[Key] = &[
         parameters: &[
             NAME,
             USER,
-            words("type", &["total", "user", "system"], "which CPU time"),
+            Parameter::words("type", &words_of(&CpuType::WORDS), "which CPU time"),
             CMDLINE,
-            words("mode", &["avg1", "avg5", "avg15"], "the average over one, five or fifteen minutes"),
+            Parameter::words(
+                "mode",
+                &words_of(&CpuWindow::WORDS),
+                "the average over one, five or fifteen minutes",
+            ),
         ],
         summary: "CPU used by processes, as the agent's own proc.cpu.util.",
         answer: "Percent of one CPU with one decimal place. No value at the first poll: two samples are needed, taken a second apart.",
@@ -207,9 +190,9 @@ pub const KEYS: &[Key] = &[
             NAME,
             USER,
             CMDLINE,
-            words(
+            Parameter::words(
                 "mode",
-                &["process", "thread", "summary"],
+                proc_get::MODE_WORDS,
                 "one object for each process, thread or name; `cmdline` cannot be combined with `summary`",
             ),
         ],
@@ -331,7 +314,7 @@ pub const KEYS: &[Key] = &[
             ENCODING,
             FROM_END,
             OPTIONS,
-            text("limit", "how many values to list, 100 by default"),
+            Parameter::text("limit", "how many values to list, 100 by default"),
         ],
         summary: "Matching lines of a file counted by the value of the first capture group.",
         answer: "JSON: `count` of matching lines since `since` (seconds since 1970); `groups`, largest first, each with \
@@ -388,7 +371,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "oomwatch.oom.list",
-        parameters: &[text("count", "how many reports, 10 by default; 100 are kept")],
+        parameters: &[Parameter::text("count", "how many reports, 10 by default; 100 are kept")],
         summary: "The last reports of the OOM killer, newest first.",
         answer: "JSON: a list of reports as in oomwatch.oom.last, empty where there is none. An error where no source can be read.",
         mirrors: None,
@@ -549,6 +532,19 @@ impl Key {
         self.name.strip_prefix("oomwatch.").unwrap_or(self.name)
     }
 
+    /// Checks the number of a poll's arguments.
+    ///
+    /// # Errors
+    /// If there are more arguments than parameters.
+    pub(crate) fn arguments<'a>(&'static self, request: &'a Request) -> Result<Arguments<'a>, ItemError> {
+        let declaration = Declaration {
+            name: self.short_name(),
+            parameters: self.parameters,
+            is_mirror: self.mirrors.is_some(),
+        };
+        Arguments::new(declaration, request)
+    }
+
     /// The key with its parameters' names, as the manual writes keys: `oomwatch.proc.num[name,user,state,cmdline]`.
     #[must_use]
     pub fn signature(&self) -> String {
@@ -560,10 +556,12 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key_text::KeyText;
+    use crate::parameters::ORDINALS;
 
     #[test]
-    fn agents_take_every_entry() {
-        assert_eq!(crate::plugin().check(), Ok(()));
+    fn no_key_has_more_parameters_than_there_are_ordinals() {
+        assert!(KEYS.iter().all(|key| key.parameters.len() <= ORDINALS.len()));
     }
 
     #[test]
@@ -571,7 +569,7 @@ mod tests {
         for key in KEYS {
             assert!(key.name.starts_with("oomwatch."), "{}", key.name);
             assert!(key.answer.ends_with('.') && !key.source.is_empty(), "{}", key.name);
-            let example = crate::key_text::KeyText::parse(key.example).unwrap();
+            let example = KeyText::parse(key.example).unwrap();
             assert_eq!(example.name, key.name);
             assert!(example.parameters.len() <= key.parameters.len(), "{}", key.example);
         }

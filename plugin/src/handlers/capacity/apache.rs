@@ -10,14 +10,15 @@ use pool_capacity::apache::{
 };
 use pool_capacity::sizing::{Demand, Memory};
 
+use super::context::Context;
 use super::processes::Running;
-use super::{Capacity, Context, percent};
+use super::value::{Capacity, percent};
 
 /// The server's own answer is worth so much waiting: one that is at its limit does not give it.
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Capacity, ItemError> {
-    let mut running = Running::look(context.oomwatch, context.request)?;
+    let mut running = Running::look(context.plugin, context.request)?;
     leave_out_contained(context, &mut running.processes);
     let parent = parent_of(&context.files, &running.processes, conf);
     let invocation = Invocation::on(&context.files, conf, parent)?;
@@ -35,7 +36,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
     let memory = server.and_then(|server| memory(&running, context.request, &server));
     let demand =
         Demand { limit: pool.limit.into(), workers_per_process: pool.threads_per_child.max(1).into() };
-    capacity.size(context.oomwatch.host_root(), &parents, memory.as_ref(), demand);
+    capacity.size(context.plugin.host_root(), &parents, memory.as_ref(), demand);
     Ok(capacity)
 }
 
@@ -91,7 +92,7 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Se
 /// What mod_status says. Nothing where it is not asked.
 fn asked(context: &Context<'_>, pool: &Pool) -> Option<Result<Scoreboard, StatusError>> {
     // The loopback of another root may be another machine's.
-    if pool.status.is_empty() || context.oomwatch.host_root() != Path::new("/") {
+    if pool.status.is_empty() || context.plugin.host_root() != Path::new("/") {
         return None;
     }
     let deadline = Instant::now() + STATUS_TIME.min(context.request.time_left() / 4);

@@ -1,12 +1,6 @@
 //! MySQL and MariaDB.
 
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use agent2_plugin::ItemError;
 use pool_capacity::mysql::{Buffer, Config, Server, is_server, usual_places};
@@ -14,34 +8,17 @@ use pool_capacity::sizing::{Demand, Memory};
 use pool_capacity::sockets::Address;
 use pool_capacity::{FileKind, Files, Process};
 
+use super::context::Context;
 use super::processes::Running;
-use super::{Capacity, Context, percent};
-use crate::cli::bytes;
+use super::value::{Capacity, percent};
+use crate::text::byte_size;
 
 /// Where servers listen that are not told to listen elsewhere: Debian, Red Hat, from source.
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
-const PROGRAMS: [&str; 4] =
-    ["/usr/sbin/mariadbd", "/usr/libexec/mariadbd", "/usr/sbin/mysqld", "/usr/libexec/mysqld"];
 /// Variables that `SET PERSIST` has changed, as MySQL 8 keeps them.
 const PERSISTED: &str = "/var/lib/mysql/mysqld-auto.cnf";
-/// What a program has to say its version within.
-const VERSION_TIME: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// The last program that was asked for its version, and what it said.
-#[derive(Debug, Default)]
-pub(crate) struct Versions(Mutex<Option<(Identity, Option<Server>)>>);
-
-/// A program that was replaced is another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    path: PathBuf,
-    inode: u64,
-    changed: i64,
-}
-
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
-    let running = Running::look(context.oomwatch, context.request)?;
+    let running = Running::look(context.plugin, context.request)?;
     let servers: Vec<&Process> = running.processes.iter().filter(|process| is_server(process)).collect();
     let servers: Vec<&Process> =
         servers.into_iter().filter(|server| !context.is_contained(server.pid)).collect();
@@ -49,7 +26,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let paths = paths(context, conf, process)?;
     let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();
     let (server, is_known) = server(context, process);
-    let machine = oom_evidence::Memory::read(context.oomwatch.host_root()).ok();
+    let machine = oom_evidence::Memory::read(context.plugin.host_root()).ok();
     let mem_total_bytes = machine.map_or(0, |memory| memory.total_bytes);
     let mut config = Config::read(&context.files, &paths, server, arguments, mem_total_bytes)?;
     if let Some(open_files) = process.and_then(|process| open_files(context, process.pid)) {
@@ -77,7 +54,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let memory = memory(&config).with_pool_now(process.map_or(0, |process| now(&running, context, process)));
     let demand = Demand { limit: config.max_connections, workers_per_process: 1 };
     let pids: Vec<u32> = process.iter().map(|process| process.pid).collect();
-    capacity.size(context.oomwatch.host_root(), &pids, Some(&memory), demand);
+    capacity.size(context.plugin.host_root(), &pids, Some(&memory), demand);
     Ok(capacity)
 }
 
@@ -132,7 +109,7 @@ fn listed(buffers: &[Buffer]) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 fn readable(amount: u64) -> String {
-    bytes(amount as f64)
+    byte_size(amount as f64)
 }
 
 fn now(running: &Running, context: &Context<'_>, process: &Process) -> u64 {
@@ -198,10 +175,10 @@ fn server(context: &Context<'_>, process: Option<&Process>) -> (Server, bool) {
         installed = Server::UNKNOWN_MARIADB;
     }
     // Programs of another root are another machine's.
-    if is_known || context.oomwatch.host_root() != Path::new("/") {
+    if is_known || context.plugin.host_root() != Path::new("/") {
         return (installed, is_known);
     }
-    match context.oomwatch.versions.ask() {
+    match context.plugin.mysql_version.installed() {
         Some(server) => (server, true),
         None => (installed, false),
     }
@@ -211,49 +188,6 @@ fn name(server: Server) -> String {
     format!("{:?} {}.{}", server.flavour, server.major, server.minor)
         .replace("MySql", "MySQL")
         .replace("Db", "DB")
-}
-
-impl Versions {
-    /// Asks the program that is there, unless it was asked before.
-    fn ask(&self) -> Option<Server> {
-        let program = PROGRAMS.iter().map(Path::new).find_map(Identity::of)?;
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((identity, server)) = &*last
-            && *identity == program
-        {
-            return *server;
-        }
-        let server = version_of(&program.path);
-        *last = Some((program, server));
-        server
-    }
-}
-
-impl Identity {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { path: path.to_owned(), inode: metadata.ino(), changed: metadata.ctime() })
-    }
-}
-
-/// What the program prints of itself, if it does in time.
-fn version_of(program: &Path) -> Option<Server> {
-    let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let give_up = Instant::now() + VERSION_TIME;
-    while child.try_wait().ok()?.is_none() {
-        if Instant::now() >= give_up {
-            let _ = child.kill();
-            let _ = child.wait();
-            return None;
-        }
-        thread::sleep(PAUSE);
-    }
-    // A line fits into the pipe, so that the program did not have to wait for this.
-    let mut text = Vec::new();
-    child.stdout.take()?.take(4096).read_to_end(&mut text).ok()?;
-    Server::named(&String::from_utf8_lossy(&text))
 }
 
 /// How many files the running server may open, after what it has changed itself.

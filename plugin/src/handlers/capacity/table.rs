@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Capacity, MemoryJson, SizingJson};
-use crate::cli::{bytes, printable};
+use super::value::{Capacity, MemoryJson, SizingJson};
+use crate::text::{byte_size, printable};
 
 /// Where the second column begins, and where lines are broken.
 const INDENT: usize = 16;
@@ -108,12 +108,12 @@ fn of_memory(capacity: &Capacity, memory: &MemoryJson) -> String {
     let each = if memory.source == "configured" { "connection" } else { each };
     let mut text = format!(
         "{} for each {each}, {} shared once ({})",
-        bytes(memory.private_bytes as f64),
-        bytes(memory.shared_bytes as f64),
+        byte_size(memory.private_bytes as f64),
+        byte_size(memory.shared_bytes as f64),
         memory.source
     );
     if let Some(largest) = memory.largest_bytes {
-        let _ = write!(text, "; the largest has {}", bytes(largest as f64));
+        let _ = write!(text, "; the largest has {}", byte_size(largest as f64));
     }
     text
 }
@@ -160,8 +160,8 @@ fn row(text: &mut String, name: &str, content: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PoolJson;
     use super::*;
+    use crate::handlers::capacity::value::PoolJson;
 
     fn incident() -> Capacity {
         Capacity {

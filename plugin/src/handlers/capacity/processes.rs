@@ -9,7 +9,7 @@ use pool_capacity::Process;
 use pool_capacity::sizing::{Footprint, Shares};
 use proc_snapshot::{Needs, Snapshot, Visibility};
 
-use crate::exporter::OomWatch;
+use crate::state::PluginState;
 
 /// So many workers stand for all where smaps_rollup is read: the kernel walks the whole memory of each.
 const SAMPLE: usize = 50;
@@ -23,9 +23,9 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn look(oomwatch: &OomWatch, request: &Request) -> Result<Self, ItemError> {
-        let snapshot = oomwatch.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
-        let partial = Visibility::of(oomwatch.walk.root(), &snapshot).is_partial();
+    pub(super) fn look(plugin: &PluginState, request: &Request) -> Result<Self, ItemError> {
+        let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
+        let partial = Visibility::of(plugin.walk.root(), &snapshot).is_partial();
         let processes = snapshot.processes().map(|process| process_of(&process)).collect();
         Ok(Self { snapshot, processes, partial })
     }

@@ -4,15 +4,16 @@ use agent2_plugin::{ItemError, Reply, Request};
 use proc_snapshot::{NameTotal, Needs, TopBy, Visibility};
 use serde::Serialize;
 
-use crate::arguments::{Arguments, invalid};
-use crate::exporter::OomWatch;
 use crate::json;
+use crate::parameters::Arguments;
+use crate::state::PluginState;
+use crate::text;
 
 const DEFAULT_COUNT: usize = 10;
 
 /// The names of a ranking, largest sum first, and the sum over all of them.
 pub(crate) struct Ranking {
-    pub(crate) by: &'static str,
+    pub(crate) by: TopBy,
     pub(crate) unit: &'static str,
     pub(crate) total: f64,
     /// Processes whose smaps_rollup could not be read, which a ranking by PSS lacks.
@@ -22,27 +23,26 @@ pub(crate) struct Ranking {
 
 impl Ranking {
     /// Ranks what is running now. An agent that cannot see the processes of others would rank its own and mislead.
-    pub(crate) fn make(
-        oomwatch: &OomWatch,
-        by: &'static str,
+    pub(crate) fn read(
+        plugin: &PluginState,
+        by: TopBy,
         count: usize,
         request: &Request,
     ) -> Result<Self, ItemError> {
-        let what = TopBy::from_word(by).ok_or_else(|| invalid(0))?;
-        let needs = match what {
+        let needs = match by {
             TopBy::Rss | TopBy::Swap => Needs::CMDLINE | Needs::STATUS,
             TopBy::Pss | TopBy::Cpu => Needs::CMDLINE,
         };
-        let snapshot = oomwatch.snapshot(needs, request)?;
-        refuse_partial(&Visibility::of(oomwatch.walk.root(), &snapshot))?;
-        let mut names = match what {
-            TopBy::Cpu => oomwatch.sampler.top(request.deadline())?.names,
-            _ => snapshot.top(what, request.deadline())?,
+        let snapshot = plugin.snapshot(needs, request)?;
+        refuse_partial(&Visibility::of(plugin.walk.root(), &snapshot))?;
+        let mut names = match by {
+            TopBy::Cpu => plugin.sampler.top(request.deadline())?.names,
+            _ => snapshot.top(by, request.deadline())?,
         };
         let unreadable = names.iter().map(|name| name.unreadable).sum();
         let total = names.iter().map(|name| name.sum).sum();
         names.truncate(count);
-        Ok(Self { by, unit: if what == TopBy::Cpu { "%" } else { "B" }, total, unreadable, names })
+        Ok(Self { by, unit: if by == TopBy::Cpu { "%" } else { "B" }, total, unreadable, names })
     }
 }
 
@@ -58,10 +58,10 @@ fn refuse_partial(visibility: &Visibility) -> Result<(), ItemError> {
 }
 
 /// `proc.top[by,count]`
-pub(crate) fn top(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let ranking = of_arguments(oomwatch, arguments)?;
+pub(crate) fn top(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let ranking = of_arguments(plugin, arguments)?;
     json::reply(&TopJson {
-        by: ranking.by,
+        by: ranking.by.word(),
         unit: ranking.unit,
         total: ranking.total,
         unreadable: ranking.unreadable,
@@ -70,15 +70,15 @@ pub(crate) fn top(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply
 }
 
 /// `proc.discovery[by,count]`
-pub(crate) fn discovery(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let ranking = of_arguments(oomwatch, arguments)?;
+pub(crate) fn discovery(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let ranking = of_arguments(plugin, arguments)?;
     json::reply(&ranking.names.iter().map(DiscoveryJson::of).collect::<Vec<_>>())
 }
 
-fn of_arguments(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Ranking, ItemError> {
-    let by = arguments.word(0)?;
+fn of_arguments(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Ranking, ItemError> {
+    let by = arguments.word(0, TopBy::from_word)?;
     let count = arguments.count(1, DEFAULT_COUNT)?;
-    Ranking::make(oomwatch, by, count, arguments.request())
+    Ranking::read(plugin, by, count, arguments.request())
 }
 
 #[derive(Serialize)]
@@ -107,7 +107,7 @@ struct NameJson {
 impl NameJson {
     fn of(total: &NameTotal) -> Self {
         Self {
-            name: json::text(&total.name),
+            name: text::lossy(&total.name),
             count: total.count,
             unreadable: total.unreadable,
             sum: total.sum,
@@ -129,6 +129,6 @@ struct DiscoveryJson {
 
 impl DiscoveryJson {
     fn of(total: &NameTotal) -> Self {
-        Self { name: json::text(&total.name), count: total.count, sum: total.sum }
+        Self { name: text::lossy(&total.name), count: total.count, sum: total.sum }
     }
 }

@@ -10,16 +10,45 @@ use proc_snapshot::{
     StateFilter,
 };
 
-use crate::arguments::{Arguments, invalid};
-use crate::exporter::OomWatch;
+use crate::parameters::{Arguments, WordTable, value_of, words_of};
+use crate::state::PluginState;
 
 const NOTHING: &str = "0";
 
+/// How the values of several processes become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aggregate {
+    Sum,
+    Avg,
+    Max,
+    Min,
+}
+
+const AGGREGATES: WordTable<Aggregate, 4> =
+    [("sum", Aggregate::Sum), ("avg", Aggregate::Avg), ("max", Aggregate::Max), ("min", Aggregate::Min)];
+/// The words of `mode` of `proc.mem`.
+pub(crate) const AGGREGATE_WORDS: &[&str] = &words_of(&AGGREGATES);
+
+/// The states of `proc.num`: a filter, or `None` for all.
+const STATES: WordTable<Option<StateFilter>, 6> = {
+    let [disk, run, sleep, trace, zombie] = StateFilter::WORDS;
+    [
+        ("all", None),
+        (disk.0, Some(disk.1)),
+        (run.0, Some(run.1)),
+        (sleep.0, Some(sleep.1)),
+        (trace.0, Some(trace.1)),
+        (zombie.0, Some(zombie.1)),
+    ]
+};
+/// The words of `state`.
+pub(crate) const STATE_WORDS: &[&str] = &words_of(&STATES);
+
 /// `proc.mem[name,user,mode,cmdline,memtype]`
-pub(crate) fn mem(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let Some(uid) = user(oomwatch, arguments, 1)? else { return Ok(NOTHING.into()) };
-    let mode = arguments.word(2)?;
-    let kind = MemType::from_word(arguments.text(4)).ok_or_else(|| invalid(4))?;
+pub(crate) fn mem(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let Some(uid) = user(plugin, arguments, 1)? else { return Ok(NOTHING.into()) };
+    let mode = arguments.word(2, |word| value_of(&AGGREGATES, word))?;
+    let kind = arguments.word(4, MemType::from_word)?;
     let cmdline = match pattern(arguments, 3) {
         Ok(pattern) => pattern,
         Err(_) if arguments.is_before_6_4() => return Ok(NOTHING.into()),
@@ -30,7 +59,7 @@ pub(crate) fn mem(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply
     };
     let selector = Selector { name: name(arguments), uid, cmdline, state: None };
     let request = arguments.request();
-    let snapshot = oomwatch.snapshot(selector.needs(), request)?;
+    let snapshot = plugin.snapshot(selector.needs(), request)?;
     match snapshot.memory(&selector, kind, request.deadline()) {
         Ok(summary) if summary.unreadable > 0 => Err(maps_unreadable(summary.unreadable, summary.count)),
         Ok(summary) => Ok(amount(summary, mode, kind).into()),
@@ -50,12 +79,12 @@ fn maps_unreadable(unreadable: u64, readable: u64) -> ItemError {
 }
 
 /// An amount as agents print it: bytes as a whole number, averages and percentages with six decimals.
-fn amount(summary: MemSummary, mode: &str, kind: MemType) -> String {
+fn amount(summary: MemSummary, mode: Aggregate, kind: MemType) -> String {
     let value = match mode {
-        "avg" => return summary.avg().map_or_else(|| NOTHING.to_owned(), |avg| format!("{avg:.6}")),
-        "max" => summary.max,
-        "min" => summary.min,
-        _ => summary.sum,
+        Aggregate::Avg => return summary.avg().map_or_else(|| NOTHING.to_owned(), |avg| format!("{avg:.6}")),
+        Aggregate::Max => summary.max,
+        Aggregate::Min => summary.min,
+        Aggregate::Sum => summary.sum,
     };
     match (summary.count, kind) {
         (0, _) => NOTHING.to_owned(),
@@ -65,8 +94,8 @@ fn amount(summary: MemSummary, mode: &str, kind: MemType) -> String {
 }
 
 /// `proc.num[name,user,state,cmdline]`
-pub(crate) fn num(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let state = StateFilter::from_word(arguments.word(2)?);
+pub(crate) fn num(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let state = arguments.word(2, |word| value_of(&STATES, word))?;
     let cmdline = match pattern(arguments, 3) {
         Ok(pattern) => pattern,
         Err(_) if arguments.is_before_6_4() => return Ok(NOTHING.into()),
@@ -77,22 +106,22 @@ pub(crate) fn num(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply
             )));
         }
     };
-    let Some(uid) = user(oomwatch, arguments, 1)? else { return Ok(NOTHING.into()) };
+    let Some(uid) = user(plugin, arguments, 1)? else { return Ok(NOTHING.into()) };
     let selector = Selector { name: name(arguments), uid, cmdline, state };
-    let snapshot = oomwatch.snapshot(selector.needs(), arguments.request())?;
+    let snapshot = plugin.snapshot(selector.needs(), arguments.request())?;
     Ok(snapshot.count(&selector).into())
 }
 
 /// `proc.cpu.util[name,user,type,cmdline,mode]`
-pub(crate) fn cpu_util(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let window = CpuWindow::from_word(arguments.text(4)).ok_or_else(|| invalid(4))?;
-    let kind = CpuType::from_word(arguments.text(2)).ok_or_else(|| invalid(2))?;
+pub(crate) fn cpu_util(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let window = arguments.word(4, CpuWindow::from_word)?;
+    let kind = arguments.word(2, CpuType::from_word)?;
     let query = CpuQuery {
         name: arguments.text(0).to_owned(),
         user: arguments.text(1).to_owned(),
         cmdline: arguments.text(3).to_owned(),
     };
-    match oomwatch.sampler.utilization(&query, kind, window) {
+    match plugin.sampler.utilization(&query, kind, window) {
         Ok(Some(percent)) => Ok(format!("{percent:.6}").into()),
         Ok(None) => Ok(Reply::none()),
         Err(ProcError::UnknownUser { name }) if arguments.is_before_6_4() => {
@@ -118,13 +147,13 @@ pub(crate) fn pattern(arguments: Arguments<'_>, place: usize) -> Result<Option<G
 /// The user that the item asks for: nothing at all where there is no such user, `Some(None)` where all are meant.
 #[expect(clippy::option_option, reason = "three cases: no such user, any user, this user")]
 pub(crate) fn user(
-    oomwatch: &OomWatch,
+    plugin: &PluginState,
     arguments: Arguments<'_>,
     place: usize,
 ) -> Result<Option<Option<u32>>, ProcError> {
     match arguments.filter(place) {
         None => Ok(Some(None)),
-        Some(name) => Ok(oomwatch.users.uid(name)?.map(Some)),
+        Some(name) => Ok(plugin.users.uid(name)?.map(Some)),
     }
 }
 
@@ -135,13 +164,13 @@ mod tests {
     #[test]
     fn amounts_are_printed_as_agents_print_them() {
         let mut summary = MemSummary::default();
-        assert_eq!(amount(summary, "avg", MemType::Rss), "0");
-        assert_eq!(amount(summary, "sum", MemType::Pmem), "0");
+        assert_eq!(amount(summary, Aggregate::Avg, MemType::Rss), "0");
+        assert_eq!(amount(summary, Aggregate::Sum, MemType::Pmem), "0");
         summary.add(1.0);
         summary.add(4.0);
-        assert_eq!(amount(summary, "avg", MemType::Rss), "2.500000");
-        assert_eq!(amount(summary, "sum", MemType::Rss), "5");
-        assert_eq!(amount(summary, "min", MemType::Rss), "1");
-        assert_eq!(amount(summary, "max", MemType::Pmem), "4.000000");
+        assert_eq!(amount(summary, Aggregate::Avg, MemType::Rss), "2.500000");
+        assert_eq!(amount(summary, Aggregate::Sum, MemType::Rss), "5");
+        assert_eq!(amount(summary, Aggregate::Min, MemType::Rss), "1");
+        assert_eq!(amount(summary, Aggregate::Max, MemType::Pmem), "4.000000");
     }
 }

@@ -1,16 +1,14 @@
 //! `systemd.units`: services, their memory, and how often they ended in an OOM kill.
 
-use std::time::Instant;
-
 use agent2_plugin::{ItemError, Reply};
-use oom_evidence::{CgroupKills, Service, Wanted};
+use oom_evidence::Service;
 use serde::Serialize;
 
-use super::evidence::Evidence;
-use super::{Oom, deadline};
-use crate::arguments::Arguments;
-use crate::exporter::OomWatch;
+use crate::deadline::reading_deadline;
 use crate::json;
+use crate::oom::{Evidence, ServiceList};
+use crate::parameters::Arguments;
+use crate::state::PluginState;
 
 const DEFAULT_COUNT: usize = 50;
 /// An answer must fit into what a server takes.
@@ -88,51 +86,15 @@ struct DiscoveryJson {
     limited: u8,
 }
 
-impl Oom {
-    /// The state of the bus in a word or a sentence, and the services. What is known from before is told all the same.
-    fn read_services(&self, count: usize, deadline: Instant) -> Result<(String, Vec<Service>), ItemError> {
-        let Some(systemd) = &self.systemd else { return Ok(("off".to_owned(), Vec::new())) };
-        let first =
-            self.recall(deadline, |evidence| evidence.ledger.services.counts.keys().cloned().collect())?;
-        let services = systemd.services(&Wanted { count, first }, deadline);
-        self.count_outlived(&services.list, deadline)?;
-        match services.problem {
-            None => Ok(("connected".to_owned(), services.list)),
-            Some(why) if services.known => Ok((format!("unreachable: {why}"), services.list)),
-            Some(why) => Err(ItemError::new(format!("systemd cannot be asked over D-Bus: {why}"))),
-        }
-    }
-}
-
-impl Oom {
-    /// Has the kills counted that these services have outlived.
-    fn count_outlived(&self, services: &[Service], deadline: Instant) -> Result<(), ItemError> {
-        let kills_of = |service: &Service| {
-            let is_its =
-                service.active_state == "active" && service.oom_policy.as_deref() == Some("continue");
-            let path = service.control_group.as_deref().filter(|_| is_its)?;
-            CgroupKills::read(&self.host_root, path).map(|kills| (service.name.clone(), kills))
-        };
-        let kills: Vec<_> = services.iter().filter_map(kills_of).collect();
-        if kills.is_empty() {
-            return Ok(());
-        }
-        let mut evidence = self.lock(deadline)?;
-        let evidence = self.opened(&mut evidence);
-        kills.iter().for_each(|(unit, kills)| evidence.take_outlived(unit, *kills));
-        Ok(())
-    }
-}
-
-fn read(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<(String, Vec<Service>), ItemError> {
+fn read(plugin: &PluginState, arguments: Arguments<'_>) -> Result<ServiceList, ItemError> {
     let count = arguments.count(0, DEFAULT_COUNT)?.min(COUNT_MAX);
-    oomwatch.oom.read_services(count, deadline(arguments.request()))
+    plugin.oom.services(count, reading_deadline(arguments.request()))
 }
 
 /// `systemd.units[count]`
-pub(crate) fn services(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (bus, services) = read(oomwatch, arguments)?;
-    oomwatch.oom.recall(deadline(arguments.request()), |evidence| {
+pub(crate) fn services(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let ServiceList { bus, services } = read(plugin, arguments)?;
+    plugin.oom.recall(reading_deadline(arguments.request()), |evidence| {
         json::reply(&ServicesJson {
             bus,
             oom_kills: evidence.ledger.services.total,
@@ -142,8 +104,8 @@ pub(crate) fn services(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<
 }
 
 /// `systemd.units.discovery[count]`
-pub(crate) fn services_discovery(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (_, services) = read(oomwatch, arguments)?;
+pub(crate) fn services_discovery(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let services = read(plugin, arguments)?.services;
     let row = |service: Service| DiscoveryJson {
         unit: service.name,
         limited: u8::from(service.memory_max_bytes.is_some()),

@@ -1,67 +1,9 @@
-//! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: how many workers a server is allowed, and whether the machine
-//! has the memory for them.
+//! The value of a capacity key.
 
-mod apache;
-mod mysql;
-mod phpfpm;
-mod processes;
-mod table;
+use std::path::Path;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
-
-use agent2_plugin::{ItemError, Reply, Request};
-use pool_capacity::HostFiles;
 use pool_capacity::sizing::{Cgroup, Demand, Machine, Memory, Sizing};
-use pool_capacity::sockets::{Address, Connections};
 use serde::Serialize;
-
-use crate::arguments::Arguments;
-use crate::exporter::OomWatch;
-use crate::json;
-
-pub(crate) use mysql::Versions;
-pub(crate) use table::table;
-
-/// A server with workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Apache,
-    PhpFpm,
-    Mysql,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Apache, Self::PhpFpm, Self::Mysql];
-
-    /// As the command line calls it, and the key.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Apache => "apache",
-            Self::PhpFpm => "phpfpm",
-            Self::Mysql => "mysql",
-        }
-    }
-}
-
-/// `apache.capacity[conf]`
-pub(crate) fn apache(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    reply(oomwatch, Kind::Apache, arguments)
-}
-
-/// `phpfpm.capacity[conf]`
-pub(crate) fn phpfpm(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    reply(oomwatch, Kind::PhpFpm, arguments)
-}
-
-/// `mysql.capacity[conf]`
-pub(crate) fn mysql(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    reply(oomwatch, Kind::Mysql, arguments)
-}
-
-fn reply(oomwatch: &OomWatch, kind: Kind, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    json::reply(&Capacity::of(oomwatch, kind, arguments.filter(0), arguments.request())?)
-}
 
 /// What one server's configuration and processes say together. Everything that is not known is absent.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -165,25 +107,15 @@ pub(crate) struct PoolJson {
 }
 
 impl Capacity {
-    /// Of the configuration that is named, of the one in the agent's options, or of those at the usual places.
-    pub(crate) fn of(
-        oomwatch: &OomWatch,
-        kind: Kind,
-        conf: Option<&str>,
-        request: &Request,
-    ) -> Result<Self, ItemError> {
-        let conf = given(oomwatch, kind, conf)?;
-        let context = Context { oomwatch, request, files: HostFiles::below(oomwatch.host_root()) };
-        match kind {
-            Kind::Apache => apache::capacity(&context, conf.as_deref()),
-            Kind::PhpFpm => phpfpm::capacity(&context, conf),
-            Kind::Mysql => mysql::capacity(&context, conf),
-        }
-    }
-
     /// Takes in what the workers' memory says, and the limit of the cgroup that `parents` run in. Where the machine's
     /// memory cannot be read, there is no sizing, and a warning.
-    fn size(&mut self, host_root: &Path, parents: &[u32], memory: Option<&Memory>, demand: Demand) {
+    pub(super) fn size(
+        &mut self,
+        host_root: &Path,
+        parents: &[u32],
+        memory: Option<&Memory>,
+        demand: Demand,
+    ) {
         let Some(memory) = memory else { return };
         self.memory = Some(MemoryJson::of(memory));
         let machine = match oom_evidence::Memory::read(host_root) {
@@ -223,54 +155,6 @@ impl Capacity {
     }
 }
 
-/// What the answer is made from.
-struct Context<'a> {
-    oomwatch: &'a OomWatch,
-    request: &'a Request,
-    files: HostFiles,
-}
-
-/// More than the table of the connections of any machine.
-const PROC_FILE_BYTES_MAX: u64 = 64 << 20;
-
-impl Context<'_> {
-    /// A file of a process of the watched machine; nothing where it is gone or may not be read.
-    fn read_proc(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
-        let path = self.oomwatch.host_root().join(format!("proc/{pid}/{name}"));
-        let mut content = Vec::new();
-        std::fs::File::open(path).ok()?.take(PROC_FILE_BYTES_MAX).read_to_end(&mut content).ok()?;
-        Some(content)
-    }
-
-    /// Whether a process lives in a container: in a pid namespace below the one that this /proc shows, where it has another
-    /// number. The paths that it names are those of its own files.
-    fn is_contained(&self, pid: u32) -> bool {
-        let status = self.read_proc(pid, "status").unwrap_or_default();
-        let pids = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
-        pids.is_some_and(|pids| pids.trim_ascii().contains(&b'\t'))
-    }
-
-    /// Connections to an address in the network namespace of a process.
-    fn connections(&self, pid: u32, address: &Address) -> Option<Connections> {
-        let count = |table: &&str| Some(address.connections(&self.read_proc(pid, &format!("net/{table}"))?));
-        // Without IPv6 there is no table for it.
-        address.tables().iter().filter_map(count).reduce(|one, other| one + other)
-    }
-}
-
-fn given(oomwatch: &OomWatch, kind: Kind, conf: Option<&str>) -> Result<Option<PathBuf>, ItemError> {
-    let option = match kind {
-        Kind::Apache => &oomwatch.confs.apache,
-        Kind::PhpFpm => &oomwatch.confs.php_fpm,
-        Kind::Mysql => &oomwatch.confs.mysql,
-    };
-    match conf.map(PathBuf::from) {
-        Some(path) if path.is_absolute() => Ok(Some(path)),
-        Some(path) => Err(ItemError::new(format!("{} is not an absolute path", path.display()))),
-        None => Ok(option.clone()),
-    }
-}
-
 impl MemoryJson {
     fn of(memory: &Memory) -> Self {
         Self {
@@ -303,7 +187,7 @@ impl SizingJson {
 }
 
 /// With two decimals: more would only be noise in a history.
-fn percent(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "numbers of workers")]
     let hundredths = (part as f64 / whole as f64 * 10_000.0).round();
     (whole > 0).then_some(hundredths / 100.0)

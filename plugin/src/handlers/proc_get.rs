@@ -4,10 +4,23 @@ use agent2_plugin::{ItemError, Reply};
 use proc_snapshot::{NameSummary, Needs, ProcessDetails, Selector, ThreadDetails};
 use serde::Serialize;
 
-use crate::arguments::{Arguments, invalid};
-use crate::exporter::OomWatch;
+use crate::handlers::processes;
 use crate::json;
-use crate::processes;
+use crate::parameters::{Arguments, WordTable, invalid, value_of, words_of};
+use crate::state::PluginState;
+
+/// What one object of the list stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Process,
+    Thread,
+    Summary,
+}
+
+const MODES: WordTable<Mode, 3> =
+    [("process", Mode::Process), ("thread", Mode::Thread), ("summary", Mode::Summary)];
+/// The words of `mode`.
+pub(crate) const MODE_WORDS: &[&str] = &words_of(&MODES);
 
 const NAME: usize = 0;
 const USER: usize = 1;
@@ -15,33 +28,33 @@ const CMDLINE: usize = 2;
 const MODE: usize = 3;
 
 /// `proc.get[name,user,cmdline,mode]`
-pub(crate) fn get(oomwatch: &OomWatch, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let mode = arguments.word(MODE)?;
-    if mode == "summary" && arguments.filter(CMDLINE).is_some() {
+pub(crate) fn get(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let mode = arguments.word(MODE, |word| value_of(&MODES, word))?;
+    if mode == Mode::Summary && arguments.filter(CMDLINE).is_some() {
         return Err(invalid(MODE));
     }
-    let Some(uid) = processes::user(oomwatch, arguments, USER)? else { return Ok("[]".into()) };
+    let Some(uid) = processes::user(plugin, arguments, USER)? else { return Ok("[]".into()) };
     let cmdline = processes::pattern(arguments, CMDLINE).map_err(|error| {
         let text = arguments.text(CMDLINE);
         ItemError::new(format!("Failed to prepare query: cannot compile regex for {text}: {error}"))
     })?;
     let name = arguments.filter(NAME).map(|name| name.as_bytes().into());
-    answer(oomwatch, arguments, mode, &Selector { name, uid, cmdline, state: None })
+    answer(plugin, arguments, mode, &Selector { name, uid, cmdline, state: None })
 }
 
 fn answer(
-    oomwatch: &OomWatch,
+    plugin: &PluginState,
     arguments: Arguments<'_>,
-    mode: &str,
+    mode: Mode,
     selector: &Selector,
 ) -> Result<Reply, ItemError> {
     let request = arguments.request();
-    let snapshot = oomwatch.snapshot(Needs::CMDLINE | Needs::OWNER | Needs::STATUS, request)?;
-    let (users, deadline) = (&oomwatch.users, request.deadline());
+    let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER | Needs::STATUS, request)?;
+    let (users, deadline) = (&plugin.users, request.deadline());
     match mode {
-        "thread" => list(snapshot.thread_details(selector, users, deadline)?, ThreadJson),
-        "summary" => list(snapshot.name_summaries(selector, users, deadline)?, SummaryJson),
-        _ => list(snapshot.process_details(selector, users, deadline)?, ProcessJson),
+        Mode::Thread => list(snapshot.thread_details(selector, users, deadline)?, ThreadJson),
+        Mode::Summary => list(snapshot.name_summaries(selector, users, deadline)?, SummaryJson),
+        Mode::Process => list(snapshot.process_details(selector, users, deadline)?, ProcessJson),
     }
 }
 

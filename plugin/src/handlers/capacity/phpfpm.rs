@@ -7,11 +7,12 @@ use pool_capacity::phpfpm::{Config, Environment, Error, Master, Pool, find, mast
 use pool_capacity::sizing::{Demand, Footprint, Memory};
 use pool_capacity::sockets::{Address, Connections};
 
+use super::context::Context;
 use super::processes::Running;
-use super::{Capacity, Context, PoolJson, percent};
+use super::value::{Capacity, PoolJson, percent};
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
-    let running = Running::look(context.oomwatch, context.request)?;
+    let running = Running::look(context.plugin, context.request)?;
     let mut masters = masters(&running.processes);
     masters.retain(|master| !context.is_contained(master.pid));
     let confs = confs(context, conf, &masters)?;
@@ -31,7 +32,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
         looked.add(&mut capacity, context, &running, config, masters);
     }
     capacity.running = running.is_running(!looked.masters.is_empty());
-    looked.tell(&mut capacity, context.oomwatch.host_root());
+    looked.tell(&mut capacity, context.plugin.host_root());
     Ok(capacity)
 }
 

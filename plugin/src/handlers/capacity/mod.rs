@@ -1,0 +1,93 @@
+//! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: how many workers a server is allowed, and whether the machine
+//! has the memory for them.
+
+mod apache;
+mod context;
+mod mysql;
+mod phpfpm;
+mod processes;
+mod table;
+mod value;
+
+use std::path::PathBuf;
+
+use agent2_plugin::{ItemError, Reply, Request};
+use pool_capacity::HostFiles;
+
+use crate::json;
+use crate::parameters::Arguments;
+use crate::state::PluginState;
+
+use context::Context;
+use value::Capacity;
+
+pub(crate) use table::table;
+
+/// A server with workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Apache,
+    PhpFpm,
+    Mysql,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Apache, Self::PhpFpm, Self::Mysql];
+
+    /// As the command line calls it, and the key.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Apache => "apache",
+            Self::PhpFpm => "phpfpm",
+            Self::Mysql => "mysql",
+        }
+    }
+}
+
+/// `apache.capacity[conf]`
+pub(crate) fn apache(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    reply(plugin, Kind::Apache, arguments)
+}
+
+/// `phpfpm.capacity[conf]`
+pub(crate) fn phpfpm(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    reply(plugin, Kind::PhpFpm, arguments)
+}
+
+/// `mysql.capacity[conf]`
+pub(crate) fn mysql(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    reply(plugin, Kind::Mysql, arguments)
+}
+
+fn reply(plugin: &PluginState, kind: Kind, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    json::reply(&read(plugin, kind, arguments.filter(0), arguments.request())?)
+}
+
+/// Returns the capacity of the given configuration, else of the one in the agent's options, else of those at the usual places.
+pub(crate) fn read(
+    plugin: &PluginState,
+    kind: Kind,
+    conf: Option<&str>,
+    request: &Request,
+) -> Result<Capacity, ItemError> {
+    let conf = given(plugin, kind, conf)?;
+    let context = Context { plugin, request, files: HostFiles::below(plugin.host_root()) };
+    match kind {
+        Kind::Apache => apache::capacity(&context, conf.as_deref()),
+        Kind::PhpFpm => phpfpm::capacity(&context, conf),
+        Kind::Mysql => mysql::capacity(&context, conf),
+    }
+}
+
+fn given(plugin: &PluginState, kind: Kind, conf: Option<&str>) -> Result<Option<PathBuf>, ItemError> {
+    let option = match kind {
+        Kind::Apache => &plugin.confs.apache,
+        Kind::PhpFpm => &plugin.confs.php_fpm,
+        Kind::Mysql => &plugin.confs.mysql,
+    };
+    match conf.map(PathBuf::from) {
+        Some(path) if path.is_absolute() => Ok(Some(path)),
+        Some(path) => Err(ItemError::new(format!("{} is not an absolute path", path.display()))),
+        None => Ok(option.clone()),
+    }
+}

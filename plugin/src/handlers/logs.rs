@@ -1,0 +1,156 @@
+//! `log`, `log.count`, `log.total`, `log.last`, `log.groups`, and the `logrt` keys, which take a pattern for file names.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use agent2_plugin::{self as sdk, ItemError, Reply, Request};
+use log_follow::{Ask, Delivery, Groups, Last, Total};
+use serde::Serialize;
+
+use crate::deadline::reading_deadline;
+use crate::json;
+use crate::parameters::Arguments;
+use crate::state::PluginState;
+
+const DEFAULT_GROUPS: usize = 100;
+
+/// The causes are in the texts already, where the built-in keys have them.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn told(error: log_follow::Error) -> ItemError {
+    ItemError::new(error.to_string())
+}
+
+fn ask(request: &Request) -> Ask {
+    Ask { deadline: reading_deadline(request), now: SystemTime::now() }
+}
+
+/// `log[...]` and `logrt[...]`
+pub(crate) fn lines(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let (logs, ask) = (&plugin.logs, ask(arguments.request()));
+    let item = logs.item(arguments)?;
+    if logs.is_read_only() {
+        return Ok(logs
+            .follower()
+            .peek_lines(&item, &ask)
+            .map_err(told)?
+            .map_or_else(Reply::none, Reply::value));
+    }
+    let Delivery { value, pending } = logs.follower().lines(&item, &ask).map_err(told)?;
+    let Some(text) = value else {
+        // Nothing that could be lost: the poll has only read on.
+        pending.commit();
+        return Ok(Reply::none());
+    };
+    Ok(commit_when_written(Reply::value(text), pending))
+}
+
+/// `log.count[...]` and `logrt.count[...]`
+pub(crate) fn count(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let (logs, ask) = (&plugin.logs, ask(arguments.request()));
+    let item = logs.item(arguments)?;
+    if logs.is_read_only() {
+        return Ok(logs.follower().peek_count(&item, &ask).map_err(told)?.into());
+    }
+    let Delivery { value, pending } = logs.follower().count(&item, &ask).map_err(told)?;
+    Ok(commit_when_written(value.into(), pending))
+}
+
+/// The position moves when the agent has the reply, and stays when it has not.
+fn commit_when_written(reply: Reply, pending: log_follow::Pending) -> Reply {
+    reply.on_delivery(move |delivery| {
+        if delivery == sdk::Delivery::Written {
+            pending.commit();
+        }
+    })
+}
+
+/// `log.total[...]` and `logrt.total[...]`
+pub(crate) fn total(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let item = plugin.logs.item(arguments)?;
+    let total = plugin.logs.follower().total(&item, &ask(arguments.request())).map_err(told)?;
+    Ok(total.lines.into())
+}
+
+/// `log.last[...]` and `logrt.last[...]`
+pub(crate) fn last(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let item = plugin.logs.item(arguments)?;
+    let last = plugin.logs.follower().last(&item, &ask(arguments.request())).map_err(told)?;
+    json::reply(&LastJson::of(&last))
+}
+
+/// `log.groups[...]`
+pub(crate) fn groups(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+    let place = arguments.place("limit").unwrap_or_default();
+    let limit = arguments.count(place, DEFAULT_GROUPS)?;
+    let item = plugin.logs.item(arguments)?;
+    let groups = plugin.logs.follower().groups(&item, limit, &ask(arguments.request())).map_err(told)?;
+    json::reply(&GroupsJson::of(&groups))
+}
+
+#[derive(Serialize)]
+struct TotalJson {
+    count: u64,
+    since: u64,
+    complete: bool,
+}
+
+impl TotalJson {
+    fn of(total: &Total) -> Self {
+        let since = total.since.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        Self { count: total.lines, since, complete: total.complete }
+    }
+}
+
+#[derive(Serialize)]
+struct LastJson<'a> {
+    #[serde(flatten)]
+    total: TotalJson,
+    line: Option<&'a str>,
+    groups: &'a [Option<String>],
+    time: Option<u64>,
+    file: Option<&'a str>,
+}
+
+impl<'a> LastJson<'a> {
+    fn of(last: &'a Last) -> Self {
+        let line = last.last.as_ref();
+        Self {
+            total: TotalJson::of(&last.total),
+            line: line.map(|line| line.text.as_str()),
+            groups: line.map_or(&[], |line| &line.groups),
+            time: line.map(|line| line.read_unix_secs),
+            file: line.map(|line| line.file.as_str()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GroupsJson<'a> {
+    #[serde(flatten)]
+    total: TotalJson,
+    groups: Vec<GroupJson<'a>>,
+    other: u64,
+    exact: bool,
+}
+
+#[derive(Serialize)]
+struct GroupJson<'a> {
+    value: &'a str,
+    count: u64,
+    error: u64,
+}
+
+impl<'a> GroupsJson<'a> {
+    fn of(groups: &'a Groups) -> Self {
+        let list = groups.groups.iter().map(|group| GroupJson {
+            value: &group.value,
+            count: group.lines,
+            error: group.error,
+        });
+        Self {
+            total: TotalJson::of(&groups.total),
+            groups: list.collect(),
+            other: groups.other,
+            exact: groups.exact,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What all handlers share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use agent2_plugin::{ItemError, Request, Stats};
+use proc_snapshot::{CpuSampler, Needs, ProcError, ProcRoot, SharedWalk, Snapshot, Users};
+
+use crate::config::{Confs, Options};
+use crate::logs::Logs;
+use crate::memory_trend::MemoryTrend;
+use crate::mysql_version::MysqlVersion;
+use crate::oom::Oom;
+use crate::purpose::Purpose;
+
+/// The configuration, the walk over `/proc`, the CPU sampler, positions in logs and the history of OOM kills.
+pub(crate) struct PluginState {
+    pub(crate) walk: SharedWalk,
+    pub(crate) sampler: CpuSampler,
+    pub(crate) users: Arc<Users>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) oom: Arc<Oom>,
+    pub(crate) memory_trend: MemoryTrend,
+    pub(crate) confs: Confs,
+    pub(crate) mysql_version: MysqlVersion,
+    host_root: PathBuf,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) since: Instant,
+}
+
+impl PluginState {
+    /// # Errors
+    /// If an option is wrong or `/proc` cannot be opened.
+    pub(crate) fn new(options: &Options, stats: Arc<Stats>, purpose: Purpose) -> Result<Self, ItemError> {
+        let config = options.check()?;
+        let root = Arc::new(ProcRoot::open(&config.host_root)?);
+        let users = Arc::new(Users::new());
+        Ok(Self {
+            walk: SharedWalk::new(Arc::clone(&root), config.proc_max_age),
+            sampler: CpuSampler::new(root, Arc::clone(&users)),
+            users,
+            oom: Oom::new(&config, purpose),
+            memory_trend: MemoryTrend::default(),
+            confs: config.confs.clone(),
+            mysql_version: MysqlVersion::default(),
+            host_root: config.host_root.clone(),
+            logs: Logs::new(config, purpose),
+            stats,
+            since: Instant::now(),
+        })
+    }
+
+    /// Returns the path at which the root of the watched machine is mounted.
+    pub(crate) fn host_root(&self) -> &Path {
+        &self.host_root
+    }
+
+    /// Returns a snapshot that covers `needs`, made for this poll or shared with other polls.
+    pub(crate) fn snapshot(&self, needs: Needs, request: &Request) -> Result<Arc<Snapshot>, ProcError> {
+        self.walk.snapshot(needs, request.deadline())
+    }
+}
