@@ -183,7 +183,7 @@ pub(crate) fn plays() -> Vec<Play> {
         play("kills", "Linux", 4, reported_kills()),
         play("unreported", "Linux", 4, unreported_kills()),
         play("memory", "Linux", 4, memory()),
-        play("sight", "Linux", 4, [sight(), limits()].concat()),
+        play("access", "Linux", 4, [access(), limits()].concat()),
         play("apache", "Apache", 0, apache()),
         play("phpfpm", "PHP-FPM", 2, phpfpm()),
         play("mysql", "MySQL", 0, MYSQL.scenes()),
@@ -257,7 +257,7 @@ fn reported_kills() -> Vec<Scene> {
 }
 
 fn unreported_kills() -> Vec<Scene> {
-    const UNREPORTED: &str = "OOM killer was invoked, and no source tells whom it killed";
+    const UNREPORTED: &str = "OOM killer was invoked: no source reports the victim";
     vec![
         counted(scene(UNREPORTED, HIGH, UNREPORTED), 4, 3).tags(&["oom: unknown"]),
         // The total alone: something was counted as reported that is not among the reports.
@@ -285,17 +285,17 @@ fn memory() -> Vec<Scene> {
         |trigger, severity, name, members| scene(trigger, severity, name).cause(RISK, Change::Set(members));
     vec![
         risk(
-            "Memory will be gone within {$OOMWATCH.HORIZON}",
+            "Memory: exhausted in less than {$OOMWATCH.HORIZON}",
             HIGH,
-            "Memory will be gone in 10m at the present trend",
+            "Memory: exhausted in 10m at the current rate",
             // Little is left, too: that is the same problem.
             vec![("/seconds_left", json!(600)), ("/mem_available_percent", json!(8.0))],
         )
         .by_minute(),
         risk(
-            "Little memory is available (under {$OOMWATCH.MEM.PAVAIL.MIN} % for 5m)",
+            "Memory: less than {$OOMWATCH.MEM.PAVAIL.MIN} % available for 5m",
             AVERAGE,
-            "Little memory is available (under 10 % for 5m)",
+            "Memory: less than 10 % available for 5m",
             vec![("/mem_available_percent", json!(6.0))],
         )
         .then(2, RISK, Change::Set(vec![("/swap_free_bytes", json!(10_000_000))]))
@@ -303,42 +303,41 @@ fn memory() -> Vec<Scene> {
         .then(8, RISK, Change::Set(vec![("/swap_free_bytes", json!(1_073_737_728))]))
         .minutes(9),
         risk(
-            "Swap is nearly full (under {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m)",
+            "Swap: less than {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m",
             WARNING,
-            "Swap is nearly full (under 10 % free for 5m)",
+            "Swap: less than 10 % free for 5m",
             vec![("/swap_free_bytes", json!(10_000_000))],
         )
         .then(2, RISK, Change::Set(vec![("/pressure/full/avg60", json!(20.0))]))
         .minutes(9)
         .by_minute(),
         risk(
-            "All processes wait for memory (over {$OOMWATCH.PSI.FULL.MAX} % of 5m)",
+            "Memory: all processes wait more than {$OOMWATCH.PSI.FULL.MAX} % of the time for 5m",
             WARNING,
-            "All processes wait for memory (over 10 % of 5m)",
+            "Memory: all processes wait more than 10 % of the time for 5m",
             vec![("/pressure/full/avg60", json!(40.0))],
         ),
         risk(
-            "The kernel panics when memory runs out (panic_on_oom)",
+            "Kernel: panics when memory is exhausted (panic_on_oom)",
             WARNING,
-            "The kernel panics when memory runs out (panic_on_oom)",
+            "Kernel: panics when memory is exhausted (panic_on_oom)",
             vec![("/panic_on_oom", json!(2))],
         ),
     ]
 }
 
-fn sight() -> Vec<Scene> {
+fn access() -> Vec<Scene> {
     let same = |trigger, severity| scene(trigger, severity, trigger);
     let set = |at, value| Change::Set(vec![(at, value)]);
     vec![
         same("OomWatch: polls hang for 10m", WARNING)
             .cause("oomwatch.self", set("/exports/hanging", json!(1)))
             .minutes(12),
-        same("OomWatch cannot keep its state", WARNING).cause(SOURCES, set("/persistence", json!("memory"))),
-        same("The agent may not read the kernel's messages", WARNING)
-            .cause(SOURCES, set("/readable", json!(false))),
-        same("The agent does not see the processes of other users (hidepid)", WARNING)
+        same("OomWatch: state cannot be saved", WARNING).cause(SOURCES, set("/persistence", json!("memory"))),
+        same("Agent: kernel messages cannot be read", WARNING).cause(SOURCES, set("/readable", json!(false))),
+        same("Agent: processes of other users are not visible (hidepid)", WARNING)
             .cause(RISK, set("/others_visible", json!(false))),
-        same("The agent may not read the PSS of all processes", INFO)
+        same("Agent: PSS of some processes cannot be read", INFO)
             .cause("oomwatch.proc.top[pss,100]", set("/unreadable", json!(5))),
     ]
 }
@@ -347,15 +346,15 @@ fn limits() -> Vec<Scene> {
     let down = vec![("/units/1/active_state", json!("failed")), ("/units/1/result", json!("oom-kill"))];
     vec![
         scene(
-            "Cgroup {#CGROUP} is near its memory limit",
+            "Cgroup {#CGROUP}: memory near the limit",
             WARNING,
-            "Cgroup /system.slice/system-php\\x2dfpm.slice/php-fpm@www.service is near its memory limit (over 95 % for 5m)",
+            "Cgroup /system.slice/system-php\\x2dfpm.slice/php-fpm@www.service: memory near the limit (over 95 % for 5m)",
         )
         .cause(CGROUPS, Change::Set(vec![("/cgroups/1/percent", json!(97.5))])),
         scene(
-            "Service {#UNIT} is down since an OOM kill",
+            "Service {#UNIT}: down since an OOM kill",
             HIGH,
-            "Service mysqld.service is down since an OOM kill",
+            "Service mysqld.service: down since an OOM kill",
         )
         .cause(UNITS, Change::Set(down))
         .by_minute(),
@@ -366,9 +365,9 @@ fn limits() -> Vec<Scene> {
 fn site() -> Scene {
     let requests = Change::Grow(vec![("/count", 9000), ("/groups/0/count", 9000)]);
     scene(
-        "Site {#SITE} has over {$OOMWATCH.SITES.RATE.MAX:\"{#SITE}\"} requests per second for 5m",
+        "Site {#SITE}: more than {$OOMWATCH.SITES.RATE.MAX:\"{#SITE}\"} requests per second for 5m",
         WARNING,
-        "Site shop.example has over 100 requests per second for 5m",
+        "Site shop.example: more than 100 requests per second for 5m",
     )
     .for_ever(SITES, requests)
 }
@@ -387,54 +386,45 @@ const APACHE: Pool = Pool {
     key: "oomwatch.apache.capacity[{$OOMWATCH.APACHE.CONF}]",
     fits: [
         "Apache: MaxRequestWorkers does not fit into memory",
-        "Apache: MaxRequestWorkers 256 does not fit into memory, at most 61 does",
+        "Apache: MaxRequestWorkers 256 does not fit into memory (at most 61 fits)",
     ],
-    full: [
-        "Apache reached its limit of workers, for 5m",
-        "Apache reached its limit of workers, for 5m (100 % of *)",
-    ],
+    full: ["Apache: worker limit reached for 5m", "Apache: worker limit reached for 5m (100 % of *)"],
     usage: [
-        "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 6m",
-        "Apache: 90 % of the limit in use for 6m (95 % of *)",
+        "Apache: at least {$OOMWATCH.APACHE.USAGE.MAX} % of the worker limit in use for 6m",
+        "Apache: at least 90 % of the worker limit in use for 6m (95 % of *)",
     ],
-    found: "Apache: no configuration is read",
-    warnings: "Apache: the configuration is not as it seems",
+    found: "Apache: configuration not found or not readable",
+    warnings: "Apache: effective limit differs from the configured limit",
 };
 
 const PHPFPM: Pool = Pool {
     key: "oomwatch.phpfpm.capacity[{$OOMWATCH.PHPFPM.CONF}]",
     fits: [
         "PHP-FPM: pm.max_children does not fit into memory",
-        "PHP-FPM: pm.max_children 256 does not fit into memory, at most 61 does",
+        "PHP-FPM: pm.max_children 256 does not fit into memory (at most 61 fits)",
     ],
-    full: [
-        "PHP-FPM reached its limit of workers, for 5m",
-        "PHP-FPM reached its limit of workers, for 5m (100 % of *)",
-    ],
+    full: ["PHP-FPM: worker limit reached for 5m", "PHP-FPM: worker limit reached for 5m (100 % of *)"],
     usage: [
-        "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 6m",
-        "PHP-FPM: 90 % of the limit in use for 6m (95 % of *)",
+        "PHP-FPM: at least {$OOMWATCH.PHPFPM.USAGE.MAX} % of the worker limit in use for 6m",
+        "PHP-FPM: at least 90 % of the worker limit in use for 6m (95 % of *)",
     ],
-    found: "PHP-FPM: no configuration is read",
-    warnings: "PHP-FPM: the configuration is not as it seems",
+    found: "PHP-FPM: configuration not found or not readable",
+    warnings: "PHP-FPM: effective limit differs from the configured limit",
 };
 
 const MYSQL: Pool = Pool {
     key: "oomwatch.mysql.capacity[{$OOMWATCH.MYSQL.CONF}]",
     fits: [
         "MySQL: max_connections does not fit into memory",
-        "MySQL: max_connections 256 does not fit into memory, at most 61 does",
+        "MySQL: max_connections 256 does not fit into memory (at most 61 fits)",
     ],
-    full: [
-        "MySQL reached its limit of connections, for 5m",
-        "MySQL reached its limit of connections, for 5m (100 % of *)",
-    ],
+    full: ["MySQL: connection limit reached for 5m", "MySQL: connection limit reached for 5m (100 % of *)"],
     usage: [
-        "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 6m",
-        "MySQL: 90 % of the limit in use for 6m (95 % of *)",
+        "MySQL: at least {$OOMWATCH.MYSQL.USAGE.MAX} % of the connection limit in use for 6m",
+        "MySQL: at least 90 % of the connection limit in use for 6m (95 % of *)",
     ],
-    found: "MySQL: no configuration is read",
-    warnings: "MySQL: the configuration is not as it seems",
+    found: "MySQL: configuration not found or not readable",
+    warnings: "MySQL: effective limit differs from the configured limit",
 };
 
 impl Pool {
@@ -474,9 +464,9 @@ fn apache() -> Vec<Scene> {
     const NEAR: &str = "oomwatch.log.last[{$OOMWATCH.APACHE.LOG},{$OOMWATCH.APACHE.NEAR.PATTERN},,skip]";
     let mut scenes = APACHE.scenes();
     scenes.extend([
-        line("Apache reached its limit of workers", HIGH, FULL, APACHE_LINE),
-        line("Apache is near its limit of workers", WARNING, NEAR, APACHE_NEAR_LINE),
-        unreadable("Apache: the log is not read", FULL, APACHE.key),
+        line("Apache: worker limit reached (error log)", HIGH, FULL, APACHE_LINE),
+        line("Apache: worker limit nearly reached (error log)", WARNING, NEAR, APACHE_NEAR_LINE),
+        unreadable("Apache: error log cannot be read", FULL, APACHE.key),
     ]);
     scenes
 }
@@ -485,12 +475,12 @@ fn phpfpm() -> Vec<Scene> {
     const FULL: &str = "oomwatch.logrt.last[{$OOMWATCH.PHPFPM.LOG},{$OOMWATCH.PHPFPM.MAX.PATTERN},,skip]";
     let mut scenes = PHPFPM.scenes();
     scenes.extend([
-        line("PHP-FPM reached its limit of workers", HIGH, FULL, PHPFPM_LINE),
-        unreadable("PHP-FPM: the log is not read", FULL, PHPFPM.key),
+        line("PHP-FPM: worker limit reached (log)", HIGH, FULL, PHPFPM_LINE),
+        unreadable("PHP-FPM: log cannot be read", FULL, PHPFPM.key),
         scene(
-            "PHP-FPM pool {#POOL} has been at its limit for 5m",
+            "PHP-FPM pool {#POOL}: worker limit reached for 5m",
             HIGH,
-            "PHP-FPM pool shop has been at its limit for 5m",
+            "PHP-FPM pool shop: worker limit reached for 5m",
         )
         .cause(PHPFPM.key, Change::Set(vec![("/pools/1/at_limit", json!(true))])),
     ]);
@@ -539,28 +529,24 @@ pub(crate) fn live_scenes() -> Vec<Scene> {
         Scene { lines: Some(Lines { key, harmless, cause }), ..scene(trigger, HIGH, trigger) }
     };
     vec![
-        scene(
-            "OomWatch is silent (no data for {$OOMWATCH.NODATA})",
-            AVERAGE,
-            "OomWatch is silent (no data for 30s)",
-        ),
+        scene("OomWatch: no data for {$OOMWATCH.NODATA}", AVERAGE, "OomWatch: no data for 30s"),
         log(
             "Log: OOM killer was invoked",
             "oomwatch.log[{$OOMWATCH.SYSLOG},{$OOMWATCH.OOM.PATTERN},,,skip]",
             KERNEL_LINE,
         ),
         log(
-            "Log: Apache reached its limit of workers",
+            "Log: Apache worker limit reached",
             "oomwatch.log[{$OOMWATCH.APACHE.LOG},{$OOMWATCH.APACHE.MAX.PATTERN},,,skip]",
             APACHE_LINE,
         ),
         log(
-            "Log: PHP-FPM reached its limit of workers",
+            "Log: PHP-FPM worker limit reached",
             "oomwatch.logrt[{$OOMWATCH.PHPFPM.LOG},{$OOMWATCH.PHPFPM.MAX.PATTERN},,,skip]",
             PHPFPM_LINE,
         ),
         log("OOM killer was invoked (messages)", CLASSIC_MESSAGES, KERNEL_LINE),
-        log("Apache reached its limit of processes (error_log)", CLASSIC_ERROR_LOG, APACHE_LINE),
+        log("Apache: process limit reached (error_log)", CLASSIC_ERROR_LOG, APACHE_LINE),
     ]
 }
 

@@ -3,14 +3,15 @@
 use std::io;
 
 use super::export::{Exporter, Version};
-use super::model::{Graph, Row, Text, Values, Widget};
+use super::model::{Graph, Text, ValueType, Widget, WidgetRow};
 use super::yaml::Yaml;
 
-/// Cells have room for one word: what stands between the kind and the figure in an item's name, and of a path its end. All are of
-/// one host, whose name the label would be otherwise. (Frontends take a slash for the end of the expression.)
+/// The label of a honeycomb's cell: the part of the item's name between the first word and the last colon, and of a path only the
+/// end, because a cell has room for one word. The default label is the host's name, which is the same in all cells. The slash is
+/// written as `\x2f`, because frontends take a slash for the end of the expression.
 const CELL_LABEL: &str = r#"{{ITEM.NAME}.regsub("^[^ ]+ (.*\x2f)?(.*): ","\2")}"#;
 
-/// Bytes in a second.
+/// The units of a rate in bytes per second.
 const RATE: &str = "Bps";
 
 impl Exporter<'_> {
@@ -20,44 +21,43 @@ impl Exporter<'_> {
         let mut pages = Vec::new();
         for (number, page) in dashboard.pages.iter().enumerate() {
             let widgets = self.widgets(&page.rows, number);
-            let name = self.say(&page.name);
+            let name = self.translate(&page.name);
             pages.push(Yaml::map().set_unless("", "name", name).set_list("widgets", widgets));
         }
         let yaml = Yaml::map()
             .set("uuid", self.uuid("dashboard", dashboard.id)?)
-            .set("name", self.say(&dashboard.name));
-        // Whoever reads one page does not want it to turn by itself.
-        let is_read = pages.len() > 1;
-        let yaml =
-            yaml.set_unless("YES", "auto_start", if is_read { "NO" } else { "YES" }).set_list("pages", pages);
-        Ok(vec![yaml])
+            .set("name", self.translate(&dashboard.name));
+        // A slide show of several pages would interrupt the reader.
+        let auto_start = if pages.len() > 1 { "NO" } else { "YES" };
+        Ok(vec![yaml.set_unless("YES", "auto_start", auto_start).set_list("pages", pages)])
     }
 
-    fn widgets(&self, rows: &[Row], page: usize) -> Vec<Yaml> {
+    fn widgets(&self, rows: &[WidgetRow], page: usize) -> Vec<Yaml> {
         let (mut placed, mut top) = (Vec::new(), 0);
         for row in rows {
-            let shown = self.shown(row);
+            let shown = self.supported(row);
             let columns = if self.version == Version::V6 { 24 } else { 72 };
             let width = columns / shown.len().max(1);
-            for (place, widget) in shown.iter().enumerate() {
-                placed.push((*widget, [place * width, top, width, row.height]));
+            for (column, widget) in shown.iter().enumerate() {
+                placed.push((*widget, [column * width, top, width, row.height]));
             }
             top += if shown.is_empty() { 0 } else { row.height };
         }
-        // As exports have them: by column, and in 6.0 by name.
-        placed.sort_by_key(|(_, place)| *place);
+        // Exports sort widgets by position, those of 6.0 by name.
+        placed.sort_by_key(|(_, position)| *position);
         if self.version == Version::V6 {
-            placed
-                .sort_by_key(|(widget, _)| self.content(widget).1.map(|name| self.say(name).to_lowercase()));
+            placed.sort_by_key(|(widget, _)| {
+                self.content(widget).1.map(|name| self.translate(name).to_lowercase())
+            });
         }
         let numbered = placed.into_iter().enumerate();
         numbered
-            .map(|(number, (widget, place))| self.widget(widget, place, &reference(page, number)))
+            .map(|(number, (widget, position))| self.widget(widget, position, &reference(page, number)))
             .collect()
     }
 
-    /// The widgets of a row that this version knows on a template's dashboard.
-    fn shown<'r>(&self, row: &'r Row) -> Vec<&'r Widget> {
+    /// Returns the widgets of a row that this version supports on a template's dashboard.
+    fn supported<'r>(&self, row: &'r WidgetRow) -> Vec<&'r Widget> {
         let newer = |widget: &Widget| matches!(widget, Widget::Honeycomb { .. } | Widget::Problems { .. });
         row.widgets.iter().filter(|widget| self.version == Version::V7 || !newer(widget)).collect()
     }
@@ -72,7 +72,7 @@ impl Exporter<'_> {
         }
         Yaml::map()
             .set("type", kind)
-            .set_unless("", "name", name.map_or("", |name| self.say(name)))
+            .set_unless("", "name", name.map_or("", |name| self.translate(name)))
             .set_unless("0", "x", &x.to_string())
             .set_unless("0", "y", &y.to_string())
             .set("width", width.to_string())
@@ -80,7 +80,7 @@ impl Exporter<'_> {
             .set_list("fields", fields)
     }
 
-    /// Its type, its name and its fields.
+    /// Returns the type, the name and the fields of a widget.
     fn content<'w>(&self, widget: &'w Widget) -> (&'static str, Option<&'w Text>, Vec<Yaml>) {
         let old = self.version == Version::V6;
         let pick = |six: &'static str, seven: &'static str| if old { six } else { seven };
@@ -97,7 +97,7 @@ impl Exporter<'_> {
                 (pick("GRAPH_PROTOTYPE", "graphprototype"), None, fields)
             }
             Widget::Item { item, name } => {
-                let mut fields = self.figure(item);
+                let mut fields = self.number_format(item);
                 fields.push(field("ITEM", pick("itemid", "itemid.0"), self.item_name(item)));
                 (pick("ITEM", "item"), Some(name), fields)
             }
@@ -107,25 +107,29 @@ impl Exporter<'_> {
             }
             Widget::History { item, name } => {
                 let item = field("ITEM", "columns.0.itemid", self.item_name(item));
-                let column = field("STRING", "columns.0.name", self.say(name));
+                let column = field("STRING", "columns.0.name", self.translate(name));
                 ("itemhistory", Some(name), vec![item, column])
             }
             Widget::Honeycomb { pattern, name } => {
                 let label = field("STRING", "primary_label", CELL_LABEL);
                 let places = field("INTEGER", "secondary_label_decimal_places", "0");
-                ("honeycomb", Some(name), vec![field("STRING", "items.0", self.say(pattern)), label, places])
+                (
+                    "honeycomb",
+                    Some(name),
+                    vec![field("STRING", "items.0", self.translate(pattern)), label, places],
+                )
             }
             Widget::Problems { name } => ("problems", Some(name), Vec::new()),
         }
     }
 
-    /// How a figure is shown in a cell, which has no room for hundredths and a unit. A count has no half.
-    fn figure(&self, id: &str) -> Vec<Yaml> {
+    /// Returns the number format of an item widget, which has no room for two decimal places and a unit. A count has no decimal places.
+    fn number_format(&self, id: &str) -> Vec<Yaml> {
         let places = |places| field("INTEGER", "decimal_places", places);
         if self.units(id) != RATE {
             return vec![places(if self.is_count(id) { "0" } else { "1" })];
         }
-        // A sign and the longest unit: without the arrow of change, which says nothing of a change.
+        // A rate has a sign and a long unit. The change indicator is omitted: it would show the change of a change.
         let names = if self.version == Version::V6 { ["show"; 3] } else { ["show.0", "show.1", "show.2"] };
         let shown = names.into_iter().zip(["1", "2", "3"]).map(|(name, what)| field("INTEGER", name, what));
         [places("0")].into_iter().chain(shown).chain([field("INTEGER", "units_size", "25")]).collect()
@@ -136,15 +140,15 @@ impl Exporter<'_> {
     }
 
     fn graph_name(&self, id: &str) -> Yaml {
-        let rules = self.template.discoveries.iter().flat_map(|rule| &rule.graphs);
+        let rules = self.template.discovery_rules.iter().flat_map(|rule| &rule.graphs);
         let found: Option<&Graph> = self.template.graphs.iter().chain(rules).find(|graph| graph.id == id);
         let graph = found.unwrap_or_else(|| panic!("{} has no graph {id}", self.template.id));
-        Yaml::map().set("host", self.template.name()).set("name", self.say(&graph.name))
+        Yaml::map().set("host", self.template.name()).set("name", self.translate(&graph.name))
     }
 
     fn is_count(&self, id: &str) -> bool {
         let item = self.template.items.iter().find(|item| item.id == id);
-        item.is_some_and(|item| item.units.is_empty() && matches!(item.values, Values::Unsigned))
+        item.is_some_and(|item| item.units.is_empty() && matches!(item.value_type, ValueType::Unsigned))
     }
 
     fn item_name(&self, id: &str) -> Yaml {
@@ -152,10 +156,10 @@ impl Exporter<'_> {
     }
 }
 
-/// What other widgets of the dashboard would call a widget: five letters.
-fn reference(page: usize, place: usize) -> String {
-    let letter = |place: usize| char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
-    format!("OOM{}{}", letter(page), letter(place))
+/// Returns the name by which other widgets refer to a widget: five letters.
+fn reference(page: usize, widget: usize) -> String {
+    let letter = |number: usize| char::from(b'A' + u8::try_from(number % 26).unwrap_or_default());
+    format!("OOM{}{}", letter(page), letter(widget))
 }
 
 fn field(kind: &str, name: &'static str, value: impl Into<Yaml>) -> Yaml {

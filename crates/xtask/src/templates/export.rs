@@ -3,13 +3,13 @@
 use std::io;
 
 use super::model::{
-    Check, Discovery, Graph, Item, Macro, OnFail, Origin, Severity, Step, Template, Text, Trigger, ValueMap,
-    Values,
+    Check, DiscoveryRule, Graph, Item, LineStyle, OnFail, Origin, Severity, Step, Template, Text, Trigger,
+    UserMacro, ValueMap, ValueType,
 };
 use super::uuids::Uuids;
 use super::yaml::Yaml;
 
-/// The version of Zabbix that a file is for. Newer servers import the files of the last one.
+/// The version of Zabbix that a file is for. Servers newer than 7.0 import the files for 7.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V6,
@@ -29,10 +29,10 @@ pub(crate) enum Language {
 }
 
 const GROUP: &str = "Templates/OomWatch";
-/// Lines of graphs, in their order.
+/// Colours of the lines of a graph, in their order.
 const COLORS: [&str; 6] = ["1A7C11", "F63100", "2774A4", "A54F10", "FC6EA3", "6C59DC"];
 
-/// Writes one template.
+/// Writes one template as a document.
 pub(crate) struct Exporter<'a> {
     pub(crate) template: &'a Template,
     pub(crate) version: Version,
@@ -43,7 +43,7 @@ pub(crate) struct Exporter<'a> {
 impl Exporter<'_> {
     pub(crate) fn document(&mut self) -> io::Result<String> {
         let groups = if self.version == Version::V6 { "groups" } else { "template_groups" };
-        let group = Yaml::map().set("uuid", self.uuids.of("group")?).set("name", GROUP);
+        let group = Yaml::map().set("uuid", self.uuids.uuid_of("group")?).set("name", GROUP);
         let template = self.template()?;
         let triggers = self.triggers_of_several_items()?;
         let graphs = self.graphs(&self.template.graphs)?;
@@ -57,10 +57,10 @@ impl Exporter<'_> {
     }
 
     pub(super) fn uuid(&mut self, kind: &str, id: &str) -> io::Result<String> {
-        self.uuids.of(&format!("{}/{kind}/{id}", self.template.uuid_prefix()))
+        self.uuids.uuid_of(&format!("{}/{kind}/{id}", self.template.uuid_prefix()))
     }
 
-    pub(super) fn say<'t>(&self, text: &'t Text) -> &'t str {
+    pub(super) fn translate<'t>(&self, text: &'t Text) -> &'t str {
         if self.language == Language::English { &text.en } else { &text.ja }
     }
 
@@ -71,14 +71,14 @@ impl Exporter<'_> {
             .set("uuid", self.uuid("template", template.id)?)
             .set("template", name.as_str())
             .set("name", name.as_str())
-            .set("description", self.say(&template.description));
+            .set("description", self.translate(&template.description));
         if self.version == Version::V7 {
             yaml = yaml.set("vendor", Yaml::map().set("name", "OomWatch").set("version", "7.0-1"));
         }
         let items = self.each(&template.items, Self::item)?;
-        let rules = self.each(&template.discoveries, Self::discovery)?;
+        let rules = self.each(&template.discovery_rules, Self::discovery_rule)?;
         let dashboards = self.dashboards()?;
-        let valuemaps = self.each(&template.valuemaps, Self::valuemap)?;
+        let value_maps = self.each(&template.value_maps, Self::value_map)?;
         let macros = template.macros.iter().map(|user_macro| self.user_macro(user_macro)).collect();
         Ok(yaml
             .set_list("groups", vec![Yaml::map().set("name", GROUP)])
@@ -87,7 +87,7 @@ impl Exporter<'_> {
             .set_list("tags", vec![tag("class", template.class), tag("target", template.target)])
             .set_list("macros", macros)
             .set_list("dashboards", dashboards)
-            .set_list("valuemaps", valuemaps))
+            .set_list("valuemaps", value_maps))
     }
 
     fn each<T>(
@@ -101,33 +101,33 @@ impl Exporter<'_> {
     fn item(&mut self, item: &Item) -> io::Result<Yaml> {
         let yaml = self.item_body(item, "item")?;
         let template = self.template;
-        let triggers = self.triggers(&template.triggers, "trigger", |trigger| is_of(trigger, item))?;
+        let triggers = self.triggers(&template.triggers, "trigger", |trigger| uses_only(trigger, item))?;
         Ok(yaml.set_list("triggers", triggers))
     }
 
-    /// What items and prototypes have in common.
+    /// Returns the members that items and item prototypes have in common.
     fn item_body(&mut self, item: &Item, kind: &str) -> io::Result<Yaml> {
         let (kind_word, delay) = match (&item.origin, self.template.check) {
             (Origin::Dependent { .. }, _) => ("DEPENDENT", "0"),
             (Origin::Agent { delay }, Check::Active) => ("ZABBIX_ACTIVE", *delay),
             (Origin::Agent { delay }, Check::Passive) => ("ZABBIX_PASSIVE", *delay),
         };
-        let numeric = matches!(item.values, Values::Unsigned | Values::Float);
+        let numeric = matches!(item.value_type, ValueType::Unsigned | ValueType::Float);
         let trends = if numeric { "365d" } else { "0" };
         let default_history = if self.version == Version::V6 { "90d" } else { "31d" };
         let mut yaml = Yaml::map()
             .set("uuid", self.uuid(kind, item.id)?)
-            .set("name", self.say(&item.name))
+            .set("name", self.translate(&item.name))
             .set_unless("ZABBIX_PASSIVE", "type", kind_word)
             .set("key", item.key.as_str())
             .set_unless("1m", "delay", delay)
             .set_unless(default_history, "history", item.history)
             .set_unless("365d", "trends", trends)
-            .set_unless("UNSIGNED", "value_type", value_type(item.values))
+            .set_unless("UNSIGNED", "value_type", value_type_name(item.value_type))
             .set_unless("", "units", item.units)
-            .set_unless("", "description", self.say(&item.description));
-        if let Some(valuemap) = item.valuemap {
-            yaml = yaml.set("valuemap", Yaml::map().set("name", self.valuemap_name(valuemap)));
+            .set_unless("", "description", self.translate(&item.description));
+        if let Some(value_map) = item.value_map {
+            yaml = yaml.set("valuemap", Yaml::map().set("name", self.value_map_name(value_map)));
         }
         yaml = yaml.set_list("preprocessing", self.steps(&item.steps));
         if let Origin::Dependent { master } = item.origin {
@@ -136,9 +136,9 @@ impl Exporter<'_> {
         Ok(yaml.set_list("tags", vec![tag("component", item.component)]))
     }
 
-    fn valuemap_name(&self, id: &str) -> &str {
-        let found = self.template.valuemaps.iter().find(|valuemap| valuemap.id == id);
-        self.say(&found.unwrap_or_else(|| panic!("there is no value map {id}")).name)
+    fn value_map_name(&self, id: &str) -> &str {
+        let found = self.template.value_maps.iter().find(|value_map| value_map.id == id);
+        self.translate(&found.unwrap_or_else(|| panic!("{} has no value map {id}", self.template.id)).name)
     }
 
     pub(super) fn key_of(&self, id: &str) -> &str {
@@ -163,7 +163,7 @@ impl Exporter<'_> {
         let yaml = Yaml::map().set("type", kind).set_list("parameters", vec![Yaml::from(parameter)]);
         match on_fail {
             None | Some(OnFail::Error) => yaml,
-            // Its only handler that is no other value or error, so exports leave it out.
+            // It is the step's default, so exports omit it.
             Some(OnFail::Discard) if kind == "CHECK_NOT_SUPPORTED" => yaml,
             Some(OnFail::Discard) => yaml.set("error_handler", "DISCARD_VALUE"),
             Some(OnFail::Value(value)) => {
@@ -177,16 +177,16 @@ impl Exporter<'_> {
         self.triggers(&template.triggers, "trigger", |trigger| ids_in(trigger).len() > 1)
     }
 
-    /// Some of the triggers, as exports have them: by name.
+    /// Returns the wanted triggers, sorted by name as in exports.
     fn triggers(
         &mut self,
         triggers: &[Trigger],
         kind: &str,
         wanted: impl Fn(&Trigger) -> bool,
     ) -> io::Result<Vec<Yaml>> {
-        let mut some: Vec<_> = triggers.iter().filter(|trigger| wanted(trigger)).collect();
-        some.sort_by_key(|trigger| self.say(&trigger.name).to_lowercase());
-        some.into_iter().map(|trigger| self.trigger(trigger, kind)).collect()
+        let mut sorted: Vec<_> = triggers.iter().filter(|trigger| wanted(trigger)).collect();
+        sorted.sort_by_key(|trigger| self.translate(&trigger.name).to_lowercase());
+        sorted.into_iter().map(|trigger| self.trigger(trigger, kind)).collect()
     }
 
     fn trigger(&mut self, trigger: &Trigger, kind: &str) -> io::Result<Yaml> {
@@ -199,11 +199,11 @@ impl Exporter<'_> {
                 if trigger.recovery.is_empty() { "TRIGGER" } else { "RECOVERY_EXPRESSION" },
             )
             .set_unless("", "recovery_expression", &self.expression(&trigger.recovery))
-            .set("name", self.say(&trigger.name))
-            .set_unless("", "event_name", &self.in_text(self.say(&trigger.event_name)))
-            .set_unless("", "opdata", &self.in_text(self.say(&trigger.opdata)))
+            .set("name", self.translate(&trigger.name))
+            .set_unless("", "event_name", &self.event_text(self.translate(&trigger.event_name)))
+            .set_unless("", "opdata", &self.event_text(self.translate(&trigger.opdata)))
             .set("priority", severity(trigger.severity))
-            .set("description", self.say(&trigger.description))
+            .set("description", self.translate(&trigger.description))
             .set_unless("NO", "manual_close", if trigger.manual_close { "YES" } else { "NO" });
         let mut dependencies: Vec<_> = trigger.depends_on.iter().map(|id| self.dependency(id)).collect();
         dependencies.sort_by_key(|dependency| dependency.sort_key("name"));
@@ -217,18 +217,18 @@ impl Exporter<'_> {
         let found = self.template.all_triggers().find(|trigger| trigger.id == id);
         let on = found.unwrap_or_else(|| panic!("{} has no trigger {id}", self.template.id));
         Yaml::map()
-            .set("name", self.say(&on.name))
+            .set("name", self.translate(&on.name))
             .set("expression", self.expression(&on.expression))
             .set_unless("", "recovery_expression", &self.expression(&on.recovery))
     }
 
-    /// In expressions, `@id` is an item of this template.
+    /// Replaces each `@id` of an expression by the item of this template.
     fn expression(&self, text: &str) -> String {
         self.with_items(text, &format!("/{}/", self.template.name()))
     }
 
-    /// In the texts of events, `@id` is an item of the host.
-    fn in_text(&self, text: &str) -> String {
+    /// Replaces each `@id` of an event's text by the item of the host.
+    fn event_text(&self, text: &str) -> String {
         self.with_items(text, "//")
     }
 
@@ -241,15 +241,15 @@ impl Exporter<'_> {
         })
     }
 
-    fn discovery(&mut self, rule: &Discovery) -> io::Result<Yaml> {
-        // What is discovered is ranked, and what has lost its place has it again a minute later.
+    fn discovery_rule(&mut self, rule: &DiscoveryRule) -> io::Result<Yaml> {
+        // Rules discover the largest of a list. An object that leaves the list often returns a minute later, so it is kept enabled.
         let (lifetime, disabled) = match self.version {
             Version::V6 => ("7d", ""),
             Version::V7 => ("", "DISABLE_NEVER"),
         };
         let yaml = Yaml::map()
             .set("uuid", self.uuid("rule", rule.id)?)
-            .set("name", self.say(&rule.name))
+            .set("name", self.translate(&rule.name))
             .set("type", "DEPENDENT")
             .set("key", format!("oomwatch.{}", rule.id))
             .set("delay", "0");
@@ -263,7 +263,7 @@ impl Exporter<'_> {
         Ok(yaml
             .set_unless("", "lifetime", lifetime)
             .set_unless("", "enabled_lifetime_type", disabled)
-            .set("description", self.say(&rule.description))
+            .set("description", self.translate(&rule.description))
             .set_list("item_prototypes", items)
             .set_list("trigger_prototypes", triggers)
             .set_list("graph_prototypes", graphs)
@@ -272,66 +272,66 @@ impl Exporter<'_> {
             .set_list("preprocessing", self.steps(&rule.steps)))
     }
 
-    fn item_prototype(&mut self, rule: &Discovery, item: &Item) -> io::Result<Yaml> {
+    fn item_prototype(&mut self, rule: &DiscoveryRule, item: &Item) -> io::Result<Yaml> {
         let yaml = self.item_body(item, "item_prototype")?;
-        let triggers = self.triggers(&rule.triggers, "trigger_prototype", |trigger| is_of(trigger, item))?;
+        let triggers =
+            self.triggers(&rule.triggers, "trigger_prototype", |trigger| uses_only(trigger, item))?;
         Ok(yaml.set_list("trigger_prototypes", triggers))
     }
 
     fn graphs(&mut self, graphs: &[Graph]) -> io::Result<Vec<Yaml>> {
         self.each(graphs, |exporter, graph| {
-            let lines = (0..graph.lines.len()).map(|place| exporter.graph_item(graph, place)).collect();
+            let lines = (0..graph.lines.len()).map(|index| exporter.graph_item(graph, index)).collect();
             Ok(Yaml::map()
                 .set("uuid", exporter.uuid("graph", graph.id)?)
-                .set("name", exporter.say(&graph.name))
+                .set("name", exporter.translate(&graph.name))
                 .set("ymin_type_1", "FIXED")
                 .set_list("graph_items", lines))
         })
     }
 
-    fn graph_item(&self, graph: &Graph, place: usize) -> Yaml {
-        use super::model::Draw;
-        let line = &graph.lines[place];
-        let draw = match line.draw {
-            Draw::Line => "SINGLE_LINE",
-            Draw::Bold => "BOLD_LINE",
-            Draw::Gradient => "GRADIENT_LINE",
+    fn graph_item(&self, graph: &Graph, index: usize) -> Yaml {
+        let line = &graph.lines[index];
+        let style = match line.style {
+            LineStyle::Line => "SINGLE_LINE",
+            LineStyle::Bold => "BOLD_LINE",
+            LineStyle::Gradient => "GRADIENT_LINE",
         };
         let item = Yaml::map().set("host", self.template.name()).set("key", self.key_of(line.item));
         Yaml::map()
-            .set_unless("0", "sortorder", &place.to_string())
-            .set_unless("SINGLE_LINE", "drawtype", draw)
-            .set("color", COLORS[place % COLORS.len()])
+            .set_unless("0", "sortorder", &index.to_string())
+            .set_unless("SINGLE_LINE", "drawtype", style)
+            .set("color", COLORS[index % COLORS.len()])
             .set_unless("LEFT", "yaxisside", if line.right { "RIGHT" } else { "LEFT" })
             .set("item", item)
     }
 
-    fn valuemap(&mut self, valuemap: &ValueMap) -> io::Result<Yaml> {
-        let words = valuemap.words.iter();
+    fn value_map(&mut self, value_map: &ValueMap) -> io::Result<Yaml> {
+        let words = value_map.words.iter();
         let words = words
-            .map(|(value, word)| Yaml::map().set("value", *value).set("newvalue", self.say(word)))
+            .map(|(value, word)| Yaml::map().set("value", *value).set("newvalue", self.translate(word)))
             .collect();
         Ok(Yaml::map()
-            .set("uuid", self.uuid("valuemap", valuemap.id)?)
-            .set("name", self.say(&valuemap.name))
+            .set("uuid", self.uuid("valuemap", value_map.id)?)
+            .set("name", self.translate(&value_map.name))
             .set_list("mappings", words))
     }
 
-    fn user_macro(&self, user_macro: &Macro) -> Yaml {
+    fn user_macro(&self, user_macro: &UserMacro) -> Yaml {
         Yaml::map()
             .set("macro", user_macro.name)
             .set_unless("", "value", &user_macro.value)
-            .set("description", self.say(&user_macro.description))
+            .set("description", self.translate(&user_macro.description))
     }
 }
 
-/// How long the id is that a text begins with.
+/// Returns the length of the id at the beginning of a text.
 fn id_length(text: &str) -> usize {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"._".contains(c)).unwrap_or(text.len());
     text[..end].trim_end_matches('.').len()
 }
 
-/// The items of a trigger's expressions, each once.
+/// Returns the ids of the items in a trigger's expressions, each once.
 pub(super) fn ids_in(trigger: &Trigger) -> Vec<String> {
     let both = format!("{} {}", trigger.expression, trigger.recovery);
     let mut ids: Vec<_> = both.split('@').skip(1).map(|part| part[..id_length(part)].to_owned()).collect();
@@ -340,8 +340,8 @@ pub(super) fn ids_in(trigger: &Trigger) -> Vec<String> {
     ids
 }
 
-/// Whether a trigger is about this item alone: then an export has it below the item.
-fn is_of(trigger: &Trigger, item: &Item) -> bool {
+/// Returns whether a trigger uses only this item. Exports contain such a trigger as a part of the item.
+fn uses_only(trigger: &Trigger, item: &Item) -> bool {
     ids_in(trigger) == [item.id]
 }
 
@@ -349,13 +349,13 @@ fn tag(name: &str, value: &str) -> Yaml {
     Yaml::map().set("tag", name).set_unless("", "value", value)
 }
 
-fn value_type(values: Values) -> &'static str {
-    match values {
-        Values::Unsigned => "UNSIGNED",
-        Values::Float => "FLOAT",
-        Values::Char => "CHAR",
-        Values::Text => "TEXT",
-        Values::Log => "LOG",
+fn value_type_name(value_type: ValueType) -> &'static str {
+    match value_type {
+        ValueType::Unsigned => "UNSIGNED",
+        ValueType::Float => "FLOAT",
+        ValueType::Char => "CHAR",
+        ValueType::Text => "TEXT",
+        ValueType::Log => "LOG",
     }
 }
 
@@ -368,7 +368,7 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-fn filter(rule: &Discovery) -> Yaml {
+fn filter(rule: &DiscoveryRule) -> Yaml {
     let letters = ["A", "B", "C", "D"];
     let conditions = rule.filter.iter().zip(letters).map(|(condition, letter)| {
         let operator = if condition.matches { "MATCHES_REGEX" } else { "NOT_MATCHES_REGEX" };

@@ -1,8 +1,8 @@
-//! `cargo xtask templates`: the templates for Zabbix, every version and language from one source.
+//! `cargo xtask templates`: writes the templates for Zabbix. All versions and languages have one source.
 
+mod common;
 mod dashboard;
 mod export;
-mod limits;
 mod linux;
 mod logs;
 mod model;
@@ -17,31 +17,32 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::{Done, say};
+
 use export::{Exporter, Language, Version};
 use model::{Check, Template};
 use uuids::Uuids;
 
-/// Writes the files anew and says which were stale.
+/// Writes the stale files and prints their paths.
 pub(crate) fn run() -> Done {
     let stale = refresh()?;
-    let text = if stale.is_empty() { "all files are fresh".to_owned() } else { stale.join("\n") };
+    let text = if stale.is_empty() { "all files are up to date".to_owned() } else { stale.join("\n") };
     say(&text);
     Ok(())
 }
 
-/// Every template there is.
+/// Returns all templates.
 fn all() -> Vec<Template> {
-    let both = [Check::Passive, Check::Active];
-    let each = [linux::template, pools::apache, pools::phpfpm, pools::mysql, logs::sites];
-    let templates = both.into_iter().flat_map(|check| each.map(|make| make(check)));
+    let checks = [Check::Passive, Check::Active];
+    let makers = [linux::template, pools::apache, pools::phpfpm, pools::mysql, logs::sites];
+    let templates = checks.into_iter().flat_map(|check| makers.map(|make| make(check)));
     templates.chain([logs::log(), logs::classic()]).collect()
 }
 
-/// Brings the files of the source up to date and returns the paths of those that were not.
+/// Writes the files that differ from the source, and returns their paths.
 fn refresh() -> io::Result<Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let files = files(&root)?;
-    let mut stale = unknown(&root.join("templates"), &files)?;
+    let mut stale = remove_unknown(&root.join("templates"), &files)?;
     for (path, text) in &files {
         if fs::read_to_string(path).is_ok_and(|stored| stored == *text) {
             continue;
@@ -55,7 +56,7 @@ fn refresh() -> io::Result<Vec<String>> {
     Ok(stale)
 }
 
-/// The files that follow from the source: templates, their guide and the table of UUIDs.
+/// Returns the generated files: the templates, the page about them and the table of UUIDs.
 fn files(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     let mut uuids = Uuids::read(&root.join("crates/xtask/src/templates/uuids.txt"))?;
     let mut files = BTreeMap::new();
@@ -78,19 +79,19 @@ fn files(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     Ok(files)
 }
 
-/// Removes templates that the source no longer has.
-fn unknown(directory: &Path, files: &BTreeMap<PathBuf, String>) -> io::Result<Vec<String>> {
-    let mut gone = Vec::new();
+/// Removes the templates that the source no longer has, and returns their paths.
+fn remove_unknown(directory: &Path, files: &BTreeMap<PathBuf, String>) -> io::Result<Vec<String>> {
+    let mut removed = Vec::new();
     for below in ["6.0", "6.0/ja", "7.0", "7.0/ja"] {
         let Ok(entries) = fs::read_dir(directory.join(below)) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.extension().is_some_and(|extension| extension == "yaml") && !files.contains_key(&path) {
                 fs::remove_file(&path)?;
-                gone.push(path.display().to_string());
+                removed.push(path.display().to_string());
             }
         }
     }
-    Ok(gone)
+    Ok(removed)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The guide to the templates, in both languages: what to import, and every macro and trigger out of the source.
+//! The page about the templates in both languages: an introduction, and every macro and trigger of the source.
 
 use std::fmt::Write as _;
 
@@ -8,57 +8,68 @@ use super::model::{Check, Severity, Template, Text};
 const ENGLISH: &str = include_str!("page.en.md");
 const JAPANESE: &str = include_str!("page.ja.md");
 
-/// The page in Markdown.
+/// Returns the page in Markdown.
 pub(crate) fn page(templates: &[Template], language: Language) -> String {
     let intro = if language == Language::English { ENGLISH } else { JAPANESE };
     let mut page = intro.to_owned();
-    // The variants for passive and active checks say the same.
-    let each = templates.iter().filter(|template| {
-        let passive = templates.iter().any(|other| other.id == template.id && other.check == Check::Passive);
-        template.check == Check::Passive || !passive
-    });
-    each.for_each(|template| section(&mut page, template, language));
+    for template in templates.iter().filter(|template| is_first_variant(templates, template)) {
+        write_template(&mut page, template, language);
+    }
     page
 }
 
-fn said(text: &Text, language: Language) -> &str {
+/// The variants for passive and active checks have the same texts, so the page contains one of them.
+fn is_first_variant(templates: &[Template], template: &Template) -> bool {
+    let has_passive = templates.iter().any(|other| other.id == template.id && other.check == Check::Passive);
+    template.check == Check::Passive || !has_passive
+}
+
+fn translation(text: &Text, language: Language) -> &str {
     if language == Language::English { &text.en } else { &text.ja }
 }
 
-fn section(page: &mut String, template: &Template, language: Language) {
-    let say = |en, ja| if language == Language::English { en } else { ja };
-    let _ = write!(page, "\n## {}\n\n{}\n", template.subject, said(&template.description, language));
-    if !template.macros.is_empty() {
-        let _ = write!(
-            page,
-            "\n| {} |\n|---|---|---|\n",
-            say("macro | default | what it is", "マクロ | 既定値 | 内容")
-        );
+fn write_template(page: &mut String, template: &Template, language: Language) {
+    let description = translation(&template.description, language);
+    let _ = write!(page, "\n## {}\n\n{description}\n", template.subject);
+    write_macros(page, template, language);
+    write_triggers(page, template, language);
+}
+
+fn write_header(page: &mut String, columns: &str) {
+    let _ = write!(page, "\n| {columns} |\n|---|---|---|\n");
+}
+
+fn write_macros(page: &mut String, template: &Template, language: Language) {
+    if template.macros.is_empty() {
+        return;
     }
+    let english = language == Language::English;
+    write_header(page, if english { "macro | default | description" } else { "マクロ | 既定値 | 説明" });
     for user_macro in &template.macros {
-        let about = cell(said(&user_macro.description, language));
+        let description = cell(translation(&user_macro.description, language));
         let value = if user_macro.value.is_empty() {
             String::new()
         } else {
             format!("`{}`", cell(&user_macro.value))
         };
-        let _ = writeln!(page, "| `{}` | {value} | {about} |", user_macro.name);
-    }
-    if template.all_triggers().next().is_some() {
-        let _ = write!(
-            page,
-            "\n| {} |\n|---|---|---|\n",
-            say("trigger | severity | meaning", "トリガー | 深刻度 | 意味")
-        );
-    }
-    for trigger in template.all_triggers() {
-        let severity = severity(trigger.severity, language);
-        let about = cell(said(&trigger.description, language));
-        let _ = writeln!(page, "| {} | {severity} | {about} |", cell(said(&trigger.name, language)));
+        let _ = writeln!(page, "| `{}` | {value} | {description} |", user_macro.name);
     }
 }
 
-/// A bar would end a table's cell.
+fn write_triggers(page: &mut String, template: &Template, language: Language) {
+    if template.all_triggers().next().is_none() {
+        return;
+    }
+    let english = language == Language::English;
+    write_header(page, if english { "trigger | severity | description" } else { "トリガー | 深刻度 | 説明" });
+    for trigger in template.all_triggers() {
+        let name = cell(translation(&trigger.name, language));
+        let description = cell(translation(&trigger.description, language));
+        let _ = writeln!(page, "| {name} | {} | {description} |", severity(trigger.severity, language));
+    }
+}
+
+/// Escapes bars, which would end a table's cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -1,21 +1,22 @@
-//! The patterns for log lines that the templates use: one table, judged by real lines.
+//! The patterns for log lines that the templates use, tested with real lines.
 //!
-//! They are the values of macros, which a server puts into item keys with the quotes that it takes. There is no backslash in them:
-//! those mean different things in a key, in an expression of 6.0 and in one of 7.0. Nothing in a line that stands behind a double quote
-//! counts: that is where a web server logs what a client sent.
+//! They are the values of macros, which servers put into item keys, quoted if necessary. They contain no backslash, because it has
+//! different meanings in a key, in an expression of 6.0 and in an expression of 7.0. They do not match text behind a double quote:
+//! there, web servers log text that a client sent.
 
 /// A pattern of PCRE2.
 #[derive(Debug)]
 pub(crate) struct LinePattern {
     pub(crate) regexp: &'static str,
-    /// The class of lines that it is for.
+    /// The class of test lines that it matches.
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests over real lines read it"))]
     pub(crate) class: &'static str,
 }
 
-/// An OOM killer acted, or the kernel panicked instead: the kernel, systemd, systemd-oomd and earlyoom, in the words of all their
-/// versions. The words must follow the right sender's prefix, or begin the line, and only a colon before a digit may stand before that
-/// sender: so what a person writes with logger(1) or into /dev/kmsg, or what a mail's subject says, does not count.
+/// An OOM kill, or a kernel panic instead of one, as logged by all versions of the kernel, systemd, systemd-oomd and earlyoom.
+///
+/// The words must follow the sender's prefix or begin the line. Before the prefix, a colon is permitted only before a digit. So text
+/// from logger(1) or /dev/kmsg, or the subject of a mail, does not match.
 pub(crate) const OOM: LinePattern = LinePattern {
     regexp: concat!(
         "^((<[0-7]>)?([^\"<:]|:[0-9])*kernel: (: )?|[0-7],[0-9][^;]*;|kern +:[a-z]+ *: ([0-9T:,.+-]+ )?|",
@@ -32,19 +33,19 @@ pub(crate) const OOM: LinePattern = LinePattern {
     class: "oom",
 };
 
-/// Apache's workers are all busy, and there may be no more: AH00161, AH00286, AH00484, and the words before 2.4.
+/// All workers of Apache are busy, and the limit is reached: AH00161, AH00286, AH00484, and the messages before 2.4.
 pub(crate) const APACHE_MAX: LinePattern = LinePattern {
     regexp: "^[^\"]*server reached (MaxRequestWorkers|MaxClients) setting",
     class: "apache_max",
 };
 
-/// Apache is about to run out of workers: AH10159, another state than the one above.
+/// Few idle workers of Apache are left: AH10159. This is not the state of [`APACHE_MAX`].
 pub(crate) const APACHE_NEAR: LinePattern = LinePattern {
     regexp: "^[^\"]*server is within MinSpareThreads of MaxRequestWorkers",
     class: "apache_max",
 };
 
-/// A pool of php-fpm has as many children as it may, or all pools together have.
+/// One pool of php-fpm, or all pools together, reached the limit of children.
 pub(crate) const PHPFPM_MAX: LinePattern = LinePattern {
     regexp: "^[^\"]*(server reached (pm[.])?max_children setting|consider raising 'process.max')",
     class: "phpfpm_max",
@@ -52,14 +53,15 @@ pub(crate) const PHPFPM_MAX: LinePattern = LinePattern {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use log_follow::Pattern;
     use serde_json::Value;
+
+    use super::*;
 
     const ALL: [&LinePattern; 4] = [&OOM, &APACHE_MAX, &APACHE_NEAR, &PHPFPM_MAX];
     const LINES: &str = include_str!("../../../oom-evidence/tests/corpus/lines.jsonl");
 
-    /// Real lines, and of what class they are.
+    /// Returns the classes and texts of real lines.
     fn lines() -> Vec<(String, String)> {
         let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
         let parse = |line| serde_json::from_str::<Value>(line).unwrap();
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_its_class_and_no_others_match() {
+    fn pattern_matches_exactly_the_lines_of_its_class() {
         let mut wrong = Vec::new();
         for (class, line) in lines() {
             let wanted = ALL.iter().any(|pattern| pattern.class == class);

@@ -1,35 +1,35 @@
-//! What must hold for every template; the real servers judge the rest.
+//! Rules that every template follows. The rest is tested with real servers.
 
 use std::collections::BTreeSet;
 
 use super::export::ids_in;
-use super::model::{Item, Origin, Text, Trigger};
+use super::model::{Item, Origin, Step, Text, Trigger};
 use super::*;
 
 #[test]
-fn the_templates_are_fresh() {
+fn generated_files_are_up_to_date() {
     let stale = refresh().unwrap();
     assert!(
         stale.is_empty(),
-        "these were stale and have been made anew: look at them and commit them: {stale:#?}"
+        "these files were stale and have been written again; check and commit them: {stale:#?}"
     );
 }
 
-/// What the agent is asked for, in any template.
-fn asked() -> Vec<Item> {
+/// Returns the items of all templates that the agent is polled for.
+fn polled_items() -> Vec<Item> {
     let items: Vec<Item> =
         all().iter().flat_map(|template| template.all_items().cloned().collect::<Vec<_>>()).collect();
     items.into_iter().filter(|item| matches!(item.origin, Origin::Agent { .. })).collect()
 }
 
-/// A key's name and how many parameters it has. No parameter of a template has a comma in it: such texts are in macros.
+/// Returns a key's name and the number of its parameters. No parameter in the templates contains a comma: such texts are in macros.
 fn name_and_count(key: &str) -> (&str, usize) {
     key.split_once('[').map_or((key, 0), |(name, parameters)| (name, parameters.split(',').count()))
 }
 
 #[test]
-fn every_key_is_one_of_the_plugins_or_one_that_it_mirrors() {
-    for item in asked() {
+fn every_polled_key_is_a_key_of_the_plugin_or_mirrored_by_it() {
+    for item in polled_items() {
         let (name, count) = name_and_count(&item.key);
         let found = oomwatch::KEYS.iter().find(|key| key.name == name || key.mirrors == Some(name));
         let key = found.unwrap_or_else(|| panic!("the plugin has no key {name}"));
@@ -43,14 +43,14 @@ fn every_key_is_one_of_the_plugins_or_one_that_it_mirrors() {
 }
 
 #[test]
-fn what_an_agent_is_asked_for_may_be_absent_without_harm() {
-    for item in asked() {
-        assert!(matches!(item.steps.first(), Some(model::Step::NotSupported(_))), "{}", item.key);
+fn every_polled_item_handles_errors_of_the_agent() {
+    for item in polled_items() {
+        assert!(matches!(item.steps.first(), Some(Step::NotSupported(_))), "{}", item.key);
     }
 }
 
 #[test]
-fn items_of_templates_that_go_together_have_different_keys() {
+fn templates_that_are_linked_together_have_different_keys() {
     for check in [Check::Passive, Check::Active] {
         let templates: Vec<_> = all().into_iter().filter(|template| template.check == check).collect();
         let keys: Vec<_> =
@@ -60,40 +60,40 @@ fn items_of_templates_that_go_together_have_different_keys() {
     }
 }
 
-fn assert_said(text: &Text, what: &str) {
-    assert!(!text.en.is_empty() && !text.ja.is_empty(), "{what} is not said in both languages");
+fn assert_translated(text: &Text, subject: &str) {
+    assert!(!text.en.is_empty() && !text.ja.is_empty(), "{subject} has no text in one of the languages");
 }
 
 #[test]
-fn everything_is_named_and_described_in_both_languages() {
+fn all_names_and_descriptions_exist_in_both_languages() {
     for template in all() {
-        assert_said(&template.description, template.id);
+        assert_translated(&template.description, template.id);
         for item in template.all_items() {
-            assert_said(&item.name, item.id);
-            assert_said(&item.description, item.id);
+            assert_translated(&item.name, item.id);
+            assert_translated(&item.description, item.id);
             assert!(!item.component.is_empty(), "{}", item.id);
         }
         for trigger in template.all_triggers() {
-            assert_said(&trigger.name, trigger.id);
-            assert_said(&trigger.description, trigger.id);
+            assert_translated(&trigger.name, trigger.id);
+            assert_translated(&trigger.description, trigger.id);
         }
         for user_macro in &template.macros {
-            assert_said(&user_macro.description, user_macro.name);
+            assert_translated(&user_macro.description, user_macro.name);
         }
-        for rule in &template.discoveries {
-            assert_said(&rule.name, rule.id);
-            assert_said(&rule.description, rule.id);
+        for rule in &template.discovery_rules {
+            assert_translated(&rule.name, rule.id);
+            assert_translated(&rule.description, rule.id);
         }
-        for valuemap in &template.valuemaps {
-            assert_said(&valuemap.name, valuemap.id);
-            valuemap.words.iter().for_each(|(value, word)| assert_said(word, value));
+        for value_map in &template.value_maps {
+            assert_translated(&value_map.name, value_map.id);
+            value_map.words.iter().for_each(|(value, word)| assert_translated(word, value));
         }
     }
 }
 
-/// 6.0 and 7.0 read backslashes in the parameters of functions in different ways.
+/// 6.0 and 7.0 interpret backslashes in the parameters of functions differently.
 #[test]
-fn expressions_have_no_backslash() {
+fn expressions_contain_no_backslash() {
     for template in all() {
         for trigger in template.all_triggers() {
             assert!(!format!("{}{}", trigger.expression, trigger.recovery).contains('\\'), "{}", trigger.id);
@@ -101,9 +101,9 @@ fn expressions_have_no_backslash() {
     }
 }
 
-/// Only the names of events resolve expressions: elsewhere they are shown as they are written.
+/// Servers resolve expressions only in event names. In operational data they would be shown as they are written.
 #[test]
-fn operational_data_has_no_expression() {
+fn operational_data_contains_no_expression() {
     for template in all() {
         for trigger in template.all_triggers() {
             assert!(!format!("{:?}", trigger.opdata).contains("{?"), "{}", trigger.id);
@@ -111,7 +111,7 @@ fn operational_data_has_no_expression() {
     }
 }
 
-/// The macros that a text uses, without context and braces.
+/// Returns the macros in a text, without context and braces.
 fn macros_in(text: &str) -> Vec<String> {
     let uses = text.split("{$").skip(1);
     uses.map(|part| part.split(['}', ':']).next().unwrap_or_default().to_owned()).collect()
@@ -123,7 +123,7 @@ fn every_macro_is_used_and_every_used_macro_has_a_default() {
         let triggers = template.all_triggers().map(|trigger: &Trigger| trigger.expression.clone());
         let items =
             template.all_items().map(|item| format!("{} {:?} {:?}", item.key, item.origin, item.steps));
-        let rules = template.discoveries.iter().map(|rule| format!("{:?} {:?}", rule.steps, rule.filter));
+        let rules = template.discovery_rules.iter().map(|rule| format!("{:?} {:?}", rule.steps, rule.filter));
         let used: BTreeSet<_> =
             triggers.chain(items).chain(rules).flat_map(|text| macros_in(&text)).collect();
         let defined: BTreeSet<_> =
@@ -132,9 +132,9 @@ fn every_macro_is_used_and_every_used_macro_has_a_default() {
     }
 }
 
-/// A trigger that changes nothing in itself would never be looked at again.
+/// A trigger without an item would never be evaluated.
 #[test]
-fn every_trigger_is_about_an_item() {
+fn every_trigger_uses_an_item() {
     for template in all() {
         assert!(template.all_triggers().all(|trigger| !ids_in(trigger).is_empty()), "{}", template.id);
     }

@@ -1,11 +1,11 @@
-//! Which UUID each part of the templates has, for ever: servers know what they imported by it.
+//! The UUIDs of the templates' parts. They never change, because servers recognise imported objects by them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The table of names and UUIDs, one a line, in a file that is checked in.
+/// The table of names and UUIDs in a file of the repository, one pair per line.
 #[derive(Debug)]
 pub(crate) struct Uuids {
     path: PathBuf,
@@ -21,26 +21,26 @@ impl Uuids {
         Ok(Self { path: path.to_owned(), table, used: BTreeMap::new() })
     }
 
-    /// The UUID of that name, made now if there is none yet.
-    pub(crate) fn of(&mut self, name: &str) -> io::Result<String> {
+    /// Returns the UUID of a name. Creates it if the table has none.
+    pub(crate) fn uuid_of(&mut self, name: &str) -> io::Result<String> {
         let uuid = match self.table.get(name) {
             Some(uuid) => uuid.clone(),
-            None => fresh()?,
+            None => new_uuid()?,
         };
         self.table.insert(name.to_owned(), uuid.clone());
         self.used.insert(name.to_owned(), uuid.clone());
         Ok(uuid)
     }
 
-    /// The table's file and what must stand in it. Names that are no longer used go: their parts are gone, too.
+    /// Returns the path of the table and its new content: only names that are in use.
     pub(crate) fn file(&self) -> (PathBuf, String) {
         let lines = self.used.iter().map(|(name, uuid)| format!("{name} {uuid}\n")).collect();
         (self.path.clone(), lines)
     }
 }
 
-/// The kernel makes UUIDs of version 4; Zabbix writes them without hyphens.
-fn fresh() -> io::Result<String> {
+/// Returns a UUID of version 4 from the kernel, without hyphens as in Zabbix.
+fn new_uuid() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().replace('-', ""))
 }
 

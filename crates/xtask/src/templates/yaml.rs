@@ -1,7 +1,7 @@
-//! YAML as Zabbix's import takes it: mappings, lists and character strings, nothing else.
+//! Writes YAML for Zabbix's import: only mappings, lists and strings.
 //!
-//! The import is strict: a number where it wants a string is an error. So every text that a reader of YAML could take for something
-//! else is quoted, and no text is folded.
+//! The import rejects a number in place of a string. So every text that a YAML reader could take for another type is quoted, and no
+//! text is folded.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ pub(crate) enum Yaml {
 }
 
 impl Yaml {
-    /// A mapping to be filled with [`Yaml::set`] and its kin.
+    /// Returns an empty mapping.
     pub(crate) fn map() -> Self {
         Self::Map(Vec::new())
     }
@@ -27,7 +27,7 @@ impl Yaml {
         self
     }
 
-    /// Adds a member, unless it is the default that an export leaves out.
+    /// Adds a member, unless it is the default, which exports omit.
     pub(crate) fn set_unless(self, default: &str, name: &'static str, value: &str) -> Self {
         if value == default { self } else { self.set(name, value) }
     }
@@ -37,7 +37,7 @@ impl Yaml {
         if list.is_empty() { self } else { self.set(name, Self::List(list)) }
     }
 
-    /// By what a server sorts: the text of that member, whatever its case.
+    /// Returns the text by which servers sort a list: the member's value in lower case.
     pub(crate) fn sort_key(&self, name: &str) -> String {
         let Self::Map(members) = self else { return String::new() };
         let text = members.iter().find_map(|(own, value)| match value {
@@ -47,7 +47,7 @@ impl Yaml {
         text.unwrap_or_default()
     }
 
-    /// The whole document.
+    /// Returns the document as text.
     pub(crate) fn document(&self) -> String {
         let mut out = String::new();
         self.block(&mut out, 0);
@@ -60,13 +60,13 @@ impl Yaml {
             Self::Text(text) => {
                 let _ = writeln!(out, "{}", scalar(text, indent));
             }
-            Self::List(list) => list.iter().enumerate().for_each(|(place, part)| {
-                start_line(out, indent, place);
+            Self::List(list) => list.iter().enumerate().for_each(|(index, part)| {
+                start_line(out, indent, index);
                 out.push_str("- ");
                 part.block(out, indent + 2);
             }),
-            Self::Map(members) => members.iter().enumerate().for_each(|(place, (name, part))| {
-                start_line(out, indent, place);
+            Self::Map(members) => members.iter().enumerate().for_each(|(index, (name, part))| {
+                start_line(out, indent, index);
                 out.push_str(&scalar(name, indent));
                 out.push(':');
                 part.after_name(out, indent);
@@ -100,8 +100,8 @@ impl From<String> for Yaml {
     }
 }
 
-fn start_line(out: &mut String, indent: usize, place: usize) {
-    if place > 0 {
+fn start_line(out: &mut String, indent: usize, index: usize) {
+    if index > 0 {
         out.push_str(&" ".repeat(indent));
     }
 }
@@ -116,7 +116,7 @@ fn scalar(text: &str, indent: usize) -> String {
     }
 }
 
-/// What no reader takes for a number, a date, a truth value or a sign of YAML's own.
+/// Returns whether no YAML reader takes the text for a number, a date, a boolean or syntax.
 fn is_plain(text: &str) -> bool {
     let special = ["y", "n", "yes", "no", "true", "false", "on", "off", "null"];
     text.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -125,7 +125,7 @@ fn is_plain(text: &str) -> bool {
         && !special.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// A block that keeps its line breaks.
+/// Returns a block that keeps its line breaks.
 fn literal(text: &str, indent: usize) -> String {
     let kept = if text.ends_with('\n') { "|" } else { "|-" };
     let space = " ".repeat(indent);
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_misread_is_quoted() {
+    fn ambiguous_text_is_quoted() {
         let table = [
             ("Linux by agent", "Linux by agent"),
             ("0", "'0'"),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_nests_maps_lists_and_lines() {
+    fn document_nests_maps_lists_and_multi_line_text() {
         let inner = Yaml::map().set("name", "a").set("script", "one\n\n  two");
         let document =
             Yaml::map().set_list("list", vec![inner, Yaml::from("b")]).set_unless("x", "left_out", "x");

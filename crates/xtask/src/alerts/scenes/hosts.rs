@@ -18,11 +18,11 @@ const LINES: &str = include_str!("../../../../oom-evidence/tests/corpus/lines.js
 /// What the templates are there for. Everything else must stay silent.
 const MEANT: [&str; 3] = ["oom", "apache_max", "phpfpm_max"];
 const NO_CONFIGURATION: [&str; 3] = [
-    "Apache: no configuration is read",
-    "PHP-FPM: no configuration is read",
-    "MySQL: no configuration is read",
+    "Apache: configuration not found or not readable",
+    "PHP-FPM: configuration not found or not readable",
+    "MySQL: configuration not found or not readable",
 ];
-const UNREADABLE: &str = "The agent may not read the kernel's messages";
+const UNREADABLE: &str = "Agent: kernel messages cannot be read";
 
 fn negatives() -> Vec<String> {
     let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
@@ -73,7 +73,7 @@ fn plain(name: &'static str, _: &Path) -> Result<Scene, Broken> {
     ];
     let about = "this Debian without Apache, php-fpm and MySQL; the agent is a user without rights";
     let expected =
-        [&NO_CONFIGURATION[..], &[UNREADABLE, "OOM killer was invoked, and no source tells whom it killed"]]
+        [&NO_CONFIGURATION[..], &[UNREADABLE, "OOM killer was invoked: no source reports the victim"]]
             .concat();
     Ok(Scene::new(name, about, &ALL).rights(RIGHTS).expecting(&expected).host())
 }
@@ -91,6 +91,6 @@ fn closed(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         machine.allow(file, 0o600)?;
     }
     let about = "made-up machine whose logs the agent's user may not read";
-    let expected = [UNREADABLE, "Apache: the log is not read", "PHP-FPM: the log is not read"];
+    let expected = [UNREADABLE, "Apache: error log cannot be read", "PHP-FPM: log cannot be read"];
     Ok(Scene::new(name, about, &ALL).on(&machine).aliases().rights(STRANGER).expecting(&expected).host())
 }

@@ -38,8 +38,8 @@ pub(super) const SCENES: &[Make] = &[
 const LIMIT_BYTES: u64 = 30 << 20;
 const MEMCG: &str = "OOM kill in a memory cgroup";
 const EXPECTED: &str = "Expected OOM kill in a memory cgroup";
-const UNREPORTED: &str = "OOM killer was invoked, and no source tells whom it killed";
-const UNREADABLE: &str = "The agent may not read the kernel's messages";
+const UNREPORTED: &str = "OOM killer was invoked: no source reports the victim";
+const UNREADABLE: &str = "Agent: kernel messages cannot be read";
 
 /// The cgroup in which the kernel kills, and the victim's name.
 const HUNGRY: &str = "alerts-hungry";
@@ -113,7 +113,7 @@ fn shrinking(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         Ok(back.left(Left { swap: None, ..PLENTY })?)
     });
     let what = "available memory falls from 30 % to 3 % in ten minutes, no swap";
-    let raises = [("Linux", "Memory will be gone within {$OOMWATCH.HORIZON}")];
+    let raises = [("Linux", "Memory: exhausted in less than {$OOMWATCH.HORIZON}")];
     let cause = Cause::new(what, &raises, begin, end).lasting(600);
     Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(cause))
 }
@@ -134,13 +134,13 @@ fn left(
 }
 
 fn little(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let trigger = "Little memory is available (under {$OOMWATCH.MEM.PAVAIL.MIN} % for 5m)";
+    let trigger = "Memory: less than {$OOMWATCH.MEM.PAVAIL.MIN} % available for 5m";
     let steps = [10.5, 9.0].map(|memory| Left { memory, swap: Some(80.0) });
     left((name, room), trigger, "available memory falls from 10.5 % to 9 % and stays there", steps)
 }
 
 fn swap(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let trigger = "Swap is nearly full (under {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m)";
+    let trigger = "Swap: less than {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m";
     let steps = [12.0, 8.0].map(|swap| Left { memory: 60.0, swap: Some(swap) });
     left((name, room), trigger, "free swap falls from 12 % to 8 % and stays there", steps)
 }
@@ -148,12 +148,13 @@ fn swap(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 fn waiting(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
     let (begin, end) = (machine.clone(), machine.clone());
-    let raises = [("Linux", "All processes wait for memory (over {$OOMWATCH.PSI.FULL.MAX} % of 5m)")];
+    let raises =
+        [("Linux", "Memory: all processes wait more than {$OOMWATCH.PSI.FULL.MAX} % of the time for 5m")];
     let end = by("nobody waits", move |_| Ok(end.pressure(0.0)?));
     let pressure = Cause::new("PSI full at 40 %", &raises, move |_| Ok(begin.pressure(40.0)?), end);
     let (begin, end) = (machine.clone(), machine.clone());
     let set = |machine: &MadeUp, value: &str| machine.write("proc/sys/vm/panic_on_oom", value);
-    let raises = [("Linux", "The kernel panics when memory runs out (panic_on_oom)")];
+    let raises = [("Linux", "Kernel: panics when memory is exhausted (panic_on_oom)")];
     let end = by("vm.panic_on_oom=0", move |_| Ok(set(&end, "0")?));
     let panic = Cause::new("vm.panic_on_oom=1", &raises, move |_| Ok(set(&begin, "1")?), end);
     Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(pressure).cause(panic))
@@ -161,7 +162,7 @@ fn waiting(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 
 fn silent(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
-    let raises = [("Linux", "OomWatch is silent (no data for {$OOMWATCH.NODATA})")];
+    let raises = [("Linux", "OomWatch: no data for {$OOMWATCH.NODATA}")];
     let end =
         by("the agent is started", |stand| Ok(stand.agents().try_for_each(|mut agent| agent.restart())?));
     let begin = |stand: &Stand| {
@@ -214,7 +215,7 @@ fn forgetful(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         }
         stand.restart(STRANGER)
     }
-    let raises = [("Linux", "OomWatch cannot keep its state")];
+    let raises = [("Linux", "OomWatch: state cannot be saved")];
     let end = by("it may write there, and is restarted", |stand| allow(stand, 0o777));
     let what = "the agent is restarted and may not write into its state directory";
     let cause = Cause::new(what, &raises, |stand| allow(stand, 0o755), end);
@@ -256,7 +257,7 @@ fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = real_proc(room)?;
     let (begin, end) = (machine.path("proc"), machine.path("proc"));
     let end = by("hidepid=0", move |_| mount(&["-o", "remount,hidepid=0"], &end));
-    let raises = [("Linux", "The agent does not see the processes of other users (hidepid)")];
+    let raises = [("Linux", "Agent: processes of other users are not visible (hidepid)")];
     let begin = move |_: &_| mount(&["-o", "remount,hidepid=2"], &begin);
     let cause = Cause::new("/proc is mounted with hidepid=2", &raises, begin, end);
     let scene = Scene::new(name, "this machine's /proc, the agent is a user without rights", &["Linux"]);
@@ -268,7 +269,7 @@ fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it may again", move |_| Ok(end.allow(MAPS, 0o644)?));
-    let raises = [("Linux", "The agent may not read the PSS of all processes")];
+    let raises = [("Linux", "Agent: PSS of some processes cannot be read")];
     let what =
         "the agent's user may no longer read the smaps_rollup of a process ({$OOMWATCH.PSS.REQUIRED} is 1)";
     let cause = Cause::new(what, &raises, move |_| Ok(begin.allow(MAPS, 0o600)?), end);
@@ -290,7 +291,7 @@ fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     uses(&machine, 50)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it uses 50 % again", move |_| uses(&end, 50));
-    let raises = [("Linux", "Cgroup {#CGROUP} is near its memory limit")];
+    let raises = [("Linux", "Cgroup {#CGROUP}: memory near the limit")];
     let cause = Cause::new("a cgroup uses 97 % of its memory.max", &raises, move |_| uses(&begin, 97), end);
     Ok(Scene::new(name, "made-up cgroup v2", &["Linux"]).on(&machine).cause(cause))
 }
@@ -316,7 +317,7 @@ fn service(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         });
         Ok(())
     });
-    let raises = [("Linux", "Service {#UNIT} is down since an OOM kill")];
+    let raises = [("Linux", "Service {#UNIT}: down since an OOM kill")];
     let what = "a service has failed with the result oom-kill (a stand-in for systemd on a real bus)";
     let scene = Scene::new(name, "made-up machine with a system bus", &["Linux"]).on(&machine);
     Ok(scene.expecting(&["OOM killer was invoked"]).cause(Cause::new(what, &raises, begin, end)))

@@ -30,7 +30,7 @@ fn whole_machine(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let nothing = "nothing: ten minutes without a line";
     let kill = Cause::new(what, &raises, move |_| Ok(begin.global_kill()?), End::ByItself(nothing));
     let begin = machine.clone();
-    let raises = [("Classic", "Apache reached its limit of processes (error_log)")];
+    let raises = [("Classic", "Apache: process limit reached (error_log)")];
     let begin = move |_: &_| Ok(begin.append(ERROR_LOG, APACHE_LINE)?);
     let full =
         Cause::new("Apache's line in /var/log/httpd/error_log", &raises, begin, End::ByItself(nothing));
@@ -74,7 +74,7 @@ fn sites(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     });
     let raises = [(
         "Sites",
-        "Site {#SITE} has over {$OOMWATCH.SITES.RATE.MAX:\"{#SITE}\"} requests per second for 5m",
+        "Site {#SITE}: more than {$OOMWATCH.SITES.RATE.MAX:\"{#SITE}\"} requests per second for 5m",
     )];
     let cause =
         Cause::new("150 requests a second to one site of three in the access log", &raises, begin, end);

@@ -33,10 +33,10 @@ const WELL_OVER_FIVE_MINUTES: u64 = 400;
 const TEN_MINUTES: &str = "the connections end; closes ten minutes after the line";
 
 const REAL: &str = "this machine, the agent is root";
-const APACHE_FULL: &str = "Apache reached its limit of workers";
-const PHPFPM_FULL: &str = "PHP-FPM reached its limit of workers";
+const APACHE_FULL: &str = "Apache: worker limit reached (error log)";
+const PHPFPM_FULL: &str = "PHP-FPM: worker limit reached (log)";
 /// The programs here are unpacked and not installed, so that the plugin finds no release of the server.
-const MYSQL_ODD: &str = "MySQL: the configuration is not as it seems";
+const MYSQL_ODD: &str = "MySQL: effective limit differs from the configured limit";
 
 fn prefork(limit: u32) -> String {
     format!(
@@ -85,7 +85,7 @@ fn busy(
 fn apache_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (mut scene, program) = apache(name, room, &prefork(8))?;
     scene.families.push("log");
-    let raises = [("Apache", APACHE_FULL), ("log", "Log: Apache reached its limit of workers")];
+    let raises = [("Apache", APACHE_FULL), ("log", "Log: Apache worker limit reached")];
     Ok(scene.cause(busy(
         &program,
         (12, ""),
@@ -100,20 +100,21 @@ fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
     let (mut scene, program) = apache(name, room, &prefork(8))?;
     let log = room.join("other.log");
     File::create(&log)?;
-    let raises = [("Apache", "Apache reached its limit of workers, for 5m")];
+    let raises = [("Apache", "Apache: worker limit reached for 5m")];
     let what = "12 slow requests to a real Apache with 8 workers, the log is not watched";
     scene.macros.retain(|(name, _)| *name != "{$OOMWATCH.APACHE.LOG}");
     let scene = scene.with("{$OOMWATCH.APACHE.LOG}", log.display().to_string());
     let scene = scene.cause(busy(&program, (12, ""), what, &raises, "the connections end"));
     let (begin, end) = (log.clone(), log);
     let end = by("the log is there again", move |_| Ok(File::create(&end).map(drop)?));
-    let raises = [("Apache", "Apache: the log is not read")];
+    let raises = [("Apache", "Apache: error log cannot be read")];
     Ok(scene.cause(Cause::new("the log is removed", &raises, move |_| Ok(fs::remove_file(&begin)?), end)))
 }
 
 fn apache_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = apache(name, room, &prefork(20))?;
-    let raises = [("Apache", "Apache: {$OOMWATCH.APACHE.USAGE.MAX} % of the limit in use for 6m")];
+    let raises =
+        [("Apache", "Apache: at least {$OOMWATCH.APACHE.USAGE.MAX} % of the worker limit in use for 6m")];
     let what = "17 slow requests to a real Apache with 20 workers, of which it keeps one or two idle";
     Ok(scene.cause(busy(&program, (17, ""), what, &raises, "the connections end")))
 }
@@ -123,7 +124,7 @@ fn apache_near(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let threads = "StartServers 1\nServerLimit 3\nThreadLimit 5\nThreadsPerChild 5\nMaxRequestWorkers 15\nMinSpareThreads 4\n\
                    MaxSpareThreads 9\n";
     let (scene, program) = apache(name, room, &format!("{}{threads}", mpm("event")))?;
-    let raises = [("Apache", "Apache is near its limit of workers")];
+    let raises = [("Apache", "Apache: worker limit nearly reached (error log)")];
     let what = "13 slow requests to a real Apache with 15 threads (event)";
     let mut cause = busy(&program, (13, ""), what, &raises, TEN_MINUTES);
     cause.lasts = std::time::Duration::from_secs(60);
@@ -164,7 +165,7 @@ fn fixed(name: &str, limit: u32) -> String {
 fn phpfpm_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (mut scene, program) = phpfpm(name, room, &dynamic(4))?;
     scene.families.push("log");
-    let raises = [("PHP-FPM", PHPFPM_FULL), ("log", "Log: PHP-FPM reached its limit of workers")];
+    let raises = [("PHP-FPM", PHPFPM_FULL), ("log", "Log: PHP-FPM worker limit reached")];
     Ok(scene.cause(busy(
         &program,
         (6, "www"),
@@ -177,7 +178,7 @@ fn phpfpm_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 /// A static pool says nothing in its log.
 fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (mut scene, program) = phpfpm(name, room, &fixed("www", 3))?;
-    let raises = [("PHP-FPM", "PHP-FPM reached its limit of workers, for 5m")];
+    let raises = [("PHP-FPM", "PHP-FPM: worker limit reached for 5m")];
     let scene_cause = busy(
         &program,
         (5, "www"),
@@ -193,14 +194,15 @@ fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
         scene.with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^other[.]log$", here.display())).cause(scene_cause);
     let (from, to) = (here.clone(), away.clone());
     let end = by("it is there again", move |_| Ok(fs::rename(&away, &here)?));
-    let raises = [("PHP-FPM", "PHP-FPM: the log is not read")];
+    let raises = [("PHP-FPM", "PHP-FPM: log cannot be read")];
     let begin = move |_: &_| Ok(fs::rename(&from, &to)?);
     Ok(scene.cause(Cause::new("the log's directory is removed", &raises, begin, end)))
 }
 
 fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = phpfpm(name, room, &fixed("www", 10))?;
-    let raises = [("PHP-FPM", "PHP-FPM: {$OOMWATCH.PHPFPM.USAGE.MAX} % of the limit in use for 6m")];
+    let raises =
+        [("PHP-FPM", "PHP-FPM: at least {$OOMWATCH.PHPFPM.USAGE.MAX} % of the worker limit in use for 6m")];
     let what = "9 slow scripts on a real php-fpm with 10 static workers";
     Ok(scene.cause(busy(&program, (9, "www"), what, &raises, "the scripts end")))
 }
@@ -208,7 +210,7 @@ fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 /// One pool of two is full, and the other idle.
 fn phpfpm_pool(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = phpfpm(name, room, &[fixed("shop", 2), fixed("www", 8)].concat())?;
-    let raises = [("PHP-FPM", "PHP-FPM pool {#POOL} has been at its limit for 5m")];
+    let raises = [("PHP-FPM", "PHP-FPM pool {#POOL}: worker limit reached for 5m")];
     let what = "3 slow scripts on a pool with 2 static workers; the other pool is idle";
     Ok(scene.cause(busy(&program, (3, "shop"), what, &raises, "the scripts end")))
 }
@@ -222,14 +224,15 @@ fn phpfpm_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 
 fn mysql_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = mysql(name, room, "max_connections=10")?;
-    let raises = [("MySQL", "MySQL reached its limit of connections, for 5m")];
+    let raises = [("MySQL", "MySQL: connection limit reached for 5m")];
     let what = "10 connections to a real MariaDB that allows 10";
     Ok(scene.cause(busy(&program, (10, ""), what, &raises, "the connections end")))
 }
 
 fn mysql_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (scene, program) = mysql(name, room, "max_connections=20")?;
-    let raises = [("MySQL", "MySQL: {$OOMWATCH.MYSQL.USAGE.MAX} % of the limit in use for 6m")];
+    let raises =
+        [("MySQL", "MySQL: at least {$OOMWATCH.MYSQL.USAGE.MAX} % of the connection limit in use for 6m")];
     let what = "19 connections to a real MariaDB that allows 20";
     Ok(scene.cause(busy(&program, (19, ""), what, &raises, "the connections end")))
 }
@@ -265,7 +268,7 @@ fn odd(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         &machine,
         (APACHE_CONF, apache),
         "MaxRequestWorkers 500 without a ServerLimit (256)",
-        ("Apache", "Apache: the configuration is not as it seems"),
+        ("Apache", "Apache: effective limit differs from the configured limit"),
     )?;
     let phpfpm = "[global]\nprocess.max = 2\nerror_log = /var/log/php8.2-fpm.log\n[www]\nuser = www-data\nlisten = /run/php/www.sock\n\
                   pm = dynamic\npm.max_children = 4\npm.min_spare_servers = 1\npm.max_spare_servers = 2\n";
@@ -273,13 +276,13 @@ fn odd(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         &machine,
         (PHPFPM_CONF, phpfpm),
         "process.max = 2 below pm.max_children = 4",
-        ("PHP-FPM", "PHP-FPM: the configuration is not as it seems"),
+        ("PHP-FPM", "PHP-FPM: effective limit differs from the configured limit"),
     )?;
     let mysql = changed(
         &machine,
         (MYSQL_CONF, "[mysqld]\nmax_connections = 1\n"),
         "max_connections = 1, which the server raises to 10",
-        ("MySQL", "MySQL: the configuration is not as it seems"),
+        ("MySQL", "MySQL: effective limit differs from the configured limit"),
     )?;
     let scene =
         Scene::new(name, "made-up machine, no server runs", &["Apache", "PHP-FPM", "MySQL"]).on(&machine);
@@ -292,9 +295,9 @@ fn gone(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let mut scene =
         Scene::new(name, "made-up machine, no server runs", &["Apache", "PHP-FPM", "MySQL"]).on(&machine);
     let software = [
-        ("Apache", "Apache: no configuration is read", &[APACHE_CONF, APACHE_LOG][..]),
-        ("PHP-FPM", "PHP-FPM: no configuration is read", &[PHPFPM_CONF, PHPFPM_LOG]),
-        ("MySQL", "MySQL: no configuration is read", &[MYSQL_CONF]),
+        ("Apache", "Apache: configuration not found or not readable", &[APACHE_CONF, APACHE_LOG][..]),
+        ("PHP-FPM", "PHP-FPM: configuration not found or not readable", &[PHPFPM_CONF, PHPFPM_LOG]),
+        ("MySQL", "MySQL: configuration not found or not readable", &[MYSQL_CONF]),
     ];
     for (family, trigger, files) in software {
         let (begin, end) = (machine.clone(), machine.clone());
