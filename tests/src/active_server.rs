@@ -14,40 +14,40 @@ use crate::wire::{read_frame, write_frame};
 
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
-/// An active check for an agent to do.
+/// An active check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Item {
     /// The item's key.
     pub key: String,
-    /// The number under which its values arrive.
+    /// The number under which the agent sends its values.
     pub itemid: u64,
     /// The update interval, as a server writes it: `1s`.
     pub delay: String,
-    /// How far a log item has read, in bytes.
+    /// The position of a log item, in bytes.
     pub lastlogsize: u64,
-    /// The modification time up to which a log item has read, in seconds since 1970.
+    /// The modification time up to which a log item was read, in seconds since 1970.
     pub mtime: i64,
-    /// The item's own timeout; only 7.0 agents look at it.
+    /// The item's own timeout; only 7.0 agents use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
 }
 
 impl Item {
-    /// An item that is polled every second and has not read anything yet.
+    /// An item that is polled every second and has no log position yet.
     #[must_use]
     pub fn new(itemid: u64, key: impl Into<String>) -> Self {
         Self { key: key.into(), itemid, delay: "1s".into(), lastlogsize: 0, mtime: 0, timeout: None }
     }
 }
 
-/// A value as it came from an agent.
+/// A value as an agent sent it.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 pub struct Received {
-    /// The agent's own number of the value; grows within its session.
+    /// The agent's number of the value, which grows within its session.
     pub id: u64,
     /// The item.
     pub itemid: u64,
-    /// The value, or the reason why the item is not supported. Absent when only a log position is told.
+    /// The value, or the reason why the item is not supported. Absent if the agent only sent a log position.
     pub value: Option<String>,
     /// Seconds since 1970.
     #[serde(default)]
@@ -55,12 +55,12 @@ pub struct Received {
     /// Nanoseconds of that second.
     #[serde(default)]
     pub ns: u32,
-    /// 1 when the item is not supported.
+    /// 1 if the item is not supported.
     #[serde(default)]
     pub state: u8,
-    /// How far a log item has read, in bytes.
+    /// The position of a log item, in bytes.
     pub lastlogsize: Option<u64>,
-    /// The modification time of the file that a log item has read.
+    /// The modification time of a log item's file.
     pub mtime: Option<i64>,
 }
 
@@ -73,11 +73,11 @@ struct Request {
     data: Vec<Received>,
 }
 
-/// A stand-in for a Zabbix server towards active checks: hands out items, takes values, can go away and come back.
+/// A replacement for a Zabbix server's active checks: sends items, receives values, can disappear and return.
 ///
-/// It accepts every value once, as a real server does: an agent that heard no answer sends the values again, and those
-/// of an id that the session has passed already are dropped. It does not store values, so what a real server's
-/// database makes of them is not seen here.
+/// It accepts every value once, as a real server does: an agent without an answer sends the values again, and values
+/// with an id that the session has already passed are dropped. It has no database, so it does not show how a real
+/// server stores values.
 #[derive(Debug)]
 pub struct ActiveServer {
     address: SocketAddr,
@@ -102,11 +102,11 @@ struct State {
 }
 
 impl ActiveServer {
-    /// A server on a free port of 127.0.0.1 that hands out these items.
+    /// Starts a server with these items on a free port of 127.0.0.1.
     ///
     /// # Errors
     ///
-    /// When no port is free.
+    /// Returns an error if no port is free.
     pub fn start(items: Vec<Item>) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(Error::file("127.0.0.1"))?;
         let address = listener.local_addr().map_err(Error::file("127.0.0.1"))?;
@@ -117,13 +117,13 @@ impl ActiveServer {
         Ok(server)
     }
 
-    /// Where it listens, also while it is away.
+    /// Its address, valid also while the port is closed.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Hands out other items from the agent's next request on.
+    /// Sends other items from the agent's next request on.
     pub fn set_items(&self, items: Vec<Item>) {
         let mut state = self.shared.state();
         state.items = items;
@@ -133,7 +133,7 @@ impl ActiveServer {
     /// Closes the port: agents are refused.
     pub fn go_away(&mut self) {
         self.shared.gone.store(true, Ordering::SeqCst);
-        // The listener waits in accept(); a connection of our own wakes it.
+        // The listener waits in accept(); a connection from here wakes it.
         let _ = TcpStream::connect(self.address);
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
@@ -144,7 +144,7 @@ impl ActiveServer {
     ///
     /// # Errors
     ///
-    /// When something else has taken it meanwhile.
+    /// Returns an error if another process has taken the port.
     pub fn come_back(&mut self) -> Result<(), Error> {
         self.go_away();
         let listener = TcpListener::bind(self.address).map_err(Error::file(self.address.to_string()))?;
@@ -152,27 +152,27 @@ impl ActiveServer {
         Ok(())
     }
 
-    /// How many heartbeats have come so far (agents from 6.4 on).
+    /// The number of heartbeats so far (agents from 6.4 on).
     #[must_use]
     pub fn heartbeats(&self) -> usize {
         self.shared.state().heartbeats
     }
 
-    /// All values so far, in the order of their arrival.
+    /// All values so far, in the order of arrival.
     #[must_use]
     pub fn values(&self) -> Vec<Received> {
         self.shared.state().values.clone()
     }
 
-    /// The values of one item so far; rows that bring a log position only are left out.
+    /// The values of one item so far, without rows that only contain a log position.
     #[must_use]
     pub fn values_of(&self, itemid: u64) -> Vec<String> {
         let state = self.shared.state();
         state.values.iter().filter(|row| row.itemid == itemid).filter_map(|row| row.value.clone()).collect()
     }
 
-    /// Waits until what has come satisfies `enough`; tells whether it did within `limit`. `enough` sees everything that
-    /// has come so far, and is asked once per delivery.
+    /// Waits until `enough` accepts the received values, and returns whether that happened within `limit`. `enough` gets
+    /// all values so far and is called once per delivery.
     #[must_use]
     pub fn wait_for(&self, limit: Duration, mut enough: impl FnMut(&[Received]) -> bool) -> bool {
         let end = Instant::now() + limit;
@@ -209,7 +209,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let shared = Arc::clone(shared);
-        // An agent that breaks off in the middle is the agent's affair: it will come again.
+        // An agent that breaks the connection will connect again.
         thread::spawn(move || shared.serve(&stream).unwrap_or_default());
     }
 }

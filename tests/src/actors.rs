@@ -1,7 +1,7 @@
-//! Processes made to be looked at.
+//! Processes with chosen properties, for tests that observe processes.
 //!
-//! A [`Stage`] is where they are started; [`Role`] says what one of them is to be; an [`Actor`] is one that plays.
-//! Every actor ends with its value, and with the process that started it, however that ends.
+//! A [`Stage`] starts processes, a [`Role`] describes one of them, and an [`Actor`] is a running one.
+//! Every actor ends when its value is dropped and when the process that started it dies.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
@@ -18,24 +18,24 @@ use crate::{Error, binaries, cost, wait_until};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// What an actor does once it is ready.
+/// An actor's activity when it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Doing {
-    /// Sleeps for good: nothing about it changes any more.
+pub enum Activity {
+    /// Sleeps: none of its properties changes.
     Sleep,
-    /// Uses so many hundredths of one CPU.
+    /// Uses this many hundredths of one CPU.
     Work {
         /// From 1 to 100.
         percent: u8,
     },
     /// Is stopped, as by SIGSTOP.
     Stopped,
-    /// Has ended and is not waited for: a zombie.
+    /// Has ended without being reaped: a zombie.
     Ended,
 }
 
-/// What an actor is to be.
+/// The properties of an actor.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Role {
@@ -44,77 +44,77 @@ pub struct Role {
     mib: u32,
     threads: u32,
     owner: Option<(u32, u32)>,
-    doing: Doing,
+    activity: Activity,
 }
 
 impl Role {
-    /// A sleeper whose name in `stat` is this (15 bytes at most; the kernel cuts the rest), and its only argument too.
+    /// A sleeper with this name in `stat` (at most 15 bytes; the kernel cuts the rest). The name is also its only argument.
     pub fn named(comm: impl Into<OsString>) -> Self {
         let comm = comm.into();
-        Self { argv: vec![comm.clone()], comm, mib: 0, threads: 0, owner: None, doing: Doing::Sleep }
+        Self { argv: vec![comm.clone()], comm, mib: 0, threads: 0, owner: None, activity: Activity::Sleep }
     }
 
-    /// With these arguments; the first is the program's own name, and may be anything.
+    /// Sets the arguments. The first one is the program's own name and may be any text.
     pub fn argv<S: Into<OsString>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
         self.argv = argv.into_iter().map(Into::into).collect();
         self
     }
 
-    /// With so many MiB of memory of its own, resident.
+    /// Sets the private resident memory in MiB.
     pub fn mib(mut self, mib: u32) -> Self {
         self.mib = mib;
         self
     }
 
-    /// With so many idle threads beside the first.
+    /// Sets the number of idle threads beside the first.
     pub fn threads(mut self, threads: u32) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Run by this user and group; only root can do that.
+    /// Sets the user and group. Only root can start such an actor.
     pub fn owner(mut self, uid: u32, gid: u32) -> Self {
         self.owner = Some((uid, gid));
         self
     }
 
-    /// Doing this.
-    pub fn doing(mut self, doing: Doing) -> Self {
-        self.doing = doing;
+    /// Sets the activity.
+    pub fn activity(mut self, activity: Activity) -> Self {
+        self.activity = activity;
         self
     }
 
     fn state(&self) -> &'static [char] {
-        match self.doing {
-            Doing::Sleep => &['S'],
-            Doing::Work { .. } => &['R', 'S'],
-            Doing::Stopped => &['T'],
-            Doing::Ended => &['Z'],
+        match self.activity {
+            Activity::Sleep => &['S'],
+            Activity::Work { .. } => &['R', 'S'],
+            Activity::Stopped => &['T'],
+            Activity::Ended => &['Z'],
         }
     }
 }
 
-/// Where actors are started: a directory with a copy of the actor's executable that every user may run.
+/// A directory with a copy of the actor's executable that every user may run.
 #[derive(Debug)]
 pub struct Stage {
     directory: TempDir,
 }
 
 impl Stage {
-    /// A stage of its own.
+    /// Creates a stage.
     ///
     /// # Errors
     ///
-    /// When the actor's executable is missing or cannot be copied.
+    /// Returns an error if the actor's executable is missing or cannot be copied.
     pub fn new() -> Result<Self, Error> {
         Self::with(&binaries::find("actor")?)
     }
 
-    /// A stage whose actors run this executable.
+    /// Creates a stage whose actors run this executable.
     ///
     /// # Errors
     ///
-    /// When it cannot be copied.
+    /// Returns an error if the executable cannot be copied.
     pub fn with(actor: &Path) -> Result<Self, Error> {
         let directory =
             tempfile::Builder::new().prefix("ow").tempdir_in("/tmp").map_err(Error::file("/tmp"))?;
@@ -129,11 +129,11 @@ impl Stage {
         self.directory.path().join("actor")
     }
 
-    /// Starts an actor and waits until it is what it is to be.
+    /// Starts an actor and waits until it has its properties.
     ///
     /// # Errors
     ///
-    /// When it does not get ready in 60 s.
+    /// Returns an error if it is not ready in 60 s.
     pub fn play(&self, role: &Role) -> Result<Actor, Error> {
         let mut actor = Actor::start(&mut self.command(role), &role.comm)?;
         actor.wait_for_word()?;
@@ -141,11 +141,11 @@ impl Stage {
         Ok(actor)
     }
 
-    /// Starts so many equal sleepers, as cheap as processes get, for scale.
+    /// Starts `count` equal sleepers with the lowest possible cost, for tests of scale.
     ///
     /// # Errors
     ///
-    /// When the machine does not allow that many.
+    /// Returns an error if the machine does not allow that many processes.
     pub fn crowd(&self, comm: &str, count: usize) -> Result<Crowd, Error> {
         let (input, held) = io::pipe().map_err(Error::file("pipe"))?;
         let (mut words, output) = io::pipe().map_err(Error::file("pipe"))?;
@@ -161,11 +161,11 @@ impl Stage {
         Ok(crowd)
     }
 
-    /// A process that has written over its own arguments and name, as daemons do to tell what they are doing.
+    /// Starts a process that overwrites its own arguments and name, as daemons do to show their state.
     ///
     /// # Errors
     ///
-    /// When perl is missing; Debian has it always.
+    /// Returns an error if perl is missing; every Debian has it.
     pub fn retitled(&self, title: &str) -> Result<Actor, Error> {
         let script = "$0 = shift; syswrite STDOUT, qq(ready\\n); sysread STDIN, my $end, 1;";
         let mut command = Command::new("perl");
@@ -176,12 +176,12 @@ impl Stage {
         Ok(actor)
     }
 
-    /// A parent with `workers` forked children that share its `mib` MiB of memory until one of them writes, as Apache's
-    /// do: the sum of their resident sizes is far above what they occupy.
+    /// Starts a parent with `workers` forked children that share its `mib` MiB of memory until one of them writes, as
+    /// Apache's do. The sum of their resident sizes is far above the memory they occupy.
     ///
     /// # Errors
     ///
-    /// When perl is missing; Debian has it always.
+    /// Returns an error if perl is missing; every Debian has it.
     pub fn pool(&self, name: &str, workers: u32, mib: u32) -> Result<Actor, Error> {
         let script = "$0 = shift; my ($workers, $mib) = @ARGV; my $shared = 'x' x ($mib << 20); \
                       for (1 .. $workers) { my $pid = fork; defined $pid or die; if (!$pid) { \
@@ -202,13 +202,13 @@ impl Stage {
         }
         command.env_clear().env("ACTOR_COMM", &role.comm).env("ACTOR_MIB", role.mib.to_string());
         command.env("ACTOR_THREADS", role.threads.to_string());
-        match role.doing {
-            Doing::Sleep => &mut command,
-            Doing::Work { percent } => {
+        match role.activity {
+            Activity::Sleep => &mut command,
+            Activity::Work { percent } => {
                 command.env("ACTOR_MODE", "busy").env("ACTOR_PERCENT", percent.to_string())
             }
-            Doing::Stopped => command.env("ACTOR_MODE", "stop"),
-            Doing::Ended => command.env("ACTOR_MODE", "exit"),
+            Activity::Stopped => command.env("ACTOR_MODE", "stop"),
+            Activity::Ended => command.env("ACTOR_MODE", "exit"),
         };
         if let Some((uid, gid)) = role.owner {
             command.uid(uid).gid(gid);
@@ -250,7 +250,7 @@ impl Actor {
         }
     }
 
-    /// Between its word and its rest a process still touches a page or two.
+    /// A process still touches one or two pages after it reported `ready`.
     fn settle(&self, states: &[char]) -> Result<(), Error> {
         let rests = || cost::state(self.pid()).is_some_and(|state| states.contains(&state));
         if wait_until(READY_LIMIT, rests) {
@@ -266,7 +266,7 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        // Forked children hold the same input, and end when it is closed.
+        // Forked children hold the same input and end when it is closed.
         drop(self.child.stdin.take());
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -281,7 +281,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// How many there are.
+    /// Their number.
     #[must_use]
     pub fn count(&self) -> usize {
         self.children.len()
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_is_what_its_role_says() {
+    fn actor_has_the_properties_of_its_role() {
         let stage = Stage::new().unwrap();
         let role = Role::named("a b) (c\nd").argv(["/usr/sbin/some thing", "-x", ""]).mib(8).threads(2);
         let actor = stage.play(&role).unwrap();
@@ -319,21 +319,21 @@ mod tests {
     #[test]
     fn states_are_reached() {
         let stage = Stage::new().unwrap();
-        for (doing, state) in [(Doing::Sleep, 'S'), (Doing::Stopped, 'T'), (Doing::Ended, 'Z')] {
-            let actor = stage.play(&Role::named("ow-state").doing(doing)).unwrap();
+        for (activity, state) in [(Activity::Sleep, 'S'), (Activity::Stopped, 'T'), (Activity::Ended, 'Z')] {
+            let actor = stage.play(&Role::named("ow-state").activity(activity)).unwrap();
             assert_eq!(cost::state(actor.pid()), Some(state));
         }
     }
 
     #[test]
-    fn everyone_leaves_with_the_stage() {
+    fn every_actor_ends_with_the_stage() {
         let stage = Stage::new().unwrap();
         let pool = stage.pool("ow-pool-leaves", 3, 4).unwrap();
         let workers = cost::children(pool.pid());
         assert_eq!(workers.len(), 3);
         let crowd = stage.crowd("ow-crowd", 20).unwrap();
         let pids = crowd.children.iter().map(Child::id).chain(workers);
-        let everyone: Vec<_> = pids.filter_map(cost::Process::of).collect();
+        let everyone: Vec<_> = pids.filter_map(cost::Process::find).collect();
         assert_eq!(everyone.len(), 23);
         drop((pool, crowd));
         let left = || everyone.iter().all(cost::Process::has_ended);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_written_over() {
+    fn title_is_overwritten() {
         let stage = Stage::new().unwrap();
         let actor = stage.retitled("ow-title: idle").unwrap();
         assert_eq!(comm(actor.pid()), b"ow-title: idle\n");

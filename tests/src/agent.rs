@@ -18,33 +18,33 @@ use crate::debian::{self, AgentFiles};
 use crate::wire::{read_frame, write_frame};
 use crate::{Error, cost, wait_until};
 
-/// An agent that does not answer by then never will: without plugins it takes 0.2 s.
+/// Limit for the first answer of an agent. Without plugins an agent answers after 0.2 s.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// The agent says nothing on a passive poll that has no value, and 7.0 holds the connection for 30 s before it closes.
+/// If a passive poll has no value, agent 7.0 sends nothing and closes the connection after 30 s.
 const REPLY_LIMIT: Duration = Duration::from_secs(40);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const LOG_TAIL_LINES: usize = 60;
 const START_ATTEMPTS: usize = 5;
 
-/// The two generations of agent 2 that the plugin must live with.
+/// The two generations of agent 2 that the plugin supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Generation {
-    /// 6.0: Debian 12's own.
+    /// 6.0, from Debian 12.
     V6_0,
-    /// 7.0: Debian 12's backport.
+    /// 7.0, from the backports of Debian 12.
     V7_0,
 }
 
 impl Generation {
-    /// Both, the older first.
+    /// Both generations, the older first.
     pub const ALL: [Self; 2] = [Self::V6_0, Self::V7_0];
 
-    /// Runs a test with both at once, which takes no longer than the slower of the two: agents and their tests mostly wait.
+    /// Runs a test with both at once. This takes as long as the slower one, because agents and their tests mostly wait.
     ///
     /// # Errors
     ///
-    /// The first one's, if both fail.
+    /// Returns the first generation's error if both fail.
     pub fn both_at_once(test: impl Fn(Self) -> Result<(), Error> + Sync) -> Result<(), Error> {
         thread::scope(|scope| {
             let test = &test;
@@ -53,7 +53,7 @@ impl Generation {
         })
     }
 
-    /// The version's name, as Zabbix writes it.
+    /// The version's name as Zabbix writes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -62,8 +62,8 @@ impl Generation {
         }
     }
 
-    /// What an agent makes of an error that comes from a plugin. 7.0 makes a sentence of it: a capital first, a full stop
-    /// last. Its own items' errors stay as they are. A plugin cannot help that.
+    /// Returns the text that an agent makes of a plugin's error. Agent 7.0 capitalises it and adds a full stop. Both leave the
+    /// errors of their own items unchanged. A plugin cannot avoid this.
     ///
     /// ```
     /// use oomwatch_tests::Generation;
@@ -91,19 +91,19 @@ impl Generation {
     }
 }
 
-/// What an agent says to a passive poll.
+/// An agent's reply to a passive poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The item's value.
     Value(String),
-    /// The item is not supported, and why.
+    /// The item is not supported, with the reason.
     NotSupported(String),
-    /// The connection was closed without a word: the item has no value now.
+    /// The agent closed the connection without a reply: the item has no value now.
     NoData,
 }
 
 impl Reply {
-    /// The value, where there is one.
+    /// The value, if the item has one.
     #[must_use]
     pub fn value(&self) -> Option<&str> {
         match self {
@@ -119,7 +119,7 @@ impl Reply {
         }
     }
 
-    /// `{"data":[{"value":..}]}`, `{"data":[{"error":..}]}`, or `{"error":..}` for a request that was not understood.
+    /// Parses `{"data":[{"value":..}]}`, `{"data":[{"error":..}]}`, or `{"error":..}` for a request that the agent refused.
     fn from_json(body: &[u8]) -> io::Result<Self> {
         let reply: serde_json::Value = serde_json::from_slice(body)?;
         let text = |value: &serde_json::Value| value.as_str().map(ToOwned::to_owned);
@@ -135,9 +135,9 @@ impl Reply {
 pub struct Stopped {
     /// Its exit status.
     pub status: ExitStatus,
-    /// From the signal to the end.
+    /// Time from the signal to the end.
     pub took: Duration,
-    /// It did not end by itself and was killed.
+    /// Whether the agent did not end by itself and was killed.
     pub forced: bool,
 }
 
@@ -150,13 +150,13 @@ pub struct PluginSpec {
 }
 
 impl PluginSpec {
-    /// The plugin of this name (as it calls itself when it registers) in this executable.
+    /// The plugin in this executable. `name` is the name with which it registers.
     #[must_use]
     pub fn new(name: &str, path: impl Into<PathBuf>) -> Self {
         Self { name: name.to_owned(), path: path.into(), options: Vec::new() }
     }
 
-    /// With `Plugins.NAME.OPTION=VALUE` in the agent's configuration.
+    /// Adds `Plugins.NAME.OPTION=VALUE` to the agent's configuration.
     #[must_use]
     pub fn option(mut self, option: &str, value: impl Into<String>) -> Self {
         self.options.push((option.to_owned(), value.into()));
@@ -172,7 +172,7 @@ impl PluginSpec {
     }
 }
 
-/// An agent to be started: what differs from the harness's usual configuration.
+/// An agent that is not started yet, with its differences from the harness's default configuration.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct AgentBuilder {
@@ -185,7 +185,7 @@ pub struct AgentBuilder {
 }
 
 impl AgentBuilder {
-    /// The agent's own `Timeout`, in whole seconds from 1 to 30; 3 s unless told, as the agent's default.
+    /// Sets the agent's `Timeout`, in whole seconds from 1 to 30. The default is the agent's own, 3 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -208,14 +208,14 @@ impl AgentBuilder {
         self.line(format!("Alias={from}:{to}"))
     }
 
-    /// With other rights than the caller's: arguments of setpriv(1), such as `--reuid` and its user. `--` and a further
-    /// command may follow, which is then given the agent's.
+    /// Runs the agent with other rights than the caller's: arguments of setpriv(1), such as `--reuid` and its user. `--` and
+    /// a further command may follow; that command then starts the agent.
     pub fn rights(mut self, rights: &[&str]) -> Self {
         self.rights = rights.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// One more line of configuration.
+    /// Adds one line of configuration.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
         self
@@ -225,13 +225,13 @@ impl AgentBuilder {
     ///
     /// # Errors
     ///
-    /// When the agent cannot be had, ends at its start, or does not answer in 60 s.
+    /// Returns an error if the agent is not available, ends at its start, or does not answer in 60 s.
     pub fn start(self) -> Result<RealAgent, Error> {
         let files = debian::agent(self.generation)?;
         let mut result = self.attempt(&files);
         for _ in 1..START_ATTEMPTS {
             match &result {
-                Err(Error::AgentExited { output, .. }) if is_bad_luck(output) => {
+                Err(Error::AgentExited { output, .. }) if is_unrelated_failure(output) => {
                     result = self.attempt(&files);
                 }
                 _ => break,
@@ -247,7 +247,7 @@ impl AgentBuilder {
     }
 
     fn spawn(&self, files: &AgentFiles) -> Result<RealAgent, Error> {
-        // The address of a unix socket is 108 bytes at most, so the directory's path must be short.
+        // The address of a unix socket has at most 108 bytes, so the directory's path must be short.
         let scratch =
             tempfile::Builder::new().prefix("ow").tempdir_in("/tmp").map_err(Error::file("/tmp"))?;
         let port = free_port().map_err(Error::file("127.0.0.1"))?;
@@ -256,7 +256,7 @@ impl AgentBuilder {
         let text = self.configuration(scratch.path(), port, &hostname);
         fs::write(&configuration, text).map_err(Error::file(&configuration))?;
         if !self.rights.is_empty() {
-            // Another user must be able to make its files there.
+            // Another user must be able to create its files there.
             fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777))
                 .map_err(Error::file(scratch.path()))?;
         }
@@ -285,8 +285,8 @@ impl AgentBuilder {
     }
 }
 
-/// The agent in a process group of its own, so that a test can signal the group. A terminal or test runner that ends its
-/// own group would then miss the agent, so the kernel is told to end it with us.
+/// The agent runs in a process group of its own, so that a test can signal the group. A terminal or test runner that
+/// ends its own group would then miss the agent, so the kernel is asked to end the agent with this process.
 fn foreground(files: &AgentFiles, scratch: &Path, rights: &[String]) -> Result<Child, Error> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).args(rights).arg("--").arg(&files.program);
@@ -305,17 +305,17 @@ fn with_libraries(command: &mut Command, files: &AgentFiles) {
     }
 }
 
-/// What says nothing about the plugin: two tests chose the same free port at the same moment, or 6.0 lost the race
-/// between its two waits for the plugin's first process, as it does now and then on a busy machine with any plugin.
-fn is_bad_luck(output: &str) -> bool {
+/// Start failures that do not concern the plugin: two tests chose the same free port at the same time, or agent 6.0
+/// reaped the plugin's first process before it waited for it, which happens with any plugin on a busy machine.
+fn is_unrelated_failure(output: &str) -> bool {
     output.contains("address already in use") || output.contains("failed to obtain PID of dead child process")
 }
 
-/// A port that nobody listens at now. The agent takes ports from 1024 to 32767 only, and the kernel's own choice is above that.
+/// Returns a port without a listener. Agents accept ports from 1024 to 32767 only; the kernel's own choice is higher.
 ///
 /// # Errors
 ///
-/// When a thousand are taken.
+/// Returns an error if a thousand ports are in use.
 pub fn free_port() -> io::Result<u16> {
     const FIRST: u32 = 10_100;
     const COUNT: u32 = 22_000;
@@ -323,7 +323,7 @@ pub fn free_port() -> io::Result<u16> {
     let mut last = io::ErrorKind::AddrInUse.into();
     for _ in 0..1000 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Processes start far apart, so that tests running beside each other seldom try the same port.
+        // Test processes start at distant ports, so that parallel tests rarely try the same one.
         let port = FIRST + std::process::id().wrapping_mul(131).wrapping_add(step) % COUNT;
         let port = u16::try_from(port).unwrap_or(u16::MAX);
         match TcpListener::bind(("127.0.0.1", port)) {
@@ -339,7 +339,7 @@ fn unique_hostname() -> String {
     format!("oomwatch-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A real agent 2 in the foreground, on loopback, with everything of its own in a scratch directory.
+/// A real agent 2 in the foreground, on loopback, with all its files in a scratch directory.
 #[derive(Debug)]
 pub struct RealAgent {
     generation: Generation,
@@ -353,7 +353,7 @@ pub struct RealAgent {
 }
 
 impl RealAgent {
-    /// An agent of this generation, still to be configured and started.
+    /// Returns a builder for an agent of this generation.
     pub fn builder(generation: Generation) -> AgentBuilder {
         let timeout = Duration::from_secs(3);
         AgentBuilder {
@@ -372,19 +372,19 @@ impl RealAgent {
         self.generation
     }
 
-    /// The agent's process id, which is its process group's too.
+    /// The agent's process id, which is also its process group.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The name by which it presents itself to servers.
+    /// The host name that the agent sends to servers.
     #[must_use]
     pub fn hostname(&self) -> &str {
         &self.hostname
     }
 
-    /// Where it listens.
+    /// The address at which the agent listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -396,32 +396,32 @@ impl RealAgent {
         self.scratch.path()
     }
 
-    /// Asks for an item by the plain passive protocol that both generations speak. A 7.0 agent gives such an item a
-    /// minute, whatever its `Timeout` says; see [`poll`](Self::poll).
+    /// Polls an item by the plain passive protocol, which both generations speak. Agent 7.0 gives such an item one
+    /// minute, independent of its `Timeout`; see [`poll`](Self::poll).
     ///
     /// # Errors
     ///
-    /// When there is no connection, or no reply in 40 s.
+    /// Returns an error if there is no connection, or no reply in 40 s.
     pub fn get(&self, key: impl Into<String>) -> Result<Reply, Error> {
         self.get_within(key, REPLY_LIMIT)
     }
 
-    /// As [`get`](Self::get), with a limit of its own.
+    /// Like [`get`](Self::get), with another limit.
     ///
     /// # Errors
     ///
-    /// When there is no connection, or no reply within the limit.
+    /// Returns an error if there is no connection, or no reply within the limit.
     pub fn get_within(&self, key: impl Into<String>, limit: Duration) -> Result<Reply, Error> {
         let key = key.into();
         let body = self.exchange(key.as_bytes(), limit).map_err(|source| Error::Exchange { key, source })?;
         Ok(body.map_or(Reply::NoData, |body| Reply::from_plain(&body)))
     }
 
-    /// Asks for an item as servers from 7.0 on do, with the item's own timeout. Only 7.0 agents understand it.
+    /// Polls an item as servers from 7.0 on do, with the item's own timeout. Only 7.0 agents understand it.
     ///
     /// # Errors
     ///
-    /// When there is no connection, or no reply in 40 s.
+    /// Returns an error if there is no connection, or no reply in 40 s.
     pub fn get_json(&self, key: impl Into<String>, timeout: Duration) -> Result<Reply, Error> {
         let key = key.into();
         let item = serde_json::json!({"key": key, "timeout": timeout.as_secs()});
@@ -431,12 +431,12 @@ impl RealAgent {
         reply.map_err(|source| Error::Exchange { key, source })
     }
 
-    /// Asks for an item as a server of the agent's own generation does: a 7.0 agent is told the item's timeout, a 6.0
-    /// agent goes by its own `Timeout`.
+    /// Polls an item as a server of the agent's generation does: the request to a 7.0 agent contains the item's timeout; a
+    /// 6.0 agent uses its own `Timeout`.
     ///
     /// # Errors
     ///
-    /// When there is no connection, or no reply in 40 s.
+    /// Returns an error if there is no connection, or no reply in 40 s.
     pub fn poll(&self, key: impl Into<String>, timeout: Duration) -> Result<Reply, Error> {
         match self.generation {
             Generation::V6_0 => self.get(key),
@@ -452,12 +452,11 @@ impl RealAgent {
         read_frame(&stream)
     }
 
-    /// Asks for an item in the way of `zabbix_agent2 -t KEY`: a second process beside this one, same configuration.
-    /// What it prints is returned.
+    /// Runs `zabbix_agent2 -t KEY`: a second process with the same configuration beside this one. Returns its output.
     ///
     /// # Errors
     ///
-    /// When the second process fails.
+    /// Returns an error if the second process fails.
     pub fn test_item(&self, key: impl Into<String>) -> Result<String, Error> {
         let mut command = Command::new(&self.files.program);
         with_libraries(&mut command, &self.files);
@@ -465,7 +464,7 @@ impl RealAgent {
         crate::error::run(command.stdin(Stdio::null()))
     }
 
-    /// Whether the process still runs.
+    /// Returns whether the process still runs.
     pub fn is_alive(&mut self) -> bool {
         self.poll_status().is_none()
     }
@@ -483,22 +482,22 @@ impl RealAgent {
         self.status
     }
 
-    /// Everything in its log file.
+    /// The contents of its log file.
     #[must_use]
     pub fn log(&self) -> String {
         read_lossy(&self.scratch().join("log"))
     }
 
-    /// Everything it wrote: standard output and error, then the log.
+    /// All output: standard output and error, then the log.
     #[must_use]
     pub fn output(&self) -> String {
         format!("{}{}", read_lossy(&self.scratch().join("out")), self.log())
     }
 
-    /// The processes of its plugins.
+    /// The processes of the agent's plugins.
     #[must_use]
     pub fn plugin_pids(&self) -> Vec<u32> {
-        // 6.0 does not reap the process that registered the plugin.
+        // Agent 6.0 does not reap the process of the register pass.
         cost::children(self.pid()).into_iter().filter(|&pid| cost::state(pid) != Some('Z')).collect()
     }
 
@@ -509,42 +508,44 @@ impl RealAgent {
         }
     }
 
-    /// Sends a signal to the agent's process group, as a terminal does: plugins get it as well.
+    /// Sends a signal to the agent's process group, as a terminal does: the plugins receive it as well.
     pub fn signal_group(&self, signal: Signal) {
         if let Some(pid) = as_pid(self.pid()) {
             let _ = kill_process_group(pid, signal);
         }
     }
 
-    /// SIGTERM, and SIGKILL when that is not obeyed in 60 s.
+    /// Sends SIGTERM, and SIGKILL if the agent has not ended after 60 s.
     pub fn stop(mut self) -> Stopped {
         self.end(STOP_LIMIT)
     }
 
-    /// What [`AgentBuilder::rights`] are to be from the next start on.
+    /// Sets [`AgentBuilder::rights`] from the next start on.
     pub fn set_rights(&mut self, rights: &[&str]) {
         self.rights = rights.iter().map(ToString::to_string).collect();
     }
 
-    /// Ends the agent, which can be started again.
+    /// Ends the agent. It can be started again.
     pub fn pause(&mut self) {
         if self.poll_status().is_none() {
             self.end(STOP_LIMIT);
         }
     }
 
-    /// Starts the agent again in the same directory, with the same configuration, name and port, and waits until it
-    /// answers. One that still runs is stopped first; plugins that a killed agent has left behind are not waited for.
+    /// Starts the agent again with the same directory, configuration, name and port, and waits until it answers. Stops a
+    /// running agent first. Does not wait for plugins that a killed agent left behind.
     ///
     /// # Errors
     ///
-    /// As [`AgentBuilder::start`].
+    /// Like [`AgentBuilder::start`].
     pub fn restart(&mut self) -> Result<(), Error> {
         self.pause();
         let mut result = self.start_again();
         for _ in 1..START_ATTEMPTS {
             match &result {
-                Err(Error::AgentExited { output, .. }) if is_bad_luck(output) => result = self.start_again(),
+                Err(Error::AgentExited { output, .. }) if is_unrelated_failure(output) => {
+                    result = self.start_again()
+                }
                 _ => break,
             }
         }
@@ -557,7 +558,7 @@ impl RealAgent {
         self.wait_until_it_answers()
     }
 
-    /// SIGKILL: the agent has no time to tell its plugins.
+    /// Sends SIGKILL: the agent cannot end its plugins.
     pub fn kill(mut self) -> Stopped {
         let start = Instant::now();
         self.signal(Signal::KILL);
@@ -575,7 +576,7 @@ impl RealAgent {
         Stopped { status, took: start.elapsed(), forced: ended.is_none() }
     }
 
-    /// Waits for a process that was killed. `ExitStatus::default` is what is left to say if the kernel refuses.
+    /// Waits for a killed process. Returns `ExitStatus::default` if the kernel refuses to wait.
     fn reap(&mut self) -> ExitStatus {
         let status = self.child.wait().unwrap_or_default();
         self.status = Some(status);
@@ -594,7 +595,7 @@ impl RealAgent {
         Err(Error::AgentSilent { generation: self.generation, seconds, output: self.output() })
     }
 
-    /// The port may be another agent's by now, so it is asked for its name.
+    /// Another agent may have the port by now, so the host name is compared.
     fn answers(&self) -> bool {
         let reply = self.get_within("agent.hostname", Duration::from_secs(1));
         reply.is_ok_and(|reply| reply.value() == Some(&self.hostname))
@@ -620,8 +621,8 @@ impl Drop for RealAgent {
     }
 }
 
-/// Plugin processes that should have ended with their agent, also when it was killed or crashed: nobody else's command
-/// line has this agent's own socket in it.
+/// Plugin processes that should have ended with their agent, also after a kill or a crash. Only their command lines
+/// contain this agent's own socket.
 struct Leftovers(PathBuf);
 
 impl Leftovers {

@@ -1,4 +1,4 @@
-//! Where this workspace's executables are: beside the running test or chore, and never older than their source.
+//! Finds this workspace's executables beside the running test or task, and keeps them as new as their source.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use crate::Error;
 use crate::error::run;
 
-/// Set to a directory of executables that are known to be fresh; without it they are built before the first use.
+/// Environment variable: a directory of up-to-date executables. Without it they are built before the first use.
 pub const DIRECTORY: &str = "OOMWATCH_BINARIES";
 
 /// The name of the plugin's executable.
@@ -30,15 +30,15 @@ pub fn target_dir() -> PathBuf {
 ///
 /// # Errors
 ///
-/// When the workspace cannot be built, or has no such executable.
+/// Returns an error if the build fails or the workspace has no such executable.
 pub fn find(name: &str) -> Result<PathBuf, Error> {
     let directory = directory()?;
     let path = directory.join(name);
     if path.is_file() { Ok(path) } else { Err(Error::NoExecutable { name: name.to_owned(), directory }) }
 }
 
-/// A test that found an executable of last week would test last week's plugin, so without word from the caller
-/// cargo is asked once; when all is fresh that costs a fraction of a second.
+/// A test with an old executable would test an old plugin. So cargo builds once per process, unless the caller set the
+/// environment variable. An up-to-date build takes a fraction of a second.
 fn directory() -> Result<PathBuf, Error> {
     if let Some(known) = env::var_os(DIRECTORY) {
         return Ok(known.into());
@@ -52,7 +52,7 @@ fn directory() -> Result<PathBuf, Error> {
     Ok(directory)
 }
 
-/// Tests run from target/PROFILE/deps, chores from target/PROFILE.
+/// Tests run from target/PROFILE/deps, tasks from target/PROFILE.
 fn beside_me() -> Result<PathBuf, Error> {
     let me = env::current_exe().map_err(Error::file("/proc/self/exe"))?;
     let directory = me.parent().unwrap_or(Path::new("/"));
@@ -65,7 +65,7 @@ fn build(directory: &Path) -> Result<(), Error> {
     run(cargo().args(["build", "--quiet", "--workspace", "--bins", "--profile", profile])).map(drop)
 }
 
-/// cargo itself, in the workspace's root; the one that runs us, where one does.
+/// cargo in the workspace's root: the cargo that runs this process, if there is one.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -73,11 +73,11 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Builds an executable for release and says where it is: what operators run, for measurements and the demo.
+/// Builds an executable with the release profile, as operators run it, and returns its path. For measurements and the demo.
 ///
 /// # Errors
 ///
-/// When it cannot be built.
+/// Returns an error if the build fails.
 pub fn release(package: &str, name: &str) -> Result<PathBuf, Error> {
     run(cargo().args(["build", "--quiet", "--release", "--package", package, "--bin", name]))?;
     let directory = target_dir().join("release");

@@ -1,7 +1,7 @@
-//! A real browser without a screen, told what to do over WebDriver.
+//! A real headless browser, controlled over WebDriver.
 //!
-//! [`Browser`] is Debian's Chromium with its driver. Elements are named by XPath: an operator finds a button by what is
-//! written on it, and so do tests.
+//! [`Browser`] is Debian's Chromium with its driver. Elements are named by XPath, because an operator finds a button by
+//! its text, and so do tests.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -19,11 +19,11 @@ use crate::debian::{Packages, Root};
 use crate::supervised::Supervised;
 use crate::{Error, wait_until};
 
-/// How long a page may take on a busy machine.
+/// Limit for loading a page on a busy machine.
 pub const PAGE_LIMIT: Duration = Duration::from_secs(60);
 
 const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "fonts-noto-cjk", "fonts-dejavu-core"];
-/// Where a session's element keeps its name in WebDriver's JSON.
+/// The member that names an element in WebDriver's JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const ARGUMENTS: [&str; 11] = [
     "--headless",
@@ -48,21 +48,21 @@ pub struct Browser {
     _profile: TempDir,
 }
 
-/// The browser, downloaded and unpacked below the target directory if that has not happened yet.
+/// Downloads and unpacks the browser below the target directory at first use.
 ///
 /// # Errors
 ///
-/// When apt knows no archive of Debian or a package cannot be had.
+/// Returns an error if apt knows no Debian archive or a package is not available.
 pub fn unpack() -> Result<Root, Error> {
-    Packages::of("bookworm", &PACKAGES).unpacked("chromium")
+    Packages::new("bookworm", &PACKAGES).unpacked("chromium")
 }
 
 impl Browser {
-    /// Starts one whose window is so many pixels wide and high.
+    /// Starts a browser with a window of this width and height in pixels.
     ///
     /// # Errors
     ///
-    /// When it cannot be had, or does not start in a minute.
+    /// Returns an error if the browser is not available or does not start in a minute.
     pub fn start(width: u32, height: u32) -> Result<Self, Error> {
         let root = unpack()?;
         let profile =
@@ -100,45 +100,45 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// When there is no such page.
+    /// Returns an error if the page does not load.
     pub fn open(&self, url: &str) -> Result<(), Error> {
         self.post("/url", json!({"url": url})).map(drop)
     }
 
-    /// Clicks on the first element of an XPath, once it is there and can be clicked on.
+    /// Clicks on the first element of an XPath as soon as it exists and accepts clicks.
     ///
     /// # Errors
     ///
-    /// When that does not happen in a minute.
+    /// Returns an error if that does not happen in a minute.
     pub fn click(&self, xpath: &str) -> Result<(), Error> {
-        self.patiently(|| self.post(&format!("/element/{}/click", self.find(xpath)?), json!({}))).map(drop)
+        self.retry(|| self.post(&format!("/element/{}/click", self.find(xpath)?), json!({}))).map(drop)
     }
 
     /// Writes text into the first element of an XPath; for a file's field, the file's path.
     ///
     /// # Errors
     ///
-    /// When there is no such element in a minute.
+    /// Returns an error if the element does not appear in a minute.
     pub fn write(&self, xpath: &str, text: &str) -> Result<(), Error> {
         let value = |id: &str| self.post(&format!("/element/{id}/value"), json!({"text": text}));
-        self.patiently(|| value(&self.find(xpath)?)).map(drop)
+        self.retry(|| value(&self.find(xpath)?)).map(drop)
     }
 
-    /// The text that is to be seen on the page.
+    /// The visible text of the page.
     ///
     /// # Errors
     ///
-    /// When the browser is gone.
+    /// Returns an error if the browser has ended.
     pub fn text(&self) -> Result<String, Error> {
         let text = self.script("return document.body ? document.body.innerText : ''")?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
-    /// Waits until the page has this text.
+    /// Waits until the page contains this text.
     ///
     /// # Errors
     ///
-    /// When it has not in a minute: with the text that it has.
+    /// Returns an error with the page's text if it does not appear in a minute.
     pub fn wait_for_text(&self, wanted: &str) -> Result<(), Error> {
         let mut seen = String::new();
         let found = wait_until(PAGE_LIMIT, || {
@@ -149,29 +149,29 @@ impl Browser {
         if found { Ok(()) } else { Err(missing()) }
     }
 
-    /// Runs a script in the page and hands out what it returns.
+    /// Runs a script in the page and returns its result.
     ///
     /// # Errors
     ///
-    /// When it throws.
+    /// Returns an error if the script throws.
     pub fn script(&self, script: &str) -> Result<Value, Error> {
         self.post("/execute/sync", json!({"script": script, "args": []}))
     }
 
-    /// Gives the window another size, in pixels.
+    /// Resizes the window, in pixels.
     ///
     /// # Errors
     ///
-    /// When the browser is gone.
+    /// Returns an error if the browser has ended.
     pub fn resize(&self, width: u32, height: u32) -> Result<(), Error> {
         self.post("/window/rect", json!({"width": width, "height": height})).map(drop)
     }
 
-    /// A picture of the window, as PNG.
+    /// Writes a picture of the window as PNG.
     ///
     /// # Errors
     ///
-    /// When the browser gives none, or the file cannot be written.
+    /// Returns an error if the browser gives no picture, or the file cannot be written.
     pub fn screenshot(&self, path: &Path) -> Result<(), Error> {
         let picture = self.request("/screenshot", None)?;
         let picture = STANDARD.decode(picture.as_str().unwrap_or_default());
@@ -185,8 +185,8 @@ impl Browser {
         Ok(element[ELEMENT].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Pages build themselves while one looks at them.
-    fn patiently(&self, act: impl Fn() -> Result<Value, Error>) -> Result<Value, Error> {
+    /// Pages change while they load, so an operation is repeated until it succeeds.
+    fn retry(&self, act: impl Fn() -> Result<Value, Error>) -> Result<Value, Error> {
         let mut last = act();
         let _ = wait_until(PAGE_LIMIT, || {
             if last.is_err() {
@@ -228,7 +228,7 @@ impl Drop for Browser {
     }
 }
 
-/// A configuration of fonts that knows the unpacked ones alone: pages look the same on every machine.
+/// A font configuration with the unpacked fonts only: pages look the same on every machine.
 fn fonts(root: &Root, scratch: &Path) -> Result<PathBuf, Error> {
     let path = scratch.join("fonts.conf");
     let text = format!(

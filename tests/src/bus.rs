@@ -1,7 +1,7 @@
-//! A system bus of a test's own, with stand-ins for systemd's manager and systemd-oomd on it.
+//! A private system bus for a test, with replacements for systemd's manager and systemd-oomd.
 //!
-//! The bus is dbus-daemon itself. The stand-ins speak D-Bus through zbus, as the plugin does, and say what a real manager
-//! says: the properties and signals are those of systemd 257.
+//! The bus is dbus-daemon itself. The replacements speak D-Bus through zbus, as the plugin does. Their properties and
+//! signals are those of systemd 257.
 
 mod manager;
 
@@ -21,7 +21,7 @@ pub use manager::{FakeService, Manager};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A machine's root for `HostRoot`: the real `/proc`, a bus where the system's would be, and no logs at all.
+/// A root directory for `HostRoot`: the real `/proc`, a private bus in place of the system's, and no logs.
 #[derive(Debug)]
 pub struct Machine {
     dir: TempDir,
@@ -43,9 +43,9 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// When its directory cannot be made.
+    /// Returns an error if the directory cannot be created.
     pub fn new() -> Result<Self, Error> {
-        // The address of a unix socket is 108 bytes at most, so the directory's path must be short.
+        // The address of a unix socket has at most 108 bytes, so the directory's path must be short.
         let dir = tempfile::Builder::new().prefix("ow").tempdir_in("/tmp").map_err(Error::file("/tmp"))?;
         let make = |root: &Path| -> io::Result<()> {
             std::os::unix::fs::symlink("/proc", root.join("proc"))?;
@@ -55,36 +55,36 @@ impl Machine {
         Ok(Self { dir, bus: None })
     }
 
-    /// A machine whose bus runs.
+    /// A machine with a running bus.
     ///
     /// # Errors
     ///
-    /// When dbus-daemon cannot be had or does not start.
+    /// Returns an error if dbus-daemon is not available or does not start.
     pub fn with_bus() -> Result<Self, Error> {
         let mut machine = Self::new()?;
         machine.start_bus()?;
         Ok(machine)
     }
 
-    /// What `HostRoot` must be.
+    /// The value for `HostRoot`.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Where the bus listens.
+    /// The bus's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("run/dbus/system_bus_socket")
     }
 
-    /// Starts the bus, and waits until it takes connections.
+    /// Starts the bus, and waits until it accepts connections.
     ///
     /// # Errors
     ///
-    /// When dbus-daemon cannot be had or does not start.
+    /// Returns an error if dbus-daemon is not available or does not start.
     pub fn start_bus(&mut self) -> Result<(), Error> {
-        let programs = Packages::of("bookworm", &["dbus-daemon"]).unpacked("dbus-daemon")?;
+        let programs = Packages::new("bookworm", &["dbus-daemon"]).unpacked("dbus-daemon")?;
         let configuration = self.dir.path().join("bus.conf");
         fs::write(&configuration, configuration_text(&self.socket())).map_err(Error::file(&configuration))?;
         let mut command = std::process::Command::new("setpriv");
@@ -101,14 +101,14 @@ impl Machine {
         Err(Error::file(self.socket())(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Ends the bus, and with it all connections.
+    /// Ends the bus and all its connections.
     pub fn stop_bus(&mut self) {
         self.bus = None;
         let _ = fs::remove_file(self.socket());
     }
 }
 
-/// As the system's: anybody may ask and listen, and signals go to whom they match.
+/// Like the system's bus: every client may call and listen, and signals go to the clients whose rules match.
 fn configuration_text(socket: &Path) -> String {
     format!(
         r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

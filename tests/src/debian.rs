@@ -1,10 +1,10 @@
-//! Zabbix agents, tools to measure against and whole servers, out of Debian's archive: unpacked and not installed.
+//! Zabbix agents, tools for comparison and servers from Debian's archive, unpacked and not installed.
 //!
 //! [`agent`] and [`program_of`] unpack one package each; [`Packages`] unpacks packages with all their dependencies.
 //!
-//! apt does the work, with a private configuration: one suite, lists and cache of its own, no knowledge of what the
-//! machine has installed. Which archive to ask is taken from the machine's own configuration, so a mirror or proxy that
-//! was set up for the machine serves the tests too. Signatures are checked by apt as ever.
+//! apt does the work, with a private configuration: one suite, its own lists and cache, and no installed packages.
+//! The archive's address comes from the machine's configuration, so the tests use the machine's mirror or proxy.
+//! apt checks signatures as usual.
 
 mod root;
 
@@ -22,37 +22,37 @@ use crate::{Error, Generation};
 
 pub use root::{Packages, Root};
 
-/// Environment variable: the address of an archive of Debian, for machines whose apt knows none.
+/// Environment variable: the address of a Debian archive, for machines without one in apt's configuration.
 pub const MIRROR: &str = "OOMWATCH_DEBIAN_MIRROR";
 
 const PACKAGE: &str = "zabbix-agent2";
-/// The libraries that the agents are linked with are those of this suite, backports included.
+/// The agents are linked with the libraries of this suite, including those from backports.
 const LIBRARY_SUITE: &str = "bookworm";
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
 
-/// An agent's executable, ready to be run.
+/// An agent's executable.
 #[derive(Debug, Clone)]
 pub struct AgentFiles {
     /// The path of `zabbix_agent2`.
     pub program: PathBuf,
-    /// What `LD_LIBRARY_PATH` must be; nothing where the machine has the libraries itself.
+    /// The value for `LD_LIBRARY_PATH`; absent if the machine has the libraries itself.
     pub library_path: Option<OsString>,
 }
 
-/// The agent of a generation, downloaded and unpacked below the target directory if that has not happened yet.
+/// Returns the agent of a generation. Downloads and unpacks it below the target directory at first use.
 ///
-/// Several processes may ask at once; one works and the others wait.
+/// Several processes may call this at once: one works and the others wait.
 ///
 /// # Errors
 ///
-/// When apt knows no archive of Debian or the package cannot be had; the failing command and its words are in the error.
+/// Returns an error with the failing command if apt knows no Debian archive or the package is not available.
 pub fn agent(generation: Generation) -> Result<AgentFiles, Error> {
     let base = target_dir().join("agents");
     fs::create_dir_all(&base).map_err(Error::file(&base))?;
     let _lock = Lock::take(&base.join("lock"))?;
     let home = base.join(generation.name());
-    // Written last: a directory without it is what an interrupted download left.
+    // Written last: a directory without it is an interrupted download.
     let stamp = home.join("complete");
     if !stamp.exists() {
         let _ = fs::remove_dir_all(&home);
@@ -62,12 +62,12 @@ pub fn agent(generation: Generation) -> Result<AgentFiles, Error> {
     Ok(AgentFiles { program: program(&home), library_path: library_path(&home) })
 }
 
-/// A program out of a package of Debian 12, downloaded and unpacked below the target directory if that has not happened yet.
-/// `path` is the program's in the package, such as `usr/bin/rg`. Its libraries must be the machine's own.
+/// Returns a program from a package of Debian 12. Downloads and unpacks it below the target directory at first use.
+/// `path` is the program's path in the package, such as `usr/bin/rg`. It uses the machine's own libraries.
 ///
 /// # Errors
 ///
-/// When apt knows no archive of Debian or the package cannot be had; the failing command and its words are in the error.
+/// Returns an error with the failing command if apt knows no Debian archive or the package is not available.
 pub fn program_of(package: &'static str, path: &str) -> Result<PathBuf, Error> {
     let home = target_dir().join("tools").join(package);
     fs::create_dir_all(&home).map_err(Error::file(&home))?;
@@ -81,7 +81,7 @@ pub fn program_of(package: &'static str, path: &str) -> Result<PathBuf, Error> {
     Ok(root.join(path))
 }
 
-/// Held for as long as it lives; the kernel lets go of it even when the process dies.
+/// A lock that is released when the value is dropped, and by the kernel when the process dies.
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
 
 impl Lock {
@@ -119,14 +119,14 @@ fn library_path(home: &Path) -> Option<OsString> {
     if triplets.is_empty() { None } else { env::join_paths(triplets).ok() }
 }
 
-/// One suite of one archive, with its lists read.
+/// One suite of one archive, with its package lists.
 struct Archive {
     configuration: PathBuf,
     downloads: PathBuf,
 }
 
 impl Archive {
-    /// The first archive among those that apt knows which serves the suite.
+    /// Opens the first archive in apt's configuration that serves the suite.
     fn serving(suite: &'static str, package: &'static str, home: &Path) -> Result<Self, Error> {
         let mut last = Error::NoArchive;
         for address in addresses(suite)? {
@@ -147,7 +147,7 @@ impl Archive {
             let path = room.join(part);
             fs::create_dir_all(&path).map_err(Error::file(&path))?;
         }
-        // An empty one: nothing counts as installed. apt's locks go beside it.
+        // An empty status file: no package counts as installed. apt's locks are created beside it.
         let status = room.join("status");
         fs::write(&status, "").map_err(Error::file(&status))?;
         let sources = room.join("sources.list");
@@ -155,7 +155,7 @@ impl Archive {
         let configuration = room.join("apt.conf");
         fs::write(&configuration, configuration_text(room)).map_err(Error::file(&configuration))?;
         let archive = Self { configuration, downloads: room.join("downloads") };
-        // Errors of single indexes are warnings to apt unless told otherwise.
+        // By default apt reports errors of single indexes as warnings only.
         run(archive.apt("apt-get").args(["update", "--error-on=any"]))?;
         Ok(archive)
     }
@@ -183,7 +183,7 @@ impl Archive {
             .ok_or_else(|| Error::file(self.downloads.join(start))(std::io::ErrorKind::NotFound.into()))
     }
 
-    /// The libraries among a downloaded package's dependencies; libc itself must be the machine's own.
+    /// The libraries among a downloaded package's dependencies. The machine's own libc is used.
     fn libraries_of(&self, package: &str) -> Result<Vec<String>, Error> {
         let file = self.downloaded(package)?;
         let depends = run(Command::new("dpkg-deb").arg("-f").arg(file).arg("Depends"))?;
@@ -199,7 +199,7 @@ fn source_line(address: &str, suite: &str) -> String {
     format!("deb {signed}{address} {suite} main\n")
 }
 
-/// The machine's proxy settings stay in force; its sources, pins, hooks and installed packages must not count.
+/// The machine's proxy settings apply. Its sources, pins, hooks and installed packages do not.
 fn configuration_text(room: &Path) -> String {
     let room = room.display();
     format!(
@@ -222,10 +222,10 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
     )
 }
 
-/// The archives to try for a suite, the likeliest first.
+/// Returns the archives to try for a suite, the most likely first.
 /// # Errors
 ///
-/// When apt has no words for its sources.
+/// Returns an error if apt cannot list its sources.
 pub fn addresses(suite: &str) -> Result<Vec<String>, Error> {
     if let Ok(given) = env::var(MIRROR) {
         return Ok(vec![given]);
@@ -236,15 +236,15 @@ pub fn addresses(suite: &str) -> Result<Vec<String>, Error> {
     Ok(rank(&listed, &codename(), suite))
 }
 
-/// The release that this machine runs, as in its sources.
+/// The release of this machine as its sources name it.
 fn codename() -> String {
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     value.unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// Third parties use Debian's release names for their own archives. Debian's is told by its directory's name, and by
-/// serving `RELEASE-updates` as well.
+/// Third parties use Debian's release names for their own archives. Debian's own archive has a directory named `debian`
+/// and also serves `RELEASE-updates`.
 fn rank(listed: &str, codename: &str, suite: &str) -> Vec<String> {
     let targets: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
     let serves = |address: &str, release: &str| targets.contains(&(address, release));
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_archive_of_the_machines_own_release_comes_first() {
+    fn archive_of_the_machines_release_comes_first() {
         let listed = "https://third.example/debian/ trixie\n\
                       http://mirror.example/debian/ trixie\n\
                       http://mirror.example/debian/ trixie-updates\n\
@@ -280,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_that_is_known_to_serve_the_suite_wins() {
+    fn archive_that_serves_the_suite_comes_first() {
         let listed =
             "http://mirror.example/debian/ bookworm\nhttp://backports.example/debian/ bookworm-backports\n";
         assert_eq!(rank(listed, "bookworm", "bookworm-backports")[0], "http://backports.example/debian/");
     }
 
     #[test]
-    fn no_archive_is_no_address() {
+    fn no_archive_is_an_error() {
         assert!(rank("", "bookworm", "bookworm").is_empty());
     }
 }

@@ -5,120 +5,120 @@ use std::process::{Command, ExitStatus, Output};
 
 use crate::Generation;
 
-/// What can go wrong in the harness itself, as against in what is tested.
+/// An error of the harness itself, as opposed to a failure of the tested program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or directory of the harness could not be used.
+    /// A file or directory of the harness is not usable.
     #[error("{}: {source}", path.display())]
     File {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A command could not be started at all.
+    /// A command did not start.
     #[error("cannot run {command}: {source}")]
     Spawn {
-        /// The command as it would be typed.
+        /// The command line.
         command: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A command ran and failed.
     #[error("{command} failed ({status}): {output}")]
     Command {
-        /// The command as it would be typed.
+        /// The command line.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// What it wrote, standard error last.
+        /// The output, standard error last.
         output: String,
     },
-    /// apt on this machine is not configured with an archive of Debian.
+    /// apt's configuration on this machine names no Debian archive.
     #[error(
         "apt-get indextargets names no Debian archive; set {} to the address of one",
         crate::debian::MIRROR
     )]
     NoArchive,
-    /// None of the archives that apt knows served a package.
+    /// No archive in apt's configuration served a package.
     #[error("{package} of {suite} could not be had from any archive that apt knows: {last}")]
     NoPackage {
-        /// The package wanted.
+        /// The package.
         package: &'static str,
-        /// The suite it was wanted from.
+        /// The suite.
         suite: &'static str,
         /// The last archive's failure.
         last: Box<Error>,
     },
-    /// An executable of this workspace is not where it is looked for.
+    /// An executable of this workspace is missing.
     #[error("no executable {name} in {}: build it with `cargo build --workspace --bins`", directory.display())]
     NoExecutable {
         /// The executable's name.
         name: String,
-        /// Where it was looked for.
+        /// The searched directory.
         directory: PathBuf,
     },
-    /// The agent ended instead of answering.
+    /// The agent ended before its first answer.
     #[error("agent {generation} ended at its start ({status}):\n{output}")]
     AgentExited {
-        /// Which agent.
+        /// The agent's generation.
         generation: Generation,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// What it wrote to its standard output, standard error and log.
+        /// Its standard output, standard error and log.
         output: String,
     },
     /// The agent runs and does not answer.
     #[error("agent {generation} does not answer {seconds} s after its start:\n{output}")]
     AgentSilent {
-        /// Which agent.
+        /// The agent's generation.
         generation: Generation,
-        /// How long was waited.
+        /// The waiting time.
         seconds: u64,
-        /// What it wrote to its standard output, standard error and log.
+        /// Its standard output, standard error and log.
         output: String,
     },
-    /// The connection to an agent broke, or brought something that is no reply.
+    /// The connection to an agent broke, or the reply was invalid.
     #[error("no reply to {key}: {source}")]
     Exchange {
-        /// The item asked for.
+        /// The item key.
         key: String,
-        /// What the connection said.
+        /// The connection's error.
         source: io::Error,
     },
-    /// A program that was to run on ended, or never got ready.
+    /// A program ended, or was not ready in time.
     #[error("{program} did not get ready: {reason}\n{output}")]
     Service {
         /// The program.
         program: &'static str,
-        /// What was seen instead.
+        /// The observed state.
         reason: String,
-        /// The end of what it wrote.
+        /// The end of its output.
         output: String,
     },
-    /// A request over HTTP brought no answer that could be read.
+    /// An HTTP request got no readable answer.
     #[error("{request}: {source}")]
     Http {
-        /// What was asked for.
+        /// The request.
         request: String,
-        /// What the connection said.
+        /// The connection's error.
         source: Box<ureq::Error>,
     },
-    /// A server answered a request with an error, or with something unforeseen.
+    /// A server answered a request with an error or an unexpected value.
     #[error("{request}: {answer}")]
     Refused {
-        /// What was asked for.
+        /// The request.
         request: String,
-        /// What it said.
+        /// The server's answer.
         answer: String,
     },
-    /// An actor did not come to life.
+    /// An actor was not ready in time.
     #[error("actor {name} did not get ready: {reason}")]
     Actor {
         /// The actor's name.
         name: String,
-        /// What was seen instead.
+        /// The observed state.
         reason: String,
     },
 }
@@ -130,7 +130,7 @@ impl Error {
     }
 }
 
-/// Runs a command to its end and hands out its standard output; a failure carries everything it wrote.
+/// Runs a command to its end and returns its standard output. The error of a failed command contains all of its output.
 pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
     let output = command.output().map_err(|source| Error::Spawn { command: typed(command), source })?;
     if output.status.success() {
@@ -139,7 +139,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
     Err(Error::Command { command: typed(command), status: output.status, output: both(&output) })
 }
 
-/// The command as one would type it; the environment is left out.
+/// The command line without the environment.
 fn typed(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -1,11 +1,11 @@
-//! Just enough of FastCGI to keep a worker of php-fpm busy.
+//! A minimal FastCGI client that keeps a worker of php-fpm busy.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// A request under way. The worker is free again when this is dropped and its script has ended.
+/// A running request. The worker is free again when this is dropped and its script has ended.
 #[expect(missing_debug_implementations, reason = "nothing to see")]
 pub struct Request {
     _connection: Box<dyn Write + Send>,
@@ -16,11 +16,11 @@ const PARAMS: u8 = 4;
 const STDIN: u8 = 5;
 
 impl Request {
-    /// Has a script run. `address` is the path of a socket, or an address with a port.
+    /// Starts a script. `address` is the path of a socket, or an address with a port.
     ///
     /// # Errors
     ///
-    /// When nobody listens there.
+    /// Returns an error if there is no listener.
     pub fn send(address: &str, script: &Path) -> io::Result<Self> {
         let mut connection: Box<dyn Write + Send> = if address.starts_with('/') {
             Box::new(UnixStream::connect(address)?)
@@ -46,7 +46,7 @@ fn message(script: &Path) -> io::Result<Vec<u8>> {
         parameters.extend_from_slice(value.as_bytes());
     }
     let mut message = Vec::new();
-    // The role of a responder.
+    // The role "responder".
     record(&mut message, BEGIN, &[0, 1, 0, 0, 0, 0, 0, 0])?;
     record(&mut message, PARAMS, &parameters)?;
     record(&mut message, PARAMS, &[])?;

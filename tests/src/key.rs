@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// An item key with parameters, quoted where the agent's parser needs it.
+/// An item key with parameters, quoted if the agent's parser needs it.
 ///
 /// ```
 /// use oomwatch_tests::Key;
@@ -22,14 +22,14 @@ impl Key {
         Self { name: name.into(), parameters: Vec::new() }
     }
 
-    /// The same key with one more parameter.
+    /// Adds one parameter.
     #[must_use]
     pub fn param(mut self, value: impl Into<String>) -> Self {
         self.parameters.push(value.into());
         self
     }
 
-    /// The same key with these parameters after those it has.
+    /// Adds parameters at the end.
     #[must_use]
     pub fn params<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
         self.parameters.extend(values.into_iter().map(Into::into));

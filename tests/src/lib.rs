@@ -1,17 +1,17 @@
-//! Tests of the plugin against real Zabbix agents, and the vocabulary they are written in.
+//! Tests of the plugin against real Zabbix agents, and the harness for them.
 //!
 //! * [`debian`] fetches the agents of both generations from Debian's archive and unpacks them; nothing is installed.
-//! * [`RealAgent`] is one of those agents, running in a scratch directory; it is asked for items as a server would ask.
-//! * [`ActiveServer`] stands in for a Zabbix server towards an agent's active checks.
-//! * [`actors`] makes processes to look at: of any name, size, state and owner.
-//! * [`cost`] reads what a process has cost so far: CPU time and resident memory.
-//! * [`Limited`] is a memory cgroup in which the kernel kills.
-//! * [`LogWriter`] writes a log and has it rotated.
-//! * [`bus`] makes a system bus, with stand-ins for systemd and systemd-oomd.
+//! * [`RealAgent`] is one of those agents in a scratch directory. It is polled as a server polls it.
+//! * [`ActiveServer`] replaces a Zabbix server for an agent's active checks.
+//! * [`actors`] starts processes of any name, size, state and owner.
+//! * [`cost`] reads the cost of a process: CPU time and resident memory.
+//! * [`Limited`] is a memory cgroup with a limit, for real OOM kills.
+//! * [`LogWriter`] writes and rotates a log.
+//! * [`bus`] starts a system bus with replacements for systemd and systemd-oomd.
 //! * [`zabbix`] is a real Zabbix server with its database and its frontend.
 //! * [`fastcgi`] keeps workers of php-fpm busy.
-//! * [`browser`] is a real browser without a screen, told what to do over WebDriver.
-//! * [`Supervised`] is any other program that runs on beside a test.
+//! * [`browser`] is a real headless browser, controlled over WebDriver.
+//! * [`Supervised`] is any other program that runs beside a test.
 //! * [`Key`] writes item keys with their parameters quoted.
 //!
 //! ```no_run
@@ -23,7 +23,7 @@
 //! # Ok::<(), oomwatch_tests::Error>(())
 //! ```
 //!
-//! Everything started here ends when its value is dropped, and also when the test's process dies.
+//! Everything started here ends when its value is dropped, and when the test's process dies.
 
 pub mod actors;
 pub mod binaries;

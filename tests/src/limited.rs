@@ -1,4 +1,4 @@
-//! A place where the kernel's OOM killer acts without harm to others.
+//! A memory cgroup in which the kernel's OOM killer kills without harm to other processes.
 
 use std::fs;
 use std::io;
@@ -19,11 +19,11 @@ pub struct Limited {
 }
 
 impl Limited {
-    /// A cgroup of this name below the root, version 1 or 2 as the machine has it.
+    /// Creates a cgroup of this name below the root, of version 1 or 2 as the machine has it.
     ///
     /// # Errors
     ///
-    /// Why the machine does not allow it, in words: a reason to skip a test.
+    /// Returns the reason if the machine does not allow it.
     pub fn new(name: &str, limit_bytes: u64) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("only root can make memory cgroups".to_owned());
@@ -50,7 +50,7 @@ impl Limited {
 
     fn limit(&self, [memory, swap]: &[&str; 2]) -> io::Result<()> {
         fs::write(self.dir.join(memory), self.limit_bytes.to_string())?;
-        // Kernels without swap accounting have no such file, and need none where there is no swap.
+        // Kernels without swap accounting do not have this file.
         let swap_limit = if swap.contains("memsw") { self.limit_bytes } else { 0 };
         drop(fs::write(self.dir.join(swap), swap_limit.to_string()));
         Ok(())
@@ -62,31 +62,31 @@ impl Limited {
         &self.path
     }
 
-    /// Moves a process in here. What it has already stays where it was charged.
+    /// Moves a process into the cgroup. Memory that it already has stays charged to its previous cgroup.
     ///
     /// # Errors
     ///
-    /// When it has ended.
+    /// Returns an error if the process has ended.
     pub fn take_in(&self, pid: u32) -> io::Result<()> {
         fs::write(self.dir.join("cgroup.procs"), pid.to_string())
     }
 
-    /// Moves a process out of here, to where no limit is: with a process in it a cgroup cannot be removed.
+    /// Moves a process to the root cgroup, because a cgroup with a process in it cannot be removed.
     ///
     /// # Errors
     ///
-    /// When it has ended.
+    /// Returns an error if the process has ended.
     pub fn let_go(&self, pid: u32) -> io::Result<()> {
         let parent = self.dir.parent().unwrap_or(&self.dir);
         fs::write(parent.join("cgroup.procs"), pid.to_string())
     }
 
-    /// Runs a copy of `tail` in here, which takes memory without end when it reads /dev/zero, and returns its process number
-    /// and how it ended.
+    /// Runs a copy of `tail` in the cgroup, which allocates memory without end when it reads /dev/zero. Returns its process
+    /// id and its exit status.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// Returns an error if it cannot be started.
     pub fn run_into_limit(&self, program: &Path) -> io::Result<(u32, ExitStatus)> {
         let script = r#"echo $$ > "$0/cgroup.procs" && exec "$1" /dev/zero"#;
         let mut child = Command::new("sh").arg("-c").arg(script).arg(&self.dir).arg(program).spawn()?;
@@ -96,7 +96,7 @@ impl Limited {
 
 impl Drop for Limited {
     fn drop(&mut self) {
-        // The kernel may need a moment to see that the last process has left.
+        // The kernel may need some time to notice that the last process has ended.
         let _ = wait_until(SOON, || fs::remove_dir(&self.dir).is_ok() || !self.dir.exists());
     }
 }

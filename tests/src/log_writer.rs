@@ -8,16 +8,16 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rotating {
-    /// The file gets another name, and a new one its place.
+    /// The file is renamed, and a new one is created in its place.
     Rename,
-    /// The file is copied and then emptied. Whoever wrote between the two would lose that; here nobody does.
+    /// The file is copied and then truncated. Lines written between the two would be lost; this writer writes none.
     CopyTruncate,
 }
 
-/// A program that writes a log as fast as it can, line by line, and has it rotated: to `NAME.1`, which was `NAME.2`
-/// before, and so on. Nothing that was rotated is ever deleted.
+/// A program that writes a log as fast as it can, line by line, and rotates it: to `NAME.1`, which was `NAME.2`
+/// before, and so on. Rotated files are never deleted.
 ///
-/// Some lines are matches: they contain `match` and a number that grows by one from 0.
+/// Some lines are matches: they contain `match` and a number that starts at 0 and grows by one.
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
@@ -30,11 +30,11 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Begins a log that is rotated each time it has so many lines.
+    /// Creates a log that is rotated every `lines` lines.
     ///
     /// # Errors
     ///
-    /// When the file cannot be made.
+    /// Returns an error if the file cannot be created.
     pub fn create(path: impl Into<PathBuf>, rotating: Rotating, lines_per_file: u64) -> Result<Self, Error> {
         let path = path.into();
         let file = new_file(&path).map_err(Error::file(&path))?;
@@ -47,36 +47,36 @@ impl LogWriter {
         &self.path
     }
 
-    /// Matches written so far, which is the number of the next one.
+    /// The number of matches written so far, which is the number of the next one.
     #[must_use]
     pub fn matches(&self) -> u64 {
         self.matches
     }
 
-    /// How often it was rotated so far.
+    /// The number of rotations so far.
     #[must_use]
     pub fn rotations(&self) -> u64 {
         self.rotations
     }
 
-    /// The match of this number, without its line end.
+    /// The match with this number, without its line end.
     #[must_use]
     pub fn text_of(number: u64) -> String {
         format!("Jun  1 12:00:00 web kernel: match {number} of this test, in words that come once")
     }
 
-    /// The number of a match, which must be whole.
+    /// The number of a match; absent if the line is not complete.
     #[must_use]
     pub fn number_of(text: &str) -> Option<u64> {
         let number = text.split_once("match ")?.1.split(' ').next()?.parse().ok()?;
         (text == Self::text_of(number)).then_some(number)
     }
 
-    /// Writes so many lines, of which every so many-th is a match: one write for each line, as programs do that log.
+    /// Writes lines, of which every n-th is a match. Each line is one write, as in programs that log.
     ///
     /// # Errors
     ///
-    /// When the log cannot be written or rotated.
+    /// Returns an error if the log cannot be written or rotated.
     pub fn write(&mut self, lines: u64, one_match_in: u64) -> Result<(), Error> {
         let path = self.path.clone();
         (0..lines).try_for_each(|_| self.line(one_match_in)).map_err(Error::file(path))
@@ -119,7 +119,7 @@ impl LogWriter {
     }
 }
 
-/// Appending is what lets a log be emptied under its writer.
+/// Append mode allows a log to be truncated while its writer has it open.
 fn new_file(path: &Path) -> io::Result<File> {
     File::options().create_new(true).append(true).open(path)
 }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_match_that_lost_a_part_is_none() {
+    fn incomplete_match_is_not_counted() {
         let whole = LogWriter::text_of(12);
         assert_eq!(LogWriter::number_of(&whole), Some(12));
         assert_eq!(LogWriter::number_of(&whole[1..]), None);

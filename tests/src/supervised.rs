@@ -1,4 +1,4 @@
-//! Programs that run on beside a test, and end with it.
+//! Programs that run beside a test and end with it.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::agent::read_lossy;
 use crate::{Error, cost, wait_until};
 
-/// Ends with the program, or ends it: when nobody holds the other end of the pipe any more, the program has 5 s after the
-/// signal `$1`, and then its whole process group goes. No way of dying leaves the pipe open.
+/// Shell script that ends with the program or ends it: when the other end of the pipe is closed, the program gets the signal `$1`
+/// and 5 s later its whole process group is killed. Every kind of death of the test closes the pipe.
 const SCRIPT: &str = r#"
 signal=$1; shift
 exec 3<&0
@@ -29,7 +29,7 @@ wait $child
 const END_LIMIT: Duration = Duration::from_secs(10);
 const TAIL_LINES: usize = 40;
 
-/// A program and whatever it starts, until this is dropped or the process that holds it dies.
+/// A program and its children, until this is dropped or the process that holds it dies.
 #[derive(Debug)]
 pub struct Supervised {
     program: &'static str,
@@ -38,11 +38,11 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts it. `signal` is the one that it ends at quickly; what it writes goes to the file `output`.
+    /// Starts the program. `signal` is the one that ends it quickly; its output goes to the file `output`.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// Returns an error if it cannot be started.
     pub fn start(
         program: &'static str,
         command: &Command,
@@ -67,11 +67,11 @@ impl Supervised {
         Ok(Self { program, child, output: output.to_owned() })
     }
 
-    /// Waits until it is ready; an error when it ends before or takes longer than `limit`.
+    /// Waits until it is ready.
     ///
     /// # Errors
     ///
-    /// When it does not get ready; what it wrote is in the error.
+    /// Returns an error with its output if it ends before or takes longer than `limit`.
     pub fn wait_until_ready(
         &mut self,
         limit: Duration,
@@ -89,7 +89,7 @@ impl Supervised {
         }
     }
 
-    /// Everything that it wrote to its standard output and error.
+    /// Its standard output and error.
     #[must_use]
     pub fn output(&self) -> String {
         read_lossy(&self.output)
@@ -112,7 +112,7 @@ impl Drop for Supervised {
     }
 }
 
-/// Whether all processes of a group have ended. Whoever reaps orphans may take seconds, so the group itself stays.
+/// Returns whether all processes of a group have ended. Orphans may be reaped seconds later, so the group itself remains.
 fn has_ended(group: u32) -> bool {
     let members = cost::pids().filter(|pid| cost::group(*pid) == Some(group));
     members.map(cost::state).all(|state| matches!(state, None | Some('Z')))
@@ -138,14 +138,14 @@ mod tests {
         service.wait_until_ready(Duration::from_secs(10), started).unwrap();
         let text = service.output();
         let pid: u32 = text.split(' ').next().unwrap().parse().unwrap();
-        let process = crate::cost::Process::of(pid).unwrap();
+        let process = crate::cost::Process::find(pid).unwrap();
         assert!(!process.has_ended());
         drop(service);
         assert!(process.has_ended());
     }
 
     #[test]
-    fn an_early_end_is_an_error_with_its_words() {
+    fn early_end_is_an_error_with_the_output() {
         let directory = tempfile::tempdir().unwrap();
         let mut service = run("echo no such thing; exit 3", directory.path());
         let error = service.wait_until_ready(Duration::from_secs(10), || false).unwrap_err().to_string();

@@ -1,11 +1,11 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Between questions: at first short, because most things happen at once, and in the end so long that asking costs nothing.
+/// The pause between two checks: short at first, because most events happen at once, and later so long that polling is cheap.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Asks again and again until the answer is yes, or `limit` has passed; tells which.
+/// Calls `condition` until it is true or `limit` has passed, and returns the last result.
 #[must_use]
 pub fn wait_until(limit: Duration, mut yes: impl FnMut() -> bool) -> bool {
     let start = Instant::now();

@@ -8,7 +8,7 @@ const MAGIC: [u8; 4] = *b"ZBXD";
 const FLAG_PROTOCOL: u8 = 0x01;
 const FLAG_COMPRESSED: u8 = 0x02;
 const HEADER_BYTES: usize = 13;
-/// The agent itself refuses more than 1 GiB.
+/// The agent itself refuses bodies above 1 GiB.
 const MAX_BODY_BYTES: u64 = 1 << 30;
 
 /// Writes one frame, uncompressed.
@@ -24,7 +24,7 @@ pub(crate) fn write_frame(mut to: impl Write, body: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
-/// Reads one frame; nothing when the other side closes without a single byte.
+/// Reads one frame; absent if the other side closes before the first byte.
 pub(crate) fn read_frame(mut from: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; HEADER_BYTES];
     match from.read(&mut header)? {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_frames_are_read() {
         let mut wire = Vec::new();
         write_frame(&mut wire, b"agent.ping").unwrap();
         assert_eq!(&wire[..6], b"ZBXD\x01\x0a");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_connection_is_nothing_and_a_torn_one_an_error() {
+    fn closed_connection_is_absent_and_torn_one_an_error() {
         assert!(read_frame(&b""[..]).unwrap().is_none());
         assert!(read_frame(&b"ZBXD\x01\x05\0\0\0\0\0\0\0abc"[..]).is_err());
         assert!(read_frame(&b"HTTP/1.1 200 OK"[..]).is_err());

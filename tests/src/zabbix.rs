@@ -1,9 +1,9 @@
 //! A real Zabbix server with its database and its frontend, on loopback and in a scratch directory.
 //!
-//! * [`Zabbix`] is the three of them, running; all end with it.
+//! * [`Zabbix`] runs the three of them; all end with the value.
 //! * [`Api`] speaks the frontend's JSON-RPC.
-//! * [`Problem`] is what an operator would see.
-//! * [`Told`] is a value that a test tells the server in an agent's place.
+//! * [`Problem`] is a problem as an operator sees it.
+//! * [`SentValue`] is a value that a test sends to the server in place of an agent.
 //!
 //! ```no_run
 //! use oomwatch_tests::Generation;
@@ -29,7 +29,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use api::{Api, Host, ItemState, Problem};
-pub use values::Told;
+pub use values::SentValue;
 
 use crate::agent::{free_port, read_lossy};
 use crate::debian::Root;
@@ -49,7 +49,7 @@ pub struct Zabbix {
     root: Root,
     address: SocketAddr,
     api: Api,
-    // They end in this order: the frontend and the server before their database.
+    // The order of the fields is the order of their end: the frontend and the server before their database.
     _frontend: Supervised,
     _server: Supervised,
     _database: Database,
@@ -57,15 +57,15 @@ pub struct Zabbix {
 }
 
 impl Zabbix {
-    /// Starts a server of this version, and waits until it takes values and its frontend lets the administrator in. The
+    /// Starts a server of this version, and waits until it accepts values and its frontend accepts the administrator. The
     /// first start of a version on a machine downloads it and fills a database, which later starts copy.
     ///
     /// # Errors
     ///
-    /// When the packages cannot be had, or one of the three does not get ready in a minute.
+    /// Returns an error if a package is not available, or one of the three is not ready in a minute.
     pub fn start(generation: Generation) -> Result<Self, Error> {
         let root = packages::unpack()?;
-        // Addresses of unix sockets are short.
+        // Addresses of unix sockets must be short.
         let scratch =
             tempfile::Builder::new().prefix("ow").tempdir_in("/tmp").map_err(Error::file("/tmp"))?;
         let database = Database::start(&root, generation, scratch.path())?;
@@ -97,13 +97,13 @@ impl Zabbix {
         &self.api
     }
 
-    /// Where the server takes values of active checks.
+    /// The address for values of active checks.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The frontend's address, such as `http://127.0.0.1:10101`. `Admin` and `zabbix` let one in.
+    /// The frontend's address, such as `http://127.0.0.1:10101`. User `Admin`, password `zabbix`.
     #[must_use]
     pub fn frontend(&self) -> String {
         format!("http://{}", self.api.address())
@@ -121,11 +121,11 @@ impl Zabbix {
         read_lossy(&self.scratch().join("server.log"))
     }
 
-    /// A template file's text as the server's own frontend reads it, in JSON.
+    /// Parses a template file as the server's own frontend does, and returns it as JSON.
     ///
     /// # Errors
     ///
-    /// When it is no YAML.
+    /// Returns an error if the text is not YAML.
     pub fn parse(&self, yaml: &str) -> Result<serde_json::Value, Error> {
         const SCRIPT: &str = "require $argv[1].'/vendor/autoload.php'; \
             echo json_encode(Symfony\\Component\\Yaml\\Yaml::parse(file_get_contents($argv[2])));";
@@ -152,11 +152,11 @@ impl Drop for Zabbix {
     }
 }
 
-/// Downloads, unpacks and fills whatever a start of either version needs, if that has not happened yet.
+/// Downloads, unpacks and fills everything that a start of either version needs.
 ///
 /// # Errors
 ///
-/// When the packages cannot be had, or a database cannot be filled.
+/// Returns an error if a package is not available, or a database cannot be filled.
 pub fn prepare() -> Result<(), Error> {
     let root = packages::unpack()?;
     Generation::ALL.into_iter().try_for_each(|generation| database::filled(&root, generation).map(drop))
@@ -179,9 +179,9 @@ fn start_server(
     Ok((server, address))
 }
 
-/// A small server that looks at its configuration every second, so that a change counts almost at once.
+/// A small server that reads its configuration every second, so that a change takes effect almost at once.
 fn server_configuration(scratch: &Path, port: u16, database: u16, root: &Path) -> String {
-    // One for all values: tests tell many of the past at a time, and triggers have to see them in their order.
+    // One history syncer for all values: tests send many old values at a time, and triggers must see them in order.
     let (scratch, fping) = (scratch.display(), root.join("usr/bin/fping"));
     format!(
         "DBHost=127.0.0.1\nDBPort={database}\nDBName=zabbix\nDBUser=zabbix\nDBPassword=zabbix\nListenIP=127.0.0.1\n\

@@ -1,4 +1,4 @@
-//! What goes wrong, against real agents: whatever a plugin's handler does, the agent and the other items live on.
+//! Faults of a plugin, against real agents: whatever a handler does, the agent and its other items keep working.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use oomwatch_tests::{ActiveServer, Error, Generation, Item, Key, PluginSpec, Rea
 use oomwatch_tests::{binaries, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The agent's `Timeout` where nothing is to be late, also on a machine that is busy with much else: the longest there is.
+/// The agent's `Timeout` in tests in which nothing may be late, also on a busy machine: the longest possible value.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Where items hang until it is over.
+/// The agent's `Timeout` in tests whose items exceed it.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A plugin notices the end of its agent by the end of the socket; this is for a machine that is busy with much else.
+/// Limit for a plugin to end after its agent. It notices the end of the socket; the limit allows for a busy machine.
 const PLUGIN_END: Duration = Duration::from_secs(30);
-/// What hangs here hangs for longer than any test: an answer that comes before cannot have waited for it.
+/// Handlers hang longer than any test runs: a reply that arrives earlier cannot have waited for them.
 const HANG: &str = "faulty.hang[600]";
-/// Items that hang at once, as those on a dead file server may: fewer than the SDK has workers, 128.
+/// Items that hang at the same time, as those on a dead file server may: fewer than the SDK's 128 workers.
 const SOME: u32 = 60;
-/// More than that, so that not even the hanging ones all get a worker.
+/// More items than workers, so that not every hanging item gets a worker.
 const MANY: u32 = 140;
 
 fn plugin() -> Result<PluginSpec, Error> {
@@ -29,7 +29,7 @@ fn agent(generation: Generation, timeout: Duration) -> Result<RealAgent, Error> 
     RealAgent::builder(generation).timeout(timeout).plugin(plugin()?).start()
 }
 
-/// Runs a test with an agent of each generation, which must be alive and serving in the end.
+/// Runs a test with an agent of each generation. The agent must still answer at the end.
 fn with_both(timeout: Duration, test: impl Fn(&mut RealAgent) -> Result<(), Error>) -> Result<(), Error> {
     for generation in Generation::ALL {
         let mut agent = agent(generation, timeout)?;
@@ -46,18 +46,18 @@ fn lives_on(agent: &mut RealAgent) -> Result<(), Error> {
     Ok(())
 }
 
-/// The plugin's process; it is started with its first item.
+/// The plugin's process. Its first item starts it.
 fn plugin_pid(agent: &RealAgent) -> Result<u32, Error> {
     let reply = agent.get("faulty.pid")?;
     let pid = reply.value().and_then(|text| text.parse().ok());
     let pid = pid.unwrap_or_else(|| panic!("{reply:?}"));
-    // The process that registered the plugin may be a moment late in ending.
+    // The process of the register pass may end slightly late.
     assert!(wait_until(PLUGIN_END, || agent.plugin_pids() == [pid]), "{:?}", agent.plugin_pids());
     Ok(pid)
 }
 
 fn plugin_process(agent: &RealAgent) -> Result<Process, Error> {
-    Ok(Process::of(plugin_pid(agent)?).expect("it has just answered"))
+    Ok(Process::find(plugin_pid(agent)?).expect("it has just answered"))
 }
 
 fn send(pid: u32, signal: Signal) {
@@ -73,7 +73,7 @@ fn refusal(reply: Reply) -> String {
 }
 
 #[test]
-fn a_panic_is_an_error_of_that_item_alone() -> Result<(), Error> {
+fn panic_is_an_error_of_that_item_only() -> Result<(), Error> {
     with_both(TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         for round in 0..20 {
@@ -86,7 +86,7 @@ fn a_panic_is_an_error_of_that_item_alone() -> Result<(), Error> {
 }
 
 #[test]
-fn items_that_hang_are_answered_for_and_hold_up_nobody() -> Result<(), Error> {
+fn hanging_items_get_an_error_and_delay_no_other_item() -> Result<(), Error> {
     with_both(SHORT_TIMEOUT, |agent| {
         let agent = &*agent;
         thread::scope(|scope| {
@@ -97,16 +97,16 @@ fn items_that_hang_are_answered_for_and_hold_up_nobody() -> Result<(), Error> {
                 meanwhile += 1;
             }
             hanging.into_iter().for_each(|poll| poll.join().expect("no panic"));
-            // Of the last answer it is open which came first.
+            // The order of the last two replies is not defined.
             assert!(meanwhile > 1, "{meanwhile} quick answers while the others hung");
         });
         Ok(())
     })
 }
 
-/// While every worker hangs the others have to wait; afterwards they must be as before, although the handlers still hang.
+/// While every worker hangs, other items wait. Afterwards they must work as before, although the handlers still hang.
 #[test]
-fn more_items_that_hang_than_workers_leave_the_plugin_working() -> Result<(), Error> {
+fn more_hanging_items_than_workers_leave_the_plugin_working() -> Result<(), Error> {
     with_both(SHORT_TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         let asked = &*agent;
@@ -119,14 +119,14 @@ fn more_items_that_hang_than_workers_leave_the_plugin_working() -> Result<(), Er
     })
 }
 
-/// Hangs far beyond the deadline; the agent hears of it.
+/// Polls an item whose handler hangs far beyond the deadline; the agent receives an error.
 fn poll_that_hangs(agent: &RealAgent, number: u32) {
     let key = HANG.replace(']', &format!(",{number}]"));
     refusal(agent.poll(key, SHORT_TIMEOUT).expect("a reply long before the handler's end"));
 }
 
 #[test]
-fn a_thousand_polls_at_once_are_all_answered() -> Result<(), Error> {
+fn thousand_polls_at_once_are_all_answered() -> Result<(), Error> {
     with_both(TIMEOUT, |agent| {
         let agent = &*agent;
         let wrong: Vec<String> = thread::scope(|scope| {
@@ -145,7 +145,7 @@ fn a_thousand_polls_at_once_are_all_answered() -> Result<(), Error> {
 }
 
 #[test]
-fn a_reply_of_several_megabytes_arrives_whole() -> Result<(), Error> {
+fn reply_of_several_megabytes_arrives_complete() -> Result<(), Error> {
     with_both(TIMEOUT, |agent| {
         for kib in [1, 1 << 10, 9 << 10] {
             let reply = agent.get(format!("faulty.big[{kib}]"))?;
@@ -158,7 +158,7 @@ fn a_reply_of_several_megabytes_arrives_whole() -> Result<(), Error> {
 }
 
 #[test]
-fn a_reply_that_is_too_large_is_an_error() -> Result<(), Error> {
+fn reply_that_is_too_large_is_an_error() -> Result<(), Error> {
     with_both(TIMEOUT, |agent| {
         let why = refusal(agent.get(format!("faulty.big[{}]", 80 << 10))?);
         assert!(why.to_lowercase().contains("bytes"), "{why}");
@@ -167,7 +167,7 @@ fn a_reply_that_is_too_large_is_an_error() -> Result<(), Error> {
 }
 
 #[test]
-fn what_a_handler_prints_goes_nowhere() -> Result<(), Error> {
+fn output_of_a_handler_is_discarded() -> Result<(), Error> {
     with_both(TIMEOUT, |agent| {
         assert_eq!(agent.get("faulty.print")?, Reply::Value("printed".into()));
         assert!(!agent.output().contains("on standard output"));
@@ -191,7 +191,7 @@ fn signals_to_the_plugin_change_nothing() -> Result<(), Error> {
 }
 
 #[test]
-fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), Error> {
+fn signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), Error> {
     for generation in Generation::ALL {
         for signal in [Signal::INT, Signal::TERM] {
             let mut agent = agent(generation, TIMEOUT)?;
@@ -207,15 +207,15 @@ fn a_signal_to_the_process_group_ends_agent_and_plugin_in_order() -> Result<(), 
 }
 
 #[test]
-fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
+fn end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
     for generation in Generation::ALL {
         let agent = agent(generation, TIMEOUT)?;
         let plugin = plugin_process(&agent)?;
         let stopped = agent.stop();
         assert!(stopped.status.success() && !stopped.forced, "{generation}: {stopped:?}");
-        // So long it waits for a plugin that does not end.
+        // The agent waits this long for a plugin that does not end.
         assert!(stopped.took < TIMEOUT / 2, "the agent waited for its plugin: {:?}", stopped.took);
-        // 6.0 does not wait for its plugins after it has said *terminate*.
+        // Agent 6.0 does not wait for its plugins after *terminate*.
         let gone = wait_until(PLUGIN_END, || plugin.has_ended());
         assert!(gone, "the plugin of {generation} outlived the agent");
     }
@@ -223,7 +223,7 @@ fn the_end_of_the_agent_ends_the_plugin_at_once() -> Result<(), Error> {
 }
 
 #[test]
-fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
+fn stop_does_not_wait_for_a_hanging_handler() -> Result<(), Error> {
     for generation in Generation::ALL {
         let agent = agent(generation, TIMEOUT)?;
         let plugin = plugin_process(&agent)?;
@@ -236,11 +236,11 @@ fn a_stop_waits_for_no_handler_that_hangs() -> Result<(), Error> {
 }
 
 #[test]
-fn the_plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
+fn plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
     for generation in Generation::ALL {
         let agent = agent(generation, TIMEOUT)?;
         let plugin = plugin_process(&agent)?;
-        // A handler that hangs must not keep the process either.
+        // A hanging handler must not keep the process alive either.
         let _ = agent.get_within(HANG, Duration::from_millis(500));
         agent.signal(Signal::KILL);
         let gone = wait_until(PLUGIN_END, || plugin.has_ended());
@@ -250,7 +250,7 @@ fn the_plugin_of_a_killed_agent_ends_by_itself() -> Result<(), Error> {
 }
 
 #[test]
-fn a_test_run_beside_a_running_agent_disturbs_nothing() -> Result<(), Error> {
+fn test_run_beside_a_running_agent_changes_nothing() -> Result<(), Error> {
     with_both(TIMEOUT, |agent| {
         let pid = plugin_pid(agent)?;
         let printed = agent.test_item("faulty.echo[aside]")?;
@@ -261,7 +261,7 @@ fn a_test_run_beside_a_running_agent_disturbs_nothing() -> Result<(), Error> {
 }
 
 #[test]
-fn a_wrong_option_stops_the_agents_start_with_a_sentence_that_names_it() -> Result<(), Error> {
+fn wrong_option_stops_the_agents_start_with_an_error_that_names_it() -> Result<(), Error> {
     let wrong = [("Even", "many"), ("Even", "7"), ("Odd", "1"), ("Even.More", "2")];
     for generation in Generation::ALL {
         for (option, value) in wrong {
@@ -285,7 +285,7 @@ fn a_wrong_option_stops_the_agents_start_with_a_sentence_that_names_it() -> Resu
 }
 
 #[test]
-fn an_active_item_without_a_value_stays_supported() -> Result<(), Error> {
+fn active_item_without_a_value_stays_supported() -> Result<(), Error> {
     Generation::both_at_once(|generation| {
         let items = [(1, "faulty.nothing"), (2, "faulty.echo[value]"), (3, "faulty.panic[now]")];
         let server = ActiveServer::start(items.map(|(itemid, key)| Item::new(itemid, key)).into())?;

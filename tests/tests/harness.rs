@@ -1,5 +1,5 @@
-//! The harness itself, tried on the agents' own items: a test that rests on it must be able to fail for its own reasons
-//! only.
+//! Tests of the harness itself, with the agents' own items, so that a failure of another test is not a failure of the
+//! harness.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn agents_of_both_generations_answer() -> Result<(), Error> {
 }
 
 #[test]
-fn a_7_0_agent_answers_json_requests() -> Result<(), Error> {
+fn agent_7_0_answers_json_requests() -> Result<(), Error> {
     let agent = RealAgent::builder(Generation::V7_0).start()?;
     let timeout = Duration::from_secs(3);
     assert_eq!(agent.get_json("agent.ping", timeout)?, Reply::Value("1".into()));
@@ -37,14 +37,14 @@ fn a_7_0_agent_answers_json_requests() -> Result<(), Error> {
 }
 
 #[test]
-fn an_agent_that_does_not_start_says_why() {
+fn agent_that_does_not_start_reports_the_reason() {
     let refused = RealAgent::builder(Generation::V7_0).line("Tmieout=3").start();
     let Err(Error::AgentExited { status, output, .. }) = refused else { panic!("{refused:?}") };
     assert!(!status.success() && output.contains("Tmieout"), "{output}");
 }
 
 #[test]
-fn values_of_active_checks_arrive_also_after_an_outage() -> Result<(), Error> {
+fn values_of_active_checks_arrive_after_an_outage() -> Result<(), Error> {
     Generation::both_at_once(|generation| {
         let items = vec![Item::new(11, "agent.ping"), Item::new(12, "proc.num[,,wrong]")];
         let mut server = ActiveServer::start(items)?;
@@ -82,8 +82,9 @@ fn agents_see_actors() -> Result<(), Error> {
 }
 
 #[test]
-fn an_unpacked_program_finds_its_libraries() -> Result<(), Error> {
-    let root = Packages::of("bookworm", &["jq"]).and_alone("bookworm", "jq", "opt/other").unpacked("jq")?;
+fn unpacked_program_finds_its_libraries() -> Result<(), Error> {
+    let root =
+        Packages::new("bookworm", &["jq"]).and_separately("bookworm", "jq", "opt/other").unpacked("jq")?;
     for program in ["usr/bin/jq", "opt/other/usr/bin/jq"] {
         let output = root.command(program).args(["-n", "1 + 1"]).output().expect("it starts");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "2\n", "{output:?}");

@@ -1,5 +1,5 @@
-//! Log items of real agents: what a program writes arrives at the server, each line once and in order, whatever happens
-//! to the log, to the agent or to the server meanwhile.
+//! Log items of real agents: every written line arrives at the server once and in order, also if the log is rotated or the
+//! agent or the server is interrupted.
 
 use std::fmt::Display;
 use std::fs;
@@ -16,9 +16,9 @@ use oomwatch_tests::{RealAgent, Received, Reply, Rotating, binaries, wait_until}
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// What was written last is there by then, also on a busy machine. Only a failure waits so long.
+/// Limit for the last written line to arrive, also on a busy machine. Only a failure waits this long.
 const SOON: Duration = Duration::from_secs(100);
-/// Long enough for two more polls, which must bring nothing.
+/// Time for two more polls, which must return nothing.
 const TWO_POLLS: Duration = Duration::from_millis(2500);
 /// The agents' `Timeout`.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -27,24 +27,24 @@ const MATCHES: u64 = LINES / ONE_MATCH_IN;
 const ONE_MATCH_IN: u64 = 1000;
 const LINES_PER_FILE: u64 = 25_000;
 const KILLS: usize = 10;
-/// Between two kills something should have been read, if the machine is not too busy for it.
+/// Between two kills some lines should be read, if the machine is not too busy.
 const SEVERAL_POLLS: Duration = Duration::from_secs(3);
 
 /// The items of these tests: by the log's name, and by a pattern of names.
 const LOG: u64 = 1;
 const LOGRT: u64 = 2;
 
-/// A file system in memory, on every Linux machine but the oddest.
+/// A file system in memory, which almost every Linux machine has.
 const MEMORY: &str = "/dev/shm";
 
-/// A directory with a log, and with the state directories of those who follow it.
-struct Place {
+/// A directory with a log, and with the state directories of the plugins that follow it.
+struct LogDirectory {
     directory: TempDir,
     /// The agents' persistent buffers.
     buffers: TempDir,
 }
 
-impl Place {
+impl LogDirectory {
     fn new() -> Result<Self, Error> {
         let directory = tempfile::tempdir().expect("a directory for the log");
         fs::create_dir(directory.path().join("log")).expect("a directory for the log");
@@ -65,7 +65,7 @@ impl Place {
         self.state_dir(generation).join("positions")
     }
 
-    /// The newer agent answers its own keys' names through the plugin.
+    /// The newer agent uses aliases of its own keys.
     fn agent(&self, generation: Generation) -> Result<AgentBuilder, Error> {
         let state_dir = self.state_dir(generation).display().to_string();
         let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
@@ -101,17 +101,17 @@ fn own_name(key: Key, generation: Generation) -> Key {
 
 /// Values survive the agent, and are sent each second.
 ///
-/// The buffer is in memory: an agent that waits for a busy disk is asked for the next values meanwhile, and when it is
-/// killed then, it loses what it had taken. The plugin would know of none of that.
-fn durable(builder: AgentBuilder, place: &Place, generation: Generation) -> AgentBuilder {
-    let file = place.buffers.path().join(format!("buffer-{generation}.db"));
+/// The buffer is in memory: while an agent waits for a busy disk, it polls again, and if it is killed then, it loses the
+/// values that it had received. The plugin cannot detect that.
+fn durable(builder: AgentBuilder, directory: &LogDirectory, generation: Generation) -> AgentBuilder {
+    let file = directory.buffers.path().join(format!("buffer-{generation}.db"));
     builder
         .line("EnablePersistentBuffer=1")
         .line(format!("PersistentBufferFile={}", file.display()))
         .line("BufferSend=1")
 }
 
-/// Values of an item as a server's history keeps them: a value that comes again with the same time takes no new row.
+/// Values of an item as a server's history stores them: a second value with the same time stamp is not stored.
 fn history(server: &ActiveServer, itemid: u64) -> Vec<String> {
     let mut rows: Vec<Received> = Vec::new();
     for row in server.values().into_iter().filter(|row| row.itemid == itemid && row.value.is_some()) {
@@ -123,7 +123,7 @@ fn history(server: &ActiveServer, itemid: u64) -> Vec<String> {
     rows.into_iter().filter_map(|row| row.value).collect()
 }
 
-/// The numbers of the matches in a value, which is one line or several.
+/// The numbers of the matches in a value, which has one line or several.
 fn numbers(value: &str) -> impl Iterator<Item = u64> {
     let number =
         |line: &str| LogWriter::number_of(line).unwrap_or_else(|| panic!("no whole match: {line:?}"));
@@ -137,7 +137,7 @@ fn wait_for_match(server: &ActiveServer, itemid: u64, number: u64) -> bool {
     server.wait_for(SOON, |rows| rows.iter().any(brings))
 }
 
-/// The unbroken runs of matches in a value.
+/// The sequences of consecutive matches in a value.
 fn runs(value: &str) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for number in numbers(value) {
@@ -149,12 +149,12 @@ fn runs(value: &str) -> Vec<Range<u64>> {
     runs
 }
 
-/// Everything from 0 to `matches`, each once, in order.
+/// All numbers from 0 to `matches`, each once, in order.
 fn assert_each_once(values: &[String], matches: u64, what: impl Display) {
     let replies: Vec<_> = values.iter().map(|value| runs(value)).collect();
     let mut end = 0;
     for run in replies.iter().flatten() {
-        assert_eq!(run.start, end, "{what}: {run:?} is not in its place in {replies:?}");
+        assert_eq!(run.start, end, "{what}: {run:?} is not in its directory in {replies:?}");
         end = run.end;
     }
     assert_eq!(end, matches, "{what}: {replies:?}");
@@ -163,17 +163,17 @@ fn assert_each_once(values: &[String], matches: u64, what: impl Display) {
 // ---- a burst with rotation
 
 fn million_lines(rotating: Rotating, option: &str) -> Result<(), Error> {
-    let place = Place::new()?;
-    let mut writer = LogWriter::create(place.log(), rotating, LINES_PER_FILE)?;
+    let directory = LogDirectory::new()?;
+    let mut writer = LogWriter::create(directory.log(), rotating, LINES_PER_FILE)?;
     writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
     let mut watchers = Vec::new();
     for generation in Generation::ALL {
         let items = vec![
-            Item::new(LOG, place.key(generation)),
-            Item::new(LOGRT, place.names_key(generation, option)),
+            Item::new(LOG, directory.key(generation)),
+            Item::new(LOGRT, directory.names_key(generation, option)),
         ];
         let server = ActiveServer::start(items)?;
-        let builder = place.agent(generation)?.active_server(server.address()).line("BufferSend=1");
+        let builder = directory.agent(generation)?.active_server(server.address()).line("BufferSend=1");
         watchers.push((generation, builder.start()?, server));
     }
     for (generation, agent, server) in &watchers {
@@ -195,32 +195,32 @@ fn million_lines(rotating: Rotating, option: &str) -> Result<(), Error> {
 }
 
 #[test]
-fn a_million_lines_at_full_speed_over_renames_arrive_once_each() -> Result<(), Error> {
+fn million_lines_at_full_speed_over_renames_arrive_once() -> Result<(), Error> {
     million_lines(Rotating::Rename, "rotate")
 }
 
 #[test]
-fn a_million_lines_at_full_speed_over_copies_arrive_once_each() -> Result<(), Error> {
+fn million_lines_at_full_speed_over_copies_arrive_once() -> Result<(), Error> {
     million_lines(Rotating::CopyTruncate, "copytruncate")
 }
 
 // ---- an agent that is killed
 
 #[test]
-fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Result<(), Error> {
-    let place = Place::new()?;
-    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+fn ten_kills_of_the_agent_lose_nothing_and_repeat_at_most_one_reply_each() -> Result<(), Error> {
+    let directory = LogDirectory::new()?;
+    let mut writer = LogWriter::create(directory.log(), Rotating::Rename, LINES_PER_FILE)?;
     writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
     let (following, tortured) = (Count::default(), Count::default());
     thread::scope(|scope| {
-        let (place, following, tortured) = (&place, &following, &tortured);
+        let (directory, following, tortured) = (&directory, &following, &tortured);
         let writing = scope.spawn(move || {
             following.wait_for_all();
             write_until(writer, tortured)
         });
         // An agent ends with the thread that started it.
         let agents = Generation::ALL.map(|generation| {
-            scope.spawn(move || kill_again_and_again(place, generation, following, tortured))
+            scope.spawn(move || kill_again_and_again(directory, generation, following, tortured))
         });
         let written = writing.join().expect("no panic");
         for agent in agents {
@@ -230,7 +230,7 @@ fn ten_kills_of_the_agent_lose_nothing_and_repeat_one_reply_each_at_most() -> Re
     })
 }
 
-/// How many of the agents have come to some point.
+/// The number of agents that have reached a step.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -243,13 +243,13 @@ impl Count {
         self.0.load(Ordering::SeqCst) >= Generation::ALL.len()
     }
 
-    /// Not for ever: an agent that failed never comes.
+    /// Waits with a limit, because a failed agent never reaches the step.
     fn wait_for_all(&self) {
         let _ = wait_until(SOON, || self.has_all());
     }
 }
 
-/// Writes in bursts, and the last of them when the agents have been killed for the last time.
+/// Writes in bursts. The last bursts come after the last kill of the agents.
 fn write_until(mut writer: LogWriter, tortured: &Count) -> Result<(), Error> {
     const BURST: u64 = 10_000;
     const LAST_BURSTS: u64 = 5;
@@ -268,21 +268,21 @@ fn write_until(mut writer: LogWriter, tortured: &Count) -> Result<(), Error> {
 }
 
 fn kill_again_and_again(
-    place: &Place,
+    directory: &LogDirectory,
     generation: Generation,
     following: &Count,
     tortured: &Count,
 ) -> Result<(), Error> {
-    let server = ActiveServer::start(vec![Item::new(LOG, place.key(generation))])?;
-    let builder = place.agent(generation)?.active_server(server.address());
-    let mut agent = durable(builder, place, generation).start()?;
-    // An item begins with the file that has the log's name when it is first asked for.
+    let server = ActiveServer::start(vec![Item::new(LOG, directory.key(generation))])?;
+    let builder = directory.agent(generation)?.active_server(server.address());
+    let mut agent = durable(builder, directory, generation).start()?;
+    // An item begins with the file that has the log's name at the first poll.
     assert!(wait_for_match(&server, LOG, 0), "{generation}: {}", agent.log());
     following.add_one();
     for kill in 0..KILLS {
         let before = server.values_of(LOG).len();
         let _ = server.wait_for(SEVERAL_POLLS, |rows| rows.len() > before);
-        wait_for_the_moment(kill, &place.positions(generation));
+        wait_for_the_moment(kill, &directory.positions(generation));
         agent.signal(Signal::KILL);
         agent.restart()?;
     }
@@ -293,19 +293,19 @@ fn kill_again_and_again(
     Ok(())
 }
 
-/// Half of the times the moment when a reply has left the plugin and its position has just moved, while the agent may not
-/// have put the value into its buffer yet; and now and then otherwise.
+/// In half of the rounds, waits until a reply has left the plugin and its position has just moved, because the agent may
+/// not have buffered the value yet. In the other rounds, waits for a random time.
 fn wait_for_the_moment(kill: usize, positions: &Path) {
     if kill.is_multiple_of(2) {
-        let look = || fs::metadata(positions).map(|data| (data.ino(), data.len())).ok();
-        let before = look();
-        let _ = wait_until_soon(|| look() != before);
+        let file_state = || fs::metadata(positions).map(|data| (data.ino(), data.len())).ok();
+        let before = file_state();
+        let _ = wait_until_soon(|| file_state() != before);
     } else {
         sleep(Duration::from_millis(kill as u64 * 137 % 1000));
     }
 }
 
-/// As [`wait_until`], without its pauses.
+/// Like [`wait_until`], without pauses.
 fn wait_until_soon(yes: impl Fn() -> bool) -> bool {
     (0..10_000).any(|_| {
         sleep(Duration::from_micros(200));
@@ -313,7 +313,7 @@ fn wait_until_soon(yes: impl Fn() -> bool) -> bool {
     })
 }
 
-/// Each match arrived, and a repetition is the whole of the reply before it.
+/// Checks that each match arrived, and that each repetition is a complete earlier reply.
 fn assert_nothing_lost(values: &[String], generation: Generation) {
     let mut last: Range<u64> = 0..0;
     let mut repeated = 0;
@@ -335,17 +335,17 @@ fn assert_nothing_lost(values: &[String], generation: Generation) {
 // ---- a server that is away
 
 #[test]
-fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Result<(), Error> {
+fn server_outage_loses_nothing_if_the_buffer_is_persistent() -> Result<(), Error> {
     const OUTAGE: Duration = Duration::from_secs(20);
     const BUFFER_SIZE: usize = 5;
-    let place = Place::new()?;
-    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+    let directory = LogDirectory::new()?;
+    let mut writer = LogWriter::create(directory.log(), Rotating::Rename, LINES_PER_FILE)?;
     writer.write(ONE_MATCH_IN, ONE_MATCH_IN)?;
     let mut watchers = Vec::new();
     for generation in Generation::ALL {
-        let server = ActiveServer::start(vec![Item::new(LOG, place.key(generation))])?;
-        let builder = place.agent(generation)?.active_server(server.address());
-        let builder = durable(builder, &place, generation).line(format!("BufferSize={BUFFER_SIZE}"));
+        let server = ActiveServer::start(vec![Item::new(LOG, directory.key(generation))])?;
+        let builder = directory.agent(generation)?.active_server(server.address());
+        let builder = durable(builder, &directory, generation).line(format!("BufferSize={BUFFER_SIZE}"));
         watchers.push((generation, builder.start()?, server));
     }
     for (generation, agent, server) in &mut watchers {
@@ -376,38 +376,38 @@ fn an_outage_of_the_server_loses_nothing_where_the_buffer_is_persistent() -> Res
     Ok(())
 }
 
-// ---- a look aside
+// ---- a read-only poll beside a running agent
 
 #[test]
-fn a_test_run_beside_a_running_agent_shows_the_next_lines_and_moves_nothing() -> Result<(), Error> {
+fn test_run_beside_a_running_agent_shows_the_next_lines_and_moves_no_position() -> Result<(), Error> {
     Generation::both_at_once(|generation| {
         let mut intervals = [8, 30, 100].into_iter();
-        while !look_aside(generation, intervals.next().expect("two looks take less than 100 s"))? {}
+        while !poll_read_only(generation, intervals.next().expect("two polls take less than 100 s"))? {}
         Ok(())
     })
 }
 
-/// `false` when the machine was so slow that the running item was asked again before the looks were over.
-fn look_aside(generation: Generation, interval_secs: u32) -> Result<bool, Error> {
-    let place = Place::new()?;
-    let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+/// Returns `false` if the machine was so slow that the running item was polled before the read-only polls had ended.
+fn poll_read_only(generation: Generation, interval_secs: u32) -> Result<bool, Error> {
+    let directory = LogDirectory::new()?;
+    let mut writer = LogWriter::create(directory.log(), Rotating::Rename, LINES_PER_FILE)?;
     writer.write(3, 1)?;
-    let seldom = Item { delay: format!("{interval_secs}s"), ..Item::new(LOG, place.key(generation)) };
+    let seldom = Item { delay: format!("{interval_secs}s"), ..Item::new(LOG, directory.key(generation)) };
     let server = ActiveServer::start(vec![seldom])?;
-    let agent = place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+    let agent = directory.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
     assert!(wait_for_match(&server, LOG, 2), "{generation}: {}", agent.log());
 
     writer.write(2, 1)?;
-    let positions = || fs::read(place.positions(generation)).expect("positions");
+    let positions = || fs::read(directory.positions(generation)).expect("positions");
     let before = positions();
-    let shown = [agent.test_item(place.key(generation))?, agent.test_item(place.key(generation))?];
-    let (after, looked) = (positions(), SystemTime::now());
+    let shown = [agent.test_item(directory.key(generation))?, agent.test_item(directory.key(generation))?];
+    let (after, polled) = (positions(), SystemTime::now());
 
     assert!(wait_for_match(&server, LOG, 4), "{generation}: {}", agent.log());
     assert_each_once(&history(&server, LOG), 5, generation);
     let rows = server.values();
     let second = rows.iter().filter(|row| row.itemid == LOG && row.value.is_some()).nth(1);
-    if second.is_none_or(|row| UNIX_EPOCH + Duration::from_secs(row.clock) <= looked) {
+    if second.is_none_or(|row| UNIX_EPOCH + Duration::from_secs(row.clock) <= polled) {
         return Ok(false);
     }
     let next = format!("[s|{}\n{}]", LogWriter::text_of(3), LogWriter::text_of(4));
@@ -423,7 +423,7 @@ fn total(agent: &RealAgent, key: &Key) -> Result<u64, Error> {
     Ok(reply.value().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{reply:?}")))
 }
 
-/// The totals that have come to the server, which never fall.
+/// The totals that the server received, which never decrease.
 fn totals(server: &ActiveServer, itemid: u64) -> Vec<u64> {
     let values: Vec<u64> =
         server.values_of(itemid).iter().map(|text| text.parse().expect("a number")).collect();
@@ -432,14 +432,14 @@ fn totals(server: &ActiveServer, itemid: u64) -> Vec<u64> {
 }
 
 #[test]
-fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Error> {
+fn total_is_the_same_for_every_poller_and_survives_the_agent() -> Result<(), Error> {
     Generation::both_at_once(|generation| {
-        let place = Place::new()?;
-        let key = place.total_key();
-        let mut writer = LogWriter::create(place.log(), Rotating::Rename, LINES_PER_FILE)?;
+        let directory = LogDirectory::new()?;
+        let key = directory.total_key();
+        let mut writer = LogWriter::create(directory.log(), Rotating::Rename, LINES_PER_FILE)?;
         let server = ActiveServer::start(vec![Item::new(LOG, key.clone())])?;
         let mut agent =
-            place.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
+            directory.agent(generation)?.active_server(server.address()).line("BufferSend=1").start()?;
         let mut asked = vec![0];
         for round in 0..3 {
             for _ in 0..20 {
@@ -465,18 +465,18 @@ fn a_total_is_the_same_for_all_who_ask_and_survives_the_agent() -> Result<(), Er
 // ---- a large log
 
 #[test]
-fn the_last_line_of_200_mb_is_in_the_first_answer() -> Result<(), Error> {
+fn last_line_of_200_mb_is_in_the_first_value() -> Result<(), Error> {
     const KILLED: &str = "Jun  1 12:00:00 web kernel: httpd invoked oom-killer: gfp_mask=0x100cca, order=0";
-    let place = Place::new()?;
+    let directory = LogDirectory::new()?;
     let chunk = "Jun  1 12:00:00 web httpd[4242]: request took 17 ms\n".repeat(20_000);
-    let mut log = fs::File::create(place.log()).expect("the log");
+    let mut log = fs::File::create(directory.log()).expect("the log");
     for _ in 0..200_000_000 / chunk.len() {
         log.write_all(chunk.as_bytes()).expect("the log");
     }
     writeln!(log, "{KILLED}").expect("the log");
     for generation in Generation::ALL {
-        let key = Key::new("oomwatch.log").params([&*place.log().to_string_lossy(), "oom-killer"]);
-        let agent = place.agent(generation)?.start()?;
+        let key = Key::new("oomwatch.log").params([&*directory.log().to_string_lossy(), "oom-killer"]);
+        let agent = directory.agent(generation)?.start()?;
         assert_eq!(agent.poll(key, TIMEOUT)?, Reply::Value(KILLED.into()), "{generation}");
     }
     Ok(())

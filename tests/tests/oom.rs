@@ -1,7 +1,7 @@
-//! A real OOM kill in a memory cgroup of the test's own, seen through a real agent.
+//! A real OOM kill in a memory cgroup of the test, observed through a real agent.
 //!
-//! The kernel's log is shared with whatever else runs on the machine, so the victim has a name of its own, and counts are
-//! only compared with those of a moment before.
+//! Other processes of the machine share the kernel's log, so the victim has a unique name, and counts are only compared
+//! with earlier counts.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn agent(generation: Generation, state: &Path) -> Result<RealAgent, Error> {
     RealAgent::builder(generation).timeout(Duration::from_secs(10)).plugin(plugin).start()
 }
 
-/// The report about the victim; there may be later ones of others.
+/// The report about the victim. Later reports about other victims may exist.
 fn report_of(agent: &RealAgent, name: &str) -> Result<Option<Value>, Error> {
     let reports = json(agent, "oomwatch.oom.list[100]")?;
     let is_about = |report: &&Value| report["victims"][0]["name"] == name;
@@ -41,7 +41,7 @@ fn report_of(agent: &RealAgent, name: &str) -> Result<Option<Value>, Error> {
 }
 
 #[test]
-fn a_real_kill_is_counted_and_told_with_its_victim() -> Result<(), Error> {
+fn real_kill_is_counted_and_reported_with_its_victim() -> Result<(), Error> {
     let state = tempfile::tempdir().expect("a directory");
     for generation in Generation::ALL {
         let name = format!("owhog{}{}", std::process::id() % 100_000, &generation.name()[..1]);
@@ -67,7 +67,7 @@ fn a_real_kill_is_counted_and_told_with_its_victim() -> Result<(), Error> {
             continue;
         }
         let report = report_of(&agent, &name)?.unwrap_or_else(|| panic!("no report: {}", agent.log()));
-        is_told(&report, pid, limited.path());
+        is_reported(&report, pid, limited.path());
         let cgroups = json(&agent, "oomwatch.oom.cgroups[1000]")?;
         let its = |group: &&Value| group["path"] == limited.path();
         let group = cgroups["cgroups"].as_array().and_then(|list| list.iter().find(its));
@@ -76,12 +76,12 @@ fn a_real_kill_is_counted_and_told_with_its_victim() -> Result<(), Error> {
 
         agent.stop();
         let agent = self::agent(generation, state.path())?;
-        assert_eq!(report_of(&agent, &name)?, Some(report), "told once, and still known after a restart");
+        assert_eq!(report_of(&agent, &name)?, Some(report), "reported once, and still known after a restart");
     }
     Ok(())
 }
 
-fn is_told(report: &Value, pid: u32, cgroup: &str) {
+fn is_reported(report: &Value, pid: u32, cgroup: &str) {
     assert_eq!(report["victims"][0]["pid"], pid, "{report}");
     assert_eq!(
         (&report["constraint"], &report["cgroup"]),

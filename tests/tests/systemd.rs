@@ -1,4 +1,4 @@
-//! systemd and systemd-oomd over D-Bus: a private bus for each test, with stand-ins for both on it.
+//! systemd and systemd-oomd over D-Bus: each test has a private bus with replacements for both.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,7 @@ use oomwatch_tests::{Error, Generation, PluginSpec, RealAgent, Reply, binaries, 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Reconnecting is tried at growing distances.
+/// The plugin reconnects at growing intervals.
 const SOON: Duration = Duration::from_secs(60);
 const UNITS: &str = "oomwatch.systemd.units";
 
@@ -23,7 +23,7 @@ fn state_dir() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
-/// A plugin that looks at the machine, asked as by an agent whose timeout is 3 s.
+/// A plugin with this machine as its root, polled as by an agent whose timeout is 3 s.
 fn plugin(machine: &Machine, state: &Path, conf: &str) -> FakeAgent {
     let program = binaries::find(binaries::PLUGIN).expect("the plugin is built");
     let mut agent = FakeAgent::launch(&program, "OomWatch", Pass::Serve).expect("the plugin starts");
@@ -49,7 +49,7 @@ fn unit<'a>(answer: &'a Value, name: &str) -> Option<&'a Value> {
     answer["units"].as_array()?.iter().find(|unit| unit["unit"] == name)
 }
 
-/// Asks until the answer is as wanted, and returns it; tells the last one otherwise.
+/// Polls until the reply satisfies `wanted`, and returns it. The panic message contains the last reply.
 fn until(
     agent: &mut FakeAgent,
     key: &str,
@@ -79,7 +79,7 @@ fn source<'a>(sources: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_kill_and_a_restart_between_two_polls_is_counted_once_and_kept() -> Result<(), Error> {
+fn kill_and_restart_between_two_polls_is_counted_once_and_kept() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service", "other.service"]));
     let state = state_dir();
@@ -110,7 +110,7 @@ fn a_kill_and_a_restart_between_two_polls_is_counted_once_and_kept() -> Result<(
 }
 
 #[test]
-fn what_was_told_survives_a_plugin_that_is_killed_before_the_next_poll() -> Result<(), Error> {
+fn signalled_kills_survive_a_plugin_that_is_killed_before_the_next_poll() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service"]));
     let state = state_dir();
@@ -125,14 +125,14 @@ fn what_was_told_survives_a_plugin_that_is_killed_before_the_next_poll() -> Resu
     drop(agent);
     let mut agent = plugin(&machine, state.path(), "");
     assert_eq!(units(&mut agent)["oom_kills"], 1);
-    // A second process reads what the first one keeps.
+    // A second process reads the state of the first one.
     let mut second = plugin(&machine, state.path(), "");
     assert_eq!(units(&mut second)["oom_kills"], 1);
     Ok(())
 }
 
 #[test]
-fn a_service_that_failed_while_nobody_followed_is_found_and_counted_once() -> Result<(), Error> {
+fn service_that_failed_while_the_plugin_was_away_is_counted_once() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["a.service", "b.service"]));
     let state = state_dir();
@@ -150,7 +150,7 @@ fn a_service_that_failed_while_nobody_followed_is_found_and_counted_once() -> Re
 }
 
 #[test]
-fn the_bus_and_the_manager_may_go_away_and_come_back() -> Result<(), Error> {
+fn plugin_reconnects_to_bus_and_manager() -> Result<(), Error> {
     let mut machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service"]));
     let state = state_dir();
@@ -168,7 +168,7 @@ fn the_bus_and_the_manager_may_go_away_and_come_back() -> Result<(), Error> {
     manager.kill_and_restart("new.service");
     until(&mut agent, UNITS, |answer| answer.as_ref().is_ok_and(|answer| answer["oom_kills"] == 1))
         .expect("it");
-    // A manager that is executed anew leaves the bus and joins it again.
+    // A manager that re-executes leaves the bus and joins it again.
     drop(manager);
     until(&mut agent, UNITS, |answer| has_bus(answer, "unreachable: ")).expect("what is known");
     let later = FakeService { started: 9_000_000, ..FakeService::default() };
@@ -182,7 +182,7 @@ fn the_bus_and_the_manager_may_go_away_and_come_back() -> Result<(), Error> {
 }
 
 #[test]
-fn without_a_bus_items_say_so_at_once_and_others_are_served() -> Result<(), Error> {
+fn without_a_bus_its_items_fail_at_once_and_other_items_work() -> Result<(), Error> {
     let machine = Machine::new()?;
     let state = state_dir();
     let mut agent = plugin(&machine, state.path(), "");
@@ -201,7 +201,7 @@ fn without_a_bus_items_say_so_at_once_and_others_are_served() -> Result<(), Erro
 }
 
 #[test]
-fn a_bus_that_says_nothing_holds_no_poll_past_its_deadline() -> Result<(), Error> {
+fn silent_bus_delays_no_poll_beyond_its_deadline() -> Result<(), Error> {
     let machine = Machine::new()?;
     let _silent = UnixListener::bind(machine.socket()).expect("a socket");
     let state = state_dir();
@@ -224,7 +224,7 @@ fn a_bus_that_says_nothing_holds_no_poll_past_its_deadline() -> Result<(), Error
 }
 
 #[test]
-fn a_manager_that_hangs_holds_no_poll_and_comes_back() -> Result<(), Error> {
+fn hanging_manager_delays_no_poll_and_recovers() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service"]));
     let state = state_dir();
@@ -235,7 +235,7 @@ fn a_manager_that_hangs_holds_no_poll_and_comes_back() -> Result<(), Error> {
     assert_eq!(answer["bus"], "unreachable: systemd gave no answer in time");
     assert!(unit(&answer, "httpd.service").is_some(), "{answer}");
     serves_others(&mut agent);
-    // Signals still come: they need no answer.
+    // Signals still arrive: they need no answer.
     manager.kill_and_restart("httpd.service");
     until(&mut agent, UNITS, |answer| answer.as_ref().is_ok_and(|answer| answer["oom_kills"] == 1))
         .expect("it");
@@ -247,7 +247,7 @@ fn a_manager_that_hangs_holds_no_poll_and_comes_back() -> Result<(), Error> {
 }
 
 #[test]
-fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Error> {
+fn services_appear_and_disappear_and_unset_values_are_absent() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let limited = FakeService {
         memory_max: 1 << 30,
@@ -298,7 +298,7 @@ fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Erro
     };
     let answer = until(&mut agent, UNITS, has_new).expect("services");
     assert!(unit(&answer, "idle.service").is_none(), "{answer}");
-    // One that nobody has asked for is killed and vanishes at once.
+    // A service that was never polled is killed and removed at once.
     manager.kill_and_restart("transient.service");
     manager.kill_and_restart(hostile);
     manager.change(|services| services.retain(|name, _| name != "transient.service"));
@@ -311,7 +311,7 @@ fn services_appear_and_vanish_and_what_is_not_set_is_absent() -> Result<(), Erro
 }
 
 #[test]
-fn kills_that_a_service_outlives_are_counted_from_its_cgroup() -> Result<(), Error> {
+fn kills_that_a_service_survives_are_counted_from_its_cgroup() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let cgroups = machine.root().join("sys/fs/cgroup");
     let write = |name: &str, text: &str| {
@@ -336,13 +336,13 @@ fn kills_that_a_service_outlives_are_counted_from_its_cgroup() -> Result<(), Err
         (answer["oom_kills"].clone(), of("pool.service"), of("other.service"))
     };
     let wanted = |total: u64, pool: u64, other: u64| (total.into(), pool.into(), other.into());
-    // systemd tells of the other's kill; its cgroup is not asked.
+    // systemd reports the kill of the other service; its cgroup is not read.
     assert_eq!([kills(&units(&mut agent)), kills(&units(&mut agent))], [wanted(2, 2, 0), wanted(2, 2, 0)]);
     write("pool.service/memory.events", "oom_kill 3\n");
     drop(agent);
     let mut agent = plugin(&machine, state.path(), "");
     assert_eq!(kills(&units(&mut agent)), wanted(3, 3, 0), "a new process goes on where the old one was");
-    // Started again, the service has a new cgroup.
+    // After a restart the service has a new cgroup.
     fs::rename(cgroups.join("pool.service"), cgroups.join("gone")).expect("it is there");
     write("pool.service/memory.events", "oom_kill 1\n");
     manager.kill_and_restart("other.service");
@@ -360,12 +360,12 @@ fn five_thousand_services_are_read_in_bounded_memory() -> Result<(), Error> {
     let manager = Manager::start(&machine, all);
     let state = state_dir();
     let mut agent = plugin(&machine, state.path(), "");
-    // On a slow machine the first look takes longer than a poll may.
+    // On a slow machine the first read takes longer than a poll may.
     let answer = until(&mut agent, UNITS, |answer| has_bus(answer, "connected")).expect("services");
     assert_eq!(answer["units"].as_array().map(Vec::len), Some(50));
     assert_eq!(answer["units"][0]["unit"], "worker@4999.service");
     for number in 0..5000 {
-        manager.tell(&format!("worker@{number}.service"), |service| {
+        manager.change_and_signal(&format!("worker@{number}.service"), |service| {
             (service.active_state, service.result) = ("activating", "oom-kill");
         });
     }
@@ -377,8 +377,8 @@ fn five_thousand_services_are_read_in_bounded_memory() -> Result<(), Error> {
     Ok(())
 }
 
-/// One record, as one read of /dev/kmsg returns it, of a moment ago.
-fn kernel_says(machine: &Machine, text: &str) {
+/// One record with a recent time stamp, as one read of /dev/kmsg returns it.
+fn kernel_record(machine: &Machine, text: &str) {
     let uptime = fs::read_to_string("/proc/uptime").expect("an uptime");
     let seconds = uptime.split('.').next().expect("seconds");
     fs::create_dir_all(machine.root().join("dev")).expect("a directory");
@@ -386,7 +386,7 @@ fn kernel_says(machine: &Machine, text: &str) {
 }
 
 #[test]
-fn one_kill_told_by_the_kernel_and_by_systemd_is_one_event() -> Result<(), Error> {
+fn kill_reported_by_kernel_and_systemd_is_one_record() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service"]));
     let state = state_dir();
@@ -396,15 +396,15 @@ fn one_kill_told_by_the_kernel_and_by_systemd_is_one_event() -> Result<(), Error
         Ok("readable".into())
     );
     manager.kill_and_restart("httpd.service");
-    // Its main process; the kernel's line does not say of which cgroup it was.
-    kernel_says(&machine, "Out of memory: Killed process 100 (httpd) total-vm:8kB, anon-rss:4kB");
+    // The main process. The kernel's line does not name its cgroup.
+    kernel_record(&machine, "Out of memory: Killed process 100 (httpd) total-vm:8kB, anon-rss:4kB");
     let is_whole = |answer: &Result<Value, String>| {
         answer.as_ref().is_ok_and(|last| last["sources"].as_array().is_some_and(|names| names.len() == 2))
     };
     let last = until(&mut agent, "oomwatch.oom.last", is_whole).expect("an event");
     assert_eq!((&last["count"], &last["unit"]), (&1.into(), &"httpd.service".into()), "{last}");
     assert_eq!((&last["victims"][0]["pid"], &last["trust"]), (&100.into(), &"high".into()), "{last}");
-    // Again, and this time systemd alone tells.
+    // The next kill is reported by systemd only.
     manager.kill_and_restart("httpd.service");
     let last =
         until(&mut agent, "oomwatch.oom.last", |answer| answer.as_ref().is_ok_and(|last| last["count"] == 2));
@@ -415,7 +415,7 @@ fn one_kill_told_by_the_kernel_and_by_systemd_is_one_event() -> Result<(), Error
 }
 
 #[test]
-fn systemd_oomd_is_a_killer_of_its_own() -> Result<(), Error> {
+fn systemd_oomd_is_reported_as_its_own_killer() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["app.service"]));
     let state = state_dir();
@@ -438,14 +438,14 @@ fn systemd_oomd_is_a_killer_of_its_own() -> Result<(), Error> {
 }
 
 #[test]
-fn signals_of_others_are_not_believed() -> Result<(), Error> {
+fn forged_signals_are_ignored() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service"]));
     let state = state_dir();
     let mut agent = plugin(&machine, state.path(), "");
     assert_eq!(units(&mut agent)["oom_kills"], 0);
     manager.forge("httpd.service");
-    // What comes behind the forgery has arrived, so the forgery has, too.
+    // A signal after the forged one has arrived, so the forged one has arrived as well.
     manager.kill_and_restart("httpd.service");
     let answer =
         until(&mut agent, UNITS, |answer| answer.as_ref().is_ok_and(|answer| answer["oom_kills"] != 0));
@@ -456,7 +456,7 @@ fn signals_of_others_are_not_believed() -> Result<(), Error> {
 }
 
 #[test]
-fn switched_off_it_asks_nobody() -> Result<(), Error> {
+fn systemd_off_makes_no_call() -> Result<(), Error> {
     let machine = Machine::with_bus()?;
     let manager = Manager::start(&machine, services(&["httpd.service"]));
     let state = state_dir();

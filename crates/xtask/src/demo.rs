@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use oomwatch_tests::actors::{Actor, Doing, Role, Stage};
+use oomwatch_tests::actors::{Activity, Actor, Role, Stage};
 use oomwatch_tests::{Generation, PluginSpec, RealAgent, Reply, binaries};
 use serde_json::Value;
 
@@ -102,10 +102,10 @@ fn pause(span: Duration, stop: &AtomicBool) {
 fn cast(stage: &Stage) -> Result<Vec<Actor>, oomwatch_tests::Error> {
     let httpd = Role::named("httpd").argv(["/usr/sbin/httpd", "-DFOREGROUND"]).mib(20);
     let mut roles = vec![httpd.clone(); 7];
-    roles.push(httpd.doing(Doing::Work { percent: 10 }));
+    roles.push(httpd.activity(Activity::Work { percent: 10 }));
     roles.push(Role::named("mysqld").argv(["/usr/sbin/mysqld", "--user=mysql"]).mib(80).threads(8));
     roles.extend(vec![Role::named("php-fpm").argv(["php-fpm: pool www"]).mib(15); 3]);
-    roles.push(Role::named("cgi-bin").doing(Doing::Ended));
+    roles.push(Role::named("cgi-bin").activity(Activity::Ended));
     roles.iter().map(|role| stage.play(role)).collect()
 }
 

@@ -1,7 +1,7 @@
-//! A process to be looked at. What it is to be comes through the environment, so that its arguments stay free.
+//! A process with chosen properties. They come from the environment, so that its arguments stay free.
 //!
-//! It says `ready` on standard output when it has become that, and ends when standard input is closed: its starter holds
-//! the other end, so it cannot outlive it.
+//! It prints `ready` when it has its properties, and ends when standard input is closed: the starting process holds the
+//! other end, so the actor cannot outlive it.
 
 use std::env;
 use std::fs;
@@ -40,7 +40,7 @@ fn number(name: &str) -> usize {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Memory that is resident, not merely promised: one byte written in each page.
+/// Resident memory, not only reserved: one byte is written in each page.
 fn touched(bytes: usize) -> Vec<u8> {
     let mut memory = vec![0; bytes];
     memory.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
@@ -55,7 +55,7 @@ fn idle_thread(number: usize) -> io::Result<()> {
     builder.spawn(park).map(drop)
 }
 
-/// A stopped process does not notice that its input was closed, so the kernel is asked to end it with its starter.
+/// A stopped process does not notice the end of its input, so the kernel is asked to end it with the process that started it.
 fn stop(me: Pid) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     kill_process(me, Signal::STOP)?;
@@ -63,7 +63,7 @@ fn stop(me: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// Works for so many hundredths of the time, in rounds of a tenth of a second.
+/// Uses the CPU for this many hundredths of the time, in periods of a tenth of a second.
 fn busy(percent: u64) {
     thread::spawn(|| {
         wait_for_end();

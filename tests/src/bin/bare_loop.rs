@@ -1,7 +1,7 @@
-//! The least that a process item can cost: opens and reads the files of every process as one poll does, and looks at
+//! The least possible cost of a process item: opens and reads the files of every process as one poll does, and parses
 //! nothing.
 //!
-//! Arguments: the files' names within a process's directory. Prints the CPU time of one round in nanoseconds.
+//! Arguments: the names of the files in a process's directory. Prints the CPU time of one round in nanoseconds.
 
 use std::env::args;
 use std::fs::File;
@@ -15,16 +15,16 @@ use oomwatch_tests::cost::{self, CpuTimes};
 fn main() -> Result<(), Error> {
     let files: Vec<String> = args().skip(1).collect();
     let mut buffer = vec![0; 64 * 1024];
-    // The first round finds its own code and the kernel's caches cold.
+    // The first round runs with cold caches.
     round(&files, &mut buffer);
-    let before = CpuTimes::of(id())?;
+    let before = CpuTimes::read(id())?;
     round(&files, &mut buffer);
-    tell(CpuTimes::of(id())?.since(&before).as_nanos());
+    print(CpuTimes::read(id())?.since(&before).as_nanos());
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the result")]
-fn tell(nanoseconds: u128) {
+fn print(nanoseconds: u128) {
     println!("{nanoseconds}");
 }
 
@@ -32,7 +32,7 @@ fn round(files: &[String], buffer: &mut [u8]) {
     for pid in cost::pids() {
         let directory = format!("/proc/{pid}");
         for file in files {
-            // A process that ends meanwhile has no files any more.
+            // A process that has ended has no files.
             let _ = read_all(&Path::new(&directory).join(file), buffer);
         }
     }

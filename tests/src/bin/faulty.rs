@@ -1,5 +1,5 @@
-//! A plugin whose handlers do what handlers must not do. It is written with the SDK as any plugin is: that agents live
-//! through it is the SDK's doing.
+//! A plugin whose handlers do forbidden things: they panic, hang and print. It uses the SDK like any plugin, so the tests
+//! show that the SDK keeps agents alive.
 
 use std::process::{ExitCode, id};
 use std::thread::sleep;
@@ -55,14 +55,14 @@ fn hang(seconds: u32) -> Result<Reply, ItemError> {
     Ok("too late".into())
 }
 
-/// So many KiB, whose last bytes tell that nothing was cut off.
+/// A text of this many KiB. Its last bytes show that nothing was cut off.
 fn big(kib: u32) -> String {
     let mut text = "0123456789abcde\n".repeat(kib as usize * 64);
     text.push_str("the end");
     text
 }
 
-/// What the agent would keep in memory for good.
+/// Output that the agent would keep in memory until its end.
 #[expect(clippy::print_stdout, reason = "the fault")]
 fn print() -> Result<Reply, ItemError> {
     (0..10_000).for_each(|line| println!("line {line} on standard output"));

@@ -1,4 +1,4 @@
-//! The stand-in for systemd's manager, and for systemd-oomd beside it.
+//! The replacement for systemd's manager and for systemd-oomd.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const OOMD: &str = "org.freedesktop.oom1";
 
-/// A service as the manager has it. Numbers that are not set are `u64::MAX`, as in systemd.
+/// A service's properties in the manager. Unset numbers are `u64::MAX`, as in systemd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeService {
     /// `active`, `failed` and so on.
@@ -29,9 +29,9 @@ pub struct FakeService {
     pub result: &'static str,
     /// Automatic restarts.
     pub restarts: u32,
-    /// When the main process was started, in microseconds.
+    /// The start time of the main process, in microseconds.
     pub started: u64,
-    /// The main process.
+    /// The main process's id.
     pub main_pid: u32,
     /// `MemoryCurrent`.
     pub memory_current: u64,
@@ -45,7 +45,7 @@ pub struct FakeService {
     pub control_group: &'static str,
     /// `ManagedOOMMemoryPressure`.
     pub managed_oom_memory_pressure: &'static str,
-    /// `ManagedOOMMemoryPressureLimit`, of 2^32 - 1.
+    /// `ManagedOOMMemoryPressureLimit`, scaled to 2^32 - 1.
     pub managed_oom_memory_pressure_limit: u32,
 }
 
@@ -70,7 +70,7 @@ impl Default for FakeService {
 }
 
 impl FakeService {
-    /// What `PropertiesChanged` tells.
+    /// The properties that `PropertiesChanged` contains.
     fn changing(&self) -> HashMap<&'static str, Variant<'static>> {
         HashMap::from([
             ("MainPID", Variant::from(self.main_pid)),
@@ -102,15 +102,15 @@ impl FakeService {
     }
 }
 
-/// systemd's manager, and systemd-oomd, for as long as it lives.
+/// The manager and systemd-oomd. Both leave the bus when this is dropped.
 #[derive(Debug)]
 pub struct Manager {
-    shared: Arc<Shared>,
+    shared: Arc<SharedManager>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SharedManager {
     state: Mutex<State>,
 }
 
@@ -118,8 +118,8 @@ struct Shared {
 struct State {
     address: String,
     services: BTreeMap<String, FakeService>,
-    /// Signals that are to be sent.
-    outgoing: Vec<Outgoing>,
+    /// Signals that are not sent yet.
+    outgoing: Vec<PendingSignal>,
     is_hanging: bool,
     subscribed: usize,
     calls: usize,
@@ -130,26 +130,26 @@ struct State {
 }
 
 #[derive(Debug)]
-enum Outgoing {
+enum PendingSignal {
     Changed { path: String, service: FakeService },
     Killed { cgroup: String, reason: String },
 }
 
-impl Shared {
+impl SharedManager {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Manager {
-    /// Puts a manager with these services on the machine's bus, and systemd-oomd.
+    /// Starts a manager with these services, and systemd-oomd, on the machine's bus.
     ///
     /// # Panics
     ///
-    /// When the bus does not take it.
+    /// Panics if the bus refuses a name.
     #[must_use]
     pub fn start(machine: &Machine, services: impl IntoIterator<Item = (String, FakeService)>) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedManager::default());
         shared.lock().services.extend(services);
         let (address, theirs) = (format!("unix:path={}", machine.socket().display()), Arc::clone(&shared));
         shared.lock().address.clone_from(&address);
@@ -168,40 +168,40 @@ impl Manager {
         manager
     }
 
-    /// Changes its services without telling anybody.
+    /// Changes services without a signal.
     pub fn change(&self, how: impl FnOnce(&mut BTreeMap<String, FakeService>)) {
         how(&mut self.shared.lock().services);
     }
 
-    /// Changes a service and says so, as the manager does for each change of state.
-    pub fn tell(&self, unit: &str, how: impl FnOnce(&mut FakeService)) {
+    /// Changes a service and sends a signal, as the manager does for each change of state.
+    pub fn change_and_signal(&self, unit: &str, how: impl FnOnce(&mut FakeService)) {
         let mut state = self.shared.lock();
         let service = state.services.entry(unit.to_owned()).or_default();
         how(service);
         let service = service.clone();
-        state.send(Outgoing::Changed { path: path_of(unit), service });
+        state.send(PendingSignal::Changed { path: path_of(unit), service });
     }
 
-    /// The kernel kills the service's main process, and the manager starts it again at once: the result is `oom-kill`
-    /// for a moment only, and told with each state that the service passes through.
+    /// The kernel kills the service's main process, and the manager restarts it at once. The result is `oom-kill` for a short
+    /// time only; each state that the service passes through is signalled.
     pub fn kill_and_restart(&self, unit: &str) {
         let to = |active_state, sub_state| {
-            self.tell(unit, |service| {
+            self.change_and_signal(unit, |service| {
                 service.result = "oom-kill";
                 (service.active_state, service.sub_state) = (active_state, sub_state);
             });
         };
         to("deactivating", "stop-sigterm");
         to("activating", "auto-restart");
-        self.tell(unit, |service| {
+        self.change_and_signal(unit, |service| {
             service.restarts += 1;
         });
         let mut started = 0;
-        self.tell(unit, |service| {
+        self.change_and_signal(unit, |service| {
             service.result = "success";
             started = std::mem::take(&mut service.started);
         });
-        self.tell(unit, |service| {
+        self.change_and_signal(unit, |service| {
             service.started = started + 1_000_000;
             service.main_pid += 1;
             (service.active_state, service.sub_state) = ("active", "running");
@@ -210,32 +210,32 @@ impl Manager {
 
     /// systemd-oomd kills a cgroup.
     pub fn oomd_kills(&self, cgroup: &str, reason: &str) {
-        let killed = Outgoing::Killed { cgroup: cgroup.to_owned(), reason: reason.to_owned() };
+        let killed = PendingSignal::Killed { cgroup: cgroup.to_owned(), reason: reason.to_owned() };
         self.shared.lock().send(killed);
     }
 
-    /// Somebody else sends every connection of the bus what the manager and systemd-oomd would say of kills.
+    /// Another client sends every connection the signals that the manager and systemd-oomd would send for kills.
     ///
     /// # Panics
     ///
-    /// When the bus does not take it.
+    /// Panics if the bus refuses the connection.
     pub fn forge(&self, unit: &str) {
         let address = self.shared.lock().address.clone();
         zbus::block_on(forge(&address, unit)).expect("anybody may send signals");
     }
 
-    /// From now on it answers nothing, or answers again (what was asked meanwhile is not answered).
+    /// From now on the manager answers no calls, or answers again. Calls that came meanwhile stay unanswered.
     pub fn hang(&self, is_hanging: bool) {
         self.shared.lock().is_hanging = is_hanging;
     }
 
-    /// How often somebody has subscribed.
+    /// The number of subscriptions so far.
     #[must_use]
     pub fn subscribed(&self) -> usize {
         self.shared.lock().subscribed
     }
 
-    /// How many calls came.
+    /// The number of calls so far.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.shared.lock().calls
@@ -255,7 +255,7 @@ impl Drop for Manager {
 }
 
 impl State {
-    fn send(&mut self, signal: Outgoing) {
+    fn send(&mut self, signal: PendingSignal) {
         self.outgoing.push(signal);
         self.wake();
     }
@@ -267,41 +267,45 @@ impl State {
     }
 }
 
-/// What to do next.
-enum Next {
+/// The next action of the service loop.
+enum NextAction {
     Answer(Message),
-    Send(Vec<Outgoing>),
+    Send(Vec<PendingSignal>),
     End,
 }
 
-async fn serve(address: &str, shared: &Shared) -> zbus::Result<()> {
+async fn serve(address: &str, shared: &SharedManager) -> zbus::Result<()> {
     let connection = connection::Builder::address(address).name(SYSTEMD).name(OOMD).build().await?;
     let mut stream = MessageStream::from(&connection);
     shared.lock().is_ready = true;
     loop {
         match poll_fn(|context| poll_next(shared, &mut stream, context)).await {
-            Next::Answer(call) => answer(&connection, shared, &call).await?,
-            Next::Send(signals) => send(&connection, signals).await?,
-            Next::End => return Ok(()),
+            NextAction::Answer(call) => answer(&connection, shared, &call).await?,
+            NextAction::Send(signals) => send(&connection, signals).await?,
+            NextAction::End => return Ok(()),
         }
     }
 }
 
-fn poll_next(shared: &Shared, stream: &mut MessageStream, context: &mut Context<'_>) -> Poll<Next> {
+fn poll_next(
+    shared: &SharedManager,
+    stream: &mut MessageStream,
+    context: &mut Context<'_>,
+) -> Poll<NextAction> {
     {
         let mut state = shared.lock();
         if state.is_over {
-            return Poll::Ready(Next::End);
+            return Poll::Ready(NextAction::End);
         }
         if !state.outgoing.is_empty() {
-            return Poll::Ready(Next::Send(std::mem::take(&mut state.outgoing)));
+            return Poll::Ready(NextAction::Send(std::mem::take(&mut state.outgoing)));
         }
         state.waker = Some(context.waker().clone());
     }
     match Pin::new(stream).poll_next(context) {
-        Poll::Ready(Some(Ok(message))) => Poll::Ready(Next::Answer(message)),
-        // The bus has gone away.
-        Poll::Ready(_) => Poll::Ready(Next::End),
+        Poll::Ready(Some(Ok(message))) => Poll::Ready(NextAction::Answer(message)),
+        // The bus has ended.
+        Poll::Ready(_) => Poll::Ready(NextAction::End),
         Poll::Pending => Poll::Pending,
     }
 }
@@ -320,19 +324,19 @@ async fn forge(address: &str, unit: &str) -> zbus::Result<()> {
         let interface = "org.freedesktop.oom1.Manager";
         connection.emit_signal(to, "/org/freedesktop/oom1", interface, "Killed", &killed).await?;
     }
-    // A call that is answered comes behind them all.
+    // An answered call shows that all signals before it were sent.
     connection.call_method(Some(bus), path, Some(bus), "GetId", &()).await.map(drop)
 }
 
-async fn send(connection: &Connection, signals: Vec<Outgoing>) -> zbus::Result<()> {
+async fn send(connection: &Connection, signals: Vec<PendingSignal>) -> zbus::Result<()> {
     for signal in signals {
         match signal {
-            Outgoing::Changed { path, service } => {
+            PendingSignal::Changed { path, service } => {
                 let body = (SERVICE, service.changing(), ["ExecMainStatus"].as_slice());
                 let none: Option<&str> = None;
                 connection.emit_signal(none, path.as_str(), PROPERTIES, "PropertiesChanged", &body).await?;
             }
-            Outgoing::Killed { cgroup, reason } => {
+            PendingSignal::Killed { cgroup, reason } => {
                 let (path, none) = ("/org/freedesktop/oom1", None::<&str>);
                 let body = (cgroup, reason);
                 connection.emit_signal(none, path, "org.freedesktop.oom1.Manager", "Killed", &body).await?;
@@ -342,7 +346,7 @@ async fn send(connection: &Connection, signals: Vec<Outgoing>) -> zbus::Result<(
     Ok(())
 }
 
-async fn answer(connection: &Connection, shared: &Shared, call: &Message) -> zbus::Result<()> {
+async fn answer(connection: &Connection, shared: &SharedManager, call: &Message) -> zbus::Result<()> {
     let header = call.header();
     if call.message_type() != Type::MethodCall {
         return Ok(());
@@ -375,7 +379,7 @@ async fn answer(connection: &Connection, shared: &Shared, call: &Message) -> zbu
     }
 }
 
-type Row = (
+type UnitRow = (
     String,
     String,
     &'static str,
@@ -388,7 +392,7 @@ type Row = (
     ObjectPath<'static>,
 );
 
-fn list(shared: &Shared) -> Vec<Row> {
+fn list(shared: &SharedManager) -> Vec<UnitRow> {
     let root = || ObjectPath::from_static_str_unchecked("/");
     let row = |(name, service): (&String, &FakeService)| {
         let path = ObjectPath::try_from(path_of(name)).unwrap_or_else(|_| root());
@@ -398,7 +402,7 @@ fn list(shared: &Shared) -> Vec<Row> {
     shared.lock().services.iter().map(row).collect()
 }
 
-fn service_at(shared: &Shared, path: &str) -> Option<FakeService> {
+fn service_at(shared: &SharedManager, path: &str) -> Option<FakeService> {
     let label = path.strip_prefix("/org/freedesktop/systemd1/unit/")?;
     let mut parts = label.split('_');
     let mut name = parts.next()?.to_owned();
@@ -409,7 +413,7 @@ fn service_at(shared: &Shared, path: &str) -> Option<FakeService> {
     shared.lock().services.get(&name).cloned()
 }
 
-/// As systemd writes object paths: every byte but letters and digits becomes `_` and two hex digits.
+/// Object paths as systemd writes them: every byte except letters and digits becomes `_` and two hex digits.
 fn path_of(unit: &str) -> String {
     let label: String =
         unit.bytes()

@@ -1,4 +1,4 @@
-//! Programs out of Debian's archive with everything they depend on, unpacked into one directory and run from there.
+//! Programs from Debian's archive with all their dependencies, unpacked into one directory and run from there.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -12,15 +12,15 @@ use crate::Error;
 use crate::binaries::target_dir;
 use crate::error::run;
 
-/// The C library must be the machine's own, since the machine's loader loads it.
-const OF_THE_MACHINE: [&str; 1] = ["libc6"];
+/// The machine's own C library is used, because the machine's loader loads it.
+const HOST_LIBRARIES: [&str; 1] = ["libc6"];
 
-/// Packages to be unpacked together.
+/// Packages that are unpacked together.
 ///
 /// ```no_run
 /// use oomwatch_tests::debian::Packages;
 ///
-/// let apache = Packages::of("bookworm", &["apache2"]).unpacked("apache")?;
+/// let apache = Packages::new("bookworm", &["apache2"]).unpacked("apache")?;
 /// let version = apache.command("usr/sbin/apache2").arg("-v").output();
 /// # Ok::<(), oomwatch_tests::Error>(())
 /// ```
@@ -29,43 +29,48 @@ const OF_THE_MACHINE: [&str; 1] = ["libc6"];
 pub struct Packages {
     suite: &'static str,
     names: Vec<&'static str>,
-    alone: Vec<Alone>,
+    separate: Vec<SeparatePackage>,
 }
 
 /// A package without its dependencies, in a directory of its own below the root.
 #[derive(Debug, Clone, Copy)]
-struct Alone {
+struct SeparatePackage {
     suite: &'static str,
     package: &'static str,
     directory: &'static str,
 }
 
 impl Packages {
-    /// These packages of one suite and whatever they depend on; what they only recommend is left out.
-    pub fn of(suite: &'static str, names: &[&'static str]) -> Self {
-        Self { suite, names: names.to_vec(), alone: Vec::new() }
+    /// Names packages of one suite. Their dependencies are added, their recommendations are not.
+    pub fn new(suite: &'static str, names: &[&'static str]) -> Self {
+        Self { suite, names: names.to_vec(), separate: Vec::new() }
     }
 
-    /// One more package, from any suite and without its dependencies, unpacked into `directory` below the root: for two
+    /// Adds one package from any suite, without its dependencies, unpacked into `directory` below the root. This allows two
     /// versions of one program beside each other.
-    pub fn and_alone(mut self, suite: &'static str, package: &'static str, directory: &'static str) -> Self {
-        self.alone.push(Alone { suite, package, directory });
+    pub fn and_separately(
+        mut self,
+        suite: &'static str,
+        package: &'static str,
+        directory: &'static str,
+    ) -> Self {
+        self.separate.push(SeparatePackage { suite, package, directory });
         self
     }
 
-    /// Downloads and unpacks them into `target/roots/NAME` if that has not happened yet. Nothing is installed and no
-    /// script of a package is run, so what those scripts make (users, `/etc/passwd`, generated configuration) is missing.
+    /// Downloads and unpacks the packages into `target/roots/NAME` at first use. Nothing is installed and no maintainer
+    /// script runs, so users, `/etc/passwd` and generated configuration are missing.
     ///
-    /// Several processes may ask at once; one works and the others wait.
+    /// Several processes may call this at once: one works and the others wait.
     ///
     /// # Errors
     ///
-    /// When apt knows no archive of Debian or a package cannot be had; the failing command and its words are in the error.
+    /// Returns an error with the failing command if apt knows no Debian archive or a package is not available.
     pub fn unpacked(&self, name: &str) -> Result<Root, Error> {
         let home = target_dir().join("roots").join(name);
         fs::create_dir_all(&home).map_err(Error::file(&home))?;
         let _lock = Lock::take(&home.join("lock"))?;
-        // Written last, with what was wanted: neither an interrupted download nor an older list is taken for this one.
+        // Written last, with the list of packages: an interrupted download or another list is not mistaken for this one.
         let (stamp, wanted) = (home.join("complete"), format!("{self:?}"));
         if fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
             let root = home.join("root");
@@ -82,7 +87,7 @@ impl Packages {
         let files = archive.with_dependencies(&self.names)?;
         files.iter().try_for_each(|file| extract(file, root))?;
         link_libraries(&files, home)?;
-        for alone in &self.alone {
+        for alone in &self.separate {
             let archive = Archive::serving(alone.suite, alone.package, home)?;
             let directory = root.join(alone.directory);
             fs::create_dir_all(&directory).map_err(Error::file(&directory))?;
@@ -94,29 +99,29 @@ impl Packages {
     }
 }
 
-/// Unpacked packages, ready to be run.
+/// Unpacked packages.
 #[derive(Debug, Clone)]
 pub struct Root {
     home: PathBuf,
 }
 
 impl Root {
-    /// The directory that stands for `/` of the packages.
+    /// The directory that replaces `/` for the packages.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.home.join("root")
     }
 
-    /// A directory that stays as long as the unpacked packages do, for what is made from them once. Its user takes care
-    /// that two processes do not make the same thing.
+    /// A directory with the lifetime of the unpacked packages, for files that are generated from them once. The caller
+    /// prevents two processes from generating the same file.
     #[must_use]
     pub fn cache(&self) -> PathBuf {
         self.home.join("cache")
     }
 
-    /// A program by its path in its package, such as `usr/sbin/apache2`, to be run with the root's libraries and the
-    /// machine's own files: it finds none of its usual configuration or modules by itself, and has to be told where
-    /// they are (an option, an environment variable). It is an ordinary process under its own name, and needs no privilege.
+    /// Returns a command for a program, by its path in its package, such as `usr/sbin/apache2`. It runs with the root's
+    /// libraries and the machine's own files. The caller passes the paths of its configuration and modules (an option, an
+    /// environment variable). It is an ordinary process under its own name and needs no privilege.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.path().join(program));
@@ -124,7 +129,7 @@ impl Root {
         command
     }
 
-    /// What `LD_LIBRARY_PATH` is for [`command`](Self::command), for whoever starts programs in another way.
+    /// The value of `LD_LIBRARY_PATH` in [`command`](Self::command), for programs that are started in another way.
     #[must_use]
     pub fn libraries(&self) -> OsString {
         self.home.join("libraries").into()
@@ -132,7 +137,7 @@ impl Root {
 }
 
 impl Archive {
-    /// The files of packages and of all their dependencies, downloaded.
+    /// Downloads packages and all their dependencies, and returns their files.
     fn with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>, Error> {
         let mut apt = self.apt("apt-get");
         apt.args(["install", "--download-only", "--yes", "--no-install-recommends"]);
@@ -148,18 +153,18 @@ fn extract(file: &Path, root: &Path) -> Result<(), Error> {
     run(Command::new("dpkg").arg("-x").arg(file).arg(root)).map(drop)
 }
 
-/// One directory with a link to each library, so that the loader looks into one place and not into the C library's. The
-/// links are relative: a target directory may be moved.
+/// One directory with a link to each library, so that the loader does not search the directory of the C library. The
+/// links are relative, because the target directory may be moved.
 fn link_libraries(files: &[PathBuf], home: &Path) -> Result<(), Error> {
     let libraries = home.join("libraries");
     fs::create_dir_all(&libraries).map_err(Error::file(&libraries))?;
-    let of_the_machine = files_of(files, &OF_THE_MACHINE)?;
+    let host_libraries = files_of(files, &HOST_LIBRARIES)?;
     for directory in library_directories(home) {
         let there = home.join(&directory);
         for entry in fs::read_dir(&there).map_err(Error::file(&there))?.flatten() {
             let name = entry.file_name();
             let is_library = name.to_string_lossy().contains(".so");
-            if is_library && !of_the_machine.contains(&name) && !libraries.join(&name).is_symlink() {
+            if is_library && !host_libraries.contains(&name) && !libraries.join(&name).is_symlink() {
                 let library = Path::new("..").join(&directory).join(&name);
                 symlink(library, libraries.join(&name)).map_err(Error::file(&libraries))?;
             }
@@ -168,8 +173,8 @@ fn link_libraries(files: &[PathBuf], home: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// `lib/TRIPLET` and `usr/lib/TRIPLET`: which of them a package uses is its own matter. Below them libpulse has a
-/// library of its own. Relative to the home.
+/// Packages use `lib/TRIPLET` or `usr/lib/TRIPLET`; libpulse has a subdirectory for one library. The paths are relative
+/// to the root.
 fn library_directories(home: &Path) -> Vec<PathBuf> {
     let triplet = format!("{}-linux-gnu", env::consts::ARCH);
     let [merged, own] = ["usr/lib", "lib"].map(|part| Path::new("root").join(part).join(&triplet));
@@ -177,7 +182,7 @@ fn library_directories(home: &Path) -> Vec<PathBuf> {
     [merged, own, of_pulse].into_iter().filter(|path| home.join(path).is_dir()).collect()
 }
 
-/// The names of the files in those of the packages.
+/// The names of the packages' downloaded files.
 fn files_of(files: &[PathBuf], packages: &[&str]) -> Result<Vec<OsString>, Error> {
     let mut names = Vec::new();
     for file in files {

@@ -8,15 +8,15 @@ use ureq::Agent;
 
 use crate::{Error, Generation, RealAgent};
 
-/// An import of a large template, or one that recalculates thousands of items.
+/// Limit for an import of a large template, or one that recalculates thousands of items.
 const REQUEST_LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
-/// How the API writes "no" where an item works.
+/// The API's value for "supported".
 const SUPPORTED: &str = "0";
-/// Object and source of an event that a trigger raised.
+/// Object and source of a trigger's event.
 const BY_TRIGGER: u8 = 0;
 
-/// The frontend's JSON-RPC, and what tests ask it for.
+/// The frontend's JSON-RPC, with the calls that tests need.
 #[derive(Debug)]
 pub struct Api {
     generation: Generation,
@@ -25,7 +25,7 @@ pub struct Api {
     token: Option<String>,
 }
 
-/// A host that was made for an agent.
+/// A host that was created for an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Its `hostid`.
@@ -34,7 +34,7 @@ pub struct Host {
     pub name: String,
 }
 
-/// What a server knows of an item.
+/// The state of an item on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemState {
     /// Its `itemid`.
@@ -43,32 +43,32 @@ pub struct ItemState {
     pub key: String,
     /// Its name.
     pub name: String,
-    /// Why it is not supported; nothing when it is.
+    /// The reason why it is not supported; absent if it is supported.
     pub error: Option<String>,
-    /// The last value and its time in seconds since 1970; nothing before the first.
+    /// The last value and its time in seconds since 1970; absent before the first one.
     pub last: Option<(String, u64)>,
-    /// Whether it is made by low-level discovery.
+    /// Whether low-level discovery created it.
     pub discovered: bool,
 }
 
-/// A problem, as the frontend's page of them lists it.
+/// A problem as the frontend lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Its event.
+    /// The event's id.
     pub event: String,
-    /// Its trigger.
+    /// The trigger's id.
     pub trigger: String,
     /// The event's name.
     pub name: String,
-    /// The operational data, macros resolved.
+    /// The operational data with resolved macros.
     pub opdata: String,
-    /// From 0 (not classified) to 5 (disaster).
+    /// The severity, from 0 (not classified) to 5 (disaster).
     pub severity: u8,
-    /// When it began, in seconds since 1970.
+    /// The start time, in seconds since 1970.
     pub clock: u64,
-    /// Whether it is over.
+    /// Whether it is resolved.
     pub recovered: bool,
-    /// The event that ended it; empty while it lasts.
+    /// The recovery event's id; empty while the problem lasts.
     pub end: String,
     /// Its tags, as `name: value`.
     pub tags: Vec<String>,
@@ -91,16 +91,16 @@ impl Api {
         Ok(())
     }
 
-    /// Calls a method of the API and hands out its result.
+    /// Calls a method of the API and returns its result.
     ///
     /// # Errors
     ///
-    /// When there is no answer, or an error: then with the API's own words.
+    /// Returns an error if there is no answer, or the API's own error.
     #[expect(clippy::needless_pass_by_value, reason = "parameters are written where they are used")]
     pub fn call(&self, method: &str, parameters: Value) -> Result<Value, Error> {
         let mut body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
         let mut request = self.agent.post(format!("http://{}/api_jsonrpc.php", self.address));
-        // This one method must be called without.
+        // This is the only method that must be called without authorization.
         let token = self.token.as_ref().filter(|_| method != "apiinfo.version");
         match (token, self.generation) {
             (Some(token), Generation::V6_0) => body["auth"] = json!(token),
@@ -112,7 +112,7 @@ impl Api {
         let request = request.header("Content-Type", "application/json-rpc");
         let mut response = request.send(body.to_string()).map_err(failed)?;
         let text = response.body_mut().read_to_string().map_err(failed)?;
-        // PHP prints warnings before the answer; they are errors to us.
+        // PHP prints warnings before the answer; the harness treats them as errors.
         let mut answer: Value = serde_json::from_str(&text).map_err(|_| refused(text))?;
         match answer.get_mut("result") {
             Some(result) => Ok(result.take()),
@@ -135,21 +135,21 @@ impl Api {
             .ok_or_else(|| Error::Refused { request: method.to_owned(), answer: result.to_string() })
     }
 
-    /// Imports templates from the text of a YAML file; what the server has beyond it is deleted.
+    /// Imports templates from the text of a YAML file, and deletes objects that the file does not contain.
     ///
     /// # Errors
     ///
-    /// When the server refuses the file.
+    /// Returns an error if the server refuses the file.
     pub fn import(&self, yaml: &str) -> Result<(), Error> {
         let parameters = json!({"format": "yaml", "source": yaml, "rules": self.rules()});
         self.call("configuration.import", parameters).map(drop)
     }
 
-    /// What an import would change: an empty list when nothing.
+    /// The changes that an import would make: an empty list if there are none.
     ///
     /// # Errors
     ///
-    /// When the server refuses the file.
+    /// Returns an error if the server refuses the file.
     pub fn compare_import(&self, yaml: &str) -> Result<Value, Error> {
         let parameters = json!({"format": "yaml", "source": yaml, "rules": self.rules()});
         self.call("configuration.importcompare", parameters)
@@ -169,11 +169,11 @@ impl Api {
         rules
     }
 
-    /// Templates with these names, in the server's own words.
+    /// Exports templates with these names.
     ///
     /// # Errors
     ///
-    /// When there is no such template.
+    /// Returns an error if there is no such template.
     pub fn export(&self, templates: &[&str]) -> Result<String, Error> {
         let ids = templates.iter().map(|name| self.template(name)).collect::<Result<Vec<_>, _>>()?;
         let parameters = json!({"format": "yaml", "options": {"templates": ids}});
@@ -185,26 +185,26 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// Returns an error if there is none.
     pub fn template(&self, name: &str) -> Result<String, Error> {
         let parameters = json!({"output": ["templateid"], "filter": {"host": name}});
         self.first_id("template.get", "templateids", parameters)
     }
 
-    /// Makes a host for an agent, with its interface for passive checks, templates linked.
+    /// Creates a host for an agent, with its interface for passive checks and linked templates.
     ///
     /// # Errors
     ///
-    /// When there is no such template, or a host of this name already.
+    /// Returns an error if there is no such template, or a host of this name exists.
     pub fn create_host(&self, agent: &RealAgent, templates: &[&str]) -> Result<Host, Error> {
         self.create_host_at(agent.hostname(), agent.address(), templates)
     }
 
-    /// Makes a host of this name, whose agent listens there.
+    /// Creates a host of this name whose agent listens at `address`.
     ///
     /// # Errors
     ///
-    /// When there is no such template, or a host of this name already.
+    /// Returns an error if there is no such template, or a host of this name exists.
     pub fn create_host_at(&self, name: &str, at: SocketAddr, templates: &[&str]) -> Result<Host, Error> {
         let ids = templates.iter().map(|name| self.template(name)).collect::<Result<Vec<_>, _>>()?;
         let links: Vec<Value> = ids.iter().map(|id| json!({"templateid": id})).collect();
@@ -222,7 +222,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When there is no such template, or it cannot be linked.
+    /// Returns an error if there is no such template, or it cannot be linked.
     pub fn link(&self, host: &Host, template: &str) -> Result<(), Error> {
         let id = self.template(template)?;
         let parameters = json!({"hosts": [{"hostid": host.id}], "templates": [{"templateid": id}]});
@@ -233,7 +233,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// Returns an error if the server refuses it.
     pub fn set_macro(&self, host: &Host, name: &str, value: &str) -> Result<(), Error> {
         let wanted = json!({"hostids": host.id, "filter": {"macro": name}});
         match self.first_id("usermacro.get", "hostmacroids", wanted) {
@@ -245,11 +245,11 @@ impl Api {
         .map(drop)
     }
 
-    /// Has all of a host's items and discovery rules polled this often, such as `2s`; dependent ones come with their masters.
+    /// Sets the update interval of all items and discovery rules of a host, such as `2s`. Dependent items follow their masters.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// Returns an error if the server refuses it.
     pub fn poll_every(&self, host: &Host, delay: &str) -> Result<(), Error> {
         for (kind, id) in [("item", "itemid"), ("discoveryrule", "itemid")] {
             let wanted = json!({"output": ["itemid", "delay", "type"], "hostids": host.id});
@@ -262,11 +262,11 @@ impl Api {
         Ok(())
     }
 
-    /// Waits until a problem of a host has these words in its name, and hands out the newest; nothing when that takes longer.
+    /// Waits for a problem of a host with these words in its name, and returns the newest; absent if the time is over.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn wait_for_problem(
         &self,
         host: &Host,
@@ -283,68 +283,68 @@ impl Api {
         }
     }
 
-    /// Asks for items now instead of at their next turn. Items of active checks cannot be asked for.
+    /// Executes items now instead of at their next poll. This is not possible for items of active checks.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// Returns an error if the server refuses it.
     pub fn check_now(&self, item_ids: &[String]) -> Result<(), Error> {
         let tasks: Vec<Value> =
             item_ids.iter().map(|id| json!({"type": 6, "request": {"itemid": id}})).collect();
         self.call("task.create", json!(tasks)).map(drop)
     }
 
-    /// The enabled items of a host, discovered ones among them; rules and prototypes are none.
+    /// The enabled items of a host, discovered ones included, without discovery rules and prototypes.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn items(&self, host: &Host) -> Result<Vec<ItemState>, Error> {
         let output = json!(["itemid", "key_", "name", "state", "error", "lastvalue", "lastclock", "flags"]);
         let parameters = json!({"output": output, "hostids": host.id, "filter": {"status": 0}});
-        Ok(self.rows("item.get", parameters)?.iter().map(ItemState::of).collect())
+        Ok(self.rows("item.get", parameters)?.iter().map(ItemState::from_row).collect())
     }
 
-    /// The low-level discovery rules of a host: a rule has no value.
+    /// The low-level discovery rules of a host. A rule has no value.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn rules_of(&self, host: &Host) -> Result<Vec<ItemState>, Error> {
         let output = json!(["itemid", "key_", "name", "state", "error"]);
         let parameters = json!({"output": output, "hostids": host.id, "filter": {"status": 0}});
-        Ok(self.rows("discoveryrule.get", parameters)?.iter().map(ItemState::of).collect())
+        Ok(self.rows("discoveryrule.get", parameters)?.iter().map(ItemState::from_row).collect())
     }
 
-    /// Everything that triggers of a host have raised so far, the oldest first.
+    /// All problems of a host so far, the oldest first.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn problems(&self, host: &Host) -> Result<Vec<Problem>, Error> {
         let parameters = json!({"output": ["eventid", "objectid", "name", "opdata", "severity", "clock", "r_eventid"],
             "hostids": host.id, "source": BY_TRIGGER, "object": BY_TRIGGER, "value": 1, "selectTags": "extend",
             "sortfield": ["clock", "eventid"], "sortorder": "ASC"});
-        Ok(self.rows("event.get", parameters)?.iter().map(Problem::of).collect())
+        Ok(self.rows("event.get", parameters)?.iter().map(Problem::from_row).collect())
     }
 
-    /// When the events happened that ended problems of a host, in seconds since 1970, by their ids.
+    /// The times of a host's recovery events, in seconds since 1970, by their ids.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
-    pub fn ends(&self, host: &Host) -> Result<HashMap<String, u64>, Error> {
+    /// Returns an error if the API refuses.
+    pub fn recovery_times(&self, host: &Host) -> Result<HashMap<String, u64>, Error> {
         let parameters = json!({"output": ["eventid", "clock"], "hostids": host.id, "source": BY_TRIGGER,
             "object": BY_TRIGGER, "value": 0});
         let rows = self.rows("event.get", parameters)?;
         Ok(rows.iter().map(|row| (text(row, "eventid"), number(&text(row, "clock")))).collect())
     }
 
-    /// The names of a template's triggers and trigger prototypes, as they are written.
+    /// The names of a template's triggers and trigger prototypes, without resolved macros.
     ///
     /// # Errors
     ///
-    /// When there is no such template.
+    /// Returns an error if there is no such template.
     pub fn triggers_of(&self, template: &str) -> Result<Vec<String>, Error> {
         let wanted = json!({"output": ["description"], "templateids": self.template(template)?});
         let rows = ["trigger.get", "triggerprototype.get"].map(|method| self.rows(method, wanted.clone()));
@@ -352,33 +352,33 @@ impl Api {
         Ok(triggers?.iter().chain(&prototypes?).map(|row| text(row, "description")).collect())
     }
 
-    /// How many triggers of a host were made by low-level discovery.
+    /// The number of a host's triggers that low-level discovery created.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn discovered_triggers(&self, host: &Host) -> Result<usize, Error> {
         const DISCOVERED: &str = "4";
         let wanted = json!({"output": ["triggerid"], "hostids": host.id, "filter": {"flags": DISCOVERED}});
         Ok(self.rows("trigger.get", wanted)?.len())
     }
 
-    /// The times of the last values of some of a host's items, in seconds since 1970, by their keys.
+    /// The times of the last values of some items of a host, in seconds since 1970, by their keys.
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn last_clocks(&self, host: &Host, keys: &[&str]) -> Result<HashMap<String, u64>, Error> {
         let wanted = json!({"output": ["key_", "lastclock"], "hostids": host.id, "filter": {"key_": keys}});
         let rows = self.rows("item.get", wanted)?;
         Ok(rows.iter().map(|row| (text(row, "key_"), number(&text(row, "lastclock")))).collect())
     }
 
-    /// Makes a user who may do everything and sees the frontend in a language, such as `ja_JP`.
+    /// Creates a super administrator who sees the frontend in a language, such as `ja_JP`.
     ///
     /// # Errors
     ///
-    /// When the server refuses the name or the password.
+    /// Returns an error if the server refuses the name or the password.
     pub fn add_administrator(&self, name: &str, password: &str, language: &str) -> Result<(), Error> {
         const SUPER_ADMIN: &str = "3";
         let group = json!({"filter": {"name": "Zabbix administrators"}});
@@ -388,11 +388,11 @@ impl Api {
         self.call("user.create", user).map(drop)
     }
 
-    /// Makes one more active item of a host, of whole numbers.
+    /// Adds an active item of unsigned numbers to a host.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// Returns an error if the server refuses it.
     pub fn add_item(&self, host: &Host, key: &str) -> Result<(), Error> {
         const ACTIVE: u8 = 7;
         const UNSIGNED: u8 = 3;
@@ -404,7 +404,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When the API refuses.
+    /// Returns an error if the API refuses.
     pub fn history(&self, item_id: &str) -> Result<Vec<(u64, String)>, Error> {
         let item = self.rows("item.get", json!({"output": ["value_type"], "itemids": item_id}))?;
         let kind = text(item.first().unwrap_or(&Value::Null), "value_type");
@@ -418,7 +418,7 @@ impl Api {
 }
 
 impl ItemState {
-    fn of(row: &Value) -> Self {
+    fn from_row(row: &Value) -> Self {
         let clock = number(&text(row, "lastclock"));
         Self {
             id: text(row, "itemid"),
@@ -432,7 +432,7 @@ impl ItemState {
 }
 
 impl Problem {
-    fn of(row: &Value) -> Self {
+    fn from_row(row: &Value) -> Self {
         let tags = row["tags"].as_array().into_iter().flatten();
         Self {
             event: text(row, "eventid"),
@@ -447,7 +447,7 @@ impl Problem {
         }
     }
 
-    /// Seconds from a moment to this problem's beginning: the server keeps whole seconds, so it may be one too few.
+    /// Seconds from a time to this problem's start. The server stores whole seconds, so the result may be one too low.
     #[must_use]
     pub fn seconds_after(&self, cause: SystemTime) -> u64 {
         let cause = cause.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -1,4 +1,4 @@
-//! PostgreSQL with a server's schema, copied from a directory that was filled once.
+//! PostgreSQL with a server's schema, copied from a directory that is filled once.
 
 use std::fs;
 use std::net::TcpStream;
@@ -20,14 +20,14 @@ const BIN: &str = "usr/lib/postgresql/15/bin";
 /// PostgreSQL refuses to run as root; this is Debian's `nobody`.
 const NOBODY: u32 = 65534;
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// The order counts.
+/// The order matters.
 const DUMPS: [&str; 3] = ["schema.sql.gz", "images.sql.gz", "data.sql.gz"];
-/// The host that a new database comes with has no agent here, and a test's own hosts are enough.
+/// The host of a new database has no agent here, so it is disabled.
 const TWEAKS: &str = "update hosts set status = 1 where host = 'Zabbix server';";
-/// Raised when a filled database is to be made in another way.
+/// Increased if a filled database has to be made in another way.
 const EDITION: u32 = 2;
 
-/// A database that runs.
+/// A running database.
 #[derive(Debug)]
 pub(super) struct Database {
     port: u16,
@@ -35,7 +35,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Starts a fresh one in the scratch directory.
+    /// Starts a new database in the scratch directory.
     pub(super) fn start(root: &Root, generation: Generation, scratch: &Path) -> Result<Self, Error> {
         let filled = filled(root, generation)?;
         let data = scratch.join("database");
@@ -47,7 +47,7 @@ impl Database {
         let port = free_port().map_err(Error::file("127.0.0.1"))?;
         let mut command = program(root, "postgres");
         command.arg("-D").arg(data).args(["-p", &port.to_string()]);
-        // Nothing here has to survive a power cut.
+        // The data need not survive a power failure.
         let settings = [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
@@ -74,7 +74,7 @@ fn answers(root: &Root, port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok() && psql(root, port, "postgres", "select 1").is_ok()
 }
 
-/// The data directory of a database with a version's schema, made if that has not happened yet.
+/// Returns the data directory of a database with a version's schema. Creates it at first use.
 pub(super) fn filled(root: &Root, generation: Generation) -> Result<PathBuf, Error> {
     let base = root.cache().join(format!("database-{generation}-{EDITION}"));
     fs::create_dir_all(&base).map_err(Error::file(&base))?;
@@ -110,7 +110,7 @@ fn fill(root: &Root, generation: Generation, data: &Path, scratch: &Path) -> Res
     Ok(())
 }
 
-/// The whole dump in one message: a client that sends its ten thousand statements one by one takes minutes on a busy machine.
+/// The whole dump in one message: a client that sends its 10,000 statements one by one takes minutes on a busy machine.
 fn load(root: &Root, port: u16, scratch: &Path, dump: &Path) -> Result<(), Error> {
     const SCRIPT: &str = "pg_query(pg_connect($argv[1]), gzdecode(file_get_contents($argv[2]))) or exit(1);";
     let connection = format!("host=127.0.0.1 port={port} user=zabbix dbname=zabbix");
@@ -128,8 +128,8 @@ fn client(root: &Root, port: u16, database: &str) -> Command {
     command
 }
 
-/// A program that refuses to run as root. The packages may be below a home that only root may enter, so `nobody` keeps
-/// that one right.
+/// A program that refuses to run as root. The packages may be below a home directory that only root may enter, so `nobody`
+/// keeps that one capability.
 fn program(root: &Root, name: &str) -> Command {
     let command = root.command(&format!("{BIN}/{name}"));
     if !geteuid().is_root() {

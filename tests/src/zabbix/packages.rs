@@ -8,7 +8,7 @@ use crate::debian::{Lock, Packages, Root};
 use crate::error::run;
 use crate::{Error, Generation};
 
-/// The database, PHP, and what the servers of both versions are linked with.
+/// The database, PHP, and the libraries of both server versions.
 const PACKAGES: [&str; 15] = [
     "postgresql-15",
     "zabbix-server-pgsql",
@@ -26,25 +26,25 @@ const PACKAGES: [&str; 15] = [
     "fonts-vlgothic",
     "locales",
 ];
-/// Debian's frontend reads its configuration from this place.
+/// The path from which Debian's frontend reads its configuration.
 const CONFIGURATION: &str = "'/etc/zabbix/zabbix.conf.php'";
 /// A PHP constant that is defined before each page.
 const CONFIGURATION_CONSTANT: &str = "OOMWATCH_FRONTEND_CONFIGURATION";
-/// What graphs are labelled with: the font that the frontend brings has no Japanese glyphs.
+/// The font for graphs: the frontend's own font has no Japanese glyphs.
 const GRAPH_FONT: &str = "usr/share/fonts/truetype/vlgothic/VL-PGothic-Regular.ttf";
 const EXTENSIONS: &str = "usr/lib/php/20220829";
 
-/// Both versions of server and frontend with the database and PHP, downloaded and unpacked below the target directory if
-/// that has not happened yet.
+/// Downloads and unpacks both versions of server and frontend with the database and PHP below the target directory at
+/// first use.
 ///
 /// # Errors
 ///
-/// When apt knows no archive of Debian or a package cannot be had.
+/// Returns an error if apt knows no Debian archive or a package is not available.
 pub(super) fn unpack() -> Result<Root, Error> {
-    let mut packages = Packages::of("bookworm", &PACKAGES);
+    let mut packages = Packages::new("bookworm", &PACKAGES);
     for generation in Generation::ALL {
         for package in ["zabbix-server-pgsql", "zabbix-frontend-php"] {
-            packages = packages.and_alone(generation.suite(), package, prefix(generation));
+            packages = packages.and_separately(generation.suite(), package, prefix(generation));
         }
     }
     packages.unpacked("zabbix")
@@ -67,7 +67,7 @@ pub(super) fn frontend(root: &Root, generation: Generation) -> PathBuf {
     root.path().join(directory(generation, "usr/share/zabbix"))
 }
 
-/// PHP with the configuration of this scratch directory alone; see [`configure_frontend`].
+/// PHP with the configuration of this scratch directory only; see [`configure_frontend`].
 pub(super) fn php(root: &Root, scratch: &Path) -> Command {
     let mut command = root.command("usr/bin/php8.2");
     command.arg("-n").arg("-c").arg(scratch.join("php.ini")).env("LOCPATH", root.cache().join("locales"));
@@ -101,7 +101,7 @@ fn php_ini(root: &Root, scratch: &Path) -> Result<String, Error> {
     );
     let entries = fs::read_dir(&extensions).map_err(Error::file(&extensions))?.flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    // Some need others that come before them in the alphabet, but for these.
+    // Some extensions need others that come before them in the alphabet, except for these.
     names.sort_by_key(|name| (name.starts_with("xmlreader") || name.starts_with("xsl"), name.clone()));
     for name in names {
         let kind = if name == "opcache.so" { "zend_extension" } else { "extension" };
@@ -126,21 +126,21 @@ fn frontend_configuration(database: u16, server: u16) -> String {
     text
 }
 
-/// What the packages' scripts would have done: links to files in other packages, and a configuration that can be anywhere.
-/// To be called by one process at a time.
+/// Replaces the packages' maintainer scripts: creates links to files of other packages, and makes the path of the configuration
+/// variable. Only one process may call this at a time.
 pub(super) fn complete(root: &Root, generation: Generation) -> Result<(), Error> {
     let frontend = frontend(root, generation);
     let class = frontend.join("include/classes/core/CConfigFile.php");
     let text = fs::read_to_string(&class).map_err(Error::file(&class))?;
     fs::write(&class, text.replace(CONFIGURATION, CONFIGURATION_CONSTANT)).map_err(Error::file(&class))?;
-    // The link in the package leads to where another would be installed; and graphs have Japanese words, too.
+    // The link in the package points to the installed path. Graphs also contain Japanese text, so the font is replaced.
     let font = frontend.join("assets/fonts/DejaVuSans.ttf");
     let _ = fs::remove_file(&font);
     symlink(root.path().join(GRAPH_FONT), &font).map_err(Error::file(&font))?;
     make_locales(root)
 }
 
-/// A page in a language needs that language's locale on the web server. Both versions have the same.
+/// A page in a language needs that language's locale on the web server. Both versions need the same locales.
 fn make_locales(root: &Root) -> Result<(), Error> {
     let locales = root.cache().join("locales");
     fs::create_dir_all(&locales).map_err(Error::file(&locales))?;

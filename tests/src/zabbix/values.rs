@@ -1,4 +1,4 @@
-//! Values as an agent's active checks bring them to a server, at whatever time they are said to be of.
+//! Values sent to a server as an agent's active checks send them, with any time stamp.
 
 use std::io;
 use std::net::TcpStream;
@@ -12,28 +12,28 @@ use crate::Error;
 use crate::wire::{read_frame, write_frame};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// As many as an agent sends at once.
+/// An agent sends at most this many values at once.
 const BATCH: usize = 250;
 
-/// What an active check found.
+/// A value of an active check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// The item's key, with macros as the template has them.
+pub struct SentValue {
+    /// The item's key, with macros as in the template.
     pub key: String,
-    /// The value, or why the item is not supported.
+    /// The value, or the reason why the item is not supported.
     pub value: Result<String, String>,
-    /// When that was, in seconds since 1970.
+    /// Its time, in seconds since 1970.
     pub clock: u64,
 }
 
 impl Zabbix {
-    /// Tells the server values of a host, oldest first, and returns how many it took: those of items that its
-    /// configuration cache has by now.
+    /// Sends values of a host, oldest first, and returns how many the server accepted. It accepts those of items that its
+    /// configuration cache already contains.
     ///
     /// # Errors
     ///
-    /// When there is no connection, or no answer in a minute.
-    pub fn tell(&self, host: &Host, values: &[Told]) -> Result<usize, Error> {
+    /// Returns an error if there is no connection, or no answer in a minute.
+    pub fn send_values(&self, host: &Host, values: &[SentValue]) -> Result<usize, Error> {
         let failed = |source| Error::Exchange { key: "agent data".to_owned(), source };
         values.chunks(BATCH).try_fold(0, |taken, batch| {
             Ok(taken + processed(&self.exchange(&request(host, batch)).map_err(failed)?).map_err(failed)?)
@@ -49,19 +49,19 @@ impl Zabbix {
     }
 }
 
-/// Each batch is a session of its own, so that no value is taken for one that came before.
-fn request(host: &Host, batch: &[Told]) -> Value {
+/// Each batch is a session of its own, so that the server does not take a value for a repetition.
+fn request(host: &Host, batch: &[SentValue]) -> Value {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let session =
         format!("{:016x}{:016x}", begun & u128::from(u64::MAX), NEXT.fetch_add(1, Ordering::Relaxed));
-    let data = batch.iter().zip(1_u64..).map(|(told, id)| {
-        let state = u8::from(told.value.is_err());
-        let (Ok(value) | Err(value)) = &told.value;
-        json!({"id": id, "host": host.name, "key": told.key, "value": value, "state": state,
-            "clock": told.clock, "ns": 0})
+    let data = batch.iter().zip(1_u64..).map(|(sent, id)| {
+        let state = u8::from(sent.value.is_err());
+        let (Ok(value) | Err(value)) = &sent.value;
+        json!({"id": id, "host": host.name, "key": sent.key, "value": value, "state": state,
+            "clock": sent.clock, "ns": 0})
     });
-    // With the host beside the data, items would have to be told by number.
+    // If the host stood beside the data, items would have to be named by number.
     json!({"request": "agent data", "session": session, "data": data.collect::<Vec<_>>()})
 }
 

@@ -1,4 +1,4 @@
-//! A machine with an Apache, as far as its files go.
+//! The configuration files of a machine with an Apache.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use pool_capacity::HostFiles;
 use pool_capacity::apache::{ApacheError, Invocation, Pool, read};
 use tempfile::TempDir;
 
-/// Files and symbolic links with the paths that they have on the machine.
+/// Files and symbolic links with their paths on the machine.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Machine {
     files: BTreeMap<String, String>,
     links: BTreeMap<String, String>,
-    /// The main configuration file, if it is not found by itself.
+    /// The main configuration file, if it is not at a usual path.
     configuration: Option<String>,
-    /// Whether Debian's program is installed. Red Hat's and others' are not to be had.
+    /// Whether Debian's program is installed. Red Hat's program and others are not available.
     has_program: bool,
 }
 
@@ -32,7 +32,7 @@ impl Machine {
         Self::default()
     }
 
-    /// Debian's packages as they are after their installation, with another MPM instead of event.
+    /// Debian's packages as installed, with another MPM instead of event.
     pub(crate) fn debian(apache: &Root, mpm: &str) -> Self {
         let mut machine = Self { has_program: true, ..Self::default() };
         machine.take(&apache.path().join("etc/apache2"), "/etc/apache2");
@@ -76,7 +76,7 @@ impl Machine {
         self
     }
 
-    /// As `a2enmod`, `a2enconf` and `a2ensite` do.
+    /// Enables as `a2enmod`, `a2enconf` and `a2ensite` do.
     pub(crate) fn enabled(mut self, kind: &str, name: &str, extensions: &[&str]) -> Self {
         for extension in extensions {
             let available = format!("/etc/apache2/{kind}-available/{name}.{extension}");
@@ -88,7 +88,7 @@ impl Machine {
         self
     }
 
-    /// Everything again under another directory: Debian's way to a further instance.
+    /// Copies everything to another directory, which is Debian's way to a further instance.
     pub(crate) fn moved(mut self, from: &str, to: &str) -> Self {
         let moved = |path: String| match path.strip_prefix(from) {
             Some(rest) => format!("{to}{rest}"),
@@ -110,7 +110,7 @@ impl Machine {
         }
     }
 
-    /// The machine's files below a directory, unchanged, and what the configuration says.
+    /// Copies a directory of this machine unchanged.
     pub(crate) fn read(&self, apache: &Root) -> (Invocation, Result<Pool, ApacheError>) {
         let root = tempfile::tempdir().unwrap();
         self.write(root.path(), str::to_owned);
@@ -140,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// The same files for the real server: below a directory of their own, with paths and ports to match.
+    /// The same files for the real server: in a directory of their own, with changed paths and ports.
     pub(crate) fn materialised(&self, apache: &Root) -> Materialised {
         let directory = tempfile::tempdir().unwrap();
         let files = Materialised { directory, apache: apache.clone(), ports: RefCell::default() };
@@ -167,15 +167,15 @@ impl Machine {
     }
 }
 
-/// A machine's files as the real server can use them.
+/// A machine's files with the paths that the real server uses.
 pub(crate) struct Materialised {
     directory: TempDir,
     pub(crate) apache: Root,
     ports: RefCell<Vec<u16>>,
 }
 
-/// Modules that Debian's program has in it where Red Hat loads them, one that only Red Hat has, and two that make processes
-/// and threads beside the workers.
+/// Modules that are built into Debian's program and loaded by Red Hat's, one that only Red Hat has, and two that create
+/// processes and threads beside the workers.
 const NOT_TO_LOAD: [&str; 8] = [
     "cgid_module",
     "proxy_hcheck_module",
@@ -192,7 +192,7 @@ impl Materialised {
         self.directory.path()
     }
 
-    /// Where a path of the machine is now.
+    /// The present location of a path of the machine.
     pub(crate) fn moved(&self, path: &Path) -> PathBuf {
         PathBuf::from(self.rewritten(path.to_str().unwrap()))
     }
@@ -201,12 +201,12 @@ impl Materialised {
         ["error.log", "error_log"].map(|name| self.directory().join("var/log/apache2").join(name))
     }
 
-    /// The first port that it listens on, in the order of the files' names.
+    /// The first port of the configuration, in the order of the files' names.
     pub(crate) fn port(&self) -> u16 {
         self.ports.borrow()[0]
     }
 
-    /// Every path in a text, where it is now.
+    /// Replaces every path in a text by its present location.
     pub(crate) fn rewritten(&self, text: &str) -> String {
         let moved = self.directory().display().to_string();
         let unpacked = self.apache.path().display().to_string();
@@ -232,7 +232,7 @@ impl Materialised {
         lines.collect()
     }
 
-    /// No line goes, so that their numbers stay.
+    /// Lines are replaced and not removed, so that line numbers stay the same.
     fn rewritten_line(&self, line: &str) -> String {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {

@@ -1,4 +1,4 @@
-//! What `pool-capacity` reads out of an Apache configuration, beside what the real Apache of Debian makes of it.
+//! Compares how `pool-capacity` reads an Apache configuration with the real Apache of Debian.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +22,7 @@ use machine::Materialised;
 use server::{PATIENCE, Server, check, codes, dumped_files, lines_of, packages};
 use trees::Named;
 
-/// The messages about which warnings are kept: those on corrected numbers and on undefined variables.
+/// The server's messages for which `pool-capacity` has warnings: corrected numbers and undefined variables.
 fn is_of_a_warning(code: &str) -> bool {
     let number: u32 = code[2..].parse().unwrap();
     number == 111
@@ -31,7 +31,7 @@ fn is_of_a_warning(code: &str) -> bool {
         || (497..=520).contains(&number)
 }
 
-/// Files, definitions and messages are those of the server.
+/// Files, definitions and messages equal the server's.
 fn reads_the_same(name: &str, files: &Materialised, invocation: &Invocation, pool: &Pool) {
     let output = check(files, invocation);
     let messages = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -46,12 +46,13 @@ fn reads_the_same(name: &str, files: &Materialised, invocation: &Invocation, poo
         None => name.clone(),
     });
     assert_eq!(dumped, defined.collect(), "{name}");
-    let told: BTreeSet<String> = codes(&messages).into_iter().filter(|code| is_of_a_warning(code)).collect();
+    let reported: BTreeSet<String> =
+        codes(&messages).into_iter().filter(|code| is_of_a_warning(code)).collect();
     let warned = pool.warnings.iter().filter_map(|warning| warning.code).map(ToOwned::to_owned);
-    assert_eq!(told, warned.collect(), "{name}: {messages}");
+    assert_eq!(reported, warned.collect(), "{name}: {messages}");
 }
 
-/// A server that is told to start more than it may starts as many as it may, and never ends one for being idle.
+/// A server that is configured to start more workers than it may starts as many as it may, and never ends an idle one.
 fn runs_as_many(name: &str, files: &Materialised, invocation: &Invocation, pool: &Pool) {
     let spare =
         if pool.mpm.name() == "prefork" { "MaxSpareServers 1000000" } else { "MaxSpareThreads 1000000" };
@@ -62,7 +63,7 @@ fn runs_as_many(name: &str, files: &Materialised, invocation: &Invocation, pool:
     assert_eq!(server.children().len(), pool.processes as usize, "{name}");
 }
 
-fn each_is_as_the_server_says(apache: &Root, trees: &[Named], run: bool) {
+fn each_configuration_is_read_as_by_the_server(apache: &Root, trees: &[Named], run: bool) {
     for (name, machine) in trees {
         let (invocation, pool) = machine.read(apache);
         let pool = pool.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -75,40 +76,40 @@ fn each_is_as_the_server_says(apache: &Root, trees: &[Named], run: bool) {
 }
 
 #[test]
-fn debians_stock_files_and_what_is_done_to_them() {
+fn debian_stock_files_and_usual_changes() {
     let apache = packages();
-    each_is_as_the_server_says(&apache, &trees::of_debian(&apache), true);
+    each_configuration_is_read_as_by_the_server(&apache, &trees::of_debian(&apache), true);
 }
 
 #[test]
-fn red_hats_stock_files_and_what_is_done_to_them() {
-    each_is_as_the_server_says(&packages(), &trees::of_red_hat(), true);
+fn red_hat_stock_files_and_usual_changes() {
+    each_configuration_is_read_as_by_the_server(&packages(), &trees::of_red_hat(), true);
 }
 
 #[test]
 fn numbers_that_httpd_corrects() {
-    each_is_as_the_server_says(&packages(), &trees::of_corrections(), true);
-    each_is_as_the_server_says(&packages(), &trees::of_large_corrections(), false);
+    each_configuration_is_read_as_by_the_server(&packages(), &trees::of_corrections(), true);
+    each_configuration_is_read_as_by_the_server(&packages(), &trees::of_large_corrections(), false);
 }
 
 #[test]
-fn everything_that_decides_which_lines_count() {
-    each_is_as_the_server_says(&packages(), &trees::of_language(), true);
+fn every_construct_that_decides_which_lines_take_effect() {
+    each_configuration_is_read_as_by_the_server(&packages(), &trees::of_language(), true);
 }
 
-/// `Syntax error on line 12 of /etc/apache2/apache2.conf:`, the innermost where an error is told through several files.
-fn told_lines(messages: &str) -> Vec<(PathBuf, u32)> {
-    let told = messages.split("error on line ").skip(1).filter_map(|rest| {
+/// `Syntax error on line 12 of /etc/apache2/apache2.conf:`. If the error is reported through several files, the innermost.
+fn reported_lines(messages: &str) -> Vec<(PathBuf, u32)> {
+    let reported = messages.split("error on line ").skip(1).filter_map(|rest| {
         let (line, rest) = rest.split_once(" of ")?;
-        // Lines of a macro have a number of their own, and a long message is cut anywhere.
+        // Lines of a macro have their own numbers, and a long message is cut at any byte.
         let path = rest.split(':').next().filter(|path| Path::new(path).is_file())?;
         Some((PathBuf::from(path), line.parse().ok()?))
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
-fn what_httpd_refuses_is_refused_with_its_line() {
+fn configuration_that_httpd_refuses_is_refused_at_the_same_line() {
     let apache = packages();
     for (name, machine) in trees::broken() {
         let (invocation, pool) = machine.read(&apache);
@@ -117,15 +118,15 @@ fn what_httpd_refuses_is_refused_with_its_line() {
         let output = check(&files, &invocation);
         let messages = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{name}: {messages}");
-        if let Some((path, line)) = told_lines(&messages).pop() {
-            let told = format!("{}, line {line}: ", path.display());
-            assert!(files.rewritten(&error).starts_with(&told), "{name}: {error}: {told}");
+        if let Some((path, line)) = reported_lines(&messages).pop() {
+            let reported = format!("{}, line {line}: ", path.display());
+            assert!(files.rewritten(&error).starts_with(&reported), "{name}: {error}: {reported}");
         }
     }
 }
 
 #[test]
-fn a_machine_without_apache() {
+fn machine_without_apache() {
     let root = tempfile::tempdir().unwrap();
     let files = pool_capacity::HostFiles::below(root.path());
     let error = Invocation::on(&files, None, None).unwrap_err();

@@ -1,8 +1,8 @@
-//! Apache 2.2, which no current system has: where somebody has its program, it judges as Debian's 2.4 does.
+//! Apache 2.2, which no current distribution has. If its program is available, it is compared like Debian's 2.4.
 //!
 //!     OOMWATCH_HTTPD_2_2=/opt/httpd-2.2/bin/httpd cargo nextest run --package oomwatch-tests --run-ignored only of_2_2
 //!
-//! One program has one MPM, so this is done once with each.
+//! A program has one MPM, so run the test once with each.
 
 use std::env;
 use std::fs;
@@ -55,13 +55,13 @@ const BROKEN: [&str; 5] = [
     "<VirtualHost *:80>\nMaxClients 3\n</VirtualHost>",
 ];
 
-/// A configuration below a directory of its own.
-struct Room {
+/// A configuration in a directory of its own.
+struct ConfigDirectory {
     directory: tempfile::TempDir,
     program: PathBuf,
 }
 
-impl Room {
+impl ConfigDirectory {
     fn with(program: &Path, body: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -115,12 +115,12 @@ impl Drop for Running {
 }
 
 fn runs_as_many(program: &Path, body: &str) {
-    let room = Room::with(program, body);
-    let pool = room.read().unwrap_or_else(|error| panic!("{body}: {error}"));
+    let directory = ConfigDirectory::with(program, body);
+    let pool = directory.read().unwrap_or_else(|error| panic!("{body}: {error}"));
     assert!(pool.version.is_2_2(), "{program:?} is no Apache 2.2");
     let has_threads = pool.mpm.name() != "prefork";
     let spare = if has_threads { "MaxSpareThreads 1000000" } else { "MaxSpareServers 1000000" };
-    let mut command = room.command();
+    let mut command = directory.command();
     command.args(["-D", "FOREGROUND", "-c", "StartServers 1000000", "-c", spare]).stderr(Stdio::null());
     let running = Running(command.process_group(0).spawn().unwrap());
     let reached = wait_until(PATIENCE, || running.workers(has_threads) == pool.limit as usize);
@@ -129,16 +129,16 @@ fn runs_as_many(program: &Path, body: &str) {
 
 #[test]
 #[ignore = "needs the program of an Apache 2.2, named by OOMWATCH_HTTPD_2_2"]
-fn limits_of_2_2_are_those_that_its_program_applies() {
+fn limits_of_2_2_equal_those_of_its_program() {
     let program = PathBuf::from(env::var_os(PROGRAM).expect("OOMWATCH_HTTPD_2_2 names a program"));
-    let mpm = Room::with(&program, "").read().unwrap().mpm.name();
+    let mpm = ConfigDirectory::with(&program, "").read().unwrap().mpm.name();
     let bodies = if mpm == "prefork" { PREFORK } else { WORKER };
     bodies.iter().for_each(|body| runs_as_many(&program, body));
     for body in BROKEN {
-        let room = Room::with(&program, body);
-        let output = room.command().arg("-t").output().unwrap();
+        let directory = ConfigDirectory::with(&program, body);
+        let output = directory.command().arg("-t").output().unwrap();
         let refused = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{body}: {refused}");
-        assert!(room.read().is_err(), "{body}: {refused}");
+        assert!(directory.read().is_err(), "{body}: {refused}");
     }
 }

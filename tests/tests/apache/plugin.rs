@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::machine::Materialised;
 
-/// A user whom no file belongs to.
+/// A user without files.
 const STRANGER: [&str; 5] = ["--reuid", "54398", "--regid", "54398", "--clear-groups"];
 
 pub(crate) fn program() -> PathBuf {
@@ -30,12 +30,12 @@ fn answer(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What `get apache.capacity` says of a server.
+/// The value of `get apache.capacity` for a server.
 pub(crate) fn capacity(files: &Materialised) -> Value {
     answer(&Command::new(program()).args(["get", &key(files)]).output().unwrap())
 }
 
-/// The same asked by a user without any right. Nothing where the tests are not run by root.
+/// The same for a user without any privilege. Absent if the tests do not run as root.
 pub(crate) fn capacity_for_a_stranger(files: &Materialised) -> Option<Value> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can start a process as another user");
@@ -47,7 +47,7 @@ pub(crate) fn capacity_for_a_stranger(files: &Materialised) -> Option<Value> {
     Some(answer(&output))
 }
 
-/// What `capacity apache` prints.
+/// The output of `capacity apache`.
 pub(crate) fn page(files: &Materialised) -> String {
     let agent_conf = files.directory().join("agent.conf");
     fs::write(&agent_conf, format!("Plugins.OomWatch.Apache.Conf={}\n", conf(files).display())).unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn page(files: &Materialised) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a real agent answers that has the plugin.
+/// The reply of a real agent with the plugin.
 pub(crate) fn capacity_through_an_agent(files: &Materialised) -> Value {
     let plugin = PluginSpec::new("OomWatch", program());
     let agent = RealAgent::builder(Generation::V7_0).plugin(plugin).start().unwrap();

@@ -1,10 +1,10 @@
-//! Random configurations: whatever lines come together, both readers take them or both refuse them, at the same line.
+//! Random configurations: for any combination of lines both readers accept or refuse them, at the same line.
 
 use std::fmt::Write;
 
 use crate::machine::Machine;
 use crate::server::{check, packages};
-use crate::{reads_the_same, told_lines};
+use crate::{reads_the_same, reported_lines};
 
 const LINES: &[&str] = &[
     "<IfModule prefork.c>",
@@ -54,7 +54,7 @@ const LINES: &[&str] = &[
     "\"\"",
 ];
 
-/// A generator whose numbers are the same each time (Marsaglia's xorshift).
+/// A generator with the same numbers in each run (Marsaglia's xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -72,7 +72,7 @@ impl Numbers {
 }
 
 #[test]
-fn random_lines_are_taken_or_refused_as_by_the_server() {
+fn random_lines_are_accepted_or_refused_as_by_the_server() {
     let apache = packages();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let (mut taken, mut refused) = (0, 0);
@@ -94,10 +94,13 @@ fn random_lines_are_taken_or_refused_as_by_the_server() {
                 let messages = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!(!output.status.success(), "{name}: {error}");
                 let error = files.rewritten(&error.to_string());
-                let told = told_lines(&messages)
+                let reported = reported_lines(&messages)
                     .pop()
                     .map(|(path, line)| format!("{}, line {line}: ", path.display()));
-                assert!(told.is_none_or(|told| error.starts_with(&told)), "{name}: {error}: {messages}");
+                assert!(
+                    reported.is_none_or(|reported| error.starts_with(&reported)),
+                    "{name}: {error}: {messages}"
+                );
             }
         }
     }

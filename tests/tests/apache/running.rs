@@ -1,4 +1,4 @@
-//! A running server: its processes, its busy workers, its limit when it is reached, and its memory.
+//! A running server: its processes, its busy workers, the state at its limit, and its memory.
 
 use std::fs;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ const STATUS: &str = "LoadModule status_module /usr/lib/apache2/modules/mod_stat
 const THREADS: &str = "StartServers 1\nServerLimit 3\nThreadLimit 8\nThreadsPerChild 5\nMaxRequestWorkers 17\nMinSpareThreads 1\n\
                        MaxSpareThreads 100\n";
 
-/// A server, and its configuration as it is found and read from its running processes.
+/// A server with its configuration, which is found and read from its running processes.
 struct Found {
     files: Materialised,
     server: Server,
@@ -29,7 +29,7 @@ struct Found {
 
 impl Found {
     fn start(mpm: &str, body: &str) -> Self {
-        // Building it takes long enough for connections to be given up.
+        // The build takes so long that connections would time out, so it comes first.
         plugin::program();
         let apache = packages();
         let machine = Machine::small(mpm, &format!("{body}\n{STATUS}"));
@@ -40,7 +40,7 @@ impl Found {
         Self { files, server, pool }
     }
 
-    /// By the processes, as the plugin does it: the machine has nothing at the usual places.
+    /// Finds the configuration by the processes, as the plugin does: the machine has no files at the usual paths.
     fn read(server: &Server, files: &Materialised) -> Pool {
         let machine = HostFiles::below(Path::new("/"));
         let processes = server.processes();
@@ -64,34 +64,47 @@ impl Found {
     }
 }
 
-/// As long as the connections are there, all workers are busy.
+/// While the connections exist, all workers are busy.
 struct Saturated {
     found: Found,
     connections: Vec<TcpStream>,
 }
 
-/// What the plugin tells of a server all of whose workers are busy: nobody can answer for mod_status then.
-fn is_told_at_its_limit(told: &Value, pool: &Pool) {
-    let numbers = ["limit", "workers", "processes", "server_limit"].map(|name| told[name].as_u64().unwrap());
+/// Checks the plugin's value for a server without an idle worker, which cannot answer a request for mod_status.
+fn is_reported_at_its_limit(capacity_json: &Value, pool: &Pool) {
+    let numbers =
+        ["limit", "workers", "processes", "server_limit"].map(|name| capacity_json[name].as_u64().unwrap());
     let [limit, processes, servers] = [pool.limit, pool.processes, pool.server_limit].map(u64::from);
-    assert_eq!(numbers, [limit, limit, processes, servers], "{told}");
-    assert_eq!((&told["mpm"], &told["running"]), (&pool.mpm.name().into(), &true.into()), "{told}");
-    assert_eq!((&told["at_limit"], &told["usage_percent"]), (&true.into(), &100.0.into()), "{told}");
-    assert!(
-        told["busy"].is_null() && told["notes"].to_string().contains("busy workers are not known"),
-        "{told}"
+    assert_eq!(numbers, [limit, limit, processes, servers], "{capacity_json}");
+    assert_eq!(
+        (&capacity_json["mpm"], &capacity_json["running"]),
+        (&pool.mpm.name().into(), &true.into()),
+        "{capacity_json}"
     );
-    assert!(told["fits"].is_boolean() && told["largest_limit"].as_u64() > Some(0), "{told}");
+    assert_eq!(
+        (&capacity_json["at_limit"], &capacity_json["usage_percent"]),
+        (&true.into(), &100.0.into()),
+        "{capacity_json}"
+    );
+    assert!(
+        capacity_json["busy"].is_null()
+            && capacity_json["notes"].to_string().contains("busy workers are not known"),
+        "{capacity_json}"
+    );
+    assert!(
+        capacity_json["fits"].is_boolean() && capacity_json["largest_limit"].as_u64() > Some(0),
+        "{capacity_json}"
+    );
 }
 
-/// More connections than workers: the server starts all that it may and says that it is at its limit.
+/// More connections than workers: the server starts all allowed workers and logs that it is at its limit.
 fn reaches_its_limit(mpm: &str, body: &str, limit: u32) -> Saturated {
     let found = Found::start(mpm, body);
     assert_eq!(found.pool.limit, limit);
     let connections = found.half_open(limit as usize + 4);
-    let told =
+    let capacity_json =
         wait_until(PATIENCE, || found.server.log().contains("server reached MaxRequestWorkers setting"));
-    assert!(told, "{}", found.server.log());
+    assert!(capacity_json, "{}", found.server.log());
     let all = wait_until(PATIENCE, || found.server.workers(mpm != "prefork") == limit as usize);
     assert!(all, "{} of {limit}", found.server.workers(mpm != "prefork"));
     let running = found.running();
@@ -99,7 +112,7 @@ fn reaches_its_limit(mpm: &str, body: &str, limit: u32) -> Saturated {
     assert_eq!(running.children.len(), found.pool.processes as usize);
     let error = Scoreboard::ask(&found.pool, Instant::now() + Duration::from_millis(300)).unwrap_err();
     assert!(matches!(error, StatusError::NoAnswer { .. }), "{error}");
-    is_told_at_its_limit(&capacity(&found.files), &found.pool);
+    is_reported_at_its_limit(&capacity(&found.files), &found.pool);
     Saturated { found, connections }
 }
 
@@ -108,7 +121,7 @@ fn prefork_reaches_its_limit() {
     let body = "StartServers 1\nMinSpareServers 1\nMaxSpareServers 2\nServerLimit 9\nMaxClients 20";
     let saturated = reaches_its_limit("prefork", body, 9);
     let Found { files, pool, .. } = &saturated.found;
-    is_told_at_its_limit(&capacity_through_an_agent(files), pool);
+    is_reported_at_its_limit(&capacity_through_an_agent(files), pool);
     let page = page(files);
     for part in
         ["MaxRequestWorkers 9 (20 as written), ServerLimit 9, prefork", "9 workers, 100 %", "AT THE LIMIT"]
@@ -122,24 +135,28 @@ fn worker_reaches_its_limit() {
     reaches_its_limit("worker", THREADS, 15);
 }
 
-/// It may keep more spare threads than it has: after the load all still run, and wait.
+/// The server may keep more spare threads than it has: after the load all still run and are idle.
 #[test]
-fn event_reaches_its_limit_and_is_told_below_it_when_its_workers_are_idle() {
+fn event_reaches_its_limit_and_is_reported_below_it_when_its_workers_are_idle() {
     let Saturated { found, connections } = reaches_its_limit("event", THREADS, 15);
     assert!(found.pool.keeps_idle());
     drop(connections);
-    let mut told = Value::Null;
+    let mut capacity_json = Value::Null;
     let idle = wait_until(PATIENCE, || {
-        told = capacity(&found.files);
-        told["busy"] == 1
+        capacity_json = capacity(&found.files);
+        capacity_json["busy"] == 1
     });
-    assert!(idle, "{told}");
-    assert_eq!((&told["workers"], &told["at_limit"]), (&15.into(), &false.into()), "{told}");
-    assert_eq!(told["usage_percent"], 6.67, "{told}");
+    assert!(idle, "{capacity_json}");
+    assert_eq!(
+        (&capacity_json["workers"], &capacity_json["at_limit"]),
+        (&15.into(), &false.into()),
+        "{capacity_json}"
+    );
+    assert_eq!(capacity_json["usage_percent"], 6.67, "{capacity_json}");
 }
 
 #[test]
-fn mod_status_tells_the_busy_workers() {
+fn mod_status_counts_the_busy_workers() {
     for (mpm, body) in [("prefork", "StartServers 6\nServerLimit 20"), ("worker", THREADS)] {
         let found = Found::start(mpm, body);
         let slots = u64::from(found.pool.server_limit * found.pool.threads_per_child);
@@ -148,9 +165,9 @@ fn mod_status_tells_the_busy_workers() {
         let _connections = found.half_open(3);
         let busy = wait_until(PATIENCE, || found.scoreboard().is_ok_and(|board| board.busy == 4));
         assert!(busy, "{mpm}: {:?}", found.scoreboard());
-        // The one that answers the plugin is busy, too; of the last scoreboard it may still be.
-        let told = wait_until(PATIENCE, || capacity(&found.files)["busy"] == 4);
-        assert!(told, "{mpm}: {}", capacity(&found.files));
+        // The worker that answers the plugin is busy as well. A worker of the previous request may still be.
+        let capacity_json = wait_until(PATIENCE, || capacity(&found.files)["busy"] == 4);
+        assert!(capacity_json, "{mpm}: {}", capacity(&found.files));
         let counted = wait_until(PATIENCE, || {
             let board = found.scoreboard().unwrap();
             board.busy + board.idle == found.running().workers(&found.pool)
@@ -160,7 +177,7 @@ fn mod_status_tells_the_busy_workers() {
 }
 
 #[test]
-fn the_daemon_of_mod_cgid_is_no_worker() {
+fn daemon_of_mod_cgid_is_not_a_worker() {
     let cgid =
         "LoadModule cgid_module /usr/lib/apache2/modules/mod_cgid.so\nScriptSock /var/run/apache2/cgisock\n";
     let found = Found::start("event", &format!("{cgid}StartServers 2\n"));
@@ -169,12 +186,16 @@ fn the_daemon_of_mod_cgid_is_no_worker() {
     let running = found.running();
     assert_eq!((running.children.len(), running.others.len()), (2, 1));
     assert_eq!(running.workers(&found.pool), 50);
-    let told = capacity(&found.files);
-    assert_eq!((&told["processes"], &told["workers"]), (&2.into(), &50.into()), "{told}");
+    let capacity_json = capacity(&found.files);
+    assert_eq!(
+        (&capacity_json["processes"], &capacity_json["workers"]),
+        (&2.into(), &50.into()),
+        "{capacity_json}"
+    );
     is_of_these_maps(&found);
 }
 
-/// Sums over all mappings of a process, kilobytes in the file.
+/// Sums over all mappings of a process; kilobytes in the file.
 fn sums(pid: u32, names: &[&str]) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
     let value = |line: &str| {
@@ -203,8 +224,8 @@ fn memory(found: &Found) -> (Memory, u64, u64) {
     (Memory::measured(&[parent], &workers, workers.len() as u64).unwrap(), together, resident)
 }
 
-/// What the maps of a server's processes say on average: private, proportional and resident memory of a worker, memory of
-/// all that is shared, and the anonymous memory of a worker and of the parent.
+/// Averages from the maps of a server's processes: private, proportional and resident memory of a worker, all shared
+/// memory, and the anonymous memory of a worker and of the parent.
 fn of_maps(found: &Found) -> [u64; 6] {
     let running = found.running();
     let count = running.children.len() as u64;
@@ -227,44 +248,48 @@ fn are_close(left: u64, right: u64) -> bool {
     left.abs_diff(right) <= right / 20 + (16 << 10)
 }
 
-/// The plugin's figures are those of the maps of the server's own processes, as soon as nothing else that maps the same
-/// libraries begins or ends: another test's server moves PSS.
+/// The plugin's figures equal those of the server's maps, as soon as no other process that maps the same libraries starts
+/// or ends: the server of another test changes PSS.
 fn is_of_these_maps(found: &Found) {
     let mut last = None;
     let same = wait_until(PATIENCE, || {
-        let told = capacity(&found.files);
+        let capacity_json = capacity(&found.files);
         let [private, pss, rss, shared, ..] = of_maps(found);
         let members =
             [("private_bytes", private), ("worker_bytes", pss), ("rss_bytes", rss), ("shared_bytes", shared)];
-        // smaps rounds the PSS of each mapping down to kilobytes, which its roll-up for the plugin does not.
+        // smaps rounds the PSS of each mapping down to kilobytes; smaps_rollup, which the plugin reads, does not.
         let is_rounded = |member: &str| ["worker_bytes", "shared_bytes"].contains(&member);
         let close = |(member, bytes): (&str, u64)| {
-            let told = told["memory"][member].as_u64().unwrap();
-            are_close(told, bytes) || (is_rounded(member) && told.abs_diff(bytes) <= bytes / 4)
+            let capacity_json = capacity_json["memory"][member].as_u64().unwrap();
+            are_close(capacity_json, bytes)
+                || (is_rounded(member) && capacity_json.abs_diff(bytes) <= bytes / 4)
         };
-        let same = told["memory"]["source"] == "pss" && members.into_iter().all(close);
-        last = Some((told, members));
+        let same = capacity_json["memory"]["source"] == "pss" && members.into_iter().all(close);
+        last = Some((capacity_json, members));
         same
     });
     assert!(same, "{last:?}");
 }
 
-/// Without any right the figure is the anonymous memory, and what the maps say lies between the ends that are told.
+/// Without privileges the figure is the anonymous memory, and the figures of the maps lie within the reported error.
 fn is_of_anonymous_memory(found: &Found) {
-    let Some(told) = capacity_for_a_stranger(&found.files) else { return };
+    let Some(capacity_json) = capacity_for_a_stranger(&found.files) else { return };
     let [.., anon, inherited] = of_maps(found);
     let children = found.running().children;
     let dirty =
         children.iter().map(|pid| sums(*pid, &["Private_Dirty"])).sum::<u64>() / children.len() as u64;
-    let upper = told["memory"]["private_bytes"].as_u64().unwrap();
-    assert_eq!(told["memory"]["source"], "rss_anon", "{told}");
-    assert!(are_close(upper, anon), "{anon} {told}");
-    assert!(upper.saturating_sub(inherited) <= dirty && dirty <= upper, "{inherited} {dirty} {told}");
-    let error = told["memory"]["error"].as_str().unwrap();
+    let upper = capacity_json["memory"]["private_bytes"].as_u64().unwrap();
+    assert_eq!(capacity_json["memory"]["source"], "rss_anon", "{capacity_json}");
+    assert!(are_close(upper, anon), "{anon} {capacity_json}");
+    assert!(
+        upper.saturating_sub(inherited) <= dirty && dirty <= upper,
+        "{inherited} {dirty} {capacity_json}"
+    );
+    let error = capacity_json["memory"]["error"].as_str().unwrap();
     assert!(error.contains("each has between ") && error.contains("CAP_SYS_PTRACE"), "{error}");
 }
 
-/// A child that has only just begun has not made its memory its own yet.
+/// A new child has not written to its memory yet.
 fn has_settled(found: &Found, workers: u64) {
     let settled =
         wait_until(PATIENCE, || found.scoreboard().is_ok_and(|board| board.busy + board.idle == workers));
@@ -275,10 +300,10 @@ fn differ_by_percent(left: u64, right: u64) -> u64 {
     left.abs_diff(right) * 100 / left.max(right)
 }
 
-/// What was computed from few workers is what many have: shared pages once, private ones for each. RSS would have said
+/// The prediction from few workers equals the memory of many: shared pages once, private pages for each. RSS would give
 /// several times as much.
 #[test]
-fn memory_of_few_workers_foretells_that_of_many() {
+fn memory_of_few_workers_predicts_that_of_many() {
     let body = |workers: u32| {
         format!("StartServers {workers}\nMinSpareServers 1\nMaxSpareServers 100\nMaxRequestWorkers 40")
     };

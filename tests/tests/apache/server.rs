@@ -1,4 +1,4 @@
-//! The real Apache, out of Debian's packages, with the configuration of a [`Machine`](crate::machine::Machine).
+//! The real Apache from Debian's packages, with the configuration of a [`Machine`](crate::machine::Machine).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,27 +17,27 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::machine::Materialised;
 
-/// How long a loaded machine may take for what takes a second.
+/// Limit on a loaded machine for work that takes a second.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn packages() -> Root {
-    Packages::of("bookworm", &["apache2"]).unpacked("apache").unwrap()
+    Packages::new("bookworm", &["apache2"]).unpacked("apache").unwrap()
 }
 
 /// A running Apache. It ends, with its children, when this is dropped.
 pub(crate) struct Server {
     child: Child,
     errors: PathBuf,
-    /// Debian's name for it and everybody else's.
+    /// The process names in Debian and in other distributions.
     logs: [PathBuf; 2],
 }
 
 impl Server {
-    /// Starts it in the foreground; `extra` directives come behind its configuration.
+    /// Starts Apache in the foreground; `extra` directives come after its configuration.
     pub(crate) fn start(files: &Materialised, invocation: &Invocation, extra: &[&str]) -> Self {
         let errors = files.directory().join("stderr");
         let mut command = command(files, invocation);
-        // Debian's own is the machine's.
+        // Debian's configuration names the machine's own modules.
         let room = format!("DefaultRuntimeDir {}", files.directory().join("var/run/apache2").display());
         command.args(["-D", "FOREGROUND", "-c", &room]).args(extra.iter().flat_map(|line| ["-c", *line]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&errors).unwrap());
@@ -52,7 +52,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What it wrote to standard error.
+    /// Its output on standard error.
     pub(crate) fn messages(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
     }
@@ -67,13 +67,13 @@ impl Server {
         text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// Workers now: children of prefork; of the others the threads without the two that serve the rest.
+    /// The number of workers: children of prefork; for the other MPMs threads without the two that only manage.
     pub(crate) fn workers(&self, has_threads: bool) -> usize {
         let of = |pid: &u32| if has_threads { threads(*pid).saturating_sub(2) } else { 1 };
         self.children().iter().map(of).sum()
     }
 
-    /// The parent and its children, as a caller of `pool-capacity` lists them.
+    /// The parent and its children, in the form that a caller of `pool-capacity` passes.
     pub(crate) fn processes(&self) -> Vec<Process> {
         [self.pid()].into_iter().chain(self.children()).filter_map(process).collect()
     }
@@ -82,7 +82,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let pid = Pid::from_child(&self.child);
-        // All at once: it holds nothing that outlives its processes, and a gentle end takes seconds.
+        // All processes are killed at once: nothing outlives them, and a graceful stop takes seconds.
         let _ = kill_process_group(pid, Signal::KILL);
         let _ = self.child.wait();
     }
@@ -97,13 +97,13 @@ fn command(files: &Materialised, invocation: &Invocation) -> Command {
     command
 }
 
-/// Reads the configuration, says what it found, and ends.
+/// Reads the configuration, prints the result, and ends.
 pub(crate) fn check(files: &Materialised, invocation: &Invocation) -> Output {
     let mut command = command(files, invocation);
     command.args(["-t", "-D", "DUMP_INCLUDES", "-D", "DUMP_RUN_CFG"]).output().unwrap()
 }
 
-/// The numbers of Apache's own messages in a text.
+/// The codes of Apache's messages in a text.
 pub(crate) fn codes(text: &str) -> BTreeSet<String> {
     let starts = text.match_indices("AH").filter_map(|(at, _)| text.get(at..at + 7));
     let codes = starts.filter(|code| code[2..].bytes().all(|byte| byte.is_ascii_digit()));
@@ -132,7 +132,7 @@ fn process(pid: u32) -> Option<Process> {
     })
 }
 
-/// A connection that keeps a worker: half of a request, and no more.
+/// A connection that keeps a worker busy with an incomplete request.
 pub(crate) fn half_open(port: u16) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! Requests by virtual host, out of the access logs that real servers write: Apache, and nginx beside it.
+//! Requests by virtual host, from the access logs that real servers write: Apache and nginx.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,9 +19,9 @@ use crate::server::{PATIENCE, Server, packages};
 
 /// The template's pattern for `NAME:PORT` at the beginning of a line.
 const BY_SITE: &str = "^([^ :]+):[0-9]+ ";
-/// The status, as `combined` has it.
+/// The pattern for the status in the `combined` format.
 const BY_STATUS: &str = r#"^\S+ \S+ \S+ \[[^]]+\] "[^"]*" ([0-9]{3}) "#;
-/// What a client asks for, how often, and which site that is. A name that no site has is the first one's.
+/// The requests: host, number, and site that answers. The first site answers for unknown hosts.
 const REQUESTS: [(&str, usize, &str); 4] = [
     ("shop.example", 7, "shop.example"),
     ("blog.example", 4, "blog.example"),
@@ -29,7 +29,7 @@ const REQUESTS: [(&str, usize, &str); 4] = [
     ("no-such-site.example", 3, "first.example"),
 ];
 
-/// Sends them all, each answered before the next, and one for a page that is not there.
+/// Sends all requests, each after the answer to the previous one, and one for a missing page.
 fn send_requests(port: u16) {
     for (host, count, _) in REQUESTS {
         (0..count).for_each(|_| assert_eq!(status_of(port, host, "/"), 200, "{host}"));
@@ -46,7 +46,7 @@ fn status_of(port: u16, host: &str, path: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// What the plugin counts in a file, by value.
+/// The plugin's counts for a file, by value.
 fn groups(log: &Path, pattern: &str) -> BTreeMap<String, u64> {
     let key = Key::new("log.groups").params([log.to_str().unwrap(), pattern, "", "all"]);
     let plugin = binaries::find(binaries::PLUGIN).unwrap();
@@ -69,7 +69,7 @@ fn sites() -> BTreeMap<String, u64> {
     sites
 }
 
-/// Servers write a line when the answer is out.
+/// Servers write a line after they have sent the answer.
 fn are_counted(by_site: &Path, combined: &Path) {
     let lines = usize::try_from(sites().values().sum::<u64>()).unwrap();
     let written = |log: &Path| fs::read_to_string(log).unwrap_or_default().lines().count() == lines;
@@ -80,7 +80,7 @@ fn are_counted(by_site: &Path, combined: &Path) {
 }
 
 #[test]
-fn requests_to_apaches_virtual_hosts_are_counted_each() {
+fn requests_are_counted_by_apache_virtual_host() {
     let apache = packages();
     let site = |name: &str, alias: &str| {
         format!(
@@ -103,11 +103,11 @@ CustomLog /var/log/apache2/access.log combined
     let (invocation, pool) = machine.read(&apache);
     pool.unwrap();
     let files = machine.materialised(&apache);
-    // Virtual hosts are of any port here: the machine's 80 has become another.
+    // Virtual hosts accept any port here, because port 80 of the configuration was replaced.
     let configuration = files.moved(Path::new("/etc/apache2/apache2.conf"));
     let text = fs::read_to_string(&configuration).unwrap().replace("<VirtualHost *:80>", "<VirtualHost *>");
     fs::write(&configuration, text).unwrap();
-    // The workers are another user's.
+    // The workers run as another user.
     fs::set_permissions(files.directory(), fs::Permissions::from_mode(0o755)).unwrap();
     let _server = Server::start(&files, &invocation, &[]);
     send_requests(files.port());
@@ -125,7 +125,7 @@ struct Nginx {
     port: u16,
 }
 
-/// The format of docs/capacity.md: that of Apache's `vhost_combined`.
+/// The format of docs/capacity.md, which equals Apache's `vhost_combined`.
 const NGINX: &str = r#"error_log {}/error.log; pid {}/pid; worker_processes 2; daemon off;
 events { worker_connections 64; }
 http {
@@ -142,7 +142,7 @@ http {
 
 impl Nginx {
     fn start() -> Self {
-        let nginx = Packages::of("bookworm", &["nginx"]).unpacked("nginx").unwrap();
+        let nginx = Packages::new("bookworm", &["nginx"]).unpacked("nginx").unwrap();
         let directory = tempfile::tempdir().unwrap();
         let port = free_port().unwrap();
         let here = directory.path().to_str().unwrap();
@@ -177,7 +177,7 @@ impl Drop for Nginx {
 }
 
 #[test]
-fn requests_to_nginx_s_servers_are_counted_each() {
+fn requests_are_counted_by_nginx_server() {
     let server = Nginx::start();
     send_requests(server.port);
     are_counted(&server.path("vhosts.log"), &server.path("access.log"));

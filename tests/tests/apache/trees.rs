@@ -1,10 +1,10 @@
-//! Configurations as they are found: what distributions install, and what operators make of it.
+//! Configurations of distributions, unchanged and as operators change them.
 
 use oomwatch_tests::debian::Root;
 
 use crate::machine::Machine;
 
-/// Modules that Red Hat's packages load, by file: those of `httpd` itself and of the packages that usually come with it.
+/// Modules that Red Hat's packages load, by file: those of `httpd` itself and of the packages that usually accompany it.
 const RED_HATS_MODULES: [(&str, &str); 8] = [
     (
         "00-base",
@@ -29,7 +29,7 @@ const RED_HATS_MODULES: [(&str, &str); 8] = [
     ("01-session", "session session_cookie session_dbd auth_form"),
 ];
 
-/// The main file of the releases 7 to 9, without its comments: they have the same directives.
+/// The main file of the releases 7 to 9 without comments: all have the same directives.
 const RED_HATS_MAIN: &str = r#"ServerRoot "/etc/httpd"
 Listen 80
 Include conf.modules.d/*.conf
@@ -89,14 +89,14 @@ EnableSendfile on
 IncludeOptional conf.d/*.conf
 "#;
 
-/// Which module for CGI there is depends on the MPM: release 9 says so with `!`, 7 and 8 list them.
+/// The CGI module depends on the MPM: release 9 expresses this with `!`, releases 7 and 8 list them.
 const CGI_OF_9: &str = "<IfModule !mpm_prefork_module>\n   LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
     <IfModule mpm_prefork_module>\n   LoadModule cgi_module modules/mod_cgi.so\n</IfModule>\n";
 const CGI_OF_8: &str = "<IfModule mpm_worker_module>\n   LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
     <IfModule mpm_event_module>\n   LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
     <IfModule mpm_prefork_module>\n   LoadModule cgi_module modules/mod_cgi.so\n</IfModule>\n";
 
-/// Red Hat's files of a release, with an MPM of choice: prefork is the default of 7, event that of 8 and 9. The directives
+/// Red Hat's files of a release, with the given MPM: prefork is the default of 7, event that of 8 and 9. The directives
 /// are those of its source packages.
 pub(crate) fn red_hat(release: u8, mpm: &str) -> Machine {
     let load = |name: &str| format!("LoadModule {name}_module modules/mod_{name}.so\n");
@@ -131,10 +131,10 @@ pub(crate) fn red_hat(release: u8, mpm: &str) -> Machine {
     machine
 }
 
-/// The incident's first block.
+/// The first block of the incident's configuration.
 const BLOCK: &str = "<IfModule prefork.c>\nStartServers       8\nMinSpareServers    5\nMaxSpareServers   20\nServerLimit      256\n\
                      MaxClients       256\nMaxRequestsPerChild  4000\n</IfModule>\n";
-/// What comes with httpd's own sources.
+/// The file from httpd's own sources.
 const EXTRA_MPM: &str = "<IfModule !mpm_netware_module>\n    PidFile \"/var/run/apache2/apache2.pid\"\n</IfModule>\n\
     <IfModule mpm_prefork_module>\n    StartServers 5\n    MaxRequestWorkers 250\n</IfModule>\n\
     <IfModule mpm_worker_module>\n    StartServers 3\n    MinSpareThreads 75\n    ThreadsPerChild 25\n    MaxRequestWorkers 400\n</IfModule>\n\
@@ -143,7 +143,7 @@ const EXTRA_MPM: &str = "<IfModule !mpm_netware_module>\n    PidFile \"/var/run/
 
 pub(crate) type Named = (&'static str, Machine);
 
-/// Debian's stock files and what is done to them.
+/// Debian's stock files with usual changes.
 pub(crate) fn of_debian(apache: &Root) -> Vec<Named> {
     let stock = |mpm: &str| Machine::debian(apache, mpm);
     let tuned = |text: &str| stock("event").file("/etc/apache2/conf-enabled/zz-tuning.conf", text);
@@ -201,7 +201,7 @@ pub(crate) fn of_debian(apache: &Root) -> Vec<Named> {
     ]
 }
 
-/// Red Hat's stock files and what is done to them.
+/// Red Hat's stock files with usual changes.
 pub(crate) fn of_red_hat() -> Vec<Named> {
     let tuned = |text: &str| red_hat(9, "event").file("/etc/httpd/conf.d/tuning.conf", text);
     vec![
@@ -267,7 +267,7 @@ pub(crate) fn of_corrections() -> Vec<Named> {
     ]
 }
 
-/// Bounds that would make the server itself large: it is only asked what it says of them.
+/// Limits that would make the server itself large: its configuration is only checked.
 pub(crate) fn of_large_corrections() -> Vec<Named> {
     vec![
         (
@@ -288,7 +288,7 @@ pub(crate) fn of_large_corrections() -> Vec<Named> {
     ]
 }
 
-/// Everything that decides which lines count.
+/// Every construct that decides which lines take effect.
 pub(crate) fn of_language() -> Vec<Named> {
     let small = |body: &str| Machine::small("prefork", body);
     let include = |directive: &str| small(directive).file("/etc/apache2/a/1/x.conf", "MaxRequestWorkers 3\n");
@@ -303,7 +303,7 @@ pub(crate) fn of_language() -> Vec<Named> {
         ("files", small("<IfFile apache2.conf>\nMaxRequestWorkers 4\n</IfFile>\n<IfFile \"/etc/apache2/none\">\nMaxRequestWorkers 1\n</IfFile>\n<IfFile !none>\nServerLimit 5\n</IfFile>")),
         ("directives", small("<IfDirective MaxRequestWorkers>\nMaxRequestWorkers 4\n</IfDirective>\n<IfDirective ThreadsPerChild>\nThreadsPerChild 4\n</IfDirective>\n<IfSection VirtualHost>\nServerLimit 6\n</IfSection>\n<IfDirective !NoSuchThing>\nStartServers 2\n</IfDirective>")),
         ("a condition that ends with its file", small("Include open.conf\nMaxRequestWorkers 5").file("/etc/apache2/open.conf", "<IfModule prefork.c>\nServerLimit 6\n")),
-        ("what is skipped is not looked at", small("<IfModule none>\n<IfModule >\n${NONE}\n</IfModule>\n<VirtualHost>\n<a b>\n</a>\n</VirtualHost>\nMaxRequestWorkers 1\n</IfModule>\nMaxRequestWorkers 4")),
+        ("skipped sections are not read", small("<IfModule none>\n<IfModule >\n${NONE}\n</IfModule>\n<VirtualHost>\n<a b>\n</a>\n</VirtualHost>\nMaxRequestWorkers 1\n</IfModule>\nMaxRequestWorkers 4")),
         ("sections", small("<VirtualHost *:80>\n<Directory \"/var/www\">\n<If \"%{HTTP_HOST} == 'a'\">\nErrorDocument 404 \"</Directory>\"\n</If>\n</Directory>\n<IfModule prefork.c>\nServerName b\n</IfModule>\n</VirtualHost>\nMaxRequestWorkers 4")),
         ("macros", small("LoadModule macro_module /usr/lib/apache2/modules/mod_macro.so\n<Macro Workers $n $name>\nDefine $name $n\nMaxRequestWorkers $n\n</Macro>\n<Macro Both $a>\nUse WORKERS $a both\nServerLimit 9\n</Macro>\nUse Both 6")),
         ("a variable without a value", small("Define LIST \"${NOTHING} ${ALSO}\"\nMaxRequestWorkers 4")),
@@ -318,7 +318,7 @@ pub(crate) fn of_language() -> Vec<Named> {
     ]
 }
 
-/// Configurations that httpd refuses, each with the line at which it does.
+/// Configurations that httpd refuses, each with the line of its error.
 pub(crate) fn broken() -> Vec<Named> {
     let small = |body: &str| Machine::small("prefork", body);
     vec![

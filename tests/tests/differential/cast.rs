@@ -1,22 +1,22 @@
-//! The processes that the tables ask about. Their names begin with a tag of this test's own, so that tests running beside
-//! it do not count.
+//! The processes for the tables of questions. Their names begin with a tag of this test, so that processes of parallel
+//! tests do not count.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use oomwatch_tests::Error;
-use oomwatch_tests::actors::{Actor, Doing, Role, Stage};
+use oomwatch_tests::actors::{Activity, Actor, Role, Stage};
 
 /// Debian's `nobody` and `nogroup`.
 const NOBODY: u32 = 65534;
-/// A user that no passwd file knows.
+/// A user id without a passwd entry.
 pub(crate) const STRANGER: u32 = 54321;
 
-/// The tag, and everyone on stage.
+/// The tag and the started actors.
 pub(crate) struct Cast {
-    /// Five characters, none of them special in patterns.
+    /// Five characters without special meaning in patterns.
     pub(crate) tag: String,
-    /// Names by which actors that hold still are found: as in `stat`, and as base name of the first argument.
+    /// The names of actors that do not change: as in `stat`, and as base name of the first argument.
     pub(crate) names: Vec<String>,
     actors: Vec<Actor>,
     stage: Stage,
@@ -33,20 +33,20 @@ impl Cast {
         Ok(cast)
     }
 
-    /// The tag and something after it.
+    /// The tag with a suffix.
     pub(crate) fn name(&self, rest: &str) -> String {
         format!("{}{rest}", self.tag)
     }
 
-    /// The same with every `~` replaced by the tag.
+    /// Replaces every `~` by the tag.
     pub(crate) fn tagged(&self, text: &str) -> String {
         text.replace('~', &self.tag)
     }
 
-    /// An actor that works for so many hundredths of the time.
+    /// Starts an actor that uses this many hundredths of a CPU.
     pub(crate) fn hire_worker(&mut self, percent: u8) -> Result<String, Error> {
         let name = self.name("busy");
-        self.hire(&Role::named(&name).doing(Doing::Work { percent }))?;
+        self.hire(&Role::named(&name).activity(Activity::Work { percent }))?;
         Ok(name)
     }
 
@@ -60,7 +60,7 @@ impl Cast {
         self.names.extend(names);
     }
 
-    /// Several of one name and different sizes: sum, average, minimum and maximum differ.
+    /// Starts actors of one name and different sizes: sum, average, minimum and maximum differ.
     fn pool(&mut self) -> Result<(), Error> {
         let name = self.name("pool");
         for (number, mib) in [(1, 4), (2, 9), (3, 17)] {
@@ -80,7 +80,7 @@ impl Cast {
         self.hire(&Role::named(self.name("\nline")).mib(2))?;
         let not_utf8 = [self.tag.as_bytes(), b"\xff\xfe"].concat();
         self.hire(&Role::named(OsString::from_vec(not_utf8)).mib(2))?;
-        // The usual case: the kernel cuts the name, the first argument has it whole.
+        // The usual case: the kernel cuts the name, the first argument contains all of it.
         let whole = self.name("-a-rather-long-name");
         self.hire(&Role::named(&whole[..15]).argv([format!("/usr/libexec/{whole}"), "run".into()]).mib(3))?;
         self.known_as([whole[..15].to_owned(), whole[..16].to_owned(), whole]);
@@ -126,8 +126,8 @@ impl Cast {
     }
 
     fn states_and_owners(&mut self) -> Result<(), Error> {
-        self.hire(&Role::named(self.name("zombie")).doing(Doing::Ended).mib(2))?;
-        self.hire(&Role::named(self.name("stopped")).doing(Doing::Stopped).mib(2))?;
+        self.hire(&Role::named(self.name("zombie")).activity(Activity::Ended).mib(2))?;
+        self.hire(&Role::named(self.name("stopped")).activity(Activity::Stopped).mib(2))?;
         self.hire(&Role::named(self.name("threads")).threads(3).mib(2))?;
         self.hire(&Role::named(self.name("nobody")).owner(NOBODY, NOBODY).mib(2))?;
         self.hire(&Role::named(self.name("stranger")).owner(STRANGER, STRANGER).mib(2))?;

@@ -1,4 +1,4 @@
-//! One question to both, and what became of it.
+//! One question to both items, and its result.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use oomwatch_tests::{Generation, Key, RealAgent, Reply};
 
 use crate::OURS;
 
-/// A selection that moves is asked about for so long before it counts as a mismatch: on a machine where much begins and
-/// ends, a moment at which two of three answers agree is rare.
+/// A question about changing processes is repeated for this long before it counts as a mismatch: on a busy machine two
+/// of three replies rarely agree.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const BETWEEN_TRIES: Duration = Duration::from_millis(100);
-/// A 7.0 agent holds the connection for half a minute when an item has no value.
+/// A 7.0 agent holds the connection for half a minute if an item has no value.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A question, and whether the answer can be expected to hold still.
+/// A question, and whether its processes are unchanging.
 pub(crate) struct Case {
     key: Key,
     still: bool,
@@ -29,7 +29,7 @@ impl Case {
         Self { key: Key::new(key).params(parameters), still: false }
     }
 
-    /// What differs, if anything does.
+    /// Returns the difference, if there is one.
     pub(crate) fn mismatch(&self, agent: &RealAgent) -> Option<String> {
         let end = Instant::now() + LIMIT;
         loop {
@@ -50,10 +50,10 @@ impl Case {
     }
 }
 
-/// A connection that fails is an answer too: it is shown, and matches nothing.
+/// A failed connection is a reply as well: it is shown, and equals no other.
 pub(crate) type Answer = Result<Reply, String>;
 
-/// What the agent's own item says, as the agent would pass it on from a plugin.
+/// The reply of the agent's own item, in the form that the agent gives to a plugin's reply.
 pub(crate) fn built_in(agent: &RealAgent, key: &Key) -> Answer {
     match ask(agent, key) {
         Ok(Reply::NotSupported(why)) => Ok(Reply::NotSupported(agent.generation().passed_on(&why))),
@@ -65,8 +65,8 @@ pub(crate) fn ask(agent: &RealAgent, key: &Key) -> Answer {
     agent.get_within(key.clone(), PATIENCE).map_err(|error| error.to_string())
 }
 
-/// The same answer. For a user who does not exist 7.0.9 has an error in proc.num and proc.cpu.util, where later 7.0
-/// releases answer 0, and a plugin is not told which of them asks; so there ours may be either.
+/// Compares two replies. If a user does not exist, 7.0.9 returns an error in proc.num and proc.cpu.util, and later 7.0
+/// releases return 0. A plugin cannot distinguish them, so its reply may be either.
 pub(crate) fn same(agent: &RealAgent, built_in: &Answer, ours: &Answer) -> bool {
     match (built_in, ours) {
         (Ok(Reply::NotSupported(why)), Ok(Reply::Value(zero))) => {
@@ -77,7 +77,7 @@ pub(crate) fn same(agent: &RealAgent, built_in: &Answer, ours: &Answer) -> bool 
     }
 }
 
-/// Numbers of the same form, ours from the lower to the higher of the two around it.
+/// Returns whether ours lies between two numbers of the same form.
 fn between(
     before: &Result<Reply, String>,
     ours: &Result<Reply, String>,
@@ -94,7 +94,7 @@ fn between(
     ours.0 == before.0 && (low..=high).contains(&ours.1)
 }
 
-/// Fails with all mismatches, if there are any.
+/// Panics with all mismatches, if there are any.
 pub(crate) fn report(generation: Generation, cases: usize, mismatches: &[String]) {
     let count = mismatches.len();
     assert!(count == 0, "{count} of {cases} differ, agent {generation}:\n{}", mismatches.join("\n"));

@@ -1,4 +1,4 @@
-//! proc.cpu.util: the first question registers what is to be watched, values come with the seconds.
+//! proc.cpu.util: the first poll registers the query, and values follow seconds later.
 
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::OURS;
 use crate::cast::{Cast, STRANGER};
 use crate::compare::{ask, built_in, report, same};
 
-/// The first question is not waited for longer: a 7.0 agent holds the connection for half a minute when it has no value.
+/// Limit for the first poll: a 7.0 agent holds the connection for half a minute if it has no value.
 const PRIME: Duration = Duration::from_millis(500);
-/// Two collections of a second each make a value; the busy actor's average needs more of them to settle.
+/// Two samples, a second apart, give a value. The busy actor's average needs more of them to settle.
 const SETTLE: Duration = Duration::from_secs(12);
 const SAMPLES: u32 = 6;
-/// In hundredths of one CPU. Both read the same counters over windows that are at least as long as [`SETTLE`] and begin and
-/// end up to a second apart. In those two seconds the worker may have had all of the CPU, or nothing of it.
+/// In hundredths of one CPU. Both items read the same counters over windows of at least [`SETTLE`], whose ends differ by
+/// up to a second. In those two seconds the actor may have had all of the CPU, or nothing of it.
 const TOLERANCE: f64 = 2.0 * 100.0 / SETTLE.as_secs() as f64;
 const BUSY_PERCENT: u8 = 40;
 
@@ -52,7 +52,7 @@ fn idle(cast: &Cast) -> Vec<Key> {
     of_pool.chain(of_names).chain(of_users).chain(of_patterns).collect()
 }
 
-/// Refused with the first question already.
+/// Questions that are refused at the first poll.
 fn refused_at_once(cast: &Cast) -> Vec<Key> {
     let pool = cast.name("pool");
     let words = ["", "wrong", "TOTAL"]
@@ -70,7 +70,7 @@ fn refused_at_once(cast: &Cast) -> Vec<Key> {
     faults.flat_map(with).chain(invalid).chain(too_many).collect()
 }
 
-/// Users that do not exist: 6.0 and 7.0 differ, and both need a collection to find out.
+/// Users that do not exist: 6.0 and 7.0 differ, and both need a sample to detect it.
 fn faulty(cast: &Cast) -> Vec<Key> {
     let users = ["no such user", "Root", "54321", "0", " root"];
     users
@@ -116,16 +116,16 @@ fn differing_loads(agent: &RealAgent, keys: &[Key]) -> Result<Vec<String>, Error
     }
     let means = sums.iter().map(|(theirs, ours)| (theirs / f64::from(SAMPLES), ours / f64::from(SAMPLES)));
     let near = |(theirs, ours): (f64, f64)| (theirs - ours).abs() <= TOLERANCE;
-    let mut told: Vec<_> = keys.iter().zip(means).collect();
-    // Two that see nothing would agree too. Where many want the CPU, the worker gets less than it would take.
-    assert!(told[0].1.0 > 1.0, "the worker did not work: {told:?}");
-    told.retain(|(_, means)| !near(*means));
+    let mut loads: Vec<_> = keys.iter().zip(means).collect();
+    // Two items that see nothing would agree too. On a busy machine the actor gets less CPU than it would use.
+    assert!(loads[0].1.0 > 1.0, "the worker did not work: {loads:?}");
+    loads.retain(|(_, means)| !near(*means));
     let show =
         |(key, (theirs, ours)): (&Key, (f64, f64))| format!("{key}: built-in {theirs:.1}; ours {ours:.1}");
-    Ok(told.into_iter().map(show).collect())
+    Ok(loads.into_iter().map(show).collect())
 }
 
-/// Anything but a number is no load, and then no mean either.
+/// Parses a load. Text that is not a number has no load and no mean.
 fn load(reply: &Reply) -> f64 {
     reply.value().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }

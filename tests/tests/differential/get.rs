@@ -1,4 +1,4 @@
-//! proc.get, which 7.0 has and 6.0 has not: JSON, compared key by key.
+//! proc.get, which only agent 7.0 has: JSON, compared key by key.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,14 +14,14 @@ use crate::OURS;
 use crate::cast::{Cast, STRANGER};
 use crate::compare::{BETWEEN_TRIES, LIMIT, ask, built_in, report, same};
 
-/// A process's share of what it maps together with others changes whenever one of them starts or ends: libc is mapped by
+/// A process's share of common mappings changes whenever a process that has the mapping starts or ends; libc is mapped by
 /// all of them.
 const PSS_SLACK_BYTES: f64 = 65_536.0;
-/// What a process is, as against how it is doing.
+/// The members that identify a process, as opposed to its state.
 const IDENTITY: [&str; 10] =
     ["pid", "ppid", "name", "cmdline", "user", "group", "uid", "gid", "tid", "tname"];
 
-/// An object with the order of its keys and the spelling of its numbers.
+/// An object that keeps the order of its keys and the spelling of its numbers.
 struct Object(Vec<(String, String)>);
 
 pub(crate) fn compare_all() -> Result<(), Error> {
@@ -87,7 +87,7 @@ fn faulty() -> Vec<Key> {
 
 type Compare = fn(&[Object], &[Object], &[Object]) -> Result<(), String>;
 
-/// Ours between two of theirs, until nothing moved or the time is up.
+/// Asks ours between two of the agent's, until nothing changed or the time is over.
 fn differs(agent: &RealAgent, key: &Key, compare: Compare) -> Option<String> {
     let end = Instant::now() + LIMIT;
     loop {
@@ -114,7 +114,7 @@ fn parse(reply: &Reply) -> Result<Vec<Object>, String> {
     serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))
 }
 
-/// The same objects in the same order, to the letter; a number may also lie between the two around it.
+/// The same objects in the same order, byte for byte; a number may also lie between the two around it.
 fn same_objects(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
     if [ours.len(), after.len()] != [before.len(); 2] {
         return Err(format!("{} objects, then {}; ours {}", before.len(), after.len(), ours.len()));
@@ -151,8 +151,8 @@ fn same_keys(theirs: &Object, ours: &Object) -> Result<(), String> {
     }
 }
 
-/// Where everything moves: who was there before and after is there in ours, with the same identity and the same kinds
-/// of values. A summary's identity is its name.
+/// For changing processes: each process in both of the agent's replies is in ours, with the same identity and the same
+/// types of values. The identity of a summary is its name.
 fn same_processes(before: &[Object], ours: &[Object], after: &[Object]) -> Result<(), String> {
     let before: HashMap<String, &Object> = before
         .iter()
@@ -181,7 +181,7 @@ fn same_kinds(theirs: &Object, ours: &Object) -> Result<(), String> {
 }
 
 impl Object {
-    /// The kernel names its workers after what they do at the moment.
+    /// The kernel renames its workers according to their current work.
     fn is_kworker(&self) -> bool {
         self.0.iter().any(|(name, value)| name == "name" && value.starts_with("\"kworker/"))
     }
@@ -198,7 +198,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A map type would sort the keys, or lose their order.
+/// A map type would lose the order of the keys.
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
@@ -217,7 +217,7 @@ impl<'de> Visitor<'de> for InOrder {
     }
 }
 
-/// A number as it was written; a text in quotes, whichever of its characters were escaped.
+/// A number as it was written; a text in quotes, independent of its escapes.
 fn spelling(value: &RawValue) -> String {
     match serde_json::from_str::<String>(value.get()) {
         Ok(text) => format!("\"{text}\""),

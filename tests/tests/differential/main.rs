@@ -1,10 +1,9 @@
-//! The items that mirror the agent's own, against the agent's own: same agent, same machine, same moment.
+//! Compares the items that mirror the agent's own with the agent's own: same agent, same machine, same time.
 //!
-//! The tables ask for `proc.mem[...]` and `oomwatch.proc.mem[...]` in immediate succession. Where the processes asked
-//! about are made for the purpose and hold still, the answers must be the same text; where they cannot hold still (all
-//! processes of root), ours must be equal to, or between, two answers of the agent around it. Each test reports every
-//! mismatch of its table at once.
-//! A mismatch is told with both answers of the agent: where these differ, it was the table that did not hold still.
+//! The tables poll `proc.mem[...]` and `oomwatch.proc.mem[...]` in immediate succession. If the processes were started for
+//! the test and do not change, the replies must be equal texts. If they change (all processes of root), our reply must
+//! equal, or lie between, the agent's replies before and after it. Each test reports all mismatches of its table.
+//! A mismatch is reported with both replies of the agent: if these differ, the processes changed.
 
 mod cast;
 mod compare;
@@ -21,10 +20,10 @@ use compare::{Case, report};
 
 const OURS: &str = "oomwatch.";
 
-/// A table that shrank by accident would pass in silence.
+/// Minimum sizes, so that a table that lost entries by accident is noticed.
 const FEWEST_CASES: usize = 300;
 
-/// A busy machine may take its time over a walk.
+/// A walk may take long on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn agent(generation: Generation) -> Result<RealAgent, Error> {
@@ -32,7 +31,7 @@ fn agent(generation: Generation) -> Result<RealAgent, Error> {
 }
 
 fn oomwatch() -> Result<PluginSpec, Error> {
-    // Each answer from a walk of its own, as the agent's are.
+    // Every reply needs a walk of its own, as the agent's replies do.
     Ok(PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?).option("Proc.MaxAge", "0"))
 }
 

@@ -9,12 +9,12 @@ const MEMTYPES: [&str; 15] = [
     "pmem",
 ];
 const STATES: [&str; 7] = ["", "all", "disk", "run", "sleep", "trace", "zomb"];
-/// Threads of the kernel have no memory and no arguments.
+/// Kernel threads have no memory and no arguments.
 const KERNEL_THREADS: [&str; 4] = ["kthreadd", "ksoftirqd/0", "migration/0", "rcu_sched"];
 const ABSENT_USER: &str = "no such user";
 
-/// Patterns, `~` for the tag. Those that are no regular expressions stand among the others: what counts as one is part
-/// of the behaviour.
+/// Patterns; `~` is replaced by the tag. Invalid patterns are among them, because refusing them is part of the
+/// behaviour.
 const PATTERNS: &[&str] = &[
     "~",
     "^~",
@@ -82,7 +82,7 @@ const PATTERNS: &[&str] = &[
     "(|~)pool",
 ];
 
-/// Not regular expressions to the agents. The empty pattern means none.
+/// Patterns that the agents refuse. The empty pattern selects all.
 const NO_PATTERNS: &[&str] = &[
     "(",
     ")",
@@ -115,14 +115,14 @@ pub(crate) fn all(cast: &Cast) -> Vec<Case> {
         .collect()
 }
 
-/// Every kind of memory in every mode.
+/// Every memory type in every mode.
 fn sizes(cast: &Cast) -> Vec<Case> {
     let pool = cast.name("pool");
     let pairs = MEMTYPES.iter().flat_map(|memtype| MODES.map(|mode| (mode, *memtype)));
     pairs.map(|(mode, memtype)| Case::still("proc.mem", [&pool, "", mode, "", memtype])).collect()
 }
 
-/// Every name, each with a few kinds of memory, and counted.
+/// Every name, with some memory types and counted.
 fn names(cast: &Cast) -> Vec<Case> {
     let absent = ["no-such-name", "~nothing", "~"].map(|name| cast.tagged(name));
     let kernel = KERNEL_THREADS.map(ToOwned::to_owned);
@@ -173,8 +173,8 @@ fn patterns(cast: &Cast) -> Vec<Case> {
     all.flat_map(cases).collect()
 }
 
-/// One fault and another: which of two is told depends on the order of the checks. (The kinds of memory that ours has
-/// beyond the built-in ones are not faults, and so are not here.)
+/// Pairs of faults: which of two is reported depends on the order of the checks. (Memory types that only our key has are
+/// not faults, so they are absent here.)
 fn faults(cast: &Cast) -> Vec<Case> {
     let pool = cast.name("pool");
     let mut cases = Vec::new();

@@ -1,6 +1,6 @@
-//! Where ours is meant to differ. Each is used by the questions that show it, and one that is gone is a mismatch, too.
+//! Intended differences. Each question that shows one names it. A difference that no longer appears is a mismatch as well.
 
-/// A difference that is meant.
+/// An intended difference.
 #[derive(Debug)]
 pub(crate) struct Difference {
     pub(crate) name: &'static str,
@@ -14,7 +14,7 @@ pub(crate) const PERSISTENT_DIR: Difference = Difference {
 
 pub(crate) const GLOBAL_EXPRESSION: Difference = Difference {
     name: "@name",
-    reason: "a plugin is not told the server's expressions, so the error says where to put one instead",
+    reason: "a plugin does not receive the server's expressions, so the error names the option to use instead",
 };
 
 pub(crate) const NO_ENGINE: Difference = Difference {
@@ -60,7 +60,7 @@ pub(crate) const INVALID_BEFORE_A_LINE: Difference = Difference {
     reason: "the built-in items compile a pattern when there is a line to try it on; ours says at once what is wrong",
 };
 
-/// PCRE2 says how far it had read when it noticed a fault, ours where the fault is. Both name the same fault.
+/// PCRE2 reports how far it had read when it noticed a fault, our parser the position of the fault. The fault is the same.
 pub(crate) fn without_position(reason: &str) -> String {
     let Some((before, after)) = reason.split_once(", position ") else { return reason.to_owned() };
     format!("{before}, position N{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! Files that grow, are rotated, or are not there.
+//! Files that grow, are rotated, or are absent.
 
 use std::fs;
 
@@ -7,18 +7,18 @@ use oomwatch_tests::{Error, Generation};
 use crate::differences::INVALID_BEFORE_A_LINE;
 use crate::scene::{Question, Scene};
 
-/// Ten seconds of what the slowest item may deliver: all of them in its first value would be too soon.
+/// The output of the slowest item in ten seconds: all of these lines in its first value would be too early.
 const LINES_OF_LIMITED: usize = 40;
 const SLOWEST: u64 = 4;
 
 pub(crate) fn compare_all(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
     let questions = questions(&scene);
-    let asked = scene.ask(generation, questions)?;
-    asked.compare();
+    let questions = scene.poll(generation, questions)?;
+    questions.compare();
     for step in [grow, rotate, truncate, appear] {
-        step(asked.scene());
-        asked.compare();
+        step(questions.scene());
+        questions.compare();
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ fn limited(scene: &Scene) -> Vec<Question> {
     let questions = |limit: Option<u64>| {
         let text = limit.map(|lines| lines.to_string()).unwrap_or_default();
         let questions = ["log", "log.count"].map(|key| Question::new(key, &[&file, "error", "", &text]));
-        // Where no limit is given, a second brings 20 lines in the agent and 10,000 in ours, because they are one value.
+        // Without a limit the agent delivers 20 lines a second, and ours 10,000, because they are one value.
         questions.map(|question| match limit {
             Some(lines) => question.paced(lines),
             None => question,
@@ -76,7 +76,7 @@ fn rotated(scene: &Scene) -> Vec<Question> {
     questions
 }
 
-/// Directories, names and patterns of names that are wrong or not there yet.
+/// Directories, names and patterns of names that are wrong or do not exist yet.
 fn odd(scene: &Scene) -> Vec<Question> {
     fs::create_dir(scene.path("directory")).expect("a directory of the test's own");
     let ask = |path: &str| {

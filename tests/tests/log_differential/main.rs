@@ -1,9 +1,9 @@
-//! The log items that mirror the agent's own, against the agent's own: same agent, same file, at the same time.
+//! Compares the log items that mirror the agent's own with the agent's own: same agent, same file, same time.
 //!
-//! Both are active items of one agent, polled every second, whose values a stand-in for a server collects. The built-in
-//! item sends a value for each line, ours a value for each poll, with newlines between the lines: cut there, they must be
-//! the same texts in the same order. Counts must have the same sum. Where one says why it is not supported, the other must
-//! say the same. Each test reports every mismatch of its tables at once.
+//! Both are active items of one agent, polled every second; a replacement for a server collects the values. The built-in
+//! item sends a value for each line, ours one for each poll, with newlines between the lines. Split at the newlines, the
+//! texts and their order must be equal. Counts must have the same sum. If one item is not supported, the other must give
+//! the same reason. Each test reports all mismatches of its tables.
 
 mod differences;
 mod encodings;
@@ -21,14 +21,14 @@ use scene::Scene;
 fn patterns(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
     let questions = patterns::questions(&scene, generation);
-    scene.ask(generation, questions)?.compare();
+    scene.poll(generation, questions)?.compare();
     Ok(())
 }
 
 fn parameters(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
     let questions = parameters::questions(&scene);
-    scene.ask(generation, questions)?.compare();
+    scene.poll(generation, questions)?.compare();
     Ok(())
 }
 
@@ -36,7 +36,7 @@ fn texts(generation: Generation) -> Result<(), Error> {
     let scene = Scene::new();
     let mut questions = templates::questions(&scene, generation);
     questions.extend(encodings::questions(&scene, generation));
-    scene.ask(generation, questions)?.compare();
+    scene.poll(generation, questions)?.compare();
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What an item said so far.
+//! The values of an item so far.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use oomwatch_tests::{Generation, Received};
 
 use crate::differences::without_position;
 
-/// How values add up to an outcome.
+/// How values are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Each value is one line, or several with newlines between them.
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Count,
 }
 
-/// Texts, and reasons for not being supported, one that is repeated once.
+/// Texts, and reasons why the item is not supported. A repeated reason counts once.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) texts: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn of<'a>(kind: Kind, rows: impl IntoIterator<Item = &'a Received>) -> Self {
+    pub(crate) fn from_values<'a>(kind: Kind, rows: impl IntoIterator<Item = &'a Received>) -> Self {
         let mut outcome = Self { texts: Vec::new(), reasons: Vec::new() };
         for row in rows {
             let Some(value) = &row.value else { continue };
@@ -43,7 +43,7 @@ impl Outcome {
         outcome
     }
 
-    /// As this agent would say it if a plugin had said it.
+    /// The same outcome in the form that this agent gives to a plugin's reply.
     pub(crate) fn passed_on_by(mut self, generation: Generation) -> Self {
         for reason in &mut self.reasons {
             *reason = generation.passed_on(reason);
@@ -52,8 +52,8 @@ impl Outcome {
     }
 }
 
-/// The first value by which more lines had come than so many a second allow, if there is one: when it came, how many there
-/// had been by then, and how many may have been.
+/// The first value that exceeded the permitted lines a second, if there is one: its time, the number of lines up to it,
+/// and the permitted number.
 pub(crate) fn too_soon(
     kind: Kind,
     rows: &[&Received],
@@ -70,8 +70,8 @@ pub(crate) fn too_soon(
     })
 }
 
-/// For how many seconds' lines the polls may have counted until then. There is one poll for each second, late ones come
-/// close together, and each counts for the time since the one before it, to the nearest second, but for one at least.
+/// The number of seconds that the polls so far may have counted. There is one poll for each second. Late polls come close
+/// together; each counts the time since the previous one, rounded to seconds, but at least one.
 fn most_seconds(elapsed: Duration) -> u64 {
     2 * (elapsed.as_secs() + 1)
 }
@@ -83,7 +83,7 @@ fn lines_of(kind: Kind, value: &str) -> u64 {
     }
 }
 
-/// One text: the sum. None where nothing was said; what is no number stays.
+/// The sum as text. Absent if there were no values; text that is not a number is kept.
 fn sum(texts: &[String]) -> Vec<String> {
     let numbers: Result<Vec<u64>, _> = texts.iter().map(|text| text.parse()).collect();
     match numbers {

@@ -1,11 +1,11 @@
-//! Words, numbers and faults in every place.
+//! Words, numbers and faults in every parameter.
 
 use crate::differences::{Difference, GLOBAL_EXPRESSION, PERSISTENT_DIR};
 use crate::scene::{Question, Scene};
 
 const KEYS: [&str; 4] = ["log", "logrt", "log.count", "logrt.count"];
 const LINES: &str = "one error\ntwo\nthree error\n\nfour\n";
-/// As an agent's parser of numbers takes them, and not.
+/// Numbers that an agent's parser accepts and refuses.
 const NUMBERS: [&str; 16] = [
     "0",
     "1",
@@ -40,19 +40,19 @@ const WORDS: [&str; 10] = [
     "mtime-noreread",
     "Rotate",
 ];
-/// Faults, each in its own place: first or last of two depends on the order of the checks.
-const FAULTS: [(Place, &str); 6] = [
-    (Place::Pattern, "("),
-    (Place::Pattern, "@nothing"),
-    (Place::Lines, "0"),
-    (Place::Mode, "wrong"),
-    (Place::Delay, "x"),
-    (Place::Options, "wrong"),
+/// Faults, each in one parameter: which of two is reported depends on the order of the checks.
+const FAULTS: [(ParameterName, &str); 6] = [
+    (ParameterName::Pattern, "("),
+    (ParameterName::Pattern, "@nothing"),
+    (ParameterName::Lines, "0"),
+    (ParameterName::Mode, "wrong"),
+    (ParameterName::Delay, "x"),
+    (ParameterName::Options, "wrong"),
 ];
 
-/// A parameter, wherever the key has it.
+/// A parameter, independent of its position in the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ParameterName {
     File,
     Pattern,
     Encoding,
@@ -64,31 +64,31 @@ enum Place {
     PersistentDir,
 }
 
-/// A key's parameters, the output left out where the key has none.
+/// A key's parameters. The output is left out if the key has none.
 struct Draft<'a> {
     key: &'a str,
-    parameters: Vec<(Place, String)>,
+    parameters: Vec<(ParameterName, String)>,
 }
 
 impl<'a> Draft<'a> {
     fn new(key: &'a str, file: &str) -> Self {
-        use Place::{Delay, Encoding, File, Lines, Mode, Options, Output, Pattern, PersistentDir};
-        let places = [File, Pattern, Encoding, Lines, Mode, Output, Delay, Options, PersistentDir];
-        let places = places.into_iter().filter(|place| *place != Output || !key.ends_with(".count"));
-        let parameters = places.map(|place| (place, String::new())).collect();
+        use ParameterName::{Delay, Encoding, File, Lines, Mode, Options, Output, Pattern, PersistentDir};
+        let names = [File, Pattern, Encoding, Lines, Mode, Output, Delay, Options, PersistentDir];
+        let names = names.into_iter().filter(|name| *name != Output || !key.ends_with(".count"));
+        let parameters = names.map(|name| (name, String::new())).collect();
         Self { key, parameters }.with(File, file).with(Pattern, "error")
     }
 
-    fn with(mut self, place: Place, text: &str) -> Self {
+    fn with(mut self, name: ParameterName, text: &str) -> Self {
         for (own, parameter) in &mut self.parameters {
-            if *own == place {
+            if *own == name {
                 text.clone_into(parameter);
             }
         }
         self
     }
 
-    /// As many parameters as needed, so that the last one is not empty.
+    /// Only as many parameters as needed, so that the last one is not empty.
     fn question(mut self) -> Question {
         while self.parameters.last().is_some_and(|(_, text)| text.is_empty()) {
             self.parameters.pop();
@@ -99,12 +99,13 @@ impl<'a> Draft<'a> {
     }
 
     fn difference(&self) -> Option<&'static Difference> {
-        let has =
-            |place, start| self.parameters.iter().any(|(own, text)| *own == place && text.starts_with(start));
-        if has(Place::PersistentDir, "/") {
+        let has = |parameter, start| {
+            self.parameters.iter().any(|(own, text)| *own == parameter && text.starts_with(start))
+        };
+        if has(ParameterName::PersistentDir, "/") {
             return Some(&PERSISTENT_DIR);
         }
-        (has(Place::File, "/") && has(Place::Pattern, "@")).then_some(&GLOBAL_EXPRESSION)
+        (has(ParameterName::File, "/") && has(ParameterName::Pattern, "@")).then_some(&GLOBAL_EXPRESSION)
     }
 }
 
@@ -116,17 +117,20 @@ pub(crate) fn questions(scene: &Scene) -> Vec<Question> {
         .collect()
 }
 
-/// One word or number at a time.
+/// One word or number per question.
 fn singles(key: &str, file: &str) -> Vec<Question> {
-    let draft = |place, text: &str| Draft::new(key, file).with(place, text).question();
-    let numbers = NUMBERS.map(|number| draft(Place::Lines, number));
-    let delays = DELAYS.map(|delay| draft(Place::Delay, delay));
-    let modes = WORDS.map(|word| draft(Place::Mode, word));
-    let options = WORDS.map(|word| draft(Place::Options, word));
+    let draft = |parameter, text: &str| Draft::new(key, file).with(parameter, text).question();
+    let numbers = NUMBERS.map(|number| draft(ParameterName::Lines, number));
+    let delays = DELAYS.map(|delay| draft(ParameterName::Delay, delay));
+    let modes = WORDS.map(|word| draft(ParameterName::Mode, word));
+    let options = WORDS.map(|word| draft(ParameterName::Options, word));
     let truncated = DELAYS.map(|delay| {
-        Draft::new(key, file).with(Place::Delay, delay).with(Place::Options, "copytruncate").question()
+        Draft::new(key, file)
+            .with(ParameterName::Delay, delay)
+            .with(ParameterName::Options, "copytruncate")
+            .question()
     });
-    let directory = [draft(Place::PersistentDir, "/tmp")];
+    let directory = [draft(ParameterName::PersistentDir, "/tmp")];
     [
         numbers.into_iter().collect::<Vec<_>>(),
         delays.into(),
@@ -142,10 +146,10 @@ fn singles(key: &str, file: &str) -> Vec<Question> {
 
 fn pairs(key: &str, file: &str) -> Vec<Question> {
     let mut questions = Vec::new();
-    for (number, (place, text)) in FAULTS.into_iter().enumerate() {
-        questions.push(Draft::new(key, "").with(place, text).question());
-        for (other, fault) in FAULTS.into_iter().skip(number + 1).filter(|(other, _)| *other != place) {
-            questions.push(Draft::new(key, file).with(place, text).with(other, fault).question());
+    for (number, (parameter, text)) in FAULTS.into_iter().enumerate() {
+        questions.push(Draft::new(key, "").with(parameter, text).question());
+        for (other, fault) in FAULTS.into_iter().skip(number + 1).filter(|(other, _)| *other != parameter) {
+            questions.push(Draft::new(key, file).with(parameter, text).with(other, fault).question());
         }
     }
     questions

@@ -10,7 +10,7 @@ mod tables;
 
 use tables::{INVALID, LINES, UNSUPPORTED, VALID};
 
-/// A table that shrank by accident would pass in silence.
+/// Minimum size, so that a table that lost entries by accident is noticed.
 const FEWEST_PATTERNS: usize = 300;
 
 pub(crate) fn questions(scene: &Scene, generation: Generation) -> Vec<Question> {
@@ -34,7 +34,7 @@ fn difference(pattern: &str, generation: Generation) -> Option<&'static Differen
     }
 }
 
-/// 6.0 tells PCRE2 that every line is UTF-8 without having looked, and a line that is not can crash the agent.
+/// Agent 6.0 declares every line to PCRE2 as valid UTF-8 without a check, so an invalid line can crash the agent.
 fn lines(generation: Generation) -> Vec<u8> {
     let lines = LINES.iter().filter(|line| generation != Generation::V6_0 || str::from_utf8(line).is_ok());
     lines.flat_map(|line| [*line, b"\n"].concat()).collect()

@@ -1,4 +1,4 @@
-//! An agent, a server, files, and questions that are put to both.
+//! An agent, a server, files, and questions for both items.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -14,12 +14,12 @@ use crate::differences::Difference;
 use crate::outcome::{Kind, Outcome, too_soon};
 
 const OURS: &str = "oomwatch.";
-/// The slower of the two has answered by then, also on a machine that is busy with much else. Only a failure waits so long.
+/// Limit for the slower of the two items, also on a busy machine. Only a failure waits this long.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Longer than the built-in items take to say what is wrong: they pass over the first two of three errors in a row.
+/// Longer than the built-in items take to report an error: they ignore the first two of three errors in a row.
 const STAYS: Duration = Duration::from_secs(4);
 
-/// A key of the agent's own, to be asked for there and here.
+/// A key of the agent's own, polled as built-in key and as ours.
 pub(crate) struct Question {
     key: Key,
     kind: Kind,
@@ -38,20 +38,20 @@ impl Question {
         }
     }
 
-    /// No more than so many lines a second may come, here and there.
+    /// Limits the lines a second for both items.
     pub(crate) fn paced(mut self, lines_per_second: u64) -> Self {
         self.lines_per_second = Some(lines_per_second);
         self
     }
 
-    /// A difference is expected, if there is one.
+    /// Sets the intended difference, if there is one.
     pub(crate) fn differs(mut self, difference: Option<&'static Difference>) -> Self {
         self.difference = difference;
         self
     }
 }
 
-/// Where the files are that the questions ask about.
+/// The directory of the files in question.
 pub(crate) struct Scene {
     room: TempDir,
 }
@@ -70,7 +70,7 @@ impl Scene {
         self.path(name).to_string_lossy().into_owned()
     }
 
-    /// A file of these bytes; its path as a parameter.
+    /// Creates a file with these bytes and returns its path as a parameter.
     pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
         fs::write(self.path(name), bytes).expect("a file of the test's own");
         self.text(name)
@@ -85,8 +85,12 @@ impl Scene {
         fs::write(self.path(name), "").expect("a file of the test's own");
     }
 
-    /// Puts the questions to an agent of this generation.
-    pub(crate) fn ask(self, generation: Generation, questions: Vec<Question>) -> Result<Asked, Error> {
+    /// Starts polling the questions with an agent of this generation.
+    pub(crate) fn poll(
+        self,
+        generation: Generation,
+        questions: Vec<Question>,
+    ) -> Result<RunningQuestions, Error> {
         let start = SystemTime::now();
         let server = ActiveServer::start(items(&questions))?;
         let agent = RealAgent::builder(generation)
@@ -95,7 +99,7 @@ impl Scene {
             .line("BufferSend=1")
             .line("BufferSize=65535")
             .start()?;
-        Ok(Asked { questions, start, server, agent, scene: self })
+        Ok(RunningQuestions { questions, start, server, agent, scene: self })
     }
 }
 
@@ -105,7 +109,7 @@ fn oomwatch(room: &Path) -> Result<PluginSpec, Error> {
         .option("StateDir", state.to_string_lossy()))
 }
 
-/// Of a question, the numbers of the built-in item and of ours.
+/// The numbers of a question's built-in item and of ours.
 fn ids(place: usize) -> (u64, u64) {
     let number = 2 * place as u64;
     (number + 1, number + 2)
@@ -119,18 +123,18 @@ fn items(questions: &[Question]) -> Vec<Item> {
     pairs.collect()
 }
 
-/// The questions, under way.
-pub(crate) struct Asked {
+/// Questions that are being polled.
+pub(crate) struct RunningQuestions {
     questions: Vec<Question>,
-    /// No poll was earlier.
+    /// The time before the first poll.
     start: SystemTime,
     server: ActiveServer,
     agent: RealAgent,
     scene: Scene,
 }
 
-impl Asked {
-    /// Waits until both say the same and go on to say it; fails with all that does not become the same.
+impl RunningQuestions {
+    /// Waits until both outcomes are equal and stay equal. Panics with all outcomes that stay different.
     pub(crate) fn compare(&self) {
         let mismatches = self.mismatches();
         let (count, of, generation) = (mismatches.len(), self.questions.len(), self.agent.generation());
@@ -145,7 +149,7 @@ impl Asked {
         let end = Instant::now() + LIMIT;
         let mut same_since = None;
         loop {
-            let mismatches = self.look();
+            let mismatches = self.current_mismatches();
             if !mismatches.is_empty() {
                 same_since = None;
             } else if same_since.get_or_insert_with(Instant::now).elapsed() >= STAYS {
@@ -158,8 +162,8 @@ impl Asked {
         }
     }
 
-    /// What is not the same now. A built-in item says something with its first poll, be it a position only.
-    fn look(&self) -> Vec<String> {
+    /// The present mismatches. A built-in item sends at least a position with its first poll.
+    fn current_mismatches(&self) -> Vec<String> {
         let values = self.server.values();
         let mut rows: HashMap<u64, Vec<&Received>> = HashMap::new();
         for row in &values {
@@ -179,12 +183,12 @@ impl Asked {
         if built_in.is_empty() {
             return Some(format!("{key}: the built-in item says nothing"));
         }
-        if let Some(why) = self.hasty(question, built_in).or_else(|| self.hasty(question, ours)) {
+        if let Some(why) = self.too_fast(question, built_in).or_else(|| self.too_fast(question, ours)) {
             return Some(why);
         }
-        let theirs = Outcome::of(*kind, built_in.iter().copied());
+        let theirs = Outcome::from_values(*kind, built_in.iter().copied());
         let theirs = theirs.passed_on_by(self.agent.generation());
-        let ours = Outcome::of(*kind, ours.iter().copied());
+        let ours = Outcome::from_values(*kind, ours.iter().copied());
         match (theirs == ours, difference) {
             (true, None) | (false, Some(_)) => None,
             (false, None) => Some(format!("{key}: built-in {theirs:?}; ours {ours:?}")),
@@ -194,8 +198,8 @@ impl Asked {
         }
     }
 
-    /// Whose lines came faster than the question allows.
-    fn hasty(&self, question: &Question, rows: &[&Received]) -> Option<String> {
+    /// The questions whose lines came faster than permitted.
+    fn too_fast(&self, question: &Question, rows: &[&Received]) -> Option<String> {
         let why = too_soon(question.kind, rows, question.lines_per_second?, self.start)?;
         Some(format!("item {}, {}: {why}", rows[0].itemid, question.key))
     }

@@ -1,4 +1,4 @@
-//! What is made of a matching line.
+//! Output templates for a matching line.
 
 use oomwatch_tests::Generation;
 

@@ -1,4 +1,4 @@
-//! What `pool-capacity` makes of configurations of php-fpm and MariaDB, beside what the real ones of Debian make of them.
+//! Compares how `pool-capacity` reads configurations of php-fpm and MariaDB with the real programs of Debian.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

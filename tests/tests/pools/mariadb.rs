@@ -1,4 +1,4 @@
-//! MariaDB, and MySQL where somebody has its program.
+//! MariaDB, and MySQL if its program is available.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,18 +16,18 @@ use pool_capacity::mysql::{Config, Flavour, Server};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long a loaded machine may take for what takes a second.
+/// Limit on a loaded machine for work that takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn packages() -> Root {
-    Packages::of("bookworm", &["mariadb-server-core"]).unpacked("mariadb").unwrap()
+    Packages::new("bookworm", &["mariadb-server-core"]).unpacked("mariadb").unwrap()
 }
 
 fn server(maria: &Root) -> Command {
     maria.command("usr/sbin/mariadbd")
 }
 
-/// The variables as the server would have them; nothing where it would not start.
+/// The variables with the server's values; absent if the server would not start.
 fn asked(mut server: Command, conf: &Path, last: &str) -> Option<BTreeMap<String, String>> {
     server.arg(format!("--defaults-file={}", conf.display()));
     server.arg(format!("--datadir={}", conf.parent().unwrap().display()));
@@ -74,7 +74,7 @@ const FILES: [&str; 24] = [
 ];
 
 #[test]
-fn option_files_are_read_and_refused_as_mariadb_does() {
+fn option_files_are_read_and_refused_as_by_mariadb() {
     let maria = packages();
     let messages = format!("--lc-messages-dir={}", maria.path().join("usr/share/mysql").display());
     each_file_is_read_as_by(&|| server(&maria), &messages);
@@ -83,44 +83,44 @@ fn option_files_are_read_and_refused_as_mariadb_does() {
 /// A running server. It ends when this is dropped.
 struct Running {
     child: Child,
-    room: TempDir,
+    option_file_directory: TempDir,
 }
 
 impl Running {
-    /// Without tables of users: nobody logs in.
+    /// Starts the server without user tables: nothing logs in.
     fn start(maria: &Root) -> Self {
-        let room = tempfile::tempdir().unwrap();
-        let here = room.path().display();
-        fs::create_dir(room.path().join("data")).unwrap();
+        let option_file_directory = tempfile::tempdir().unwrap();
+        let here = option_file_directory.path().display();
+        fs::create_dir(option_file_directory.path().join("data")).unwrap();
         let messages = maria.path().join("usr/share/mysql");
         let text = format!(
             "[mysqld]\ndatadir={here}/data\nsocket={here}/sock\nskip-networking\npid-file={here}/pid\nskip-grant-tables\n\
              user=root\nlc-messages-dir={}\ninnodb_buffer_pool_size=16M\ninnodb_log_file_size=4M\nmax_connections=12\n",
             messages.display()
         );
-        fs::write(room.path().join("my.cnf"), text).unwrap();
+        fs::write(option_file_directory.path().join("my.cnf"), text).unwrap();
         let mut command = server(maria);
         command.arg(format!("--defaults-file={here}/my.cnf"));
-        let log = fs::File::create(room.path().join("log")).unwrap();
+        let log = fs::File::create(option_file_directory.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let running = Self { child: command.spawn().unwrap(), room };
+        let running = Self { child: command.spawn().unwrap(), option_file_directory };
         let up = wait_until(PATIENCE, || running.connection().is_some());
-        assert!(up, "{}", fs::read_to_string(running.room.path().join("log")).unwrap());
+        assert!(up, "{}", fs::read_to_string(running.option_file_directory.path().join("log")).unwrap());
         running
     }
 
-    /// With the server's greeting read; nothing where it has none left, and says so.
+    /// A connection whose greeting was read; absent if the server refuses it because it has none left.
     fn connection(&self) -> Option<UnixStream> {
-        let mut stream = UnixStream::connect(self.room.path().join("sock")).ok()?;
+        let mut stream = UnixStream::connect(self.option_file_directory.path().join("sock")).ok()?;
         let mut greeting = [0; 5];
         stream.read_exact(&mut greeting).ok()?;
-        // The version of the protocol; an error has 255 in its place.
+        // The first byte is the protocol version; an error has 255 in its place.
         (greeting[4] == 10).then_some(stream)
     }
 
-    /// What the plugin says of it.
+    /// The plugin's value for the server.
     fn capacity(&self) -> Value {
-        let key = format!("mysql.capacity[{}]", self.room.path().join("my.cnf").display());
+        let key = format!("mysql.capacity[{}]", self.option_file_directory.path().join("my.cnf").display());
         let plugin = binaries::find(binaries::PLUGIN).unwrap();
         let output = Command::new(plugin).args(["get", &key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -135,43 +135,55 @@ impl Drop for Running {
     }
 }
 
-/// One more than `max_connections` may come: that one is for whoever has to look after it.
+/// One connection more than `max_connections` is allowed: that one is reserved for the administrator.
 #[test]
-fn a_running_server_takes_as_many_connections_as_were_read_and_they_are_counted() {
+fn running_server_accepts_the_configured_connections_and_they_are_counted() {
     let running = Running::start(&packages());
     assert!(wait_until(PATIENCE, || running.capacity()["workers"] == 0), "{}", running.capacity());
     let three: Vec<_> = (0..3).map(|_| running.connection().unwrap()).collect();
-    let told = running.capacity();
-    assert_eq!((&told["workers"], &told["at_limit"]), (&3.into(), &false.into()), "{told}");
+    let capacity_json = running.capacity();
+    assert_eq!(
+        (&capacity_json["workers"], &capacity_json["at_limit"]),
+        (&3.into(), &false.into()),
+        "{capacity_json}"
+    );
     let rest: Vec<_> = std::iter::from_fn(|| running.connection()).take(100).collect();
     assert_eq!(three.len() + rest.len(), 12 + 1);
-    let told = running.capacity();
-    assert_eq!((&told["limit"], &told["at_limit"]), (&12.into(), &true.into()), "{told}");
-    assert!(told["workers"].as_u64() >= Some(12), "{told}");
-    assert_eq!((&told["running"], &told["memory"]["source"]), (&true.into(), &"configured".into()), "{told}");
+    let capacity_json = running.capacity();
+    assert_eq!(
+        (&capacity_json["limit"], &capacity_json["at_limit"]),
+        (&12.into(), &true.into()),
+        "{capacity_json}"
+    );
+    assert!(capacity_json["workers"].as_u64() >= Some(12), "{capacity_json}");
+    assert_eq!(
+        (&capacity_json["running"], &capacity_json["memory"]["source"]),
+        (&true.into(), &"configured".into()),
+        "{capacity_json}"
+    );
 }
 
-/// No system of today that the tests run on has MySQL, so this is done by hand. `OOMWATCH_MYSQLD` is a program, or a script
-/// that starts one with the libraries and the `--lc-messages-dir` that it needs behind its own arguments. 5.6 and 9.7 were:
+/// No distribution on which the tests run has MySQL, so this test is run by hand. `OOMWATCH_MYSQLD` is a program, or a
+/// script that starts one with its libraries and `--lc-messages-dir` after its own arguments. Tried with 5.6 and 9.7:
 ///
 ///     OOMWATCH_MYSQLD=/opt/mysql/bin/mysqld cargo nextest run --package oomwatch-tests --run-ignored only mysqld
 #[test]
 #[ignore = "needs the program of a MySQL, named by OOMWATCH_MYSQLD"]
-fn option_files_are_read_and_refused_as_the_mysqld_does_that_is_named() {
+fn option_files_are_read_and_refused_as_by_the_named_mysqld() {
     let program = env::var_os("OOMWATCH_MYSQLD").expect("OOMWATCH_MYSQLD names a program");
     each_file_is_read_as_by(&|| Command::new(&program), "--secure-file-priv=");
 }
 
-/// `server` starts the program without arguments; `last` comes behind those that are to come first.
+/// `server` starts the program without arguments; `last` contains the arguments that come after all others.
 fn each_file_is_read_as_by(server: &dyn Fn() -> Command, last: &str) {
     let version = server().arg("--version").output().unwrap();
     let release = Server::named(&String::from_utf8_lossy(&version.stdout)).unwrap();
     let mut refused = 0;
-    // MySQL 5 takes that for as many connections as it may open files for.
+    // MySQL 5 takes 0 for as many connections as it may open files.
     let wraps = |text: &str| text.contains("=-3") && release.flavour == Flavour::MySql && release.major < 8;
     for text in FILES.into_iter().filter(|text| !wraps(text)) {
-        let room = room(text);
-        let conf = room.path().join("my.cnf");
+        let option_file_directory = option_file_directory(text);
+        let conf = option_file_directory.path().join("my.cnf");
         let read =
             Config::read(&HostFiles::below(Path::new("/")), std::slice::from_ref(&conf), release, &[], 0);
         let Some(asked) = asked(server(), &conf, last).filter(|_| is_valid(server(), &conf, release)) else {
@@ -188,7 +200,7 @@ fn each_file_is_read_as_by(server: &dyn Fn() -> Command, last: &str) {
     assert!((5..15).contains(&refused), "{refused} were refused");
 }
 
-/// MySQL since 8.0 prints its variables whatever stands in the file, and checks that apart.
+/// MySQL since 8.0 prints its variables for any file, and checks the file separately.
 fn is_valid(mut server: Command, conf: &Path, release: Server) -> bool {
     if release.flavour == Flavour::MariaDb || release.major < 8 {
         return true;
@@ -200,15 +212,15 @@ fn is_valid(mut server: Command, conf: &Path, release: Server) -> bool {
     output.status.success()
 }
 
-/// A directory with that option file, and some to be included.
-fn room(text: &str) -> TempDir {
-    let room = tempfile::tempdir().unwrap();
-    let here = room.path().to_str().unwrap();
-    fs::write(room.path().join("my.cnf"), text.replace("{}", here)).unwrap();
-    fs::create_dir(room.path().join("inc.d")).unwrap();
+/// A directory with that option file, and files to include.
+fn option_file_directory(text: &str) -> TempDir {
+    let option_file_directory = tempfile::tempdir().unwrap();
+    let here = option_file_directory.path().to_str().unwrap();
+    fs::write(option_file_directory.path().join("my.cnf"), text.replace("{}", here)).unwrap();
+    fs::create_dir(option_file_directory.path().join("inc.d")).unwrap();
     for (name, connections) in [("a.cnf", 61), ("b.cnf", 62), ("c.conf", 63)] {
-        let path = room.path().join("inc.d").join(name);
+        let path = option_file_directory.path().join("inc.d").join(name);
         fs::write(path, format!("[mysqld]\nmax_connections={connections}\n")).unwrap();
     }
-    room
+    option_file_directory
 }

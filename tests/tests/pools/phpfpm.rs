@@ -1,4 +1,4 @@
-//! php-fpm.
+//! php-fpm: reading its configuration, its running workers, and its memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,26 +18,26 @@ use tempfile::TempDir;
 use oomwatch_tests::fastcgi::Request;
 
 const PROGRAM: &str = "usr/sbin/php-fpm8.2";
-/// How long a loaded machine may take for what takes a second.
+/// Limit on a loaded machine for work that takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 const VARIABLE: (&str, &str) = ("OOMWATCH_TEST_CHILDREN", "6");
 
 fn packages() -> Root {
-    Packages::of("bookworm", &["php8.2-fpm"]).unpacked("php-fpm").unwrap()
+    Packages::new("bookworm", &["php8.2-fpm"]).unpacked("php-fpm").unwrap()
 }
 
 /// A directory with a configuration; `{}` in it stands for the directory.
-struct Room(TempDir);
+struct ConfigDirectory(TempDir);
 
-impl Room {
+impl ConfigDirectory {
     fn with(files: &[(&str, &str)]) -> Self {
-        let room = Self(tempfile::tempdir().unwrap());
+        let directory = Self(tempfile::tempdir().unwrap());
         for (name, text) in files {
-            let path = room.path(name);
+            let path = directory.path(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text.replace("{}", room.0.path().to_str().unwrap())).unwrap();
+            fs::write(path, text.replace("{}", directory.0.path().to_str().unwrap())).unwrap();
         }
-        room
+        directory
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -58,7 +58,7 @@ impl Room {
         command
     }
 
-    /// What `php-fpm -tt` prints: the values of each section; nothing where it refuses the configuration.
+    /// The output of `php-fpm -tt`: the values of each section; absent if it refuses the configuration.
     fn dumped(&self, php: &Root) -> Option<BTreeMap<String, BTreeMap<String, String>>> {
         let output = self.command(php).arg("-tt").output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -82,7 +82,7 @@ impl Room {
     }
 }
 
-/// What was read, in the words of the dump.
+/// Our result in the form of that output.
 fn in_words(config: &Config) -> BTreeMap<String, BTreeMap<String, String>> {
     let owned = |pairs: Vec<(&str, String)>| pairs.into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
     let mut sections = BTreeMap::new();
@@ -195,17 +195,17 @@ fn main_files() -> Vec<String> {
 }
 
 #[test]
-fn configurations_are_read_and_refused_as_php_fpm_does() {
+fn configurations_are_read_and_refused_as_by_php_fpm() {
     let php = packages();
     let mut refused = 0;
     for main in main_files() {
-        let room = Room::with(&[
+        let directory = ConfigDirectory::with(&[
             ("fpm.conf", &format!("{HEAD}{main}")),
             ("inc.d/a.conf", &format!("[a]\n{POOL}")),
             ("inc.d/b.conf", &format!("[b]\n{POOL}")),
             ("broken.conf", "[c]\nnonsense\n"),
         ]);
-        let (dumped, read) = (room.dumped(&php), room.read());
+        let (dumped, read) = (directory.dumped(&php), directory.read());
         let Some(dumped) = dumped else {
             refused += 1;
             assert!(read.is_err(), "refused by php-fpm and read as {read:?}:\n{main}");
@@ -224,7 +224,7 @@ fn configurations_are_read_and_refused_as_php_fpm_does() {
 }
 
 #[test]
-fn debians_own_files() {
+fn debian_stock_files() {
     let php = packages();
     let etc = php.path().join("etc/php/8.2/fpm");
     let main = fs::read_to_string(etc.join("php-fpm.conf")).unwrap();
@@ -237,8 +237,8 @@ fn debians_own_files() {
         .replace("= www-data", "= nobody")
         .replace("group = nobody", "group = nogroup")
         .replace("/run/php", "{}");
-    let room = Room::with(&[("fpm.conf", &main), ("pool.d/www.conf", &www)]);
-    let (config, dumped) = (room.read().unwrap(), room.dumped(&php).unwrap());
+    let directory = ConfigDirectory::with(&[("fpm.conf", &main), ("pool.d/www.conf", &www)]);
+    let (config, dumped) = (directory.read().unwrap(), directory.dumped(&php).unwrap());
     assert_eq!(config.limit(), 5);
     assert_eq!(in_words(&config)["www"]["pm.max_children"], dumped["www"]["pm.max_children"]);
     assert_eq!(in_words(&config)["www"]["pm.start_servers"], dumped["www"]["pm.start_servers"]);
@@ -247,28 +247,31 @@ fn debians_own_files() {
 /// A running php-fpm. It ends, with its children, when this is dropped.
 struct Server {
     child: Child,
-    room: Room,
+    directory: ConfigDirectory,
     script: PathBuf,
-    /// Looked for once: it may have to be built.
+    /// The executable is found once, because it may have to be built.
     plugin: PathBuf,
 }
 
 impl Server {
     fn start(php: &Root, pools: &str) -> Self {
         let head = format!("{HEAD}daemonize = no\n");
-        let room = Room::with(&[("fpm.conf", &format!("{head}{pools}")), ("slow.php", "<?php sleep(600);")]);
-        let mut command = room.command(php);
+        let directory = ConfigDirectory::with(&[
+            ("fpm.conf", &format!("{head}{pools}")),
+            ("slow.php", "<?php sleep(600);"),
+        ]);
+        let mut command = directory.command(php);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.process_group(0).spawn().unwrap();
         let plugin = binaries::find(binaries::PLUGIN).unwrap();
-        let server = Self { child, script: room.path("slow.php"), room, plugin };
+        let server = Self { child, script: directory.path("slow.php"), directory, plugin };
         let up = wait_until(PATIENCE, || server.log().contains("ready to handle connections"));
         assert!(up, "not started: {}", server.log());
         server
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.room.path("log")).unwrap_or_default()
+        fs::read_to_string(self.directory.path("log")).unwrap_or_default()
     }
 
     fn children(&self) -> usize {
@@ -277,10 +280,10 @@ impl Server {
         text.split_whitespace().count()
     }
 
-    /// Requests to a pool that may have so many workers. Each waits for its worker, as long as there may be a further one:
-    /// a pool on demand starts one for all connections that come in one moment.
+    /// Sends requests to a pool with this limit of workers. Each waits for its worker, as long as a further one is allowed:
+    /// a pool on demand starts a single worker for all connections that arrive at the same time.
     fn requests(&self, &Flood { pool, count, workers }: &Flood) -> Vec<Request> {
-        let socket = self.room.path(&format!("{pool}.sock"));
+        let socket = self.directory.path(&format!("{pool}.sock"));
         let before = self.busy();
         let send = |number: usize| {
             let request = Request::send(socket.to_str().unwrap(), &self.script).unwrap();
@@ -295,9 +298,9 @@ impl Server {
         usize::try_from(self.capacity()["busy"].as_u64().unwrap()).unwrap()
     }
 
-    /// What the plugin says of it.
+    /// The plugin's value for the server.
     fn capacity(&self) -> Value {
-        let key = format!("phpfpm.capacity[{}]", self.room.path("fpm.conf").display());
+        let key = format!("phpfpm.capacity[{}]", self.directory.path("fpm.conf").display());
         let output = Command::new(&self.plugin).args(["get", &key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
@@ -317,7 +320,7 @@ fn pool(name: &str, rules: &str) -> String {
     format!("[{name}]\n{user}listen = {{}}/{name}.sock\n{rules}\n")
 }
 
-/// Requests to a pool, and how many workers they get.
+/// Requests to a pool, and the number of workers they get.
 #[derive(Clone)]
 struct Flood {
     pool: &'static str,
@@ -329,13 +332,13 @@ const fn flood(pool: &'static str, count: usize, workers: usize) -> Flood {
     Flood { pool, count, workers }
 }
 
-/// More requests than there may be workers.
+/// More requests than workers.
 struct Saturation {
     pools: String,
     floods: Vec<Flood>,
-    /// The workers that run in the end.
+    /// The number of workers at the end.
     limit: usize,
-    /// What the server says to it.
+    /// The server's log message.
     message: Option<&'static str>,
 }
 
@@ -370,17 +373,17 @@ fn saturations() -> [Saturation; 4] {
 }
 
 #[test]
-fn a_running_server_has_as_many_workers_as_were_read_and_they_are_told_busy() {
+fn running_server_has_the_configured_workers_and_they_are_reported_busy() {
     let php = packages();
     for Saturation { pools, floods, limit, message } in saturations() {
         let server = Server::start(&php, &pools);
-        assert_eq!(server.room.read().unwrap().limit(), limit as u64, "{pools}");
+        assert_eq!(server.directory.read().unwrap().limit(), limit as u64, "{pools}");
         let under_way: Vec<_> = floods.iter().map(|flood| server.requests(flood)).collect();
         let reached = wait_until(PATIENCE, || {
             server.children() == limit && message.is_none_or(|message| server.log().contains(message))
         });
         assert!(reached, "{} workers, not {limit}: {}\n{pools}", server.children(), server.log());
-        // A worker takes its request a moment after it was started.
+        // A worker accepts its request shortly after its start.
         let all_busy = || server.capacity()["busy"] == limit;
         assert!(wait_until(PATIENCE, all_busy), "{}", server.capacity());
         let capacity = server.capacity();
@@ -402,7 +405,7 @@ fn a_running_server_has_as_many_workers_as_were_read_and_they_are_told_busy() {
 }
 
 #[test]
-fn memory_of_workers_is_that_of_their_maps() {
+fn memory_of_workers_equals_that_of_their_maps() {
     let php = packages();
     let server = Server::start(&php, &pool("www", "pm = static\npm.max_children = 4"));
     assert!(wait_until(PATIENCE, || server.children() == 4));
@@ -421,18 +424,18 @@ fn memory_of_workers_is_that_of_their_maps() {
     let capacity = server.capacity();
     let memory = |member: &str| capacity["memory"][member].as_u64().unwrap();
     assert_eq!(capacity["memory"]["source"], "pss", "{capacity}");
-    // Idle workers keep still; what maps the same libraries meanwhile moves PSS a little.
+    // Idle workers do not change. Other processes with the same libraries change PSS slightly.
     let close = |a: u64, b: u64| a.abs_diff(b) <= b / 10 + (64 << 10);
     assert!(close(memory("private_bytes"), sums[1] / 4), "{capacity} {sums:?}");
     assert!(close(memory("worker_bytes"), sums[0] / 4), "{capacity} {sums:?}");
     assert!(close(memory("shared_bytes"), sums[0] - sums[1] + master[0]), "{capacity} {sums:?} {master:?}");
-    // Which is why RSS must not be multiplied.
+    // This is why RSS must not be multiplied.
     assert!(memory("rss_bytes") > 5 * memory("private_bytes"), "{capacity}");
     assert!(capacity["cgroup"].is_null() || capacity["cgroup_max_bytes"].is_u64(), "{capacity}");
     is_judged_by_its_cgroup(&server);
 }
 
-/// The server that runs is moved into a cgroup that allows less than it would need.
+/// The running server is moved into a cgroup that allows less than the server would need.
 fn is_judged_by_its_cgroup(server: &Server) {
     let limit_bytes = 64 << 20;
     let limited = match Limited::new(&format!("oomwatch-pools-{}", server.child.id()), limit_bytes) {

@@ -1,4 +1,4 @@
-//! Lines of logs, from a file through a real agent with the plugin to a real server: what must stay silent does.
+//! Lines of logs, from a file through a real agent with the plugin to a real server: harmless lines raise nothing.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,12 +8,12 @@ use oomwatch_tests::zabbix::Zabbix;
 use oomwatch_tests::{Error, wait_until};
 use serde_json::Value;
 
-use crate::{SOON, Watched};
+use crate::{HostUnderTest, SOON};
 
 const CORPUS: &str = include_str!("../../../crates/oom-evidence/tests/corpus/lines.jsonl");
-/// What the three log items are for.
-const TOLD: [&str; 3] = ["oom", "apache_max", "phpfpm_max"];
-/// One line of each, before and after the silent ones.
+/// The classes of lines that the three log items report.
+const REPORTED: [&str; 3] = ["oom", "apache_max", "phpfpm_max"];
+/// One line of each class, before and after the harmless lines.
 const LINES: [(&str, &str); 3] = [
     (
         "oomwatch.log[{$OOMWATCH.SYSLOG}",
@@ -30,28 +30,30 @@ const LINES: [(&str, &str); 3] = [
 ];
 const SUBJECTS: [&str; 7] = ["Linux", "Apache", "PHP-FPM", "MySQL", "Sites", "log", "Classic"];
 
-/// Real lines about something else, some of which people have taken for such a report.
+/// Real lines about other subjects, some of which people have mistaken for such a report.
 fn silent() -> Vec<String> {
     let lines = CORPUS.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let others = lines.filter(|line| !TOLD.iter().any(|class| line["class"] == *class));
+    let others = lines.filter(|line| !REPORTED.iter().any(|class| line["class"] == *class));
     others.map(|line| line["line"].as_str().expect("a line").to_owned()).collect()
 }
 
 /// A host with all templates for active checks, whose logs are one file.
 struct Logs<'a> {
     zabbix: &'a Zabbix,
-    watched: Watched,
+    watched: HostUnderTest,
     file: PathBuf,
 }
 
-/// No item of any template is unsupported where hardly anything of what they are for is installed, and of a log full of
-/// lines only those that count arrive.
-pub(crate) fn all_templates_have_values_and_other_lines_are_silent(zabbix: &Zabbix) -> Result<(), Error> {
+/// On a machine without most of the monitored programs every item of every template is supported, and of a log with many
+/// lines only the relevant ones arrive.
+pub(crate) fn all_templates_have_values_and_harmless_lines_raise_nothing(
+    zabbix: &Zabbix,
+) -> Result<(), Error> {
     let directory = tempfile::tempdir().expect("a directory");
     let logs = Logs::new(zabbix, directory.path())?;
     let passive: Vec<_> =
         SUBJECTS[..5].iter().map(|subject| format!("OomWatch {subject} by Zabbix agent 2")).collect();
-    let passive = Watched::new(zabbix, &passive.iter().map(String::as_str).collect::<Vec<_>>(), &[])?;
+    let passive = HostUnderTest::new(zabbix, &passive.iter().map(String::as_str).collect::<Vec<_>>(), &[])?;
     let watched = || {
         LINES.iter().all(|(_, line)| logs.append(line))
             && LINES.iter().all(|(key, line)| logs.arrived(key).contains(*line))
@@ -83,7 +85,7 @@ impl<'a> Logs<'a> {
             ("{$OOMWATCH.PHPFPM.LOG}", &pattern),
         ];
         let templates = SUBJECTS.map(|subject| format!("OomWatch {subject} by Zabbix agent 2 active"));
-        let watched = Watched::new(zabbix, &templates.each_ref().map(String::as_str), &macros)?;
+        let watched = HostUnderTest::new(zabbix, &templates.each_ref().map(String::as_str), &macros)?;
         Ok(Self { zabbix, watched, file })
     }
 
@@ -92,7 +94,7 @@ impl<'a> Logs<'a> {
         file.is_ok_and(|mut file| writeln!(file, "{line}").is_ok())
     }
 
-    /// Everything that the server has of the log item whose key begins so.
+    /// The server's history of the log item whose key begins with `key`.
     fn arrived(&self, key: &str) -> String {
         let items = self.zabbix.api().items(&self.watched.host).unwrap_or_default();
         let item = items.iter().find(|item| item.key.starts_with(key));

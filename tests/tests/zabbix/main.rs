@@ -36,42 +36,42 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn server_6_0_takes_the_templates_and_raises_their_problems() -> Result<(), Error> {
+fn server_6_0_imports_the_templates_and_raises_their_problems() -> Result<(), Error> {
     serve(Generation::V6_0)
 }
 
 #[test]
-fn server_7_0_takes_the_templates_and_raises_their_problems() -> Result<(), Error> {
+fn server_7_0_imports_the_templates_and_raises_their_problems() -> Result<(), Error> {
     serve(Generation::V7_0)
 }
 
-/// One server for everything; what mostly waits goes on at the same time.
+/// One server for all steps; those that mostly wait run in parallel.
 fn serve(generation: Generation) -> Result<(), Error> {
     let zabbix = Zabbix::start(generation)?;
     let mut person = Person::log_in(&zabbix)?;
     person.import(&templates(generation, "").join("oomwatch_linux_agent2.yaml"))?;
     zabbix.api().template("OomWatch Linux by Zabbix agent 2")?;
-    every_file_is_imported_whole_and_a_second_import_changes_nothing(&zabbix, "")?;
+    every_file_is_imported_completely_and_a_second_import_changes_nothing(&zabbix, "")?;
     triggers::all_have_scenes(&zabbix)?;
     thread::scope(|scope| {
         let running = [
-            scope.spawn(|| a_kill_is_a_problem_and_a_plain_host_has_no_other(&zabbix, &person)),
+            scope.spawn(|| kill_is_the_only_problem_of_a_host_with_stock_software(&zabbix, &person)),
             scope.spawn(|| triggers::fire_and_recover(&zabbix)),
             scope.spawn(|| triggers::fire_and_recover_by_the_clock(&zabbix)),
-            scope.spawn(|| lines::all_templates_have_values_and_other_lines_are_silent(&zabbix)),
+            scope.spawn(|| lines::all_templates_have_values_and_harmless_lines_raise_nothing(&zabbix)),
         ];
         running.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })?;
-    // The same templates in another language: what was raised before keeps its words.
-    every_file_is_imported_whole_and_a_second_import_changes_nothing(&zabbix, "ja")?;
+    // The same templates in another language: earlier problems keep their names.
+    every_file_is_imported_completely_and_a_second_import_changes_nothing(&zabbix, "ja")?;
     if generation == Generation::V7_0 {
         person.speak_japanese()?;
-        a_kill_is_a_problem_in_japanese(&zabbix, &person)?;
+        kill_is_a_problem_in_japanese(&zabbix, &person)?;
     }
     Ok(())
 }
 
-fn every_file_is_imported_whole_and_a_second_import_changes_nothing(
+fn every_file_is_imported_completely_and_a_second_import_changes_nothing(
     zabbix: &Zabbix,
     language: &str,
 ) -> Result<(), Error> {
@@ -88,7 +88,7 @@ fn every_file_is_imported_whole_and_a_second_import_changes_nothing(
 }
 
 const SOON: Duration = Duration::from_secs(90);
-/// One item that comes from each of the plugin's answers: those themselves are not kept.
+/// One item for each of the plugin's replies: the master items themselves are not stored.
 const FIRST: [&str; 5] = [
     "oomwatch.oom.total",
     "oomwatch.oom.event.memcg",
@@ -98,14 +98,14 @@ const FIRST: [&str; 5] = [
 ];
 const LIMIT_BYTES: u64 = 30 << 20;
 
-/// A host with the plugin, passive and active templates' files imported, all of a kind linked and polled often.
-struct Watched {
+/// A host with the plugin. Passive and active templates are imported, all of one kind linked and polled often.
+struct HostUnderTest {
     agent: RealAgent,
     host: Host,
     _state: TempDir,
 }
 
-impl Watched {
+impl HostUnderTest {
     fn new(zabbix: &Zabbix, templates: &[&str], macros: &[(&str, &str)]) -> Result<Self, Error> {
         let state = tempfile::tempdir().expect("a directory");
         let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
@@ -118,12 +118,12 @@ impl Watched {
         }
         zabbix.api().poll_every(&host, "2s")?;
         triggers::wait_for_cache(zabbix, &host, "agent.ping")?;
-        // It asked for active checks when there was no such host, and would ask again after minutes only.
+        // The agent asked for active checks before the host existed, and would only ask again after minutes.
         agent.restart()?;
         Ok(Self { agent, host, _state: state })
     }
 
-    /// On a machine where nothing is wrong no item is unsupported.
+    /// On a machine without a problem every item is supported.
     fn plain(zabbix: &Zabbix, template: &str) -> Result<Self, Error> {
         let watched = Self::new(zabbix, &[template], &[])?;
         assert_eq!(watched.unsupported(zabbix)?, Vec::<String>::new(), "{}", zabbix.generation());
@@ -134,7 +134,7 @@ impl Watched {
         format!("{:#?}\n{:#?}", zabbix.api().problems(&self.host), zabbix.api().items(&self.host))
     }
 
-    /// Items that the server calls unsupported, with the reasons, once each of the plugin's answers has brought one.
+    /// Items that the server reports as not supported, with the reasons, after each of the plugin's replies was stored.
     fn unsupported(&self, zabbix: &Zabbix) -> Result<Vec<String>, Error> {
         let known = || {
             let items = zabbix.api().items(&self.host).unwrap_or_default();
@@ -149,12 +149,12 @@ impl Watched {
     }
 }
 
-fn a_kill_is_a_problem_and_a_plain_host_has_no_other(
+fn kill_is_the_only_problem_of_a_host_with_stock_software(
     zabbix: &Zabbix,
     person: &Person<'_>,
 ) -> Result<(), Error> {
-    let passive = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
-    let active = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2 active")?;
+    let passive = HostUnderTest::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
+    let active = HostUnderTest::plain(zabbix, "OomWatch Linux by Zabbix agent 2 active")?;
     let Some(victim) = Victim::new(zabbix.generation()) else { return Ok(()) };
     kill(
         zabbix,
@@ -166,8 +166,8 @@ fn a_kill_is_a_problem_and_a_plain_host_has_no_other(
     )
 }
 
-fn a_kill_is_a_problem_in_japanese(zabbix: &Zabbix, person: &Person<'_>) -> Result<(), Error> {
-    let watched = Watched::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
+fn kill_is_a_problem_in_japanese(zabbix: &Zabbix, person: &Person<'_>) -> Result<(), Error> {
+    let watched = HostUnderTest::plain(zabbix, "OomWatch Linux by Zabbix agent 2")?;
     let Some(victim) = Victim::new(zabbix.generation()) else { return Ok(()) };
     kill(
         zabbix,
@@ -179,17 +179,17 @@ fn a_kill_is_a_problem_in_japanese(zabbix: &Zabbix, person: &Person<'_>) -> Resu
     )
 }
 
-/// Has the victim killed: each host has a problem with these words, which a person sees, as they see the pages of the host's
-/// dashboard.
+/// Has the victim killed. Each host has a problem with these words, which is visible in the frontend, as are the pages of
+/// the host's dashboard.
 fn kill(
     zabbix: &Zabbix,
     victim: &Victim,
-    hosts: &[&Watched],
+    hosts: &[&HostUnderTest],
     person: &Person<'_>,
     words: &str,
     dashboard: [&str; 3],
 ) -> Result<(), Error> {
-    person.wait_for_a_worthy_picture();
+    person.wait_for_values_in_graphs();
     let cause = victim.die();
     for watched in hosts {
         let problem = zabbix.api().wait_for_problem(&watched.host, &victim.name, SOON)?;
@@ -204,7 +204,7 @@ fn kill(
     Ok(())
 }
 
-/// A program that the kernel kills for its memory cgroup's limit.
+/// A program that the kernel kills because of its memory cgroup's limit.
 struct Victim {
     name: String,
     limited: Limited,
@@ -212,7 +212,7 @@ struct Victim {
 }
 
 impl Victim {
-    /// None where the machine lets nobody limit a cgroup.
+    /// Absent if the machine does not allow a cgroup limit.
     fn new(generation: Generation) -> Option<Self> {
         let name = format!("httpd-{}{}", std::process::id() % 100_000, &generation.name()[..1]);
         let limited =
@@ -222,7 +222,7 @@ impl Victim {
         Some(Self { name, limited, directory })
     }
 
-    /// When it began to take memory.
+    /// The time at which it began to allocate memory.
     fn die(&self) -> SystemTime {
         let cause = SystemTime::now();
         let program = self.directory.path().join(&self.name);
@@ -232,13 +232,13 @@ impl Victim {
     }
 }
 
-/// What is wrong with a file in the eyes of a server.
+/// The differences between a file and the server's objects after its import.
 fn import(zabbix: &Zabbix, file: &Path) -> Result<Result<(), String>, Error> {
     let text = read(file);
     if let Err(refused) = zabbix.api().import(&text) {
         return Ok(Err(refused.to_string()));
     }
-    // 6.0 calls it an update where lists have another order than its own, so the members are looked at.
+    // 6.0 reports an update if lists have another order than its own, so the members are compared.
     let changes = changed(&zabbix.api().compare_import(&text)?);
     let ours = zabbix.parse(&text)?["zabbix_export"].take();
     let names = ours["templates"].as_array().expect("templates").iter();
@@ -256,7 +256,7 @@ fn differences(ours: &Value, theirs: &Value) -> Vec<String> {
     differences
 }
 
-/// What a comparison says that an import would change: whatever has a `before` beside its `after`, member by member.
+/// The changes that an import would make: every object with `before` and `after`, member by member.
 fn changed(comparison: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     match comparison {
@@ -280,7 +280,7 @@ fn changed(comparison: &Value) -> Vec<String> {
     lines
 }
 
-/// Where two exports differ. The order of a list counts only where its elements have nothing to be told apart by.
+/// The differences between two exports. The order of a list matters only if its elements have no identity.
 fn compare(at: &str, ours: &Value, theirs: &Value, differences: &mut Vec<String>) {
     match (ours, theirs) {
         (Value::Object(a), Value::Object(b)) => {
@@ -314,7 +314,7 @@ fn identity(value: &Value) -> Option<String> {
     ["uuid", "macro", "tag", "key", "name"].into_iter().find_map(name)
 }
 
-/// YAML's `1` and `'1'` are the same to a server. 6.0 exports scripts with an end of line after the last one, had or not.
+/// YAML's `1` and `'1'` are the same to a server. 6.0 adds an end of line to exported scripts.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), |text| text.trim_end_matches('\n').to_owned())
 }

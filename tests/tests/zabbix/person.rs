@@ -1,4 +1,4 @@
-//! What a person does and sees in the frontend, in a real browser.
+//! A user's actions in the frontend, in a real browser.
 
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -9,12 +9,12 @@ use oomwatch_tests::zabbix::{Host, Zabbix};
 use oomwatch_tests::{Error, Generation, wait_until};
 use serde_json::{Value, json};
 
-/// Where pictures of the pages go, if anybody wants them.
+/// Environment variable: the directory for pictures of the pages.
 pub(crate) const PICTURES: &str = "OOMWATCH_SCREENSHOTS";
 
-/// How long a page takes to begin to load its parts.
+/// The time after which a page has begun to load its widgets.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Of the browser's window.
+/// The width of the browser's window.
 const WIDTH: u32 = 1400;
 
 /// The administrator, in front of a browser.
@@ -36,7 +36,7 @@ impl<'a> Person<'a> {
         Ok(Self { zabbix, browser, language: "en" })
     }
 
-    /// Has the frontend speak Japanese from the next page on.
+    /// Switches the frontend to Japanese.
     pub(crate) fn speak_japanese(&mut self) -> Result<(), Error> {
         const ADMIN: &str = "1";
         self.zabbix.api().call("user.update", json!({"userid": ADMIN, "lang": "ja_JP"}))?;
@@ -44,7 +44,7 @@ impl<'a> Person<'a> {
         Ok(())
     }
 
-    /// Imports a file through the dialogue on the page of templates.
+    /// Imports a file through the dialog on the page of templates.
     pub(crate) fn import(&self, file: &Path) -> Result<(), Error> {
         const CONFIRM: &str =
             "(//div[contains(@class,'overlay-dialogue-footer')]//button[normalize-space()='Import'])[last()]";
@@ -56,21 +56,21 @@ impl<'a> Person<'a> {
         self.browser.click("//button[normalize-space()='Import']")?;
         self.browser.write("//input[@type='file']", &file.display().to_string())?;
         self.browser.click(CONFIRM)?;
-        // What will be added is shown before anything is.
+        // The dialog shows the changes before it makes them.
         self.browser.wait_for_text("Added")?;
         self.picture("import", 1100)?;
         self.browser.click(CONFIRM)?;
         self.browser.wait_for_text("Imported successfully")
     }
 
-    /// Sees words on the page of a host's problems.
+    /// Waits for words on the page of a host's problems.
     pub(crate) fn see_problem(&self, host: &Host, words: &str) -> Result<(), Error> {
         self.open(&format!("zabbix.php?action=problem.view&filter_set=1&hostids%5B%5D={}", host.id))?;
         self.browser.wait_for_text(words)?;
         self.picture("problems", 460)
     }
 
-    /// Sees the pages of a host's dashboard with all of their widgets drawn: the name of the dashboard, and those of its pages.
+    /// Opens each page of a host's dashboard and waits for all widgets: the dashboard's name, and those of its pages.
     pub(crate) fn see_dashboard(&self, host: &Host, [name, first, second]: [&str; 3]) -> Result<(), Error> {
         let last = "from=now-5m&to=now";
         self.open(&format!("zabbix.php?action=host.dashboard.view&hostid={}&{last}", host.id))?;
@@ -86,14 +86,14 @@ impl<'a> Person<'a> {
             const page = document.querySelector('.dashboard .selected-tab').textContent.trim(); ";
         const IS_DRAWN: &str = "return shown('[class*=dashboard-grid-]').length > 0 && shown('.is-loading').length == 0 \
             && shown('img').every(graph => graph.complete && graph.naturalWidth > 0) && page";
-        // A picture has all of the page, so it is to be drawn in a window of that size.
+        // A picture shows the whole page, so the page is drawn in a window of that size.
         self.browser.resize(WIDTH, 1800)?;
         let mut seen = Value::Null;
         let mut is_drawn = || {
             seen = self.browser.script(&[SHOWN, IS_DRAWN].concat()).unwrap_or_default();
             seen == page
         };
-        // A page that has just been turned to has nothing yet, not even what is loading.
+        // After a page change the page is empty at first, without a sign of loading.
         let stays = wait_until(PAGE_LIMIT, || {
             let drawn = is_drawn();
             sleep(SETTLED);
@@ -106,8 +106,8 @@ impl<'a> Person<'a> {
         Ok(())
     }
 
-    /// Graphs of a few seconds show nothing: who wants pictures has values come in for a while.
-    pub(crate) fn wait_for_a_worthy_picture(&self) {
+    /// Graphs of a few seconds show nothing, so pictures are taken after some minutes of values.
+    pub(crate) fn wait_for_values_in_graphs(&self) {
         if self.pictures().is_some() {
             sleep(Duration::from_secs(240));
         }
@@ -117,14 +117,14 @@ impl<'a> Person<'a> {
         self.browser.open(&format!("{}/{page}", self.zabbix.frontend()))
     }
 
-    /// Of the newer version only.
+    /// Takes pictures of the newer version only.
     fn pictures(&self) -> Option<PathBuf> {
         let wanted = std::env::var_os(PICTURES).filter(|_| self.zabbix.generation() == Generation::V7_0);
         wanted.map(|directory| PathBuf::from(directory).join(self.language))
     }
 
     fn picture(&self, name: &str, height: u32) -> Result<(), Error> {
-        // What is chosen from fills half of a page.
+        // The filter fills half of a page.
         const HIDE_FILTERS: &str = "document.querySelectorAll('.filter-container, .tabfilter-content-container')\
             .forEach(filter => filter.style.display = 'none'); return true";
         let Some(directory) = self.pictures() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The causes of all problems that the templates know, and what they must look like.
+//! The causes of all problems in the templates, and the problems that they must raise.
 
 use oomwatch_tests::zabbix::Problem;
 use serde_json::{Value, json};
@@ -16,35 +16,35 @@ const WARNING: u8 = 2;
 const AVERAGE: u8 = 3;
 const HIGH: u8 = 4;
 
-/// What changes in an answer.
+/// A change of a reply.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// Members, by their JSON pointers.
+    /// Sets members, by their JSON pointers.
     Set(Vec<(&'static str, Value)>),
-    /// Counts, by as much each minute.
+    /// Increases counts by this much each minute.
     Grow(Vec<(&'static str, u64)>),
-    /// One more report in the list of them.
+    /// Adds one report to the list.
     Report(Value),
-    /// The agent says why there is no value.
+    /// The agent reports the item as not supported.
     Unsupported(&'static str),
 }
 
-/// A change of one answer.
+/// The cause of a problem: a change of one reply.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
     pub(crate) key: &'static str,
     pub(crate) change: Change,
-    /// It is not undone when the scene is over: a kill has happened for ever.
+    /// It is not undone at the end of the scene: a kill cannot be undone.
     pub(crate) stays: bool,
     /// The minute of the scene in which it begins.
     pub(crate) minute: u64,
 }
 
-/// Lines of a log instead.
+/// Lines of a log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines {
     pub(crate) key: &'static str,
-    /// Nothing where the agent tells only what matches.
+    /// Absent if the agent only reports matching lines.
     pub(crate) harmless: Option<&'static str>,
     pub(crate) cause: &'static str,
 }
@@ -52,23 +52,23 @@ pub(crate) struct Lines {
 /// A cause and the one problem that it must raise.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
-    /// The trigger's name, as the template has it.
+    /// The trigger's name in the template.
     pub(crate) trigger: &'static str,
     pub(crate) causes: Vec<Cause>,
     pub(crate) lines: Option<Lines>,
     pub(crate) cause_minutes: u64,
-    /// Until when it must have recovered.
+    /// The minute by which it must have recovered.
     pub(crate) minutes_after: u64,
-    /// The one problem that comes of another cause.
+    /// The one further problem that the cause leads to.
     pub(crate) beside: Option<&'static str>,
-    /// Its trigger looks at several items.
+    /// Whether its trigger uses several items.
     by_minute: bool,
     severity: u8,
     name: String,
     tags: Vec<&'static str>,
 }
 
-/// Lasts for longer than the five minutes that most triggers look at, and is over at once.
+/// Lasts longer than the five minutes that most triggers evaluate, and ends at once.
 fn scene(trigger: &'static str, severity: u8, name: &str) -> Scene {
     Scene {
         trigger,
@@ -90,13 +90,13 @@ impl Scene {
         self
     }
 
-    /// What cannot be undone: such problems close after 21 values.
+    /// A cause that cannot be undone: such problems close after 21 values.
     fn for_ever(mut self, key: &'static str, change: Change) -> Self {
         self.causes.push(Cause { key, change, stays: true, minute: 0 });
         Self { minutes_after: 23, ..self }
     }
 
-    /// For triggers that look at several items, all of which must have been judged before the next minute is told.
+    /// For triggers on several items: the server must have evaluated all of them before it gets the next minute.
     fn by_minute(self) -> Self {
         Self { by_minute: true, ..self }
     }
@@ -114,7 +114,7 @@ impl Scene {
         self
     }
 
-    /// What comes of it somewhat later.
+    /// The problem that follows somewhat later.
     fn then(self, minute: u64, key: &'static str, change: Change) -> Self {
         let mut scene = self.cause(key, change);
         scene.causes.last_mut().expect("a cause").minute = minute;
@@ -125,11 +125,11 @@ impl Scene {
         self.cause_minutes + self.minutes_after
     }
 
-    /// How many minutes are told at a time. A server works on the values of different items in any order, so what hangs together
-    /// must have been judged before the next minutes are told.
+    /// The numbers of minutes to send at a time. A server processes values of different items in any order, so it must have
+    /// evaluated items that belong together before it gets the next minutes.
     pub(crate) fn portions(&self) -> Vec<u64> {
         if self.causes.iter().any(|cause| cause.stays) {
-            // Of the total's trigger, the 18th minute is the last.
+            // For the trigger on the total, the 18th minute is the last.
             return vec![1, 17, self.minutes_in_all() - 18];
         }
         if self.by_minute {
@@ -144,8 +144,8 @@ impl Scene {
         self.causes.iter().map(|cause| cause.key).collect()
     }
 
-    /// Whether this is the problem: name, severity, and tags that begin with those wanted. A macro that could not be resolved
-    /// shows.
+    /// Returns whether this is the expected problem: name, severity, and tags that begin with the expected ones. An unresolved
+    /// macro makes them differ.
     pub(crate) fn expects(&self, problem: &Problem) -> bool {
         let texts = || problem.tags.iter().chain([&problem.name, &problem.opdata]);
         let has_tag = |wanted: &&str| problem.tags.iter().any(|tag| tag.starts_with(*wanted));
@@ -156,7 +156,7 @@ impl Scene {
     }
 }
 
-/// Stars stand for figures that the server writes in its own way.
+/// A star replaces a number that the server formats.
 fn is_like(text: &str, pattern: &str) -> bool {
     let mut rest = Some(text);
     for (place, part) in pattern.split('*').enumerate() {
@@ -166,17 +166,17 @@ fn is_like(text: &str, pattern: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || pattern.ends_with('*'))
 }
 
-/// Scenes that are played on one host, one after the other.
+/// Scenes that run on one host, one after the other.
 pub(crate) struct Play {
     pub(crate) name: &'static str,
     /// The template.
     pub(crate) subject: &'static str,
-    /// How many triggers discovery makes of the healthy answers.
+    /// The number of triggers that discovery creates from the healthy replies.
     pub(crate) discovered: usize,
     pub(crate) scenes: Vec<Scene>,
 }
 
-/// Everything that is judged by the clocks of the values.
+/// All scenes whose triggers use the time stamps of the values.
 pub(crate) fn plays() -> Vec<Play> {
     let play = |name, subject, discovered, scenes| Play { name, subject, discovered, scenes };
     vec![
@@ -205,7 +205,7 @@ fn report(pid: u32, constraint: &str, cgroup: Option<&str>, unit: Option<&str>) 
     Change::Report(report)
 }
 
-/// The counts that the kernel and the sources have after one more kill, the total being this.
+/// The counts of the kernel and the sources after one more kill, with this total.
 fn counted(scene: Scene, total: u64, reported: u64) -> Scene {
     let counts = vec![("/counts/kernel", json!(total)), ("/counts/reported", json!(reported))];
     let total = Change::Set(vec![("", json!(total))]);
@@ -232,18 +232,18 @@ fn reported_kills() -> Vec<Scene> {
         4243,
         report(4243, "memcg", Some(httpd), Some("httpd.service")),
     );
-    // At the next poll another kill is the newest, which concerns nobody: it hides none, and is hidden by none.
+    // At the next poll a kill outside the filter is the newest: it hides no other kill, and no other hides it.
     let memcg = memcg
         .for_ever(LIST, report(4240, "memcg", Some(pod), None))
         .beside("Expected OOM kill in a memory cgroup: httpd (pid 4240, uid 48, 50 MiB)");
     let expected =
         kill("Expected OOM kill in a memory cgroup", INFO, 4244, report(4244, "memcg", Some(pod), None));
-    let told_by_systemd = json!({
+    let reported_by_systemd = json!({
         "time": "2026-11-24T20:31:44.602Z", "clock": 1_795_552_304, "killer": "kernel", "unit": "shop.service", "sources": ["systemd"],
         "trust": "high", "victims": [], "tasks": [],
     });
     let of_a_service = scene("OOM killer was invoked", HIGH, "OOM killer was invoked: shop.service")
-        .for_ever(LIST, Change::Report(told_by_systemd));
+        .for_ever(LIST, Change::Report(reported_by_systemd));
     vec![
         counted(global_kill(4242), 4, 4).tags(&["oom: global", "unit: httpd.service"]),
         counted(memcg, 5, 5).tags(&[
@@ -260,13 +260,13 @@ fn unreported_kills() -> Vec<Scene> {
     const UNREPORTED: &str = "OOM killer was invoked: no source reports the victim";
     vec![
         counted(scene(UNREPORTED, HIGH, UNREPORTED), 4, 3).tags(&["oom: unknown"]),
-        // The total alone: something was counted as reported that is not among the reports.
+        // The total alone: a counted kill that is not among the reports.
         counted(scene(UNREPORTED, HIGH, UNREPORTED), 5, 4).tags(&["oom: unknown"]),
         counted(incident(global_kill(4245)), 6, 5).tags(&["oom: global"]),
     ]
 }
 
-/// All that goes with an OOM kill of the whole machine is that one problem.
+/// All consequences of an OOM kill of the whole machine are this one problem.
 fn incident(kill: Scene) -> Scene {
     let out_of_memory = vec![
         ("/seconds_left", json!(60)),
@@ -288,7 +288,7 @@ fn memory() -> Vec<Scene> {
             "Memory: exhausted in less than {$OOMWATCH.HORIZON}",
             HIGH,
             "Memory: exhausted in 10m at the current rate",
-            // Little is left, too: that is the same problem.
+            // Little memory is left as well: that is the same problem.
             vec![("/seconds_left", json!(600)), ("/mem_available_percent", json!(8.0))],
         )
         .by_minute(),
@@ -299,7 +299,7 @@ fn memory() -> Vec<Scene> {
             vec![("/mem_available_percent", json!(6.0))],
         )
         .then(2, RISK, Change::Set(vec![("/swap_free_bytes", json!(10_000_000))]))
-        // The trigger of swap looks at two items, which a server gets one after the other.
+        // The trigger on swap uses two items, whose values reach the server one after the other.
         .then(8, RISK, Change::Set(vec![("/swap_free_bytes", json!(1_073_737_728))]))
         .minutes(9),
         risk(
@@ -361,7 +361,7 @@ fn limits() -> Vec<Scene> {
     ]
 }
 
-/// Counts do not shrink.
+/// Counts do not decrease.
 fn site() -> Scene {
     let requests = Change::Grow(vec![("/count", 9000), ("/groups/0/count", 9000)]);
     scene(
@@ -372,7 +372,7 @@ fn site() -> Scene {
     .for_ever(SITES, requests)
 }
 
-/// The words of one kind of pool: its key, and in this order the triggers of its limit.
+/// The names of one kind of pool: its key, and the triggers on its limit in this order.
 struct Pool {
     key: &'static str,
     fits: [&'static str; 2],
@@ -451,7 +451,7 @@ fn line(trigger: &'static str, severity: u8, key: &'static str, text: &str) -> S
     scene(trigger, severity, trigger).for_ever(key, Change::Set(members)).minutes(1)
 }
 
-/// The configuration is there all the time: without it nobody would expect a log.
+/// The configuration exists all the time: without it no log would be expected.
 fn unreadable(trigger: &'static str, key: &'static str, configuration: &'static str) -> Scene {
     scene(trigger, INFO, trigger)
         .cause(key, Change::Unsupported("Cannot open file: Permission denied."))
@@ -524,7 +524,7 @@ const KERNEL_LINE: &str = "Nov 24 10:00:00 web kernel: httpd invoked oom-killer:
 /// Everything that is judged by the server's clock.
 pub(crate) fn live_scenes() -> Vec<Scene> {
     let log = |trigger, key: &'static str, cause| {
-        // The plugin's items tell only what matches; the agent's own tell all.
+        // The plugin returns only matching lines; the built-in item returns all lines.
         let harmless = key.starts_with("log[").then_some(HARMLESS);
         Scene { lines: Some(Lines { key, harmless, cause }), ..scene(trigger, HIGH, trigger) }
     };

@@ -1,14 +1,15 @@
-//! Every trigger of the templates fires on its cause, alone, and recovers.
+//! Every trigger of the templates fires on its cause, without any other trigger, and recovers.
 //!
-//! * A [`Scene`] is a cause: what changes in the answers of a healthy machine, for how long, and the one problem that it must raise.
-//! * A [`Stage`] is a host whose past is told to the server, scene after scene: it judges values by their own clocks.
+//! * A [`Scene`] is a cause: the changes in the replies of a healthy machine, their duration, and the one problem they must raise.
+//! * A [`Stage`] is a host whose past values are sent to the server, scene after scene. The server evaluates values by their own
+//!   time stamps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use oomwatch_tests::zabbix::{Host, Problem, Told, Zabbix};
+use oomwatch_tests::zabbix::{Host, Problem, SentValue, Zabbix};
 use oomwatch_tests::{Error, wait_until};
 use serde_json::Value;
 
@@ -16,14 +17,14 @@ use crate::scenes::{Change, Play, Scene, items_of, live_scenes, plays};
 
 const SOON: Duration = Duration::from_secs(120);
 const MINUTE: u64 = 60;
-/// What is healthy before each cause, so that nothing of the last one is left.
+/// The healthy minutes before each cause, so that no effect of the previous cause is left.
 const MINUTES_BEFORE: u64 = 2;
 const HEALTHY: &str = include_str!("healthy.json");
 fn active(subject: &str) -> String {
     format!("OomWatch {subject} by Zabbix agent 2 active")
 }
 
-/// Every trigger of every template is the subject of a scene, and there is no scene for another.
+/// Every trigger of every template is the subject of a scene, and every scene has such a trigger.
 pub(crate) fn all_have_scenes(zabbix: &Zabbix) -> Result<(), Error> {
     let mut triggers = BTreeSet::new();
     for subject in ["Linux", "Apache", "PHP-FPM", "MySQL", "Sites"] {
@@ -46,7 +47,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// A host that nobody runs, with templates and macros, known to the server when this returns.
+/// Creates a host without an agent, with templates and macros, and waits until the server knows it.
 fn host(zabbix: &Zabbix, name: &str, subjects: &[&str], macros: &[(&str, &str)]) -> Result<Host, Error> {
     let templates: Vec<String> = subjects.iter().map(|subject| active(subject)).collect();
     let templates: Vec<&str> = templates.iter().map(String::as_str).collect();
@@ -58,23 +59,23 @@ fn host(zabbix: &Zabbix, name: &str, subjects: &[&str], macros: &[(&str, &str)])
     Ok(host)
 }
 
-/// Waits until the server's cache has everything that was there before: a new item is taken from then on.
+/// Waits until the server's cache contains a new item, and so everything that was created before.
 pub(crate) fn wait_for_cache(zabbix: &Zabbix, host: &Host, marker: &str) -> Result<(), Error> {
     zabbix.api().add_item(host, marker)?;
-    let told = [Told { key: marker.to_owned(), value: Ok("1".to_owned()), clock: now() }];
-    let is_known = || zabbix.tell(host, &told).is_ok_and(|taken| taken == 1);
+    let values = [SentValue { key: marker.to_owned(), value: Ok("1".to_owned()), clock: now() }];
+    let is_known = || zabbix.send_values(host, &values).is_ok_and(|taken| taken == 1);
     assert!(wait_until(SOON, is_known), "{}", zabbix.log());
     Ok(())
 }
 
-fn tell_all(zabbix: &Zabbix, host: &Host, values: &[Told]) -> Result<(), Error> {
-    let taken = zabbix.tell(host, values)?;
-    let keys: BTreeSet<_> = values.iter().map(|told| &told.key).collect();
+fn send_all(zabbix: &Zabbix, host: &Host, values: &[SentValue]) -> Result<(), Error> {
+    let taken = zabbix.send_values(host, values)?;
+    let keys: BTreeSet<_> = values.iter().map(|value| &value.key).collect();
     assert_eq!(taken, values.len(), "the server knows only some of {keys:#?}");
     Ok(())
 }
 
-/// The answers of a machine, by key.
+/// The replies of a machine, by key.
 struct Machine {
     answers: BTreeMap<String, Result<Value, String>>,
 }
@@ -85,17 +86,17 @@ impl Machine {
         Self { answers: answers.into_iter().map(|(key, answer)| (key, Ok(answer))).collect() }
     }
 
-    fn told<'k>(&self, keys: impl Iterator<Item = &'k str>, clock: u64) -> Vec<Told> {
-        let told = |key: &str| Told {
+    fn values_of<'k>(&self, keys: impl Iterator<Item = &'k str>, clock: u64) -> Vec<SentValue> {
+        let value = |key: &str| SentValue {
             key: key.to_owned(),
             value: self.answers[key].as_ref().map(ToString::to_string).map_err(Clone::clone),
             clock,
         };
-        keys.map(told).collect()
+        keys.map(value).collect()
     }
 
-    fn all(&self, clock: u64) -> Vec<Told> {
-        self.told(self.answers.keys().map(String::as_str), clock)
+    fn all(&self, clock: u64) -> Vec<SentValue> {
+        self.values_of(self.answers.keys().map(String::as_str), clock)
     }
 
     fn change(&mut self, key: &str, change: &Change) {
@@ -117,7 +118,7 @@ impl Machine {
     }
 }
 
-/// Sets what a JSON pointer names, a new member of an object too.
+/// Sets the member of a JSON pointer, which may be new.
 fn set(answer: &mut Value, at: &str, value: Value) {
     let Some((parent, name)) = at.rsplit_once('/') else { return *answer = value };
     match answer.pointer_mut(parent).expect(at) {
@@ -126,25 +127,25 @@ fn set(answer: &mut Value, at: &str, value: Value) {
     }
 }
 
-/// A scene with the time that it has in the host's past.
+/// A scene with its time in the host's past.
 struct Played {
     scene: Scene,
     begin: u64,
     end: u64,
 }
 
-/// A host on which scenes are played.
+/// A host for scenes.
 struct Stage<'a> {
     zabbix: &'a Zabbix,
     host: Host,
     machine: Machine,
     clock: u64,
-    /// What was told and has not been seen in the server's history yet.
-    told: Vec<Told>,
+    /// Values that were sent and are not in the server's history yet.
+    unconfirmed: Vec<SentValue>,
     played: Vec<Played>,
 }
 
-/// Plays every scene to the server and judges what it made of them.
+/// Sends every scene to the server and compares the problems.
 pub(crate) fn fire_and_recover(zabbix: &Zabbix) -> Result<(), Error> {
     thread::scope(|scope| {
         let running: Vec<_> =
@@ -176,12 +177,12 @@ impl<'a> Stage<'a> {
         machine.answers.retain(|key, _| items.iter().any(|item| item.key == *key));
         let minutes: u64 = play.scenes.iter().map(|scene| scene.minutes_in_all() + MINUTES_BEFORE).sum();
         let clock = now() - (minutes + 1) * MINUTE;
-        Ok(Self { zabbix, host, machine, clock, told: Vec::new(), played: Vec::new() })
+        Ok(Self { zabbix, host, machine, clock, unconfirmed: Vec::new(), played: Vec::new() })
     }
 
-    /// Has cgroups, services, pools and sites discovered.
+    /// Waits for the discovery of cgroups, services, pools and sites.
     fn discover(&mut self, triggers: usize) -> Result<(), Error> {
-        tell_all(self.zabbix, &self.host, &self.machine.all(self.clock))?;
+        send_all(self.zabbix, &self.host, &self.machine.all(self.clock))?;
         let known = || self.zabbix.api().discovered_triggers(&self.host).unwrap_or_default();
         assert!(wait_until(SOON, || known() == triggers), "{} triggers discovered", known());
         wait_for_cache(self.zabbix, &self.host, "marker.discovered")?;
@@ -193,13 +194,13 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What works on answers learns of new items somewhat later than what takes values. Rates need two.
+    /// The preprocessing gets new items later than the receiver of values. Rates need two values.
     fn have_values(&mut self, keys: &[&str]) {
         let (zabbix, host, machine, clock) = (self.zabbix, &self.host, &self.machine, &mut self.clock);
         let have_all = || {
             *clock += 1;
             let clocks = zabbix.api().last_clocks(host, keys).unwrap_or_default();
-            tell_all(zabbix, host, &machine.all(*clock)).is_ok()
+            send_all(zabbix, host, &machine.all(*clock)).is_ok()
                 && clocks.len() == keys.len()
                 && clocks.values().all(|clock| *clock > 0)
         };
@@ -224,7 +225,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What is different in this minute of the scene: causes begin, grow and end.
+    /// Applies the scene's changes in this minute: causes begin, grow and end.
     fn change(&mut self, scene: &Scene, minute: u64, before: &BTreeMap<String, Result<Value, String>>) {
         for cause in &scene.causes {
             let grows = matches!(cause.change, Change::Grow(_)) && minute < scene.cause_minutes;
@@ -237,18 +238,19 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Minutes in which the host tells the same.
+    /// Sends minutes with unchanged values.
     fn pass(&mut self, keys: &[&str], minutes: u64) {
         for _ in 0..minutes {
             self.clock += MINUTE;
-            self.told.extend(self.machine.told(keys.iter().copied(), self.clock));
+            self.unconfirmed.extend(self.machine.values_of(keys.iter().copied(), self.clock));
         }
     }
 
-    /// Tells what has gathered, and waits until the server has worked on it.
+    /// Sends the collected values, and waits until the server has processed them.
     fn judged(&mut self) -> Result<(), Error> {
-        tell_all(self.zabbix, &self.host, &self.told)?;
-        let keys: BTreeSet<_> = self.told.drain(..).flat_map(|told| items_of(&told.key)).copied().collect();
+        send_all(self.zabbix, &self.host, &self.unconfirmed)?;
+        let keys: BTreeSet<_> =
+            self.unconfirmed.drain(..).flat_map(|value| items_of(&value.key)).copied().collect();
         let keys: Vec<_> = keys.into_iter().collect();
         let clocks = || self.zabbix.api().last_clocks(&self.host, &keys).unwrap_or_default();
         let is_done = || {
@@ -260,7 +262,7 @@ impl<'a> Stage<'a> {
     }
 
     fn judge(&self) -> Result<(), Error> {
-        // The last event may be a moment behind the last value.
+        // The last event may be created slightly after the last value.
         let wrong = || self.wrong().unwrap_or_else(|error| vec![error.to_string()]);
         if !wait_until(SOON / 8, || wrong().is_empty()) {
             panic!("{}", wrong().join("\n"));
@@ -268,20 +270,23 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What was raised otherwise than the scenes demand.
+    /// The problems that differ from those of the scenes.
     fn wrong(&self) -> Result<Vec<String>, Error> {
-        let (problems, ends) = (self.zabbix.api().problems(&self.host)?, self.zabbix.api().ends(&self.host)?);
+        let (problems, recovery_times) =
+            (self.zabbix.api().problems(&self.host)?, self.zabbix.api().recovery_times(&self.host)?);
         let mut wrong = Vec::new();
         for Played { scene, begin, end } in &self.played {
             let is_within = |problem: &&Problem| (*begin..=*end).contains(&problem.clock);
             let is_beside = |problem: &&Problem| scene.beside.is_some_and(|name| problem.name == name);
             let (beside, raised): (Vec<_>, Vec<_>) = problems.iter().filter(is_within).partition(is_beside);
-            let recovered = |problem: &Problem| ends.get(&problem.end).is_some_and(|at| at <= end);
+            let recovered = |problem: &Problem| recovery_times.get(&problem.end).is_some_and(|at| at <= end);
             if beside.len() != usize::from(scene.beside.is_some())
                 || raised.len() != 1
                 || !raised.iter().all(|raised| scene.expects(raised) && recovered(raised))
             {
-                wrong.push(format!("{scene:#?}\nfrom {begin} to {end} raised {raised:#?}\nends: {ends:?}"));
+                wrong.push(format!(
+                    "{scene:#?}\nfrom {begin} to {end} raised {raised:#?}\nrecovery times: {recovery_times:?}"
+                ));
             }
         }
         let beside = self.played.iter().filter(|played| played.scene.beside.is_some()).count();
@@ -292,30 +297,32 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The triggers that close, or open, by the server's own clock.
+/// The triggers that open or close by the server's clock.
 pub(crate) fn fire_and_recover_by_the_clock(zabbix: &Zabbix) -> Result<(), Error> {
     let macros = [("{$OOMWATCH.NODATA}", "30s"), ("{$OOMWATCH.LOG.SILENCE}", "30s")];
     let host = host(zabbix, "live", &["Linux", "log", "Classic"], &macros)?;
     let scenes = live_scenes();
     let lines = scenes.iter().filter_map(|scene| scene.lines);
-    let told = |key: &str, line: &str, clock| Told { key: key.to_owned(), value: Ok(line.to_owned()), clock };
-    let harmless = lines.clone().filter_map(|lines| Some(told(lines.key, lines.harmless?, now() - 1)));
+    let value =
+        |key: &str, line: &str, clock| SentValue { key: key.to_owned(), value: Ok(line.to_owned()), clock };
+    let harmless = lines.clone().filter_map(|lines| Some(value(lines.key, lines.harmless?, now() - 1)));
     let harmless: Vec<_> = harmless.collect();
-    tell_all(zabbix, &host, &harmless)?;
-    // What is judged after the causes would end their problems.
-    let keys: Vec<&str> = harmless.iter().map(|told| told.key.as_str()).collect();
+    send_all(zabbix, &host, &harmless)?;
+    // Values that are evaluated after the causes would end their problems.
+    let keys: Vec<&str> = harmless.iter().map(|value| value.key.as_str()).collect();
     let clocks = || zabbix.api().last_clocks(&host, &keys).unwrap_or_default();
     assert!(wait_until(SOON, || clocks().values().filter(|clock| **clock > 0).count() == keys.len()));
-    let causes = lines.map(|lines| told(lines.key, lines.cause, now()));
-    tell_all(zabbix, &host, &causes.collect::<Vec<_>>())?;
+    let causes = lines.map(|lines| value(lines.key, lines.cause, now()));
+    send_all(zabbix, &host, &causes.collect::<Vec<_>>())?;
     let seen = || zabbix.api().problems(&host).unwrap_or_default();
     let is_raised = |scene: &Scene| seen().iter().any(|problem| scene.expects(problem));
     assert!(wait_until(SOON, || scenes.iter().all(is_raised)), "{scenes:#?}\n{:#?}", seen());
     let says = |line: &str| seen().iter().any(|problem| problem.opdata == line);
     assert!(scenes.iter().filter_map(|scene| scene.lines).all(|lines| says(lines.cause)), "{:#?}", seen());
-    // Silence ends when the plugin is heard again; a line is old after a while.
+    // The nodata problem ends when the plugin sends values again; a line becomes old after a while.
     let healthy = Machine::healthy();
-    let heard = || tell_all(zabbix, &host, &healthy.told(std::iter::once("oomwatch.self"), now())).is_ok();
+    let heard =
+        || send_all(zabbix, &host, &healthy.values_of(std::iter::once("oomwatch.self"), now())).is_ok();
     let is_over = || heard() && seen().iter().all(|problem| problem.recovered);
     assert!(wait_until(SOON, is_over), "{:#?}", seen());
     assert_eq!(seen().len(), scenes.len(), "{:#?}", seen());

@@ -163,9 +163,9 @@ impl Kind {
 
     fn packages(self) -> Result<Root, Error> {
         match self {
-            Self::Apache => Packages::of("bookworm", &["apache2"]).unpacked("apache"),
-            Self::PhpFpm => Packages::of("bookworm", &["php8.2-fpm"]).unpacked("php-fpm"),
-            Self::MariaDb => Packages::of("bookworm", &["mariadb-server-core"]).unpacked("mariadb"),
+            Self::Apache => Packages::new("bookworm", &["apache2"]).unpacked("apache"),
+            Self::PhpFpm => Packages::new("bookworm", &["php8.2-fpm"]).unpacked("php-fpm"),
+            Self::MariaDb => Packages::new("bookworm", &["mariadb-server-core"]).unpacked("mariadb"),
         }
     }
 

@@ -381,7 +381,7 @@ struct Plugin {
 impl Plugin {
     /// CPU time of the plugin for these items asked for at once. So many of them must have a value, if that is told.
     fn cost_of(&mut self, items: &[Question], expected: Option<usize>) -> Outcome<Duration> {
-        let before = CpuTimes::of(self.pid)?;
+        let before = CpuTimes::read(self.pid)?;
         for (key, parameters) in items {
             let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
             self.agent.send_export(key, &parameters)?;
@@ -391,7 +391,7 @@ impl Plugin {
             let (_, answer) = self.agent.next_answer()?;
             values += usize::from(answer.map_err(io::Error::other)?.is_some());
         }
-        let cost = CpuTimes::of(self.pid)?.since(&before);
+        let cost = CpuTimes::read(self.pid)?.since(&before);
         if expected.is_none_or(|expected| expected == values) {
             return Ok(cost);
         }

@@ -24,7 +24,7 @@ pub(super) struct Row {
 
 /// What ours should be, in terms of the peer or by itself.
 pub(super) enum Target {
-    /// Told for the record.
+    /// SentValue for the record.
     None,
     TimesPeer(f64),
     AtMost(f64),

@@ -151,11 +151,11 @@ impl Bench {
 
     fn cost_of(&self, keys: &[Key]) -> Outcome<Cost> {
         sleep(COLD);
-        let (agent, plugin) = (CpuTimes::of(self.agent.pid())?, CpuTimes::of(self.plugin)?);
+        let (agent, plugin) = (CpuTimes::read(self.agent.pid())?, CpuTimes::read(self.plugin)?);
         self.poll_all(keys)?;
         Ok(Cost {
-            agent: CpuTimes::of(self.agent.pid())?.since(&agent),
-            plugin: CpuTimes::of(self.plugin)?.since(&plugin),
+            agent: CpuTimes::read(self.agent.pid())?.since(&agent),
+            plugin: CpuTimes::read(self.plugin)?.since(&plugin),
         })
     }
 

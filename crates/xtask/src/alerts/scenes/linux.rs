@@ -305,14 +305,14 @@ fn service(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let manager = Arc::new((Manager::start(&bus, [(UNIT.to_owned(), FakeService::default())]), bus));
     let (begin, end) = (Arc::clone(&manager), manager);
     let begin = move |_: &_| {
-        begin.0.tell(UNIT, |service| {
+        begin.0.change_and_signal(UNIT, |service| {
             (service.active_state, service.sub_state, service.result) = ("failed", "failed", "oom-kill");
             service.main_pid = 0;
         });
         Ok(())
     };
     let end = by("it is started again", move |_| {
-        end.0.tell(UNIT, |service| {
+        end.0.change_and_signal(UNIT, |service| {
             *service = FakeService { started: 9_000_000, main_pid: 200, ..FakeService::default() }
         });
         Ok(())
