@@ -1,5 +1,7 @@
 //! What a report says.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Time;
 use crate::trust::Trust;
 
@@ -90,7 +92,8 @@ impl Report {
 }
 
 /// Which limit was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Constraint {
     /// None: the whole machine is out of memory.
@@ -117,7 +120,8 @@ impl Constraint {
 }
 
 /// Who killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Killer {
     /// The kernel's OOM killer.

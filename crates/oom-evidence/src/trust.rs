@@ -1,5 +1,7 @@
 //! How far a report is to be believed.
 
+use serde::{Deserialize, Serialize};
+
 /// Where the bytes come from. The parser cannot know: the caller says it once for each source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -33,10 +35,22 @@ impl Origin {
 }
 
 /// Whether an ordinary user of the machine could have written a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// Any local user could have.
     Low,
     /// Only the kernel, or root, could have.
     High,
+}
+
+impl Trust {
+    /// The name: `low` or `high`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::High => "high",
+        }
+    }
 }

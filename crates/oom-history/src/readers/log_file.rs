@@ -1,54 +1,37 @@
-//! The kernel's messages in log files, for machines where neither /dev/kmsg nor the journal may be read.
+//! One log file over its rotations.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use oom_evidence::{Origin, Parser, Report};
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
 
-/// Where log daemons write what the kernel says: Debian's rsyslog, Red Hat's, and either's file for everything.
-pub(crate) const PATHS: [&str; 3] = ["var/log/kern.log", "var/log/messages", "var/log/syslog"];
+use crate::position::FilePosition;
 
-/// How far back a file is read that is new to us.
+/// Length of the end of a file that is read at first.
 const BACKLOG_BYTES: u64 = 16 << 20;
-/// What one poll reads of one file; the rest comes with the next one.
+/// Limit for one poll and file; the next poll reads the rest.
 const POLL_BYTES: u64 = 64 << 20;
 const PIECE_BYTES: usize = 64 * 1024;
-
-/// The beginning of a line in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Position {
-    device: u64,
-    inode: u64,
-    offset: u64,
-}
-
-impl Position {
-    fn is_of(&self, file: &File) -> io::Result<bool> {
-        let meta = file.metadata()?;
-        Ok((meta.dev(), meta.ino()) == (self.device, self.inode) && meta.len() >= self.offset)
-    }
-}
 
 /// One log file over its rotations.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
     parser: Parser,
-    /// Behind the last byte that the parser has.
-    read_to: Option<Position>,
-    /// Behind the last whole line.
-    line_start: Option<Position>,
-    /// Behind the last whole line at which no report was open.
-    settled: Option<Position>,
+    /// After the last byte that the parser has.
+    read_to: Option<FilePosition>,
+    /// After the last whole line.
+    line_start: Option<FilePosition>,
+    /// After the last whole line at which no report was open.
+    settled: Option<FilePosition>,
 }
 
 impl LogFile {
-    pub(crate) fn new(path: PathBuf, position: Option<Position>) -> Self {
+    pub(crate) fn new(path: PathBuf, position: Option<FilePosition>) -> Self {
         Self {
             path,
             parser: Parser::new(Origin::Text),
@@ -58,8 +41,8 @@ impl LogFile {
         }
     }
 
-    /// Where the next process goes on.
-    pub(crate) fn position(&self) -> Option<Position> {
+    /// Returns where the next process continues.
+    pub(crate) fn position(&self) -> Option<FilePosition> {
         self.settled
     }
 
@@ -67,17 +50,17 @@ impl LogFile {
         self.parser.has_open_report()
     }
 
-    /// Reads what is new.
+    /// Reads new lines.
     ///
     /// # Errors
-    /// When the file cannot be read, or is none.
+    /// If the path cannot be read or is not a regular file.
     pub(crate) fn read(&mut self, deadline: Instant, found: &mut Vec<Report>) -> io::Result<()> {
         let mut file = open(&self.path)?;
         let start = match self.read_to {
             Some(position) if position.is_of(&file)? => position.offset,
             Some(position) => {
                 self.read_rotated(position, deadline, found);
-                self.start_anew(found);
+                self.restart_parser(found);
                 0
             }
             None => skip_backlog(&mut file)?,
@@ -85,8 +68,8 @@ impl LogFile {
         self.read_on(&mut file, start, deadline, found)
     }
 
-    /// What was added before the file was moved away. Its end may be gone, compressed or elsewhere: then that is that.
-    fn read_rotated(&mut self, position: Position, deadline: Instant, found: &mut Vec<Report>) {
+    /// Reads what was added before the file was renamed to `.1`. If that file is compressed or elsewhere, its end is lost.
+    fn read_rotated(&mut self, position: FilePosition, deadline: Instant, found: &mut Vec<Report>) {
         let mut name = self.path.clone().into_os_string();
         name.push(".1");
         if let Ok(mut file) = open(Path::new(&name))
@@ -96,7 +79,7 @@ impl LogFile {
         }
     }
 
-    fn start_anew(&mut self, found: &mut Vec<Report>) {
+    fn restart_parser(&mut self, found: &mut Vec<Report>) {
         let parser = std::mem::replace(&mut self.parser, Parser::new(Origin::Text));
         found.extend(parser.finish());
     }
@@ -108,8 +91,7 @@ impl LogFile {
         deadline: Instant,
         found: &mut Vec<Report>,
     ) -> io::Result<()> {
-        let meta = file.metadata()?;
-        let mut position = Position { device: meta.dev(), inode: meta.ino(), offset: start };
+        let mut position = FilePosition::new(file, start)?;
         file.seek(SeekFrom::Start(start))?;
         if self.read_to != Some(position) {
             (self.read_to, self.line_start, self.settled) = (Some(position), Some(position), Some(position));
@@ -123,35 +105,35 @@ impl LogFile {
             found.extend(self.parser.feed(&piece[..length]));
             let line_end = piece[..length].iter().rposition(|byte| *byte == b'\n').map(|at| at as u64 + 1);
             if let Some(line_end) = line_end {
-                self.line_start = Some(Position { offset: position.offset + line_end, ..position });
+                self.line_start = Some(position.plus(line_end));
             }
             if !self.parser.has_open_report() {
                 self.settled = self.line_start;
             }
-            position.offset += length as u64;
+            position = position.plus(length as u64);
             self.read_to = Some(position);
         }
         Ok(())
     }
 
-    /// Ends the open report: nothing more will come to it.
+    /// Closes the open report.
     pub(crate) fn flush(&mut self, found: &mut Vec<Report>) {
         found.extend(self.parser.flush());
         self.settled = self.line_start;
     }
 }
 
-/// Only a regular file: opening a FIFO would wait for its writer.
+/// Opens only a regular file: opening a FIFO would wait for its writer.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     Ok(file)
 }
 
-/// The beginning of a line within the last part of the file.
+/// Returns the beginning of a line within the last part of the file.
 fn skip_backlog(file: &mut File) -> io::Result<u64> {
     let Some(start) = file.metadata()?.len().checked_sub(BACKLOG_BYTES).filter(|start| *start > 0) else {
         return Ok(0);
@@ -216,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_at_once() {
+    fn directory_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let error =
             LogFile::new(dir.path().to_owned(), None).read(Instant::now(), &mut Vec::new()).unwrap_err();
-        assert!(error.to_string().contains("no regular file"));
+        assert!(error.to_string().contains("not a regular file"));
     }
 }

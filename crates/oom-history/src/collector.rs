@@ -1,0 +1,333 @@
+//! Polls all sources into one history.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use oom_evidence::Systemd;
+
+use crate::boots::read_boot_id;
+use crate::clocks::Clocks;
+use crate::history::KillHistory;
+use crate::readers::{JournalReader, KmsgReader, LogFiles, SystemdReader};
+use crate::recorder::Recorder;
+use crate::saver::Saver;
+use crate::services::CgroupCount;
+use crate::source::OomSource;
+use crate::status::SourceStatus;
+use crate::store::Persistence;
+
+/// Polls that come within this time share one reading.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Whether the state file may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The history is saved if no other process owns the state file.
+    ReadWrite,
+    /// Nothing is written.
+    ReadOnly,
+}
+
+/// What a collector reads, and where it keeps the history.
+#[derive(Debug, Clone, Copy)]
+pub struct Config<'a> {
+    /// The root of the machine: `/`, or where it is mounted.
+    pub host_root: &'a Path,
+    /// The directory of the state file `oom.json`. It is created.
+    pub state_dir: &'a Path,
+    /// The sources to read.
+    pub sources: &'a [OomSource],
+    /// Whether the state file may be written.
+    pub access: Access,
+}
+
+/// A source and its status.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct SourceReport<'a> {
+    /// The source.
+    pub source: OomSource,
+    /// The path, if the source is a log file.
+    pub path: Option<&'a Path>,
+    /// Its status at the last poll.
+    pub status: &'a SourceStatus,
+}
+
+/// The history of kills, and the readers that keep it up to date.
+#[derive(Debug)]
+pub struct Collector {
+    host_root: PathBuf,
+    history: KillHistory,
+    saver: Saver,
+    boot: String,
+    clocks: Clocks,
+    kmsg: KmsgReader,
+    journal: JournalReader,
+    files: LogFiles,
+    systemd: SystemdReader,
+    /// The kernel's own count, or why there is none.
+    kernel_count: Result<u64, String>,
+    refreshed: Option<Instant>,
+}
+
+impl Collector {
+    /// Loads the history. A state file that cannot be used costs a warning.
+    #[must_use]
+    pub fn open(config: &Config<'_>) -> Self {
+        let &Config { host_root, state_dir, sources, access } = config;
+        let is_on = |source| sources.contains(&source);
+        let (saver, mut history) = Saver::open(state_dir, access == Access::ReadOnly);
+        let boot = read_boot_id(host_root);
+        history.enter(&boot);
+        let positions = &history.positions;
+        Self {
+            host_root: host_root.to_owned(),
+            saver,
+            boot,
+            clocks: Clocks::read(host_root),
+            kmsg: KmsgReader::new(host_root, is_on(OomSource::Kmsg)),
+            journal: JournalReader::new(host_root, positions.journal.clone(), is_on(OomSource::Journal)),
+            files: LogFiles::new(host_root, &positions.files, is_on(OomSource::File)),
+            systemd: SystemdReader::new(is_on(OomSource::Systemd), is_on(OomSource::SystemdOomd)),
+            kernel_count: Err("the kernel's count was not read yet".to_owned()),
+            refreshed: None,
+            history,
+        }
+    }
+
+    /// Reads what is new in every source and saves it. Skips the sources if they were read within a second and the kernel
+    /// has counted no kill since.
+    ///
+    /// `kernel_count` is the kernel's count of kills in this boot, or why there is none. `systemd` is none if the
+    /// connection to the bus is switched off.
+    pub fn refresh(
+        &mut self,
+        kernel_count: Result<u64, String>,
+        systemd: Option<&Systemd>,
+        deadline: Instant,
+    ) {
+        self.clocks.refresh(&self.host_root);
+        let is_counted = self.kernel_count == kernel_count;
+        self.history.this_boot().kernel = kernel_count.as_ref().ok().copied();
+        self.kernel_count = kernel_count;
+        if is_counted && self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
+            return;
+        }
+        let mut recorder = Recorder { history: &mut self.history, clocks: &self.clocks, boot: &self.boot };
+        self.kmsg.refresh(deadline, &mut recorder);
+        self.journal.refresh(self.kmsg.is_open(), deadline, &mut recorder);
+        self.files.refresh(deadline, &mut recorder);
+        self.systemd.refresh(systemd, deadline, &mut recorder);
+        self.refreshed = Some(Instant::now());
+        self.save();
+    }
+
+    /// Records what the connection to systemd has collected.
+    pub fn take_news(&mut self, systemd: Option<&Systemd>) {
+        let mut recorder = Recorder { history: &mut self.history, clocks: &self.clocks, boot: &self.boot };
+        self.systemd.take_news(systemd, &mut recorder);
+    }
+
+    /// Counts the kills that a running service outlived, from the count of its cgroup. The next save keeps them.
+    pub fn count_outlived(&mut self, unit: &str, cgroup: CgroupCount) {
+        self.history.services.add_outlived(unit, cgroup, &self.boot);
+    }
+
+    /// Saves the history at once if there are new kills, else at most once a minute.
+    pub fn save(&mut self) {
+        self.saver.save(&self.history);
+    }
+
+    /// The history.
+    #[must_use]
+    pub fn history(&self) -> &KillHistory {
+        &self.history
+    }
+
+    /// The kernel's own count of kills in this boot.
+    ///
+    /// # Errors
+    /// The reason if there is none.
+    pub fn kernel_count(&self) -> Result<u64, &str> {
+        self.kernel_count.as_ref().copied().map_err(String::as_str)
+    }
+
+    /// Whether the history outlives the process.
+    #[must_use]
+    pub fn persistence(&self) -> &Persistence {
+        self.saver.persistence()
+    }
+
+    /// Returns all sources with their status. Each log file is listed on its own.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceReport<'_>> {
+        let one = |source, status| SourceReport { source, path: None, status };
+        let mut sources =
+            vec![one(OomSource::Kmsg, self.kmsg.status()), one(OomSource::Journal, self.journal.status())];
+        let files = self.files.statuses();
+        sources.extend(files.map(|(path, status)| SourceReport {
+            source: OomSource::File,
+            path: Some(path),
+            status,
+        }));
+        sources.push(one(OomSource::Systemd, self.systemd.manager()));
+        sources.push(one(OomSource::SystemdOomd, self.systemd.oomd()));
+        sources
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use oom_evidence::Journal;
+
+    use super::*;
+
+    /// A machine with files in the places of its sources.
+    struct Machine {
+        kernel_count: Cell<Option<u64>>,
+        root: tempfile::TempDir,
+        state: tempfile::TempDir,
+    }
+
+    const BOOT: i64 = 1_700_000_000;
+
+    impl Machine {
+        fn new() -> Self {
+            let machine = Self {
+                kernel_count: Cell::new(Some(0)),
+                root: tempfile::tempdir().unwrap(),
+                state: tempfile::tempdir().unwrap(),
+            };
+            machine.write("proc/stat", &format!("cpu 0\nbtime {BOOT}\n"));
+            machine.boot("11111111-2222-3333-4444-555555555555");
+            machine
+        }
+
+        fn boot(&self, id: &str) {
+            self.write("proc/sys/kernel/random/boot_id", &format!("{id}\n"));
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+
+        /// A file holds what one read of /dev/kmsg returns: a single record.
+        fn kmsg_kill(&self, sequence: u64, pid: u32) {
+            let text = format!("Out of memory: Killed process {pid} (hog) total-vm:8kB, anon-rss:4kB");
+            self.write("dev/kmsg", &format!("3,{sequence},{}000000,-;{text}\n", 100 + sequence));
+        }
+
+        fn collector(&self, access: Access) -> Collector {
+            let config = Config {
+                host_root: self.root.path(),
+                state_dir: self.state.path(),
+                sources: &OomSource::ALL,
+                access,
+            };
+            let mut collector = Collector::open(&config);
+            collector.journal.journal =
+                Journal::of(self.root.path()).program(self.root.path().join("journalctl"));
+            collector.refresh(
+                self.kernel_count.get().ok_or_else(|| "not counted".to_owned()),
+                None,
+                Instant::now() + Duration::from_secs(20),
+            );
+            collector
+        }
+    }
+
+    fn pids(collector: &Collector) -> Vec<u32> {
+        collector.history.newest().flat_map(|record| &record.victims).map(|victim| victim.pid).collect()
+    }
+
+    #[test]
+    fn failure_21_a_machine_without_any_source_has_reasons_and_no_events() {
+        let machine = Machine::new();
+        let collector = machine.collector(Access::ReadWrite);
+        assert!(collector.kmsg.status().reason.as_deref().unwrap().contains("dev/kmsg"));
+        assert_eq!(collector.journal.status().reason.as_deref(), Some("there is no journalctl"));
+        assert!(collector.files.statuses().all(|(_, status)| status.reason.is_some()));
+        assert_eq!((collector.history.total(), pids(&collector)), (0, vec![]));
+    }
+
+    #[test]
+    fn what_happened_while_the_plugin_was_away_is_told_once() {
+        let machine = Machine::new();
+        machine.kmsg_kill(50, 7);
+        machine.kernel_count.set(Some(1));
+        let collector = machine.collector(Access::ReadWrite);
+        assert_eq!((pids(&collector), collector.history.messages_before_start), (vec![7], 50));
+        drop(collector);
+        assert_eq!(pids(&machine.collector(Access::ReadWrite)), [7]);
+        machine.kmsg_kill(61, 8);
+        let collector = machine.collector(Access::ReadWrite);
+        assert_eq!(
+            (pids(&collector), collector.history.messages_lost, collector.history.reports),
+            (vec![8, 7], 10, 2)
+        );
+        assert_eq!(collector.history.count_of_boot().reported(), 2);
+        drop(collector);
+        machine.boot("99999999-2222-3333-4444-555555555555");
+        machine.kernel_count.set(Some(0));
+        machine.kmsg_kill(3, 9);
+        let collector = machine.collector(Access::ReadWrite);
+        // The kernel's 1 was overtaken by 2 reports; this boot's counter says 0.
+        assert_eq!((collector.history.reports, collector.history.total()), (3, 2));
+    }
+
+    #[test]
+    fn who_only_looks_sees_all_and_leaves_no_trace() {
+        let machine = Machine::new();
+        machine.kmsg_kill(50, 7);
+        assert_eq!(pids(&machine.collector(Access::ReadOnly)), [7]);
+        assert_eq!(std::fs::read_dir(machine.state.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_kill_in_kmsg_and_in_a_log_file_is_one_event() {
+        let machine = Machine::new();
+        machine.kmsg_kill(50, 7);
+        let line =
+            "2023-11-14T22:15:52+00:00 web kernel: Out of memory: Killed process 7 (hog) total-vm:8kB\n";
+        machine.write("var/log/messages", line);
+        let collector = machine.collector(Access::ReadWrite);
+        let record = collector.history.newest().next().unwrap();
+        assert_eq!(
+            (collector.history.reports, record.sources.as_slice()),
+            (1, &[OomSource::Kmsg, OomSource::File][..])
+        );
+        assert_eq!(record.time().as_deref(), Some("2023-11-14T22:15:50.000Z"));
+    }
+
+    #[test]
+    fn the_journal_alone_tells_as_well_and_its_cursor_is_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let machine = Machine::new();
+        let script = r#"#!/bin/sh
+            printf '__CURSOR=c1\n__REALTIME_TIMESTAMP=1700000100000000\n_BOOT_ID=11111111222233334444555555555555\n'
+            printf '_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n_SOURCE_MONOTONIC_TIMESTAMP=100000000\n'
+            printf 'MESSAGE=Out of memory: Killed process 7 (hog) total-vm:8kB\n\n'
+        "#;
+        machine.write("journalctl", script);
+        let path = machine.root.path().join("journalctl");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let collector = machine.collector(Access::ReadWrite);
+        assert_eq!((pids(&collector), collector.history.count_of_boot().reported()), (vec![7], 1));
+        assert_eq!(collector.journal.status(), &SourceStatus::default());
+        drop(collector);
+        let collector = machine.collector(Access::ReadWrite);
+        assert_eq!((pids(&collector), collector.history.count_of_boot().reported()), (vec![7], 1));
+    }
+
+    #[test]
+    fn without_the_kernels_counter_reports_are_counted() {
+        let machine = Machine::new();
+        machine.kernel_count.set(None);
+        machine.kmsg_kill(50, 7);
+        assert_eq!(machine.collector(Access::ReadWrite).history.total(), 1);
+    }
+}

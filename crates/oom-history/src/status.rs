@@ -1,0 +1,108 @@
+//! Whether a source can be read, and what would make it readable.
+
+use std::fmt;
+use std::io;
+
+use oom_evidence::JournalError;
+
+/// State of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceState {
+    /// The source was read.
+    #[default]
+    Readable,
+    /// The machine has no such source.
+    Absent,
+    /// This user must not read the source.
+    Forbidden,
+    /// The source should be readable, and is not.
+    Failed,
+    /// The source is switched off.
+    Off,
+}
+
+impl SourceState {
+    /// The name of the state: `readable`, `absent`, `forbidden`, `failed` or `off`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Readable => "readable",
+            Self::Absent => "absent",
+            Self::Forbidden => "forbidden",
+            Self::Failed => "failed",
+            Self::Off => "off",
+        }
+    }
+
+    pub(crate) fn from_io_error(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::Forbidden,
+            _ => Self::Failed,
+        }
+    }
+
+    pub(crate) fn from_journal_error(error: &JournalError) -> Self {
+        match error {
+            JournalError::Absent => Self::Absent,
+            JournalError::Refused(_) | JournalError::Empty => Self::Forbidden,
+            _ => Self::Failed,
+        }
+    }
+
+    /// Whether a permission or a repair may make the source readable. It does not help if the source is absent.
+    fn is_repairable(self) -> bool {
+        matches!(self, Self::Forbidden | Self::Failed)
+    }
+}
+
+/// What would make a source readable. The caller has the words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Permission to read `/dev/kmsg`.
+    ReadKmsg,
+    /// Permission to read the journal.
+    ReadJournal,
+    /// Permission to read the log files.
+    ReadLogFiles,
+    /// A bus that can be reached.
+    ReachBus,
+}
+
+/// State of a source, the reason if it is not readable, and the remedy if there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The state.
+    pub state: SourceState,
+    /// Why the source was not read; none if it was, or if it is switched off.
+    pub reason: Option<String>,
+    /// What would make it readable; none if nothing helps.
+    pub remedy: Option<Remedy>,
+}
+
+impl SourceStatus {
+    /// Whether the source was read.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.state == SourceState::Readable
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.state == SourceState::Off
+    }
+
+    /// The caller switched the source off, so it knows the reason.
+    pub(crate) fn off() -> Self {
+        Self { state: SourceState::Off, ..Self::default() }
+    }
+
+    pub(crate) fn unreadable(state: SourceState, reason: &dyn fmt::Display) -> Self {
+        Self { state, reason: Some(reason.to_string()), remedy: None }
+    }
+
+    /// With the remedy, unless the state is one that it cannot change.
+    pub(crate) fn repairable(state: SourceState, reason: &dyn fmt::Display, remedy: Remedy) -> Self {
+        let remedy = state.is_repairable().then_some(remedy);
+        Self { remedy, ..Self::unreadable(state, reason) }
+    }
+}
