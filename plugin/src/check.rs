@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent2_plugin::{ItemError, Request};
+use oom_history::{OomSource, Remedy};
 use proc_snapshot::{Needs, Snapshot, Visibility};
 use rustix::fs::{Access, access};
 
-use crate::handlers::oom::{self, Readability};
-use crate::oom::OomSource;
+use crate::handlers::oom::{CheckedSource, checked_sources};
+use crate::remedies;
 use crate::state::PluginState;
 
 /// One thing that was checked.
@@ -64,18 +65,22 @@ pub(crate) fn findings(
         let what = "log text while the server is away (log, logrt)";
         findings.push(Finding::of(what, no_persistent_buffer(agent_conf)));
     }
-    findings.extend(sources(oom::readability(plugin, &Request::new("check", &[], timeout))?));
+    findings.extend(sources(checked_sources(plugin, &Request::new("check", &[], timeout))?));
     Ok(findings)
 }
 
 /// One source of reports is enough; none is a failure of all.
-fn sources(all: Vec<Readability>) -> impl Iterator<Item = Finding> {
-    let is_enough = all.iter().any(|source| source.source.is_text() && source.problem.is_none());
-    all.into_iter().map(move |Readability { source, problem }| Finding {
+fn sources(all: Vec<CheckedSource>) -> impl Iterator<Item = Finding> {
+    let is_enough = all.iter().any(|checked| checked.source.is_kernel_text() && checked.status.is_readable());
+    all.into_iter().map(move |CheckedSource { source, status }| Finding {
         what: what_of(source),
-        problem: problem.map(|why| Problem { why, mend: mend_of(source) }),
-        is_optional: is_enough || !source.is_text(),
+        problem: status.reason.map(|why| Problem { why, mend: remedy_lines(status.remedy) }),
+        is_optional: is_enough || !source.is_kernel_text(),
     })
+}
+
+fn remedy_lines(remedy: Option<Remedy>) -> Vec<String> {
+    remedy.map_or(&[][..], remedies::lines).iter().map(ToString::to_string).collect()
 }
 
 fn what_of(source: OomSource) -> &'static str {
@@ -86,28 +91,6 @@ fn what_of(source: OomSource) -> &'static str {
         OomSource::Systemd => "systemd over D-Bus (systemd.units, oom.*)",
         OomSource::SystemdOomd => "systemd-oomd over D-Bus (oom.*)",
     }
-}
-
-fn mend_of(source: OomSource) -> Vec<String> {
-    let lines: &[&str] = match source {
-        OomSource::Kmsg => &[
-            "sysctl --write kernel.dmesg_restrict=0 (every user may read the kernel's messages then)",
-            "or: systemctl edit zabbix-agent2, and write:",
-            "[Service]",
-            "AmbientCapabilities=CAP_SYSLOG",
-        ],
-        OomSource::Journal => {
-            &["usermod --append --groups systemd-journal zabbix && systemctl restart zabbix-agent2"]
-        }
-        OomSource::File => &["usermod --append --groups adm zabbix && systemctl restart zabbix-agent2"],
-        OomSource::Systemd => &[
-            "systemctl start dbus",
-            "in a container: mount the host's /run/dbus below Plugins.OomWatch.HostRoot",
-            "or leave it alone: Plugins.OomWatch.Systemd=off",
-        ],
-        OomSource::SystemdOomd => &["nothing, unless it is wanted: systemctl enable --now systemd-oomd"],
-    };
-    lines.iter().map(ToString::to_string).collect()
 }
 
 fn hidden(visibility: &Visibility) -> Option<Problem> {
@@ -172,6 +155,8 @@ fn no_persistent_buffer(agent_conf: &str) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
+    use oom_history::{SourceState, SourceStatus};
+
     use super::*;
 
     #[test]
@@ -186,12 +171,16 @@ mod tests {
     #[test]
     fn one_source_of_reports_is_enough() {
         let all = |journal: Option<&str>| {
-            let problem = |why: &str| Some(why.to_owned());
-            let readable = |source, problem| Readability { source, problem };
+            let status = |reason: Option<&str>, remedy| SourceStatus {
+                state: if reason.is_some() { SourceState::Forbidden } else { SourceState::Readable },
+                reason: reason.map(str::to_owned),
+                remedy: reason.and(Some(remedy)),
+            };
+            let checked = |source, status| CheckedSource { source, status };
             sources(vec![
-                readable(OomSource::Kmsg, problem("not allowed")),
-                readable(OomSource::Journal, journal.map(str::to_owned)),
-                readable(OomSource::Systemd, problem("no bus")),
+                checked(OomSource::Kmsg, status(Some("not allowed"), Remedy::ReadKmsg)),
+                checked(OomSource::Journal, status(journal, Remedy::ReadJournal)),
+                checked(OomSource::Systemd, status(Some("no bus"), Remedy::ReachBus)),
             ])
             .collect::<Vec<_>>()
         };

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use agent2_plugin::OptionError;
 use log_follow::{AllowPath, Pattern, Query};
+use oom_history::OomSource;
 use serde::Deserialize;
-
-use crate::oom::OomSource;
 
 /// The options as they are written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -209,7 +208,7 @@ fn check_systemd(given: Option<&str>) -> Result<bool, OptionError> {
 fn check_sources(given: Option<&str>) -> Result<Vec<OomSource>, OptionError> {
     let Some(text) = given else { return Ok(OomSource::ALL.to_vec()) };
     let words = text.split(',').map(str::trim);
-    words.map(|word| OomSource::named(word).ok_or_else(|| no_source(word))).collect()
+    words.map(|word| OomSource::from_name(word).ok_or_else(|| no_source(word))).collect()
 }
 
 fn no_source(word: &str) -> OptionError {

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
 use oom_evidence::{Constraint, Killer, Origin, Parser, Report, Task, Victim, Witness};
+use oom_history::{KillRecord, OomSource, time_text};
 use serde::Serialize;
 
-use crate::report::{ReportJson, time_text};
+use crate::report::ReportJson;
 use crate::text::{byte_size, printable};
 
 /// How reports are written.
@@ -119,7 +120,8 @@ impl<'a, W: Write> Explainer<'a, W> {
         self.reports += 1;
         self.kills += report.kills.unwrap_or(0);
         if self.form == Form::Json {
-            let line = Line { file: self.name.as_deref(), report: ReportJson::of(report, "file") };
+            let record = KillRecord::from_report(report, OomSource::File);
+            let line = Line { file: self.name.as_deref(), report: ReportJson::from(&record) };
             return writeln!(self.out, "{}", serde_json::to_string(&line)?);
         }
         if self.reports > 1 {

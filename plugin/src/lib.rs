@@ -30,6 +30,7 @@ mod oom;
 mod parameters;
 mod purpose;
 mod reference;
+mod remedies;
 mod report;
 mod state;
 mod text;

@@ -67,6 +67,8 @@ pub enum Remedy {
     ReadLogFiles,
     /// A bus that can be reached.
     ReachBus,
+    /// A running systemd-oomd.
+    StartOomd,
 }
 
 /// State of a source, the reason if it is not readable, and the remedy if there is one.

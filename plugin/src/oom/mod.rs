@@ -1,11 +1,5 @@
 //! The state behind the `oom` and `systemd` keys: the history of kills, the sources of reports, the connection to systemd.
 
-mod evidence;
-mod files;
-mod ledger;
-mod moment;
-mod store;
-
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
@@ -13,31 +7,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
-use oom_evidence::{CgroupKills, Service, Systemd, Wanted};
+use oom_evidence::{CgroupKills, Service, Systemd, Wanted, oom_kills};
+use oom_history::{Access, CgroupCount, Collector, OomSource};
 
 use crate::config::Config;
 use crate::deadline::reading_deadline;
 use crate::purpose::Purpose;
 
-pub(crate) use evidence::{Evidence, Sight, SourceState};
-pub(crate) use ledger::Source as OomSource;
-
-/// Reading a source may hold the evidence up for as long as a poll lasts.
-const KEEPING_TIME: Duration = Duration::from_secs(60);
+/// Limit for the wait for the lock. A poll holds it while it reads the sources.
+const SAVING_TIME: Duration = Duration::from_secs(60);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// What the `oom` keys share.
+/// State that the `oom` and `systemd` keys share.
 pub(crate) struct Oom {
     pub(crate) host_root: PathBuf,
     state_dir: PathBuf,
     sources: Vec<OomSource>,
     purpose: Purpose,
-    /// None where it is switched off. Nothing is started before a key needs it.
+    /// None if it is switched off. The first key that needs it starts it.
     systemd: Option<Systemd>,
-    /// A thread is about to keep what systemd told.
-    is_keeping: AtomicBool,
-    /// Opened by the first key that needs reports, so that a plugin without any touches no state.
-    evidence: Mutex<Option<Evidence>>,
+    /// A thread is about to save what systemd reported.
+    is_saving: AtomicBool,
+    /// Opened by the first key that needs it, so that a plugin without such items touches no state.
+    collector: Mutex<Option<Collector>>,
 }
 
 impl Oom {
@@ -45,7 +37,7 @@ impl Oom {
         Arc::new_cyclic(|oom: &Weak<Self>| {
             let oom = oom.clone();
             let systemd = || {
-                Systemd::of(&config.host_root, move || oom.upgrade().map(Self::keep_news).unwrap_or_default())
+                Systemd::of(&config.host_root, move || oom.upgrade().map(Self::save_news).unwrap_or_default())
             };
             Self {
                 host_root: config.host_root.clone(),
@@ -53,76 +45,87 @@ impl Oom {
                 sources: config.oom_sources.clone(),
                 purpose,
                 systemd: config.systemd.then(systemd),
-                is_keeping: AtomicBool::new(false),
-                evidence: Mutex::new(None),
+                is_saving: AtomicBool::new(false),
+                collector: Mutex::new(None),
             }
         })
     }
 
-    /// Has what systemd told written down at once: a plugin that is killed before the next poll must still have counted
-    /// it. The one who tells must not wait for a disk, so a thread of its own does, for as long as it takes.
-    fn keep_news(self: Arc<Self>) {
-        if self.purpose == Purpose::ReadOnly || self.is_keeping.swap(true, Ordering::AcqRel) {
+    /// Saves what systemd reported at once: a plugin that is killed before the next poll must have counted it. The thread
+    /// that follows the bus must not wait for a disk, so another thread saves.
+    fn save_news(self: Arc<Self>) {
+        if self.purpose == Purpose::ReadOnly || self.is_saving.swap(true, Ordering::AcqRel) {
             return;
         }
         let oom = Arc::clone(&self);
-        let keep = move || {
-            let evidence = oom.lock(Instant::now() + KEEPING_TIME);
-            // From here on there may be news that this thread does not see.
-            oom.is_keeping.store(false, Ordering::Release);
-            if let Ok(mut evidence) = evidence {
-                oom.opened(&mut evidence).save();
+        let save = move || {
+            let collector = oom.lock(Instant::now() + SAVING_TIME);
+            // This thread does not see what arrives from here on.
+            oom.is_saving.store(false, Ordering::Release);
+            if let Ok(mut collector) = collector {
+                oom.opened(&mut collector).save();
             }
         };
-        if thread::Builder::new().name("news".to_owned()).spawn(keep).is_err() {
-            // The next poll takes them.
-            self.is_keeping.store(false, Ordering::Release);
+        if thread::Builder::new().name("news".to_owned()).spawn(save).is_err() {
+            // The next poll saves it.
+            self.is_saving.store(false, Ordering::Release);
         }
     }
 
-    /// Answers from what all sources tell until now.
+    /// Reads all sources and returns a value from the history.
     pub(crate) fn poll<T>(
         &self,
         request: &Request,
-        answer: impl FnOnce(&Evidence) -> T,
+        value: impl FnOnce(&Collector) -> T,
     ) -> Result<T, ItemError> {
         let deadline = reading_deadline(request);
-        let mut evidence = self.lock(deadline)?;
-        let evidence = self.opened(&mut evidence);
-        evidence.refresh(self.systemd.as_ref(), deadline);
-        Ok(answer(evidence))
+        let mut collector = self.lock(deadline)?;
+        let collector = self.opened(&mut collector);
+        let kernel_count = oom_kills(&self.host_root).map_err(|error| error.to_string());
+        collector.refresh(kernel_count, self.systemd.as_ref(), deadline);
+        Ok(value(collector))
     }
 
-    /// Answers from what is known, with what systemd told until now.
+    /// Returns a value from the history and what systemd has reported, without reading the other sources.
     pub(crate) fn recall<T>(
         &self,
         deadline: Instant,
-        answer: impl FnOnce(&Evidence) -> T,
+        value: impl FnOnce(&Collector) -> T,
     ) -> Result<T, ItemError> {
-        let mut evidence = self.lock(deadline)?;
-        let evidence = self.opened(&mut evidence);
-        evidence.save();
-        Ok(answer(evidence))
+        let mut collector = self.lock(deadline)?;
+        let collector = self.opened(&mut collector);
+        collector.save();
+        Ok(value(collector))
     }
 
-    fn opened<'a>(&self, evidence: &'a mut Option<Evidence>) -> &'a mut Evidence {
-        let only_look = self.purpose == Purpose::ReadOnly;
-        let open = || Evidence::open(&self.host_root, &self.state_dir, &self.sources, only_look);
-        let evidence = evidence.get_or_insert_with(open);
-        evidence.take_news(self.systemd.as_ref());
-        evidence
+    fn opened<'a>(&self, collector: &'a mut Option<Collector>) -> &'a mut Collector {
+        let access = match self.purpose {
+            Purpose::Serve => Access::ReadWrite,
+            Purpose::ReadOnly => Access::ReadOnly,
+        };
+        let open = || {
+            Collector::open(&oom_history::Config {
+                host_root: &self.host_root,
+                state_dir: &self.state_dir,
+                sources: &self.sources,
+                access,
+            })
+        };
+        let collector = collector.get_or_insert_with(open);
+        collector.take_news(self.systemd.as_ref());
+        collector
     }
 
-    /// A source on a dead disk holds up the one who reads it; the others are told so in time.
-    fn lock(&self, deadline: Instant) -> Result<MutexGuard<'_, Option<Evidence>>, ItemError> {
+    /// Waits for the lock until the deadline. A source on a dead disk blocks one poll, and the others get an error in time.
+    fn lock(&self, deadline: Instant) -> Result<MutexGuard<'_, Option<Collector>>, ItemError> {
         loop {
-            match self.evidence.try_lock() {
+            match self.collector.try_lock() {
                 Ok(guard) => return Ok(guard),
                 Err(TryLockError::Poisoned(poisoned)) => {
-                    // What a panic left half done is read anew from the state file.
+                    // After a panic the history is loaded from the state file again.
                     let mut guard = poisoned.into_inner();
                     *guard = None;
-                    self.evidence.clear_poison();
+                    self.collector.clear_poison();
                     return Ok(guard);
                 }
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
@@ -132,6 +135,17 @@ impl Oom {
                     ));
                 }
             }
+        }
+    }
+}
+
+impl Oom {
+    /// Returns which option switched the source off.
+    pub(crate) fn off_reason(&self, source: OomSource) -> &'static str {
+        if self.systemd.is_none() && !source.is_kernel_text() {
+            "Plugins.OomWatch.Systemd is off"
+        } else {
+            "Plugins.OomWatch.Oom.Sources does not name it"
         }
     }
 }
@@ -152,8 +166,8 @@ impl Oom {
         let Some(systemd) = &self.systemd else {
             return Ok(ServiceList { bus: "off".to_owned(), services: Vec::new() });
         };
-        let first =
-            self.recall(deadline, |evidence| evidence.ledger.services.counts.keys().cloned().collect())?;
+        let first = self
+            .recall(deadline, |collector| collector.history().services().counts.keys().cloned().collect())?;
         let services = systemd.services(&Wanted { count, first }, deadline);
         self.count_outlived(&services.list, deadline)?;
         let bus = match services.problem {
@@ -178,9 +192,11 @@ impl Oom {
         if kills.is_empty() {
             return Ok(());
         }
-        let mut evidence = self.lock(deadline)?;
-        let evidence = self.opened(&mut evidence);
-        kills.iter().for_each(|(unit, kills)| evidence.take_outlived(unit, *kills));
+        let mut collector = self.lock(deadline)?;
+        let collector = self.opened(&mut collector);
+        for (unit, CgroupKills { inode, oom_kill }) in kills {
+            collector.count_outlived(&unit, CgroupCount { inode, oom_kills: oom_kill });
+        }
         Ok(())
     }
 }

@@ -64,7 +64,8 @@ impl SystemdReader {
         match link {
             _ if !is_on => SourceStatus::off(),
             Link::Connected { oomd: false } if is_oomd => {
-                SourceStatus::unreadable(SourceState::Absent, &"systemd-oomd does not run")
+                let status = SourceStatus::unreadable(SourceState::Absent, &"systemd-oomd does not run");
+                SourceStatus { remedy: Some(Remedy::StartOomd), ..status }
             }
             Link::Connected { .. } => SourceStatus::default(),
             Link::Connecting => SourceStatus::unreadable(SourceState::Failed, &"the bus has not replied yet"),

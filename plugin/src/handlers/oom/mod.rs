@@ -13,12 +13,12 @@ use crate::parameters::Arguments;
 use crate::report::ReportJson;
 use crate::state::PluginState;
 
-use sources::{can_see, refuse_blind, source_list};
+use sources::{check_sources, has_full_view};
 
 pub(crate) use cgroups::{cgroups, discovery};
 pub(crate) use risk::risk;
 pub(crate) use services::{services, services_discovery};
-pub(crate) use sources::{Readability, readability, sources};
+pub(crate) use sources::{CheckedSource, checked_sources, sources};
 
 const DEFAULT_LIST: usize = 10;
 
@@ -29,39 +29,40 @@ pub(crate) fn count(plugin: &PluginState, _: Arguments<'_>) -> Result<Reply, Ite
 
 /// `oom.total`
 pub(crate) fn total(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    plugin.oom.poll(arguments.request(), |evidence| {
-        if evidence.kernel_count.is_err() && !can_see(&source_list(evidence)) {
-            let why = evidence.kernel_count.as_ref().err().cloned().unwrap_or_default();
+    plugin.oom.poll(arguments.request(), |collector| {
+        if let Err(reason) = collector.kernel_count()
+            && !has_full_view(&collector.sources())
+        {
             return Err(ItemError::new(format!(
-                "{why}, and no source of reports can be read: see oomwatch.oom.sources"
+                "{reason}, and no source of reports can be read: see oomwatch.oom.sources"
             )));
         }
-        Ok(evidence.ledger.total().into())
+        Ok(collector.history().total().into())
     })?
 }
 
 #[derive(Serialize)]
-struct LastJson<'a> {
+struct LastJson {
     count: u64,
     #[serde(flatten)]
-    report: Option<&'a ReportJson>,
+    report: Option<ReportJson>,
 }
 
 /// `oom.last`
 pub(crate) fn last(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    plugin.oom.poll(arguments.request(), |evidence| {
-        refuse_blind(evidence)?;
-        let report = evidence.ledger.newest().next().map(|event| &event.report);
-        json::reply(&LastJson { count: evidence.ledger.reports, report })
+    plugin.oom.poll(arguments.request(), |collector| {
+        check_sources(collector)?;
+        let report = collector.history().newest().next().map(ReportJson::from);
+        json::reply(&LastJson { count: collector.history().reports(), report })
     })?
 }
 
 /// `oom.list[count]`
 pub(crate) fn list(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let count = arguments.count(0, DEFAULT_LIST)?;
-    plugin.oom.poll(arguments.request(), |evidence| {
-        refuse_blind(evidence)?;
-        let events: Vec<_> = evidence.ledger.newest().take(count).map(|event| &event.report).collect();
-        json::reply(&events)
+    plugin.oom.poll(arguments.request(), |collector| {
+        check_sources(collector)?;
+        let reports: Vec<_> = collector.history().newest().take(count).map(ReportJson::from).collect();
+        json::reply(&reports)
     })?
 }

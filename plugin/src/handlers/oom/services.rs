@@ -2,11 +2,12 @@
 
 use agent2_plugin::{ItemError, Reply};
 use oom_evidence::Service;
+use oom_history::ServiceKills;
 use serde::Serialize;
 
 use crate::deadline::reading_deadline;
 use crate::json;
-use crate::oom::{Evidence, ServiceList};
+use crate::oom::ServiceList;
 use crate::parameters::Arguments;
 use crate::state::PluginState;
 
@@ -54,11 +55,11 @@ struct ServiceJson {
 }
 
 impl ServiceJson {
-    fn of(service: Service, evidence: &Evidence) -> Self {
-        let count = evidence.ledger.services.counts.get(&service.name);
+    fn new(service: Service, kills: &ServiceKills) -> Self {
+        let count = kills.counts.get(&service.name);
         Self {
             oom_kills: count.map(|count| count.kills).unwrap_or_default(),
-            last_oom_kill: count.map(|count| count.last),
+            last_oom_kill: count.map(|count| count.last_unix_seconds),
             unit: service.name,
             active_state: service.active_state,
             sub_state: service.sub_state,
@@ -94,11 +95,12 @@ fn read(plugin: &PluginState, arguments: Arguments<'_>) -> Result<ServiceList, I
 /// `systemd.units[count]`
 pub(crate) fn services(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let ServiceList { bus, services } = read(plugin, arguments)?;
-    plugin.oom.recall(reading_deadline(arguments.request()), |evidence| {
+    plugin.oom.recall(reading_deadline(arguments.request()), |collector| {
+        let kills = collector.history().services();
         json::reply(&ServicesJson {
             bus,
-            oom_kills: evidence.ledger.services.total,
-            units: services.into_iter().map(|service| ServiceJson::of(service, evidence)).collect(),
+            oom_kills: kills.total,
+            units: services.into_iter().map(|service| ServiceJson::new(service, kills)).collect(),
         })
     })?
 }
