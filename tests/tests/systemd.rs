@@ -208,7 +208,7 @@ fn silent_bus_delays_no_poll_beyond_its_deadline() -> Result<(), Error> {
     let mut agent = plugin(&machine, state.path(), "");
     for _ in 0..2 {
         let why = ask(&mut agent, UNITS, &[]).expect_err("no answer");
-        assert_eq!(why, "systemd cannot be queried over D-Bus: systemd gave no answer in time");
+        assert_eq!(why, "systemd cannot be queried over D-Bus: systemd did not reply in time");
     }
     serves_others(&mut agent);
     let about_itself = ask(&mut agent, "oomwatch.self", &[]).expect("itself");
@@ -217,7 +217,7 @@ fn silent_bus_delays_no_poll_beyond_its_deadline() -> Result<(), Error> {
         (&0.into(), &0.into())
     );
     until(&mut agent, UNITS, |answer| {
-        answer.as_ref().is_err_and(|why| why.ends_with("the bus gave no answer within 10 s"))
+        answer.as_ref().is_err_and(|why| why.ends_with("the bus did not reply within 10 s"))
     })
     .expect_err("it is given up");
     Ok(())
@@ -232,7 +232,7 @@ fn hanging_manager_delays_no_poll_and_recovers() -> Result<(), Error> {
     assert!(unit(&units(&mut agent), "httpd.service").is_some());
     manager.hang(true);
     let answer = until(&mut agent, UNITS, |answer| has_bus(answer, "unreachable: ")).expect("what is known");
-    assert_eq!(answer["bus"], "unreachable: systemd gave no answer in time");
+    assert_eq!(answer["bus"], "unreachable: systemd did not reply in time");
     assert!(unit(&answer, "httpd.service").is_some(), "{answer}");
     serves_others(&mut agent);
     // Signals still arrive: they need no answer.

@@ -50,12 +50,17 @@
 //! shell histories that quote the kernel give no report.
 
 mod assembly;
+mod clean;
 mod export_format;
+mod finder;
 mod kernel;
 mod kmsg;
+mod line_context;
 mod live;
+mod open_report;
 mod parser;
 mod prefix;
+mod recent_kill;
 mod report;
 mod scan;
 mod table;
@@ -63,13 +68,14 @@ mod time;
 mod trust;
 mod userspace;
 mod wrapped;
+mod writer;
 
 pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};
 pub use live::{Candidate, Cgroup, CgroupError, CgroupVersion, Cgroups, Memory, Pressure, candidates};
 pub use live::{CgroupKills, CgroupLimit, HiddenCgroup};
-pub use live::{Journal, JournalError, JournalRead, KernelRing, LiveError, RingStats, oom_kills};
-pub use live::{Link, News, OomdKill, Service, ServiceKill, Services, Systemd, Wanted};
+pub use live::{Journal, JournalError, JournalRead, KernelRing, LiveError, RingError, RingStats, oom_kills};
+pub use live::{Link, News, OomdKill, Service, ServiceKill, ServiceQuery, Services, Systemd};
 pub use parser::{Feed, Parser, parse_all};
 pub use report::{Constraint, Killer, Reaped, Report, Selection, Task, Victim, Witness};
 pub use time::{Calendar, Time};

@@ -1,66 +1,23 @@
 //! Bytes cut into lines, most of which are passed over unread.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use aho_corasick::{AhoCorasick, packed};
-use memchr::memmem;
-
-use crate::assembly::{Assembly, Place};
+use crate::assembly::Assembly;
+use crate::clean::{without_colours, without_nuls};
+use crate::finder::FINDER;
 use crate::kernel;
-use crate::prefix::{self, Line, Writer};
+use crate::line_context::LineContext;
+use crate::prefix::{self, Line};
 use crate::report::Report;
 use crate::scan;
 use crate::time::Stamp;
 use crate::trust::Origin;
 use crate::userspace;
+use crate::writer::Writer;
 use crate::{kmsg, wrapped};
-
-/// While no report is open, a line without one of these says nothing.
-const WORDS: [&[u8]; 13] = [
-    b"oom-kill",
-    b"oomd",
-    b"oom.group",
-    b"illed process ",
-    b"ill process ",
-    b"illing process ",
-    b"result of limit",
-    b"limit reached",
-    b"ut of memory",
-    b"deadlocked on memory",
-    b"total_vm",
-    b"OOM killer.",
-    b"sending SIG",
-];
 
 /// Copies of consoles have two; the limit is there because text from outside decides.
 const RECORDS_IN_LINE_MAX: usize = 8;
-
-static FINDER: LazyLock<Finder> = LazyLock::new(Finder::new);
-
-/// Searches for all words at once. The general automaton passes 0.5 GB over in a second here, the vectorised search 6;
-/// but the latter is not to be had on every processor.
-enum Finder {
-    Vectorised(packed::Searcher),
-    General(AhoCorasick),
-}
-
-impl Finder {
-    fn new() -> Self {
-        let general =
-            || AhoCorasick::new(WORDS).unwrap_or_else(|error| unreachable!("constant words: {error}"));
-        packed::Searcher::new(WORDS).map_or_else(|| Self::General(general()), Self::Vectorised)
-    }
-
-    fn find(&self, text: &[u8]) -> Option<usize> {
-        let found = match self {
-            Self::Vectorised(searcher) => searcher.find(text),
-            Self::General(automaton) => automaton.find(text),
-        };
-        found.map(|found| found.start())
-    }
-}
 
 /// Reads text of any length, given in pieces of any size, and hands out reports as they are complete.
 ///
@@ -267,24 +224,24 @@ impl Parser {
     }
 
     fn interpret(&mut self, line: &Line<'_>, depth: usize) {
-        let place = Place::of(line, self.offset);
+        let context = LineContext::of(line, self.offset);
         let is_program = matches!(line.writer, Writer::Program(_));
         let Some(event) = kernel::event(&line.message).filter(|_| !is_program) else {
-            self.other(line, place);
+            self.other(line, context);
             return;
         };
         let has_more = !line.is_record && depth < RECORDS_IN_LINE_MAX && is_of_names_only(&event);
-        self.assembly.kernel_event(event, place);
+        self.assembly.kernel_event(event, context);
         if let Some(rest) = has_more.then(|| second_record(&line.message)).flatten() {
             self.read(rest, depth + 1);
         }
     }
 
-    fn other(&mut self, line: &Line<'_>, place: Place<'_>) {
+    fn other(&mut self, line: &Line<'_>, context: LineContext<'_>) {
         if let Some(event) = userspace::event(line.writer, &line.message) {
-            self.assembly.program_event(event, place);
+            self.assembly.program_event(event, context);
         } else if !matches!(line.writer, Writer::Program(_)) {
-            self.assembly.kernel_detail(&line.message, place);
+            self.assembly.kernel_detail(&line.message, context);
         }
     }
 }
@@ -332,26 +289,6 @@ fn joined(line: &[u8], next: &[u8]) -> Option<Vec<u8>> {
     (whole.len() <= Parser::LINE_MAX).then_some(whole)
 }
 
-/// A machine that lost power leaves blocks of NUL bytes in its log, with the next boot's first line right behind.
-fn without_nuls(line: &[u8]) -> &[u8] {
-    let nuls = line.iter().take_while(|b| **b == 0).count();
-    &line[nuls..]
-}
-
-/// dmesg and journalctl colour what they print, if they are told to even into a file.
-fn without_colours(line: &[u8]) -> Cow<'_, [u8]> {
-    let Some(first) = memmem::find(line, b"\x1b[") else { return Cow::Borrowed(line) };
-    let mut out = line[..first].to_vec();
-    let mut rest = &line[first..];
-    while let Some((text, after)) = scan::cut(rest, b"\x1b[") {
-        out.extend_from_slice(text);
-        let parameters = after.iter().take_while(|b| b.is_ascii_digit() || **b == b';').count();
-        rest = after[parameters..].strip_prefix(b"m").unwrap_or(after);
-    }
-    out.extend_from_slice(rest);
-    Cow::Owned(out)
-}
-
 /// Two records share a line where a console was copied. Only lines in which nothing but a process's name is foreign are
 /// searched for a second record: 15 bytes cannot hold one, but a cgroup's path, which users choose, can.
 fn is_of_names_only(event: &kernel::Event<'_>) -> bool {
@@ -390,25 +327,4 @@ pub fn parse_all(origin: Origin, text: &[u8]) -> Vec<Report> {
     let mut reports: Vec<Report> = parser.feed(text).collect();
     reports.extend(parser.finish());
     reports
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Which of the two is used depends on the processor, so tests of the parser see one alone.
-    #[test]
-    fn both_searches_find_every_word() {
-        let general = Finder::General(AhoCorasick::new(WORDS).unwrap());
-        let vectorised = packed::Searcher::new(WORDS).map(Finder::Vectorised);
-        for finder in vectorised.iter().chain([&general]) {
-            for word in WORDS {
-                for at in [0, 1, 15, 16, 63, 1000] {
-                    let text = [&vec![b'o'; at], word, &b"m".repeat(at)].concat();
-                    assert_eq!(finder.find(&text), Some(at));
-                }
-            }
-            assert_eq!(finder.find(b"oom kill"), None);
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::kmsg;
 use crate::scan;
 use crate::time::{self, Stamp};
-use crate::userspace;
+use crate::writer::{PROGRAMS, Writer};
 
 /// A line taken apart.
 #[derive(Debug)]
@@ -34,17 +34,8 @@ impl<'a> Line<'a> {
     pub(crate) fn is_bare(&self) -> bool {
         let Stamp { since_boot, since_epoch, calendar, .. } = self.stamp;
         let has_time = since_boot.is_some() || since_epoch.is_some() || calendar.is_some();
-        !has_time && !self.is_record && self.caller.is_none() && self.writer == Writer::Unsaid
+        !has_time && !self.is_record && self.caller.is_none() && self.writer == Writer::Unknown
     }
-}
-
-/// Who wrote a line, by its tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Writer<'a> {
-    Kernel,
-    Program(&'a [u8]),
-    /// The line does not say, as in the output of dmesg.
-    Unsaid,
 }
 
 /// `[T1234]` or `[C0]`: the thread or processor that printed (5.1, CONFIG_PRINTK_CALLER).
@@ -89,7 +80,7 @@ fn text(line: &[u8]) -> Line<'_> {
     let rest = front.printk(rest);
     Line {
         stamp: front.stamp,
-        writer: front.writer.unwrap_or(Writer::Unsaid),
+        writer: front.writer.unwrap_or(Writer::Unknown),
         caller: front.caller,
         message: Cow::Borrowed(rest),
         is_record: false,
@@ -172,7 +163,7 @@ impl<'a> Front<'a> {
             (None, Some(b"kernel")) => self.is_kernel(after_second),
             (None, Some(name)) if second.ends_with(b"]:") => self.is_program(name, after_second),
             // Without a host only for those whose words count: a process may be called `x[1]:`, too.
-            (Some(name), _) if first.ends_with(b"]:") && userspace::PROGRAMS.contains(&name) => {
+            (Some(name), _) if first.ends_with(b"]:") && PROGRAMS.contains(&name) => {
                 self.is_program(name, after)
             }
             _ => rest,
@@ -363,7 +354,7 @@ mod tests {
         let writer = match line.writer {
             Writer::Kernel => "kernel".to_owned(),
             Writer::Program(name) => format!("program {}", String::from_utf8_lossy(name)),
-            Writer::Unsaid => "unsaid".to_owned(),
+            Writer::Unknown => "unknown".to_owned(),
         };
         (writer, String::from_utf8_lossy(&line.message).into_owned())
     }
@@ -401,22 +392,22 @@ mod tests {
             ("kernel", "Jun 20 12:47:42 host kernel:[   12.345678] x: y"),
             ("kernel", " kernel:x: y"),
             ("kernel", "Jul 611:39:55 slize kernel: [1262223.326537] x: y"),
-            ("unsaid", "[   12.345678] x: y"),
-            ("unsaid", "12.345678] x: y"),
-            ("unsaid", "[   12.345678]  x: y "),
-            ("unsaid", "[   12.345678][ T1234] x: y"),
-            ("unsaid", "[   12.345678] [C0] x: y"),
-            ("unsaid", "host login: [   12.345678] x: y"),
-            ("unsaid", "2024-05-01T00:00:00.123Z [   12.345678] x: y"),
-            ("unsaid", "[Di Aug 12 03:54:03 2025] x: y"),
-            ("unsaid", "[   12.345678 <    0.000001>] x: y"),
-            ("unsaid", "[Aug12 03:54] x: y"),
-            ("unsaid", "[  +0.000123] x: y"),
-            ("unsaid", "<4>[   12.345678] x: y"),
-            ("unsaid", "** 3 printk messages dropped ** [  206.416481] x: y"),
-            ("unsaid", "[  206.416481] ** 3 printk messages dropped ** x: y"),
-            ("unsaid", "2025-08-12T03:54:03,123456+02:00 x: y"),
-            ("unsaid", "x: y"),
+            ("unknown", "[   12.345678] x: y"),
+            ("unknown", "12.345678] x: y"),
+            ("unknown", "[   12.345678]  x: y "),
+            ("unknown", "[   12.345678][ T1234] x: y"),
+            ("unknown", "[   12.345678] [C0] x: y"),
+            ("unknown", "host login: [   12.345678] x: y"),
+            ("unknown", "2024-05-01T00:00:00.123Z [   12.345678] x: y"),
+            ("unknown", "[Di Aug 12 03:54:03 2025] x: y"),
+            ("unknown", "[   12.345678 <    0.000001>] x: y"),
+            ("unknown", "[Aug12 03:54] x: y"),
+            ("unknown", "[  +0.000123] x: y"),
+            ("unknown", "<4>[   12.345678] x: y"),
+            ("unknown", "** 3 printk messages dropped ** [  206.416481] x: y"),
+            ("unknown", "[  206.416481] ** 3 printk messages dropped ** x: y"),
+            ("unknown", "2025-08-12T03:54:03,123456+02:00 x: y"),
+            ("unknown", "x: y"),
         ];
         for (writer, line) in table {
             assert_eq!(message(line), (writer.to_owned(), "x: y".to_owned()), "{line:?}");
@@ -445,7 +436,7 @@ mod tests {
     #[test]
     fn quoted_kernel_lines_stay_whole() {
         for line in ["192.0.2.1 - - \"GET /\" \"kernel: x\"", "a: b kernel: x", "grep 'kernel: x'"] {
-            assert_eq!(message(line), ("unsaid".to_owned(), line.to_owned()));
+            assert_eq!(message(line), ("unknown".to_owned(), line.to_owned()));
         }
     }
 }

@@ -60,8 +60,8 @@ impl Stamp<'_> {
         known.then_some(Time { since_boot, since_epoch, calendar, text })
     }
 
-    pub(crate) fn moment(&self) -> Moment {
-        Moment {
+    pub(crate) fn coarse(&self) -> CoarseTime {
+        CoarseTime {
             since_boot: self.since_boot.map(|d| d.as_secs()),
             wall: self
                 .since_epoch
@@ -73,12 +73,12 @@ impl Stamp<'_> {
 
 /// Enough of a time to say that two lines cannot belong to one report.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Moment {
+pub(crate) struct CoarseTime {
     since_boot: Option<u64>,
     wall: Option<u64>,
 }
 
-impl Moment {
+impl CoarseTime {
     /// Whether more than `seconds` lie between the two, on any clock that both know.
     pub(crate) fn is_far_from(self, other: Self, seconds: u64) -> bool {
         let far = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.abs_diff(b) > seconds);
@@ -364,9 +364,9 @@ mod tests {
 
     #[test]
     fn far_apart_only_where_both_know() {
-        let boot = |s| Stamp { since_boot: Some(Duration::from_secs(s)), ..Stamp::default() }.moment();
+        let boot = |s| Stamp { since_boot: Some(Duration::from_secs(s)), ..Stamp::default() }.coarse();
         assert!(boot(10).is_far_from(boot(1000), 600));
         assert!(!boot(10).is_far_from(boot(600), 600));
-        assert!(!boot(10).is_far_from(Moment::default(), 600));
+        assert!(!boot(10).is_far_from(CoarseTime::default(), 600));
     }
 }

@@ -1,9 +1,9 @@
 //! The words of systemd-oomd, earlyoom and systemd.
 
 use crate::kernel::NAME_MAX;
-use crate::prefix::Writer;
 use crate::report::Victim;
 use crate::scan;
+use crate::writer::Writer;
 
 /// What a program's message says.
 #[derive(Debug)]
@@ -21,15 +21,12 @@ pub(crate) enum Event<'a> {
     UnitHit { unit: &'a [u8] },
 }
 
-/// Who may say such things.
-pub(crate) const PROGRAMS: [&[u8]; 3] = [b"systemd-oomd", b"earlyoom", b"systemd"];
-
 /// Reads a message, if its writer may say such a thing.
 pub(crate) fn event<'a>(writer: Writer<'_>, message: &'a [u8]) -> Option<Event<'a>> {
     let program = match writer {
         Writer::Kernel => return None,
         Writer::Program(name) => Some(name),
-        Writer::Unsaid => None,
+        Writer::Unknown => None,
     };
     match program {
         Some(b"systemd-oomd") => oomd(message),

@@ -230,7 +230,7 @@ mod tests {
             };
             let mut collector = Collector::open(&config);
             collector.journal.journal =
-                Journal::of(self.root.path()).program(self.root.path().join("journalctl"));
+                Journal::new(self.root.path()).program(self.root.path().join("journalctl"));
             collector.refresh(
                 self.kernel_count.get().ok_or_else(|| "not counted".to_owned()),
                 None,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
-use oom_evidence::{CgroupKills, Service, Systemd, Wanted, oom_kills};
+use oom_evidence::{CgroupKills, Service, ServiceQuery, Systemd, oom_kills};
 use oom_history::{Access, CgroupCount, Collector, OomSource};
 
 use crate::config::Config;
@@ -37,7 +37,9 @@ impl Oom {
         Arc::new_cyclic(|oom: &Weak<Self>| {
             let oom = oom.clone();
             let systemd = || {
-                Systemd::of(&config.host_root, move || oom.upgrade().map(Self::save_news).unwrap_or_default())
+                Systemd::new(&config.host_root, move || {
+                    oom.upgrade().map(Self::save_news).unwrap_or_default()
+                })
             };
             Self {
                 host_root: config.host_root.clone(),
@@ -168,7 +170,7 @@ impl Oom {
         };
         let first = self
             .recall(deadline, |collector| collector.history().services().counts.keys().cloned().collect())?;
-        let services = systemd.services(&Wanted { count, first }, deadline);
+        let services = systemd.services(&ServiceQuery { count, first }, deadline);
         self.count_outlived(&services.list, deadline)?;
         let bus = match services.problem {
             None => "connected".to_owned(),

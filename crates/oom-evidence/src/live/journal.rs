@@ -35,7 +35,7 @@ pub enum JournalError {
     )]
     Empty,
     /// journalctl gave nothing in time; it was killed.
-    #[error("journalctl gave no answer in time")]
+    #[error("journalctl did not reply in time")]
     Late,
 }
 
@@ -58,7 +58,7 @@ pub struct JournalRead {
 /// ```no_run
 /// use std::time::{Duration, Instant};
 ///
-/// let journal = oom_evidence::Journal::of(std::path::Path::new("/"));
+/// let journal = oom_evidence::Journal::new(std::path::Path::new("/"));
 /// let deadline = Instant::now() + Duration::from_secs(2);
 /// let read = journal.read(None, deadline, |entry| println!("{:?}", entry.since_boot))?;
 /// # Ok::<(), oom_evidence::JournalError>(())
@@ -72,7 +72,7 @@ pub struct Journal {
 impl Journal {
     /// The journal of the machine whose root is at `host_root`.
     #[must_use]
-    pub fn of(host_root: &Path) -> Self {
+    pub fn new(host_root: &Path) -> Self {
         let root = (host_root != Path::new("/")).then(|| host_root.to_owned());
         Self { program: PathBuf::from("journalctl"), root }
     }
@@ -279,7 +279,7 @@ mod tests {
             after: Option<&[u8]>,
             limit: Duration,
         ) -> (Result<JournalRead, JournalError>, Vec<String>) {
-            let journal = Journal::of(Path::new("/")).program(self.0.path().join("journalctl"));
+            let journal = Journal::new(Path::new("/")).program(self.0.path().join("journalctl"));
             let mut messages = Vec::new();
             let read = journal.read(after, Instant::now() + limit, |entry| {
                 messages.push(String::from_utf8(entry.message).unwrap());
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn failure_21_no_journalctl_and_no_permission_are_told() {
-        let absent = Journal::of(Path::new("/")).program("/no/such/journalctl");
+        let absent = Journal::new(Path::new("/")).program("/no/such/journalctl");
         assert!(matches!(absent.read(None, Instant::now() + SOON, |_| {}), Err(JournalError::Absent)));
         let refused =
             StandIn::new("echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1");

@@ -17,8 +17,8 @@ pub use counter::oom_kills;
 pub use journal::{Journal, JournalError, JournalRead};
 pub use limit::{CgroupLimit, HiddenCgroup};
 pub use memory::{Candidate, Memory, Pressure, candidates};
-pub use ring::{KernelRing, RingStats};
-pub use systemd::{Link, News, OomdKill, Service, ServiceKill, Services, Systemd, Wanted};
+pub use ring::{KernelRing, RingError, RingStats};
+pub use systemd::{Link, News, OomdKill, Service, ServiceKill, ServiceQuery, Services, Systemd};
 
 /// Why a source of the running machine has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -1,19 +1,18 @@
-//! /dev/kmsg: the kernel's ring buffer, one record for each read(2).
+//! `/dev/kmsg`: the kernel's ring buffer, one record for each read(2).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::LiveError;
 use crate::kmsg::KmsgRecord;
 
 /// The kernel's own bound for a record with all its fields (`CONSOLE_EXT_LOG_MAX`) is 8192.
 const RECORD_BYTES_MAX: usize = 16 * 1024;
-/// So many failing reads on end are no overruns any more, each of which is followed by a record.
+/// Limit of consecutive failing reads. After an overrun the next read returns a record.
 const FAILURES_MAX: u32 = 1000;
 
 /// Reads the records of the kernel's ring buffer, each once, and counts exactly what was overwritten before it could be
@@ -22,7 +21,7 @@ const FAILURES_MAX: u32 = 1000;
 /// ```
 /// use oom_evidence::KernelRing;
 ///
-/// /// One record for each read, as /dev/kmsg has it.
+/// /// Returns one record for each read, as /dev/kmsg does.
 /// struct Records(std::vec::IntoIter<&'static str>);
 ///
 /// impl std::io::Read for Records {
@@ -43,7 +42,7 @@ const FAILURES_MAX: u32 = 1000;
 #[derive(Debug)]
 pub struct KernelRing<R> {
     source: R,
-    /// The sequence number that comes next; none before the first record.
+    /// The next sequence number; none before the first record.
     next: Option<u64>,
     stats: RingStats,
     buffer: Box<[u8]>,
@@ -51,79 +50,91 @@ pub struct KernelRing<R> {
     begun: Option<KmsgRecord>,
 }
 
-/// What a [`KernelRing`] has seen, in records.
+/// Why `/dev/kmsg` cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub struct RingError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's error.
+    pub source: io::Error,
+}
+
+/// What a [`KernelRing`] has read, in records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RingStats {
-    /// Read, the foreign ones among them.
+    /// Read records, including the foreign ones.
     pub records: u64,
-    /// Passed over because a process wrote them.
+    /// Skipped, because a process wrote them.
     pub foreign: u64,
-    /// Passed over because they are no records.
+    /// Skipped, because they are not records.
     pub malformed: u64,
     /// Overwritten between two reads, by their sequence numbers.
     pub lost: u64,
     /// Overwritten since boot before the first read.
     pub before_start: u64,
-    /// How many times the kernel said (EPIPE) that it had overwritten something.
+    /// Overruns that the kernel reported (EPIPE).
     pub overruns: u64,
 }
 
 impl KernelRing<File> {
-    /// Opens `dev/kmsg` below `host_root`, at the oldest record that is still there, and never waits for one.
+    /// Opens `dev/kmsg` below `host_root`, at the oldest record that still exists. Reads never block.
     ///
     /// # Errors
     ///
-    /// [`LiveError::Read`] where there is none, or where `kernel.dmesg_restrict` asks for `CAP_SYSLOG`.
-    pub fn open(host_root: &Path) -> Result<Self, LiveError> {
+    /// If the file does not exist, or if `kernel.dmesg_restrict` requires `CAP_SYSLOG`.
+    pub fn open(host_root: &Path) -> Result<Self, RingError> {
         let path = host_root.join("dev/kmsg");
         let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(flags.bits().cast_signed());
-        Ok(Self::new(options.open(&path).map_err(LiveError::read(&path))?))
+        match options.open(&path) {
+            Ok(file) => Ok(Self::new(file)),
+            Err(source) => Err(RingError { path, source }),
+        }
     }
 }
 
 impl<R: Read> KernelRing<R> {
-    /// A ring that is read through `source`, which hands out one record for each read and `WouldBlock` when there is
-    /// none.
+    /// Reads a ring through `source`, which returns one record for each read, or `WouldBlock` if there is none.
     #[must_use]
     pub fn new(source: R) -> Self {
         let buffer = vec![0; RECORD_BYTES_MAX].into_boxed_slice();
         Self { source, next: None, stats: RingStats::default(), buffer, begun: None }
     }
 
-    /// Goes on where an earlier reader of the same boot stopped: records before `sequence` are passed over, and what
-    /// is missing from there on is lost.
+    /// Continues where an earlier reader of the same boot stopped: skips records before `sequence`, and counts the missing
+    /// ones after it as lost.
     #[must_use]
     pub fn resume_at(mut self, sequence: u64) -> Self {
         self.next = Some(sequence);
         self
     }
 
-    /// Where a later reader goes on; none before the first record.
+    /// Returns where a later reader continues; none before the first record.
     #[must_use]
     pub fn next_sequence(&self) -> Option<u64> {
         self.begun.as_ref().map(|record| record.sequence).or(self.next)
     }
 
-    /// What was seen so far.
+    /// Counts of the records that were read so far.
     #[must_use]
     pub fn stats(&self) -> RingStats {
         self.stats
     }
 
-    /// The next record that the kernel itself wrote; none when all that are there were read. A line that the kernel
-    /// printed in pieces is one record.
+    /// Returns the next record that the kernel itself wrote; none if all records were read. A line that the kernel printed
+    /// in pieces is one record.
     ///
     /// # Errors
     ///
-    /// When reading fails for another reason than an overrun. The ring is to be opened anew then.
+    /// If reading fails for another reason than an overrun. Open the ring again then.
     pub fn next_record(&mut self) -> io::Result<Option<KmsgRecord>> {
         loop {
             let piece = match self.next_piece() {
                 Ok(Some(piece)) => piece,
-                // The rest of what is begun may come later, or never.
+                // The rest of the line may come later, or never.
                 end => return self.begun.take().map_or(end, |begun| Ok(Some(begun))),
             };
             let Some(begun) = &mut self.begun else {

@@ -32,7 +32,7 @@ pub(crate) struct JournalReader {
 impl JournalReader {
     pub(crate) fn new(host_root: &Path, cursor: Option<String>, is_on: bool) -> Self {
         Self {
-            journal: Journal::of(host_root),
+            journal: Journal::new(host_root),
             parser: Parser::new(Origin::JournalKernel),
             boot: String::new(),
             read_at: None,

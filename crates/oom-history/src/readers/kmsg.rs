@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oom_evidence::{KernelRing, LiveError, Origin, Parser, Report};
+use oom_evidence::{KernelRing, Origin, Parser, Report, RingError};
 
 use crate::readers::pace::SILENCE;
 use crate::recorder::Recorder;
@@ -30,7 +30,7 @@ pub(crate) struct KmsgReader {
 #[derive(Debug, thiserror::Error)]
 enum KmsgReadError {
     #[error(transparent)]
-    Open(#[from] LiveError),
+    Open(#[from] RingError),
     #[error(transparent)]
     Read(#[from] io::Error),
 }
@@ -38,10 +38,7 @@ enum KmsgReadError {
 impl KmsgReadError {
     fn state(&self) -> SourceState {
         match self {
-            Self::Open(LiveError::Read { source, .. }) | Self::Read(source) => {
-                SourceState::from_io_error(source)
-            }
-            Self::Open(_) => SourceState::Failed,
+            Self::Open(RingError { source, .. }) | Self::Read(source) => SourceState::from_io_error(source),
         }
     }
 }
@@ -104,7 +101,7 @@ impl KmsgReader {
         Ok(())
     }
 
-    fn open(&mut self, position: Option<u64>) -> Result<KernelRing<File>, LiveError> {
+    fn open(&mut self, position: Option<u64>) -> Result<KernelRing<File>, RingError> {
         let ring = KernelRing::open(&self.host_root)?;
         self.counted = (0, 0);
         Ok(match position {

@@ -69,9 +69,9 @@ impl SystemdReader {
             }
             Link::Connected { .. } => SourceStatus::default(),
             Link::Connecting => SourceStatus::unreadable(SourceState::Failed, &"the bus has not replied yet"),
-            Link::Broken { why, absent } => {
+            Link::Broken { reason, absent } => {
                 let state = if *absent { SourceState::Absent } else { SourceState::Failed };
-                SourceStatus { remedy: Some(Remedy::ReachBus), ..SourceStatus::unreadable(state, why) }
+                SourceStatus { remedy: Some(Remedy::ReachBus), ..SourceStatus::unreadable(state, reason) }
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The conversation with the bus. All that is asynchronous is in this file: a session is one future, and the thread that
-//! follows the bus runs it to its end.
+//! A session on the bus. Everything asynchronous is in this file: a session is one future, and the thread that follows the
+//! bus runs it to its end.
 
 use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
@@ -15,8 +15,8 @@ use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, Variant, connection};
 use zruntime::SharedRuntime;
 
-use super::units::{self, Facts, OomdKill, Value, Wanted};
-use super::{News, Shared};
+use super::state::{News, SharedState};
+use super::units::{self, OomdKill, RunState, ServiceQuery, Value};
 
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
@@ -27,15 +27,14 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const OOMD: &str = "org.freedesktop.oom1";
 
-/// A manager that is alive answers within milliseconds; one that is reading its unit files again, within a few seconds.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// A manager replies within milliseconds. While it reads its unit files again, it takes a few seconds.
+const REPLY_TIME: Duration = Duration::from_secs(10);
 
-/// How many calls wait for their answers at a time: enough that the manager never waits for us, and a quarter of what a bus lets one
-/// connection have open.
-const IN_FLIGHT: usize = 32;
+/// Limit of calls without a reply: the manager never waits for this process, and a bus permits four times as many.
+const PENDING_MAX: usize = 32;
 
-/// What the bus lets through to us: changes of services' results, the manager's reloads, systemd-oomd's kills, and who
-/// owns the two names. (Which services appear and vanish is asked when somebody wants to know.)
+/// Signals that the bus delivers: changed results of services, reloads of the manager, kills by systemd-oomd, and new owners
+/// of the two names. The list of services is read when a caller needs it.
 const MATCHES: [&str; 5] = [
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',\
      arg0='org.freedesktop.systemd1'",
@@ -50,9 +49,9 @@ const MATCHES: [&str; 5] = [
 /// Why a session has ended, or could not begin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BusError {
-    #[error("the bus at {address} cannot be reached: {why}")]
-    Unreachable { address: String, why: String, absent: bool },
-    #[error("{who} gave no answer within {} s", ANSWER_TIME.as_secs())]
+    #[error("the bus at {address} cannot be reached: {reason}")]
+    Unreachable { address: String, reason: String, absent: bool },
+    #[error("{who} did not reply within {} s", REPLY_TIME.as_secs())]
     Late { who: &'static str },
     #[error("the bus has no org.freedesktop.systemd1: systemd does not run, or has not joined the bus")]
     NoManager,
@@ -62,20 +61,20 @@ pub(super) enum BusError {
     Closed,
     #[error("{0}")]
     Broken(#[from] zbus::Error),
-    #[error("{method} is refused: {why}")]
-    Refused { method: &'static str, why: String },
-    #[error("the bus cannot be waited for: {0}")]
+    #[error("{method} is refused: {reason}")]
+    Refused { method: &'static str, reason: String },
+    #[error("cannot wait for the bus: {0}")]
     Runtime(#[from] std::io::Error),
 }
 
 impl BusError {
-    /// Whether there is nothing to be reached.
+    /// Whether the machine has no bus or no systemd.
     pub(super) fn is_absence(&self) -> bool {
         matches!(self, Self::NoManager | Self::Unreachable { absent: true, .. })
     }
 }
 
-/// The address of a machine's bus.
+/// Returns the address of a machine's bus.
 pub(super) fn address(host_root: &Path) -> String {
     let named = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok().filter(|_| host_root == Path::new("/"));
     named.unwrap_or_else(|| {
@@ -91,44 +90,44 @@ fn percent_encoded(path: &[u8]) -> String {
         .collect()
 }
 
-/// Follows the bus until the connection or the manager goes away, or it is over.
-pub(super) fn session(shared: &Shared) -> Result<(), BusError> {
+/// Follows the bus until the connection breaks, the manager leaves, or the state is over.
+pub(super) fn session(shared: &SharedState) -> Result<(), BusError> {
     zbus::block_on(async { Session::open(shared).await?.follow().await })
 }
 
 struct Session<'a> {
-    shared: &'a Shared,
+    shared: &'a SharedState,
     connection: Connection,
     signals: MessageStream,
-    /// The connection of the manager: any user may send us signals, but they bear another sender.
+    /// The connection of the manager. Any user may send signals, but from another connection.
     manager: String,
     oomd: Option<String>,
 }
 
 async fn in_time<F: Future>(who: &'static str, future: F) -> Result<F::Output, BusError> {
     let runtime = SharedRuntime::current()?;
-    runtime.timeout(ANSWER_TIME, future).await.map_err(|_| BusError::Late { who })
+    runtime.timeout(REPLY_TIME, future).await.map_err(|_| BusError::Late { who })
 }
 
 async fn connect(address: &str) -> Result<Connection, BusError> {
     let connecting = connection::Builder::address(address).build();
     in_time("the bus", connecting).await?.map_err(|error| BusError::Unreachable {
         address: address.to_owned(),
-        absent: matches!(&error, zbus::Error::Connection(why, _) if why.kind() == ErrorKind::NotFound),
-        why: match error {
-            zbus::Error::Connection(why, _) => why.to_string(),
+        absent: matches!(&error, zbus::Error::Connection(error, _) if error.kind() == ErrorKind::NotFound),
+        reason: match error {
+            zbus::Error::Connection(error, _) => error.to_string(),
             other => other.to_string(),
         },
     })
 }
 
 impl<'a> Session<'a> {
-    async fn open(shared: &'a Shared) -> Result<Self, BusError> {
+    async fn open(shared: &'a SharedState) -> Result<Self, BusError> {
         let connection = connect(&shared.address).await?;
         let signals = MessageStream::from(&connection);
         let mut session = Self { shared, connection, signals, manager: String::new(), oomd: None };
         for rule in MATCHES {
-            session.ask_bus("AddMatch", rule).await?;
+            session.call_bus("AddMatch", rule).await?;
         }
         session.manager = session.owner(SYSTEMD).await?.ok_or(BusError::NoManager)?;
         session.oomd = session.owner(OOMD).await?;
@@ -137,26 +136,25 @@ impl<'a> Session<'a> {
     }
 
     async fn follow(mut self) -> Result<(), BusError> {
-        // Nobody told what was changed while nobody listened.
-        self.shared.lock().units.forget_settings();
-        let mut wanted = self.shared.lock().wanted.take();
+        // Changes made while the connection was down were not signalled.
+        self.shared.lock().units.invalidate_settings();
+        let mut query = self.shared.lock().requested.take();
         loop {
-            let begun = Instant::now();
-            self.look_around(wanted.as_ref()).await?;
+            let started = Instant::now();
+            self.scan(query.as_ref()).await?;
             let oomd = self.oomd.is_some();
-            self.shared.lock().looked(wanted.unwrap_or_default(), begun.elapsed(), oomd);
-            self.shared.changed.notify_all();
-            match poll_fn(|context| self.poll_wanted(context)).await? {
-                Some(next) => wanted = Some(next),
+            self.shared.finish_scan(query.unwrap_or_default(), started.elapsed(), oomd);
+            match poll_fn(|context| self.poll_request(context)).await? {
+                Some(next) => query = Some(next),
                 None => return Ok(()),
             }
         }
     }
 
-    /// Takes signals until something is wanted; none where it is over.
-    fn poll_wanted(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Wanted>, BusError>> {
+    /// Takes signals until there is a request; none if the state is over.
+    fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<ServiceQuery>, BusError>> {
         self.take_signals(context)?;
-        self.shared.lock().next_wanted(context.waker()).map(Ok)
+        self.shared.lock().next_request(context.waker()).map(Ok)
     }
 
     fn take_signals(&mut self, context: &mut Context<'_>) -> Result<(), BusError> {
@@ -166,7 +164,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// A body of another form than it should have says nothing.
+    /// Ignores a body that has not the expected form.
     fn take(&mut self, message: &Message) -> Result<(), BusError> {
         let header = message.header();
         if message.message_type() != Type::Signal {
@@ -182,11 +180,12 @@ impl<'a> Session<'a> {
             }
             "PropertiesChanged" if sender == self.manager => {
                 let unit = header.path().and_then(|path| units::unit_of_path(path.as_str()));
-                if let (Some(unit), Ok((_, changed, _))) = (unit, body.deserialize::<Changed<'_>>()) {
-                    tell(self.shared, &unit, &changed, true);
+                if let (Some(unit), Ok((_, changed, _))) = (unit, body.deserialize::<ChangedProperties<'_>>())
+                {
+                    record_properties(self.shared, &unit, &changed, true);
                 }
             }
-            "Reloading" if sender == self.manager => self.shared.lock().units.forget_settings(),
+            "Reloading" if sender == self.manager => self.shared.lock().units.invalidate_settings(),
             "Killed" if Some(sender) == self.oomd.as_deref() => {
                 if let Ok((cgroup, reason)) = body.deserialize::<(&str, &str)>() {
                     let (cgroup, reason) = (units::cut_path(cgroup), units::cut(reason));
@@ -201,13 +200,13 @@ impl<'a> Session<'a> {
     fn owner_changed(&mut self, name: &str, owner: &str) -> Result<(), BusError> {
         if name == OOMD {
             self.oomd = Some(owner.to_owned()).filter(|owner| !owner.is_empty());
-            self.shared.oomd_is(self.oomd.is_some());
+            self.shared.set_oomd(self.oomd.is_some());
         }
-        // A manager that was executed anew has forgotten who subscribed.
+        // A manager that was executed again has lost its subscribers.
         if name == SYSTEMD && owner != self.manager { Err(BusError::ManagerLeft) } else { Ok(()) }
     }
 
-    /// Calls a method. Signals are taken while its answer is waited for, since the queue for both is the same.
+    /// Calls a method. Takes signals while it waits for the reply, because both come through the same queue.
     async fn try_call<B>(
         &mut self,
         destination: &'static str,
@@ -222,12 +221,12 @@ impl<'a> Session<'a> {
         let connection = self.connection.clone();
         let call = connection.call_method(Some(destination), path, Some(interface), method, body);
         let who = if destination == BUS { "the bus" } else { "systemd" };
-        let mut answer = pin!(in_time(who, call));
-        let answer = poll_fn(|context| {
+        let mut reply = pin!(in_time(who, call));
+        let reply = poll_fn(|context| {
             self.take_signals(context)?;
-            answer.as_mut().poll(context)
+            reply.as_mut().poll(context)
         });
-        refusal(answer.await?)
+        refusal(reply.await?)
     }
 
     async fn call<B>(
@@ -241,38 +240,40 @@ impl<'a> Session<'a> {
     where
         B: serde::Serialize + zbus::DynamicType,
     {
-        let answer = self.try_call(destination, path, interface, method, body).await?;
-        answer.map_err(|error| BusError::Refused { method, why: error.to_string() })
+        let reply = self.try_call(destination, path, interface, method, body).await?;
+        reply.map_err(|error| BusError::Refused { method, reason: error.to_string() })
     }
 
-    async fn ask_bus(&mut self, method: &'static str, argument: &str) -> Result<Message, BusError> {
+    async fn call_bus(&mut self, method: &'static str, argument: &str) -> Result<Message, BusError> {
         self.call(BUS, BUS_PATH, BUS, method, &argument).await
     }
 
     async fn owner(&mut self, name: &str) -> Result<Option<String>, BusError> {
-        let answer = self.try_call(BUS, BUS_PATH, BUS, "GetNameOwner", &name).await?;
-        Ok(answer.ok().and_then(|answer| answer.body().deserialize::<String>().ok()))
+        let reply = self.try_call(BUS, BUS_PATH, BUS, "GetNameOwner", &name).await?;
+        Ok(reply.ok().and_then(|reply| reply.body().deserialize::<String>().ok()))
     }
 
-    /// Asks services for properties, several at a time, and has each answer taken when it comes: none where the service
-    /// has vanished, or this systemd has no such property. Signals are taken meanwhile.
-    async fn ask<'u>(
+    /// Requests properties of services, several at a time, and passes each reply to `take`. The reply is none if the
+    /// service has vanished or this systemd has no such property. Takes signals meanwhile.
+    async fn request<'u>(
         &mut self,
-        asked: impl Iterator<Item = Asked<'u>>,
-        mut take: impl FnMut(Asked<'u>, Option<Message>),
+        requested: impl Iterator<Item = PropertyRequest<'u>>,
+        mut take: impl FnMut(PropertyRequest<'u>, Option<Message>),
     ) -> Result<(), BusError> {
         let connection = self.connection.clone();
-        let mut asked = asked.fuse();
-        let mut flying = Vec::with_capacity(IN_FLIGHT);
+        let mut requested = requested.fuse();
+        let mut pending = Vec::with_capacity(PENDING_MAX);
         poll_fn(|context| {
             self.take_signals(context)?;
             loop {
-                let room = IN_FLIGHT - flying.len();
-                flying.extend(asked.by_ref().take(room).map(|asked| Flying::of(&connection, asked)));
-                if flying.is_empty() {
+                let free = PENDING_MAX - pending.len();
+                pending.extend(
+                    requested.by_ref().take(free).map(|requested| PendingCall::new(&connection, requested)),
+                );
+                if pending.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                if !land(&mut flying, context, &mut take)? {
+                if !take_replies(&mut pending, context, &mut take)? {
                     return Poll::Pending;
                 }
             }
@@ -280,46 +281,46 @@ impl<'a> Session<'a> {
         .await
     }
 
-    /// Looks at all services: which there are, and which of them have failed meanwhile. Where somebody wants to know of
-    /// them, at their memory, too.
-    async fn look_around(&mut self, wanted: Option<&Wanted>) -> Result<(), BusError> {
+    /// Reads the list of services and the results of those that may have failed. With a query, reads their memory as
+    /// well.
+    async fn scan(&mut self, query: Option<&ServiceQuery>) -> Result<(), BusError> {
         let shared = self.shared;
         let units = self.list().await?;
         let failed = units.iter().filter(|unit| units::may_have_failed(&unit.active_state));
-        let tell_all = |asked: Asked<'_>, answer: Option<Message>| {
-            let body = answer.as_ref().map(Message::body);
+        let record_all = |requested: PropertyRequest<'_>, reply: Option<Message>| {
+            let body = reply.as_ref().map(Message::body);
             if let Some(Ok(properties)) = body.as_ref().map(zbus::message::Body::deserialize) {
-                tell(shared, &asked.unit.name, &properties, false);
+                record_properties(shared, &requested.unit.name, &properties, false);
             }
         };
-        self.ask(failed.map(|unit| Asked { unit, property: None }), tell_all).await?;
-        let Some(wanted) = wanted else { return Ok(()) };
-        self.look_at_memory(&units).await?;
+        self.request(failed.map(|unit| PropertyRequest { unit, property: None }), record_all).await?;
+        let Some(query) = query else { return Ok(()) };
+        self.read_memory(&units).await?;
         let chosen = {
             let state = shared.lock();
-            let chosen = state.units.choose(wanted).into_iter();
+            let chosen = state.units.choose(query).into_iter();
             chosen.map(|known| known.service.name.clone()).collect::<HashSet<_>>()
         };
-        self.look_closely(units.iter().filter(|unit| chosen.contains(&unit.name))).await
+        self.read_details(units.iter().filter(|unit| chosen.contains(&unit.name))).await
     }
 
-    async fn list(&mut self) -> Result<Vec<Listed>, BusError> {
+    async fn list(&mut self) -> Result<Vec<ListedUnit>, BusError> {
         let patterns: (&[&str], &[&str]) = (&[], &["*.service"]);
-        let answer =
+        let reply =
             match self.try_call(SYSTEMD, SYSTEMD_PATH, MANAGER, "ListUnitsByPatterns", &patterns).await? {
-                Ok(answer) => answer,
+                Ok(reply) => reply,
                 // systemd before 230.
                 Err(_) => self.call(SYSTEMD, SYSTEMD_PATH, MANAGER, "ListUnits", &()).await?,
             };
-        let body = answer.body();
-        let rows: Vec<Row<'_>> = body.deserialize()?;
+        let body = reply.body();
+        let rows: Vec<UnitRow<'_>> = body.deserialize()?;
         let services = || {
             rows.iter().filter(|row| row.0.ends_with(".service") && row.2 == "loaded").take(units::UNITS_MAX)
         };
         let states = services().map(|row| (row.0, row.3, row.4));
         self.shared.lock().units.list(states);
         Ok(services()
-            .map(|row| Listed {
+            .map(|row| ListedUnit {
                 name: units::cut(row.0),
                 active_state: units::cut(row.3),
                 path: row.6.as_str().to_owned(),
@@ -327,94 +328,104 @@ impl<'a> Session<'a> {
             .collect())
     }
 
-    async fn look_at_memory(&mut self, units: &[Listed]) -> Result<(), BusError> {
+    async fn read_memory(&mut self, units: &[ListedUnit]) -> Result<(), BusError> {
         let shared = self.shared;
-        let asked = units.iter().flat_map(|unit| {
+        let requested = units.iter().flat_map(|unit| {
             let is_alive = units::is_alive(&unit.active_state);
             let state = &mut shared.lock().units;
-            let names = state.0.get_mut(&unit.name).map(|known| known.memory_wanted(is_alive));
-            names.unwrap_or_default().into_iter().map(|name| Asked { unit, property: Some(name) })
+            let names = state.0.get_mut(&unit.name).map(|known| known.memory_properties(is_alive));
+            names.unwrap_or_default().into_iter().map(|name| PropertyRequest { unit, property: Some(name) })
         });
-        self.ask(asked, |asked, answer| learn(shared, asked, answer)).await
+        self.request(requested, |requested, reply| record_property(shared, requested, reply)).await
     }
 
-    async fn look_closely<'u>(&mut self, units: impl Iterator<Item = &'u Listed>) -> Result<(), BusError> {
+    async fn read_details<'u>(
+        &mut self,
+        units: impl Iterator<Item = &'u ListedUnit>,
+    ) -> Result<(), BusError> {
         let shared = self.shared;
-        let asked = units.flat_map(|unit| {
+        let requested = units.flat_map(|unit| {
             let state = &mut shared.lock().units;
-            let names = state.0.get_mut(&unit.name).map(units::Known::closely_wanted);
-            names.unwrap_or_default().into_iter().map(|name| Asked { unit, property: Some(name) })
+            let names = state.0.get_mut(&unit.name).map(units::TrackedUnit::detail_properties);
+            names.unwrap_or_default().into_iter().map(|name| PropertyRequest { unit, property: Some(name) })
         });
-        self.ask(asked, |asked, answer| learn(shared, asked, answer)).await
+        self.request(requested, |requested, reply| record_property(shared, requested, reply)).await
     }
 }
 
-/// A property of a service that is asked for, or all of them.
+/// A request for one property of a service, or for all of them.
 #[derive(Clone, Copy)]
-struct Asked<'u> {
-    unit: &'u Listed,
+struct PropertyRequest<'u> {
+    unit: &'u ListedUnit,
     property: Option<&'static str>,
 }
 
-/// What was asked, and the answer to come.
-struct Flying<'u> {
-    asked: Asked<'u>,
-    answer: Pin<Box<dyn Future<Output = Result<zbus::Result<Message>, BusError>> + 'u>>,
+/// A request and its future reply.
+struct PendingCall<'u> {
+    requested: PropertyRequest<'u>,
+    reply: Pin<Box<dyn Future<Output = Result<zbus::Result<Message>, BusError>> + 'u>>,
 }
 
-impl<'u> Flying<'u> {
-    fn of(connection: &Connection, asked: Asked<'u>) -> Self {
-        let (connection, path) = (connection.clone(), asked.unit.path.as_str());
+impl<'u> PendingCall<'u> {
+    fn new(connection: &Connection, requested: PropertyRequest<'u>) -> Self {
+        let (connection, path) = (connection.clone(), requested.unit.path.as_str());
         let call = async move {
             let (to, interface) = (Some(SYSTEMD), Some(PROPERTIES));
-            match asked.property {
+            match requested.property {
                 Some(name) => connection.call_method(to, path, interface, "Get", &(SERVICE, name)).await,
                 None => connection.call_method(to, path, interface, "GetAll", &SERVICE).await,
             }
         };
-        Self { asked, answer: Box::pin(in_time("systemd", call)) }
+        Self { requested, reply: Box::pin(in_time("systemd", call)) }
     }
 }
 
-/// Has the answers taken that have come; tells whether there were any.
-fn land<'u>(
-    flying: &mut Vec<Flying<'u>>,
+/// Passes the replies that have arrived to `take`. Returns whether there were any.
+fn take_replies<'u>(
+    pending: &mut Vec<PendingCall<'u>>,
     context: &mut Context<'_>,
-    take: &mut impl FnMut(Asked<'u>, Option<Message>),
+    take: &mut impl FnMut(PropertyRequest<'u>, Option<Message>),
 ) -> Result<bool, BusError> {
-    let (before, mut at) = (flying.len(), 0);
-    while at < flying.len() {
-        match flying[at].answer.as_mut().poll(context) {
+    let (before, mut at) = (pending.len(), 0);
+    while at < pending.len() {
+        match pending[at].reply.as_mut().poll(context) {
             Poll::Pending => at += 1,
-            Poll::Ready(answer) => take(flying.swap_remove(at).asked, refusal(answer?)?.ok()),
+            Poll::Ready(reply) => take(pending.swap_remove(at).requested, refusal(reply?)?.ok()),
         }
     }
-    Ok(flying.len() < before)
+    Ok(pending.len() < before)
 }
 
-/// An answer, a refusal being one; what is wrong with the connection is none.
-fn refusal(answer: zbus::Result<Message>) -> Result<zbus::Result<Message>, BusError> {
-    match answer {
+/// Separates a refused call, which is a reply, from a broken connection.
+fn refusal(reply: zbus::Result<Message>) -> Result<zbus::Result<Message>, BusError> {
+    match reply {
         Err(error @ (zbus::Error::MethodError(..) | zbus::Error::FDO(_))) => Ok(Err(error)),
         other => Ok(Ok(other?)),
     }
 }
 
-fn tell(shared: &Shared, unit: &str, properties: &HashMap<&str, Variant<'_>>, witnessed: bool) {
+fn record_properties(
+    shared: &SharedState,
+    unit: &str,
+    properties: &HashMap<&str, Variant<'_>>,
+    witnessed: bool,
+) {
     let facts = facts(properties);
-    let kill = shared.lock().units.tell(unit, facts, SystemTime::now(), witnessed);
+    let kill = shared.lock().units.record(unit, facts, SystemTime::now(), witnessed);
     if let Some(kill) = kill {
         shared.add_news(News::Service(kill));
     }
 }
 
-fn learn(shared: &Shared, asked: Asked<'_>, answer: Option<Message>) {
-    let value = answer.and_then(|answer| value(&answer.body().deserialize::<Variant<'_>>().ok()?));
-    shared.update(&asked.unit.name, |known| known.learn(asked.property.unwrap_or_default(), value));
+fn record_property(shared: &SharedState, requested: PropertyRequest<'_>, reply: Option<Message>) {
+    let value = reply.and_then(|reply| value(&reply.body().deserialize::<Variant<'_>>().ok()?));
+    shared.update(&requested.unit.name, |unit| {
+        unit.set_property(requested.property.unwrap_or_default(), value)
+    });
 }
 
 /// A loaded unit, as the manager lists it: name, description, load, active and sub state, followed unit, path, job.
-type Row<'a> = (
+type UnitRow<'a> = (
     &'a str,
     &'a str,
     &'a str,
@@ -427,19 +438,19 @@ type Row<'a> = (
     zbus::ObjectPath<'a>,
 );
 
-/// Interface, changed properties, invalidated ones.
-type Changed<'a> = (&'a str, HashMap<&'a str, Variant<'a>>, Vec<&'a str>);
+/// Interface, changed properties, invalidated properties.
+type ChangedProperties<'a> = (&'a str, HashMap<&'a str, Variant<'a>>, Vec<&'a str>);
 
-struct Listed {
+struct ListedUnit {
     name: String,
     active_state: String,
     path: String,
 }
 
-fn facts(properties: &HashMap<&str, Variant<'_>>) -> Facts {
+fn facts(properties: &HashMap<&str, Variant<'_>>) -> RunState {
     let get = |name: &str| properties.get(name).and_then(value);
     let number = |name: &str| get(name).and_then(Value::number);
-    Facts {
+    RunState {
         result: get("Result").and_then(Value::text),
         restarts: number("NRestarts"),
         run: number("ExecMainStartTimestampMonotonic").unwrap_or_default(),

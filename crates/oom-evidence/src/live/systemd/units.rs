@@ -1,21 +1,21 @@
-//! What is known of services, and what follows from what the manager says. No bus here.
+//! Services as the manager reports them, and the kills that follow. Does no I/O.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Machines with thousands of containers as services do not come near.
+/// Limit of services. Machines with thousands of containers as services have fewer.
 pub(super) const UNITS_MAX: usize = 10_000;
 /// systemd's own limit is 255.
 const TEXT_BYTES_MAX: usize = 256;
 /// PATH_MAX of the kernel.
 const PATH_BYTES_MAX: usize = 4096;
 const OOM_KILL: &str = "oom-kill";
-/// A process that ended so long before its unit's news is not what the news is about.
+/// A process that ended longer ago than this is not the one that a signal is about.
 const RECENT: Duration = Duration::from_secs(60);
 const UNIT_PATH: &str = "/org/freedesktop/systemd1/unit/";
 
-/// A service that its manager has loaded. What the manager does not tell, or has not set, is absent.
+/// A service that its manager has loaded. What the manager does not report, or has not set, is absent.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Service {
@@ -31,23 +31,23 @@ pub struct Service {
     pub restarts: Option<u64>,
     /// Memory of its cgroup now.
     pub memory_current_bytes: Option<u64>,
-    /// The most that it had (systemd 256).
+    /// The largest memory of its cgroup (systemd 256).
     pub memory_peak_bytes: Option<u64>,
-    /// `MemoryMax=`; absent where there is no limit.
+    /// `MemoryMax=`; absent if there is no limit.
     pub memory_max_bytes: Option<u64>,
     /// `OOMPolicy=`: `stop`, `continue` or `kill` (systemd 243).
     pub oom_policy: Option<String>,
-    /// `ManagedOOMSwap=kill`: systemd-oomd watches it for the machine's swap (systemd 247). Absent where it does not.
+    /// `ManagedOOMSwap=kill`: systemd-oomd watches it for the machine's swap (systemd 247). Absent if it does not.
     pub managed_oom_swap: Option<String>,
-    /// `ManagedOOMMemoryPressure=kill`: systemd-oomd watches it for pressure (systemd 247). Absent where it does not.
+    /// `ManagedOOMMemoryPressure=kill`: systemd-oomd watches it for pressure (systemd 247). Absent if it does not.
     pub managed_oom_memory_pressure: Option<String>,
-    /// `ManagedOOMMemoryPressureLimit=` in percent of time (systemd 248); absent where systemd-oomd's own is the limit.
+    /// `ManagedOOMMemoryPressureLimit=` in percent of time (systemd 248); absent if systemd-oomd's own limit applies.
     pub managed_oom_memory_pressure_limit_percent: Option<f64>,
-    /// `ManagedOOMMemoryPressureDurationSec=` (systemd 257); absent where systemd-oomd's own holds.
+    /// `ManagedOOMMemoryPressureDurationSec=` (systemd 257); absent if systemd-oomd's own duration applies.
     pub managed_oom_memory_pressure_duration_seconds: Option<f64>,
-    /// `ManagedOOMPreference=`: `avoid` or `omit` (systemd 248); absent where it has none.
+    /// `ManagedOOMPreference=`: `avoid` or `omit` (systemd 248); absent if it has none.
     pub managed_oom_preference: Option<String>,
-    /// Where its processes are, below the mount of cgroups; absent while it has none.
+    /// Path of its cgroup below the mount of cgroups; absent while it has no processes.
     pub control_group: Option<String>,
 }
 
@@ -56,14 +56,14 @@ pub struct Service {
 pub struct ServiceKill {
     /// Such as `httpd.service`.
     pub unit: String,
-    /// When the main process was started, in microseconds of the monotonic clock, which tells one run of the service
-    /// from the next; 0 where it has no main process.
+    /// Start of the main process in microseconds of the monotonic clock. It distinguishes the runs of the service; 0 if
+    /// it has no main process.
     pub run: u64,
     /// The main process of that run. It need not be the victim.
     pub main_pid: Option<u32>,
-    /// When the main process ended, or else when the news came.
+    /// When the main process ended, or else when the signal arrived.
     pub at: SystemTime,
-    /// False where it was found afterwards, as with the first look at a service.
+    /// False if the kill was found afterwards, as in the first scan.
     pub witnessed: bool,
 }
 
@@ -74,20 +74,20 @@ pub struct OomdKill {
     pub cgroup: String,
     /// Such as `memory-used` (of the machine, swap included) or `memory-pressure` (of the cgroup).
     pub reason: String,
-    /// When the news came.
+    /// When the signal arrived.
     pub at: SystemTime,
 }
 
-/// Which services a caller is told of.
+/// The services that a caller requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// At most so many.
+pub struct ServiceQuery {
+    /// Largest number of services.
     pub count: usize,
-    /// Services that come before those that are merely large.
+    /// Services that come before the large ones.
     pub first: HashSet<String>,
 }
 
-impl Wanted {
+impl ServiceQuery {
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.count >= other.count && other.first.is_subset(&self.first)
     }
@@ -98,9 +98,9 @@ impl Wanted {
     }
 }
 
-/// What a service's properties say of its run.
+/// Properties of a service's last run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct RunState {
     pub(super) result: Option<String>,
     pub(super) restarts: Option<u64>,
     pub(super) run: u64,
@@ -108,7 +108,7 @@ pub(super) struct Facts {
     pub(super) exit_micros: u64,
 }
 
-/// A property's value, of the kinds that matter here.
+/// A property's value. Other types are not needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Number(u64),
@@ -120,7 +120,7 @@ impl Value {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
 
-    /// What is not set is the largest number.
+    /// systemd reports the largest number if nothing is set.
     fn amount(self) -> Option<u64> {
         self.number().filter(|amount| *amount != u64::MAX)
     }
@@ -129,7 +129,7 @@ impl Value {
         if let Self::Text(text) = self { Some(cut(&text)) } else { None }
     }
 
-    /// What a setting says that is not the default.
+    /// Returns a setting that is not the default.
     fn setting(self, default: &str) -> Option<String> {
         self.text().filter(|text| text != default)
     }
@@ -138,7 +138,7 @@ impl Value {
         if let Self::Text(path) = self { Some(path).filter(|path| !path.is_empty()) } else { None }
     }
 
-    /// 2^32 - 1 is all of the time, and 0 is what systemd-oomd has for all.
+    /// 2^32 - 1 is 100 %, and 0 means that the setting of systemd-oomd applies.
     fn percent(self) -> Option<f64> {
         let share = self.number().filter(|share| *share > 0)? as f64 / f64::from(u32::MAX);
         Some((share * 10_000.0).round() / 100.0)
@@ -149,7 +149,7 @@ impl Value {
     }
 }
 
-/// What changes only with the unit's files, or by hand.
+/// Properties that change only with the unit's files or by `systemctl set-property`.
 const SETTINGS: [&str; 7] = [
     "OOMPolicy",
     "ManagedOOMSwap",
@@ -161,27 +161,27 @@ const SETTINGS: [&str; 7] = [
 ];
 
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct TrackedUnit {
     pub(super) service: Service,
-    /// The limit was asked for; it may be absent.
+    /// The limit was requested; it may be absent.
     has_limit_read: bool,
-    /// Settings were asked for, and nothing was heard of the unit since.
+    /// The settings were requested, and no signal of the unit came since.
     has_settings_read: bool,
-    /// The run that is known to have ended in an OOM kill.
+    /// The run that ended in an OOM kill.
     killed_run: Option<u64>,
 }
 
-impl Known {
-    /// The properties to be asked of every service. One without processes has no memory.
-    pub(super) fn memory_wanted(&mut self, is_alive: bool) -> Vec<&'static str> {
+impl TrackedUnit {
+    /// Returns the properties to request of every service. A service without processes has no memory.
+    pub(super) fn memory_properties(&mut self, is_alive: bool) -> Vec<&'static str> {
         self.service.memory_current_bytes = self.service.memory_current_bytes.filter(|_| is_alive);
         let limit = (!self.has_limit_read).then_some("MemoryMax");
         limit.into_iter().chain(is_alive.then_some("MemoryCurrent")).collect()
     }
 
-    /// The properties to be asked of a service that somebody wants to know of. A limit may be set while it runs, and the
-    /// manager tells nobody; what signals tell is asked for once.
-    pub(super) fn closely_wanted(&mut self) -> Vec<&'static str> {
+    /// Returns the properties to request of a service of a query. A limit may change while the service runs, without a
+    /// signal. What signals report is requested once.
+    pub(super) fn detail_properties(&mut self) -> Vec<&'static str> {
         let mut names = vec!["MemoryMax", "MemoryPeak"];
         names.extend(self.service.restarts.is_none().then_some("NRestarts"));
         names.extend(self.service.result.is_none().then_some("Result"));
@@ -191,8 +191,8 @@ impl Known {
         names
     }
 
-    /// Takes a property's value; none where there is no such property.
-    pub(super) fn learn(&mut self, property: &str, value: Option<Value>) {
+    /// Stores a property's value; none if there is no such property.
+    pub(super) fn set_property(&mut self, property: &str, value: Option<Value>) {
         let service = &mut self.service;
         match property {
             "MemoryMax" => {
@@ -201,7 +201,7 @@ impl Known {
             }
             "MemoryCurrent" => service.memory_current_bytes = value.and_then(Value::amount),
             "MemoryPeak" => service.memory_peak_bytes = value.and_then(Value::amount),
-            // A signal that came meanwhile is newer.
+            // A signal that arrived meanwhile is newer.
             "NRestarts" => service.restarts = service.restarts.or(value.and_then(Value::number)),
             "Result" => service.result = service.result.take().or(value.and_then(Value::text)),
             _ => service.set(property, value),
@@ -231,10 +231,10 @@ impl Service {
 
 /// All services of a manager.
 #[derive(Debug, Default)]
-pub(super) struct Units(pub(super) BTreeMap<String, Known>);
+pub(super) struct Units(pub(super) BTreeMap<String, TrackedUnit>);
 
 impl Units {
-    /// Takes the list of what is loaded: name, active state, sub state.
+    /// Stores the list of loaded services: name, active state, sub state.
     pub(super) fn list<'a>(&mut self, loaded: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
         let mut before = std::mem::take(&mut self.0);
         for (name, active_state, sub_state) in loaded.take(UNITS_MAX) {
@@ -246,12 +246,12 @@ impl Units {
         }
     }
 
-    /// Takes what is said of a service, and returns the kill that follows from it. `witnessed` is false for what is found
-    /// at a look around.
-    pub(super) fn tell(
+    /// Stores the state of a service, and returns the kill that follows from it. `witnessed` is false if a scan found the
+    /// state.
+    pub(super) fn record(
         &mut self,
         name: &str,
-        facts: Facts,
+        facts: RunState,
         now: SystemTime,
         witnessed: bool,
     ) -> Option<ServiceKill> {
@@ -261,7 +261,7 @@ impl Units {
         let known = self.0.entry(cut(name)).or_default();
         known.service.name = cut(name);
         known.service.restarts = facts.restarts.or(known.service.restarts);
-        // It may have been started in another place, or `systemctl set-property` has changed it.
+        // It may have another cgroup, or `systemctl set-property` has changed it.
         known.has_settings_read &= !witnessed;
         let result = facts.result?;
         let is_killed = result == OOM_KILL;
@@ -277,29 +277,29 @@ impl Units {
         })
     }
 
-    /// Limits and policies may be others when the manager has read its files again.
-    pub(super) fn forget_settings(&mut self) {
+    /// Limits and policies may have changed when the manager has read its files again.
+    pub(super) fn invalidate_settings(&mut self) {
         for known in self.0.values_mut() {
             (known.has_limit_read, known.has_settings_read) = (false, false);
         }
     }
 
-    /// The names of those that the caller wants, in order: with a limit or asked for first, then the largest.
-    pub(super) fn choose(&self, wanted: &Wanted) -> Vec<&Known> {
+    /// Returns the services of the query: first those with a limit and those that it names, then the largest.
+    pub(super) fn choose(&self, query: &ServiceQuery) -> Vec<&TrackedUnit> {
         let mut chosen: Vec<_> =
             self.0.values().filter(|known| !known.service.active_state.is_empty()).collect();
-        let rank = |known: &Known| {
+        let rank = |known: &TrackedUnit| {
             let service = &known.service;
-            let is_first = service.memory_max_bytes.is_some() || wanted.first.contains(&service.name);
+            let is_first = service.memory_max_bytes.is_some() || query.first.contains(&service.name);
             Reverse((is_first, service.memory_current_bytes))
         };
         chosen.sort_by(|a, b| (rank(a), &a.service.name).cmp(&(rank(b), &b.service.name)));
-        chosen.truncate(wanted.count);
+        chosen.truncate(query.count);
         chosen
     }
 }
 
-/// Whether a unit in this state may have ended in an OOM kill that nobody has seen.
+/// Whether a unit in this state may have ended in an OOM kill that no signal reported.
 pub(super) fn may_have_failed(active_state: &str) -> bool {
     matches!(active_state, "failed" | "activating" | "deactivating")
 }
@@ -318,7 +318,7 @@ fn end_of(exit_micros: u64, now: SystemTime, witnessed: bool) -> SystemTime {
     exit.filter(is_plausible).unwrap_or(now)
 }
 
-/// The unit that an object path stands for: systemd writes every byte but letters and digits as `_` and two hex digits.
+/// Returns the unit of an object path. systemd writes every byte except letters and digits as `_` and two hex digits.
 pub(super) fn unit_of_path(path: &str) -> Option<String> {
     let label = path.strip_prefix(UNIT_PATH)?.as_bytes();
     let mut name = Vec::with_capacity(label.len());
@@ -351,14 +351,15 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn facts(result: &str, run: u64) -> Facts {
-        Facts { result: Some(result.to_owned()), run, ..Facts::default() }
+    fn facts(result: &str, run: u64) -> RunState {
+        RunState { result: Some(result.to_owned()), run, ..RunState::default() }
     }
 
     fn runs(told: &[(&str, u64)]) -> Vec<u64> {
         let mut units = Units::default();
-        let kills =
-            told.iter().filter_map(|(result, run)| units.tell("a.service", facts(result, *run), at(1), true));
+        let kills = told
+            .iter()
+            .filter_map(|(result, run)| units.record("a.service", facts(result, *run), at(1), true));
         kills.map(|kill| kill.run).collect()
     }
 
@@ -397,16 +398,16 @@ mod tests {
 
     #[test]
     fn settings_that_say_nothing_are_absent() {
-        let mut known = Known::default();
+        let mut known = TrackedUnit::default();
         let unset = [text("continue"), text("auto"), text("auto"), Some(Value::Number(0))];
         let unset = unset.into_iter().chain([Some(Value::Number(u64::MAX)), text("none"), text("")]);
-        SETTINGS.into_iter().zip(unset).for_each(|(name, value)| known.learn(name, value));
+        SETTINGS.into_iter().zip(unset).for_each(|(name, value)| known.set_property(name, value));
         let bare = Service { oom_policy: Some("continue".to_owned()), ..Service::default() };
         assert_eq!(known.service, bare);
         let set =
             [text("kill"), text("kill"), Some(Value::Number(42_949_673)), Some(Value::Number(1_500_000))];
         let set = set.into_iter().chain([text("avoid"), text("/system.slice/a.service")]);
-        SETTINGS.into_iter().skip(1).zip(set).for_each(|(name, value)| known.learn(name, value));
+        SETTINGS.into_iter().skip(1).zip(set).for_each(|(name, value)| known.set_property(name, value));
         let service = &known.service;
         let [swap, pressure] = [&service.managed_oom_swap, &service.managed_oom_memory_pressure];
         assert_eq!([swap.as_deref(), pressure.as_deref()], [Some("kill"); 2]);
@@ -417,28 +418,28 @@ mod tests {
             [preference.as_deref(), group.as_deref()],
             [Some("avoid"), Some("/system.slice/a.service")]
         );
-        SETTINGS.into_iter().for_each(|name| known.learn(name, None));
+        SETTINGS.into_iter().for_each(|name| known.set_property(name, None));
         assert_eq!(known.service, Service::default());
     }
 
     #[test]
-    fn what_is_known_is_asked_for_again_only_after_news() {
+    fn known_settings_are_requested_again_only_after_a_signal() {
         let mut units = Units::default();
         units.list([("a.service", "active", "running")].into_iter());
         let closely =
-            |units: &mut Units| units.0.get_mut("a.service").map(|known| known.closely_wanted().len());
+            |units: &mut Units| units.0.get_mut("a.service").map(|known| known.detail_properties().len());
         assert_eq!([closely(&mut units), closely(&mut units)], [Some(4 + SETTINGS.len()), Some(4)]);
-        units.tell("a.service", facts("success", 1), at(1), false);
+        units.record("a.service", facts("success", 1), at(1), false);
         assert_eq!(closely(&mut units), Some(3));
-        units.tell("a.service", facts("success", 1), at(1), true);
+        units.record("a.service", facts("success", 1), at(1), true);
         assert_eq!(closely(&mut units), Some(3 + SETTINGS.len()));
-        units.forget_settings();
+        units.invalidate_settings();
         assert_eq!(closely(&mut units), Some(3 + SETTINGS.len()));
         let known = units.0.get_mut("a.service").unwrap();
-        assert_eq!(known.memory_wanted(true), ["MemoryMax", "MemoryCurrent"]);
-        known.learn("MemoryCurrent", Some(Value::Number(7)));
-        known.learn("MemoryMax", Some(Value::Number(u64::MAX)));
-        assert_eq!((known.memory_wanted(false), known.service.memory_current_bytes), (vec![], None));
+        assert_eq!(known.memory_properties(true), ["MemoryMax", "MemoryCurrent"]);
+        known.set_property("MemoryCurrent", Some(Value::Number(7)));
+        known.set_property("MemoryMax", Some(Value::Number(u64::MAX)));
+        assert_eq!((known.memory_properties(false), known.service.memory_current_bytes), (vec![], None));
     }
 
     #[test]
@@ -450,8 +451,8 @@ mod tests {
             (service.memory_current_bytes, service.memory_max_bytes) = (Some(current), max);
         }
         let names = |count, first: &[&str]| {
-            let wanted = Wanted { count, first: first.iter().map(ToString::to_string).collect() };
-            units.choose(&wanted).iter().map(|known| known.service.name.clone()).collect::<Vec<_>>().join("")
+            let query = ServiceQuery { count, first: first.iter().map(ToString::to_string).collect() };
+            units.choose(&query).iter().map(|known| known.service.name.clone()).collect::<Vec<_>>().join("")
         };
         assert_eq!(
             [names(9, &["d"]), names(9, &[]), names(2, &[]), names(0, &[])],
@@ -464,7 +465,7 @@ mod tests {
         let mut units = Units::default();
         let names: Vec<_> = (0..UNITS_MAX + 5).map(|number| format!("{number}.service")).collect();
         units.list(names.iter().map(|name| (name.as_str(), "active", "running")));
-        assert_eq!(units.tell("new.service", facts("oom-kill", 1), at(1), true), None);
+        assert_eq!(units.record("new.service", facts("oom-kill", 1), at(1), true), None);
         assert_eq!(units.0.len(), UNITS_MAX);
         units.list(std::iter::once(("a.service", "active", "running")));
         assert_eq!(units.0.len(), 1);

@@ -1,0 +1,208 @@
+//! State that the thread that follows the bus shares with its callers.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::units::{self, OomdKill, Service, ServiceKill, ServiceQuery, TrackedUnit, Units};
+
+/// Kills that no caller has taken yet; the oldest are evicted. Enough for every service of the largest machine to end at
+/// once.
+const NEWS_MAX: usize = units::UNITS_MAX;
+/// Callers that come within this time share one scan.
+const FRESH: Duration = Duration::from_secs(1);
+/// A scan takes the manager's time as well: at most a tenth of it.
+const REST: u32 = 9;
+
+/// A kill that was reported over D-Bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum News {
+    /// Reported by the manager.
+    Service(ServiceKill),
+    /// Reported by systemd-oomd.
+    Oomd(OomdKill),
+}
+
+/// State of the connection to the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// The first attempt has not ended yet.
+    Connecting,
+    /// Signals are followed.
+    Connected {
+        /// Whether systemd-oomd is on the bus.
+        oomd: bool,
+    },
+    /// The bus, or the manager on it, cannot be reached. It is tried again within half a minute.
+    Broken {
+        /// Why.
+        reason: String,
+        /// The machine has no bus, or the bus has no systemd.
+        absent: bool,
+    },
+}
+
+/// Services, as [`Systemd::services`](super::Systemd::services) returns them.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Services {
+    /// Why the list is not current; none if it is.
+    pub problem: Option<String>,
+    /// False if the services were never read. Then the list is empty.
+    pub known: bool,
+    /// Services with a limit and those that the query names first, then the largest.
+    pub list: Vec<Service>,
+}
+
+pub(super) struct SharedState {
+    pub(super) address: String,
+    state: Mutex<FollowerState>,
+    /// Signalled if the state has changed.
+    changed: Condvar,
+    on_news: Box<dyn Fn() + Send + Sync>,
+}
+
+pub(super) struct FollowerState {
+    pub(super) link: Link,
+    pub(super) units: Units,
+    /// Whether all services were read.
+    is_known: bool,
+    /// Number of finished scans.
+    pub(super) scans: u64,
+    /// End and duration of the last scan.
+    last: Option<(Instant, Duration)>,
+    covered: ServiceQuery,
+    pub(super) requested: Option<ServiceQuery>,
+    /// Wakes the following thread when it waits for a request.
+    waker: Option<Waker>,
+    pub(super) news: VecDeque<News>,
+    pub(super) is_over: bool,
+}
+
+impl SharedState {
+    pub(super) fn new(address: String, on_news: Box<dyn Fn() + Send + Sync>) -> Self {
+        let state = FollowerState {
+            link: Link::Connecting,
+            units: Units::default(),
+            is_known: false,
+            scans: 0,
+            last: None,
+            covered: ServiceQuery::default(),
+            requested: None,
+            waker: None,
+            news: VecDeque::new(),
+            is_over: false,
+        };
+        Self { address, state: Mutex::new(state), changed: Condvar::new(), on_news }
+    }
+
+    /// Nothing under the lock panics except allocations, and the state is consistent at any time.
+    pub(super) fn lock(&self) -> MutexGuard<'_, FollowerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, FollowerState>,
+        deadline: Instant,
+        until: impl Fn(&FollowerState) -> bool,
+    ) -> MutexGuard<'a, FollowerState> {
+        while !until(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+
+    /// Ends the following thread.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.is_over = true;
+        state.wake();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn set_broken(&self, reason: String, absent: bool) {
+        self.lock().link = Link::Broken { reason, absent };
+        self.changed.notify_all();
+    }
+
+    pub(super) fn set_oomd(&self, present: bool) {
+        if let Link::Connected { oomd } = &mut self.lock().link {
+            *oomd = present;
+        }
+    }
+
+    pub(super) fn finish_scan(&self, query: ServiceQuery, took: Duration, oomd: bool) {
+        let mut state = self.lock();
+        state.link = Link::Connected { oomd };
+        state.is_known = true;
+        state.scans += 1;
+        state.last = Some((Instant::now(), took));
+        state.covered = query;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn update(&self, unit: &str, change: impl FnOnce(&mut TrackedUnit)) {
+        if let Some(unit) = self.lock().units.0.get_mut(unit) {
+            change(unit);
+        }
+    }
+
+    pub(super) fn add_news(&self, news: News) {
+        let mut state = self.lock();
+        if state.news.len() >= NEWS_MAX {
+            state.news.pop_front();
+        }
+        state.news.push_back(news);
+        drop(state);
+        (self.on_news)();
+    }
+}
+
+impl FollowerState {
+    pub(super) fn is_fresh(&self, query: &ServiceQuery) -> bool {
+        let is_recent = self.last.is_some_and(|(at, took)| at.elapsed() < FRESH.max(took * REST));
+        matches!(self.link, Link::Connected { .. }) && is_recent && self.covered.covers(query)
+    }
+
+    /// Requests a scan that covers the query.
+    pub(super) fn request(&mut self, query: &ServiceQuery) {
+        self.requested.get_or_insert_default().widen(query);
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn services(&self, query: &ServiceQuery, problem: Option<String>) -> Services {
+        let list = if self.is_known { self.units.choose(query) } else { Vec::new() };
+        Services {
+            problem,
+            known: self.is_known,
+            list: list.iter().map(|unit| unit.service.clone()).collect(),
+        }
+    }
+
+    /// Returns the next request to the following thread, or none if the thread is to end.
+    pub(super) fn next_request(&mut self, waker: &Waker) -> Poll<Option<ServiceQuery>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if let Some(query) = self.requested.take() {
+            return Poll::Ready(Some(query));
+        }
+        self.waker = Some(waker.clone());
+        Poll::Pending
+    }
+}
