@@ -1,5 +1,5 @@
-//! How fast text without any kill is passed over, beside `grep -c oom-killer` on the same bytes, and how fast text is
-//! read in which there is always a report open.
+//! Measures how fast the parser skips text without a kill, compared with `grep -c oom-killer` on the same bytes, and
+//! how fast it parses text with an open report at all times.
 //!
 //! `cargo bench -p oom-evidence --bench parse -- [MiB]`
 
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use oom_evidence::{Origin, Parser};
 
-/// Lines as on a web server: most are no kernel lines, none tells of a kill.
+/// Lines of a web server: most are not from the kernel, and none is about a kill.
 const LINES: [&str; 8] = [
     "Jun 20 12:47:42 web1 systemd[1]: Started Session 4711 of user www-data.\n",
     "Jun 20 12:47:42 web1 sshd[20311]: Failed password for invalid user admin from 192.0.2.77 port 40022 ssh2\n",
@@ -50,7 +50,7 @@ fn main() {
     report("a kill in every 100 lines", storm.len(), || parse(&storm[..]));
 }
 
-/// Text that is read line by line throughout.
+/// Text that is parsed line by line throughout.
 fn storm(size: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(size + 20_000);
     for pid in 1.. {

@@ -1,10 +1,10 @@
-//! Events put together to reports.
+//! Assembles events into reports.
 //!
-//! The kernel prints a report in a fixed order: header, table, limit or constraint, selection, kills. Any of these lines
-//! may be missing (the header and the constraint are printed at most ten times in five seconds, the ring buffer
-//! overwrites, people cut), and kernels before 4.x can print two reports at once. So every line looks for the youngest
-//! open report that has not come as far as the line itself, and opens a new one where there is none. The caller mark of
-//! printk, where there is one, and process ids keep reports apart beyond that.
+//! The kernel prints a report in a fixed order: header, table, limit or constraint, selection, kills. Any of these
+//! lines may be missing: the kernel prints the header and the constraint at most ten times in five seconds, the ring
+//! buffer overwrites, people cut. Kernels before 4.x may print two reports at once. So each line belongs to the
+//! youngest open report that has not come as far as the line itself; if there is none, it opens a new one. The caller
+//! mark of printk and process ids separate reports further.
 
 use std::collections::VecDeque;
 
@@ -18,11 +18,11 @@ use crate::table;
 use crate::trust::Trust;
 use crate::userspace;
 
-/// Reports that are open at once. Two is the most that was seen.
+/// Limit of open reports. At most two were seen in practice.
 const OPEN_MAX: usize = 8;
-/// Killed processes that are remembered so that a second line about one is not taken for a second kill.
+/// Limit of remembered kills. A second line about a remembered kill is not a second kill.
 const RECENT_MAX: usize = 256;
-/// The open reports, and the finished ones that nobody has fetched yet.
+/// The open reports, and the finished ones that the caller has not fetched yet.
 #[derive(Debug)]
 pub(crate) struct Assembly {
     open: Vec<OpenReport>,
@@ -36,7 +36,7 @@ impl Assembly {
         Self { open: Vec::new(), ready: VecDeque::new(), recent: VecDeque::new(), trust }
     }
 
-    /// Whether no report is open: then only lines with certain words can mean anything.
+    /// Whether no report is open. Then only lines with certain words matter.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -45,12 +45,12 @@ impl Assembly {
         self.ready.pop_front()
     }
 
-    /// Ends the reports that have heard nothing for long.
+    /// Closes the reports that no line has touched for long.
     pub(crate) fn expire(&mut self, offset: u64) {
         self.close_where(|open| offset - open.touched_at > GAP_BYTES);
     }
 
-    /// Ends all reports.
+    /// Closes all reports.
     pub(crate) fn close_all(&mut self) {
         self.close_where(|_| true);
     }
@@ -77,7 +77,7 @@ impl Assembly {
         &mut self.open[last]
     }
 
-    /// The youngest open report of this killer that fits the context and the is_wanted.
+    /// Returns the youngest open report of this killer that is near the line and satisfies `is_wanted`.
     fn find(
         &self,
         killer: Killer,
@@ -89,7 +89,7 @@ impl Assembly {
         self.open.iter().rposition(fits)
     }
 
-    /// As [`Assembly::find`], or else a new one.
+    /// As [`Assembly::find`], but starts a report if there is none.
     fn find_or_start(
         &mut self,
         killer: Killer,
@@ -132,7 +132,7 @@ impl Assembly {
         }
     }
 
-    /// A header begins a report, and ends those that have killed.
+    /// Starts a report, and closes those that have killed.
     fn header(&mut self, invoker: Option<&[u8]>, context: LineContext<'_>) {
         self.close_where(|open| open.stage == Stage::Killed);
         let open = self.start(Killer::Kernel, context);
@@ -140,7 +140,7 @@ impl Assembly {
         (open.is_evidence, open.has_header) = (true, true);
     }
 
-    /// The limit is printed once for a report; a terminal's copy may hold it twice.
+    /// The kernel prints the limit once for each report; a copy of a terminal may hold it twice.
     fn limit(&mut self, task: Option<&[u8]>, cgroup: Option<&[u8]>, context: LineContext<'_>) {
         let is_same = |open: &OpenReport| {
             open.report.cgroup.as_deref().zip(cgroup).is_none_or(|(known, said)| known == said)
@@ -152,7 +152,7 @@ impl Assembly {
         open.report.task_cgroup = task.map(|path| scan::owned(path, PATH_MAX));
     }
 
-    /// A process that is slow to die is selected again and again.
+    /// The kernel selects a process that is slow to die again and again.
     fn select(&mut self, wording: Wording, selection: Selection, context: LineContext<'_>) {
         let is_again = |open: &OpenReport| {
             open.stage == Stage::Selection && open.report.selected.as_ref() == Some(&selection)
@@ -186,20 +186,20 @@ impl Assembly {
         };
         open.reason(wording);
         open.unfinished = unfinished.map(|part| scan::owned(part, kernel::NAME_MAX));
-        let recent = RecentKill::of(Killer::Kernel, &victim, context);
+        let recent = RecentKill::new(Killer::Kernel, &victim, context);
         open.add_victim(victim, context);
         let at = at.unwrap_or(self.open.len() - 1);
         self.remember(recent);
         self.close_other_killed(at);
     }
 
-    /// Which open report a kill belongs to: one that waits for it, or else a group that is being killed.
+    /// Returns the open report of a kill: one that waits for it, else a group that is being killed.
     fn report_of_kill(&self, wording: Wording, victim: &Victim, context: LineContext<'_>) -> Option<usize> {
         let in_group = |open: &OpenReport| open.report.group.is_some() && open.stage == Stage::Killed;
         self.waiting(wording, victim, context).or_else(|| self.find(Killer::Kernel, context, in_group))
     }
 
-    /// The report that waits for this kill: what names the process, then the youngest that has killed nobody.
+    /// Returns the report that waits for this kill: one that names the process, else the youngest without a kill.
     fn waiting(&self, wording: Wording, victim: &Victim, context: LineContext<'_>) -> Option<usize> {
         let waits = |open: &OpenReport| {
             open.stage < Stage::Killed && open.may_be(wording) && open.report.witness == Witness::Killer
@@ -216,7 +216,7 @@ impl Assembly {
             .or_else(|| find(&|_| true))
     }
 
-    /// Whether a line is about a kill that is known.
+    /// Whether a line is about a known kill.
     fn is_repeated(&mut self, wording: Wording, victim: &Victim, context: LineContext<'_>) -> bool {
         let known = self
             .open
@@ -241,8 +241,8 @@ impl Assembly {
         self.recent.iter().any(|recent| recent.is(killer, victim, context.offset, time))
     }
 
-    /// A process that is slow to die is selected and killed again. Without a header the report says nothing new; with
-    /// one it stays: the killer did run again.
+    /// The kernel selects and kills a process that is slow to die again. Without a header the report has nothing new.
+    /// With a header it stays, because the killer did run again.
     fn end_without_victim(&mut self, at: usize, is_uncounted: bool) {
         if self.open[at].has_header {
             self.open[at].report.kill_lines += u64::from(is_uncounted);
@@ -259,7 +259,8 @@ impl Assembly {
         self.recent.push_back(recent);
     }
 
-    /// A kill elsewhere ends the reports that have killed, but for groups, which may not be through.
+    /// Closes the reports that have killed when another report has a kill. Groups may not be finished, so they stay
+    /// open.
     fn close_other_killed(&mut self, but: usize) {
         let mut at = 0;
         self.close_where(|open| {
@@ -268,8 +269,8 @@ impl Assembly {
         });
     }
 
-    /// The line stands between a group's first victim and the others. Where the report has a group already, that first
-    /// victim was of a new event whose header was not printed.
+    /// The line stands between the first victim of a group and the others. If the report has a group already, that
+    /// first victim belongs to a new event whose header was not printed.
     fn group(&mut self, cgroup: &[u8], context: LineContext<'_>) {
         let killed =
             |open: &OpenReport| open.stage == Stage::Killed && open.report.witness == Witness::Killer;
@@ -293,7 +294,7 @@ impl Assembly {
         open.join_group(cgroup);
     }
 
-    /// The reaper is a thread of its own, and it works long after the kill.
+    /// The reaper is a separate thread and works long after the kill.
     fn reaped(&mut self, reaped: Reaped) {
         let named = |open: &OpenReport| open.report.victims.iter().any(|victim| victim.pid == reaped.pid);
         let killed = |open: &OpenReport| open.report.killer == Killer::Kernel && open.stage == Stage::Killed;
@@ -310,7 +311,7 @@ impl Assembly {
         self.close_all();
     }
 
-    /// Lines that say nothing alone: tables, free lists, the second half of a name.
+    /// Handles lines that mean nothing alone: tables, free lists, the second half of a name.
     pub(crate) fn kernel_detail(&mut self, message: &[u8], context: LineContext<'_>) {
         if let Some(columns) = table::columns(message) {
             let open = self.kernel(context, |open| open.stage < Stage::Table);
@@ -341,7 +342,7 @@ impl Assembly {
         }
     }
 
-    /// systemd-oomd says that it marks a cgroup or that it has killed it, and systemd may have told of the unit before.
+    /// systemd-oomd reports that it marks a cgroup or that it killed it. systemd may have reported the unit before.
     fn oomd_killed(&mut self, cgroup: &[u8], context: LineContext<'_>) {
         let is_same = |open: &OpenReport| match open.report.cgroup.as_deref() {
             Some(known) => known == cgroup,
@@ -357,7 +358,7 @@ impl Assembly {
         }
     }
 
-    /// `kills` is absent where systemd says "some".
+    /// `kills` is absent if systemd writes "some".
     fn oomd_count(&mut self, unit: &[u8], kills: Option<u64>, context: LineContext<'_>) {
         let open = self.find_or_start(Killer::SystemdOomd, context, |open| open.is_of_unit(unit));
         (open.stage, open.is_evidence) = (Stage::Killed, true);
@@ -367,18 +368,18 @@ impl Assembly {
         open.report.kills = kills.map(|kills| kills.max(known)).or((known > 0).then_some(known));
     }
 
-    /// earlyoom sends SIGKILL to the same process when SIGTERM was not enough.
+    /// earlyoom sends SIGKILL to the same process if SIGTERM was not enough.
     fn earlyoom(&mut self, victim: Victim, context: LineContext<'_>) {
         if self.is_recent(Killer::Earlyoom, &victim, context) {
             return;
         }
         self.close_where(|open| open.report.killer == Killer::Earlyoom);
-        let recent = RecentKill::of(Killer::Earlyoom, &victim, context);
+        let recent = RecentKill::new(Killer::Earlyoom, &victim, context);
         self.start(Killer::Earlyoom, context).add_victim(victim, context);
         self.remember(recent);
     }
 
-    /// One kill gives a line for the unit and for each slice above it. Where the kernel's own line is there, too, it is
+    /// systemd writes a line for the unit and for each slice above it. If the kernel reported the kill as well, it is
     /// the same event.
     fn unit_hit(&mut self, unit: &[u8], context: LineContext<'_>) {
         let killed =

@@ -6,13 +6,14 @@ use memchr::memmem;
 
 use crate::scan;
 
-/// A machine that lost power leaves blocks of NUL bytes in its log, with the next boot's first line right behind.
+/// Removes leading NUL bytes. A machine that lost power leaves blocks of them in its log, directly before the first
+/// line of the next boot.
 pub(crate) fn without_nuls(line: &[u8]) -> &[u8] {
     let nuls = line.iter().take_while(|b| **b == 0).count();
     &line[nuls..]
 }
 
-/// dmesg and journalctl colour what they print, if they are told to even into a file.
+/// Removes colours. dmesg and journalctl can be configured to write them even into a file.
 pub(crate) fn without_colours(line: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = memmem::find(line, b"\x1b[") else { return Cow::Borrowed(line) };
     let mut out = line[..first].to_vec();

@@ -1,10 +1,10 @@
-//! The journal's export format (systemd's JOURNAL_EXPORT_FORMATS), which carries bytes of any kind and needs no JSON.
+//! The export format of the journal (systemd's JOURNAL_EXPORT_FORMATS), which carries any bytes and needs no JSON.
 
 use std::time::Duration;
 
 use crate::scan;
 
-/// A message of the kernel needs far less; what is longer is passed over.
+/// Limit of a value. Messages of the kernel are far shorter; longer values are skipped.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 const WANTED: [&[u8]; 7] = [
     b"__CURSOR",
@@ -16,26 +16,27 @@ const WANTED: [&[u8]; 7] = [
     b"MESSAGE",
 ];
 
-/// One entry of the journal, as far as kernel messages need it.
+/// One entry of the journal, with the fields that messages of the kernel need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalEntry {
-    /// Where a later reader goes on.
+    /// The position after this entry, for a later reader.
     pub cursor: Vec<u8>,
-    /// The boot that it was written in: 32 hexadecimal digits.
+    /// Boot id of the entry: 32 hexadecimal digits.
     pub boot_id: Vec<u8>,
-    /// When the journal took it, since 1970.
+    /// Time since 1970 when journald received it.
     pub since_epoch: Option<Duration>,
-    /// The kernel's own time stamp, since boot.
+    /// The kernel's own timestamp: time since boot.
     pub since_boot: Option<Duration>,
-    /// The text.
+    /// The message.
     pub message: Vec<u8>,
     transport: Vec<u8>,
     facility: Vec<u8>,
 }
 
 impl JournalEntry {
-    /// Whether the kernel wrote it: what root writes to /dev/kmsg has the same transport, but never facility 0.
+    /// Whether the kernel wrote the entry. Messages that root writes to /dev/kmsg have the same transport, but never
+    /// facility 0.
     #[must_use]
     pub fn is_from_kernel(&self) -> bool {
         self.transport == b"kernel" && self.facility == b"0"
@@ -56,12 +57,12 @@ impl JournalEntry {
     }
 }
 
-/// Bytes in pieces of any size into entries.
+/// Decodes bytes in pieces of any size into entries.
 #[derive(Debug, Default)]
 pub(crate) struct ExportDecoder {
     pending: Vec<u8>,
     entry: JournalEntry,
-    /// Bytes of a value that is too long and of the newline behind it.
+    /// Bytes left of a value that is too long, with the newline after it.
     to_skip: usize,
     is_skipping_line: bool,
 }
@@ -73,7 +74,7 @@ enum Step {
 }
 
 impl ExportDecoder {
-    /// Reads a piece and hands every entry that it completes to `each`.
+    /// Decodes a piece and passes each finished entry to `each`.
     pub(crate) fn feed(&mut self, piece: &[u8], mut each: impl FnMut(JournalEntry)) {
         self.pending.extend_from_slice(piece);
         let mut used = 0;
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_out_whole_whatever_the_pieces() {
+    fn entries_are_the_same_for_pieces_of_any_size() {
         let text = export();
         for size in [1, 7, 1000, text.len()] {
             let mut decoder = ExportDecoder::default();
@@ -195,7 +196,7 @@ mod tests {
         entries
     }
 
-    /// As journald writes a field: with its length where it holds anything but printable text.
+    /// Writes a field as journald does: with its length if it contains anything but printable text.
     fn field(name: &str, value: &[u8]) -> Vec<u8> {
         if value.iter().all(|byte| (32..127).contains(byte)) {
             return [name.as_bytes(), b"=", value, b"\n"].concat();
@@ -210,7 +211,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
         #[test]
-        fn any_message_survives_in_pieces_of_any_size(
+        fn any_message_is_decoded_from_pieces_of_any_size(
             messages in vec(vec(any::<u8>(), 0..200), 1..8),
             others in vec(vec(any::<u8>(), 0..300), 1..4),
             sizes in vec(1..400_usize, 1..6),
@@ -227,7 +228,7 @@ mod tests {
         }
 
         #[test]
-        fn rubbish_is_the_same_in_pieces_of_any_size(
+        fn invalid_input_is_decoded_alike_in_pieces_of_any_size(
             pieces in vec(
                 prop_oneof![
                     vec(any::<u8>(), 0..20),
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_not_kept() {
+    fn line_without_end_is_not_kept() {
         let mut decoder = ExportDecoder::default();
         for _ in 0..1000 {
             decoder.feed(&[b'x'; 8192], |_| panic!("no entry"));

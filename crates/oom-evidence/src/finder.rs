@@ -1,10 +1,10 @@
-//! The search for words without which a line says nothing about a kill.
+//! The search for the words that every line about a kill has.
 
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, packed};
 
-/// While no report is open, a line without one of these says nothing.
+/// If no report is open, a line without one of these words is skipped.
 const WORDS: [&[u8]; 13] = [
     b"oom-kill",
     b"oomd",
@@ -23,8 +23,8 @@ const WORDS: [&[u8]; 13] = [
 
 pub(crate) static FINDER: LazyLock<Finder> = LazyLock::new(Finder::new);
 
-/// Searches for all words at once. The general automaton passes 0.5 GB over in a second here, the vectorised search 6;
-/// but the latter is not to be had on every processor.
+/// Searches for all words at once. On this machine the general automaton skips 0.5 GB a second and the vectorised
+/// search 6 GB. Not every processor supports the latter.
 pub(crate) enum Finder {
     Vectorised(packed::Searcher),
     General(AhoCorasick),
@@ -50,7 +50,7 @@ impl Finder {
 mod tests {
     use super::*;
 
-    /// Which of the two is used depends on the processor, so tests of the parser see one alone.
+    /// The processor decides which of the two is used, so tests of the parser cover one of them.
     #[test]
     fn both_searches_find_every_word() {
         let general = Finder::General(AhoCorasick::new(WORDS).unwrap());

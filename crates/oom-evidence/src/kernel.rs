@@ -1,15 +1,15 @@
-//! The kernel's own words, from mm/oom_kill.c and mm/memcontrol.c of 2.6.9 to 6.18 and of its vendors.
+//! The kernel's wording, from mm/oom_kill.c and mm/memcontrol.c of 2.6.9 to 6.18 and of vendors' kernels.
 
 use crate::report::{Constraint, Reaped, Selection, Victim};
 use crate::scan;
 
-/// The kernel's own limit for a name.
+/// The kernel's limit for a name.
 const COMM_MAX: usize = 15;
-/// A log daemon's escapes make four bytes of one.
+/// Log daemons escape one byte as four.
 pub(crate) const NAME_MAX: usize = 64;
-/// The kernel's own limit for a path, which its limit for a line (about 1000 bytes) makes unreachable.
+/// The kernel's limit for a path. Its limit for a line (about 1000 bytes) is lower.
 pub(crate) const PATH_MAX: usize = 4096;
-/// What the fields behind a victim's name are called, in all kernels.
+/// The fields after a victim's name, in all kernels.
 pub(crate) const SIZES: [&[u8]; 11] = [
     b"total-vm",
     b"anon-rss",
@@ -24,7 +24,7 @@ pub(crate) const SIZES: [&[u8]; 11] = [
     b"swap",
 ];
 
-/// What a message of the kernel says.
+/// A message of the kernel.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     /// `NAME invoked oom-killer: gfp_mask=...`; 2.6.9 has no name.
@@ -43,7 +43,7 @@ pub(crate) enum Event<'a> {
     Reaped(Reaped),
     /// `Out of memory and no killable processes...`.
     NoKillable,
-    /// `Kernel panic - not syncing: ...`, for want of memory.
+    /// `Kernel panic - not syncing: ...`, because memory is exhausted.
     Panic,
     /// `Linux version ...`: another boot.
     Boot,
@@ -60,10 +60,10 @@ pub(crate) struct ConstraintLine<'a> {
     pub(crate) uid: Option<u32>,
 }
 
-/// What stands before `Killed process` and `Kill process`.
+/// The text before `Killed process` and `Kill process`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wording {
-    /// Nothing: a line of its own after the selection (2.6.2x to 4.20).
+    /// Nothing: the kill has its own line after the selection (2.6.2x to 4.20).
     Silent,
     Limited(Constraint),
     /// OpenVZ: `Out of memory in UB 317592`.
@@ -79,7 +79,7 @@ impl Wording {
     }
 }
 
-/// Reads a message; none for the many that say nothing of a kill.
+/// Parses a message; none if it is not about a kill.
 pub(crate) fn event(message: &[u8]) -> Option<Event<'_>> {
     kill(message)
         .or_else(|| header(message))
@@ -98,19 +98,19 @@ fn header(message: &[u8]) -> Option<Event<'_>> {
         return Some(Event::Header { invoker: None });
     }
     let (name, rest) = scan::cut(message, b" invoked oom-killer")?;
-    // People shorten the line to its first words, and mail programs break it behind them.
+    // People shorten the line to its first words, and mail programs break it after them.
     let is_shortened = matches!(rest.trim_ascii_end(), b"" | b":");
-    // Its source has no number there.
+    // The kernel's source code has no number there.
     let has_mask = || rest.strip_prefix(b": gfp_mask=")?.first().is_none_or(u8::is_ascii_digit).then_some(());
     let is_header = has_mask().is_some() || rest.starts_with(b" in ub ") || is_shortened;
     if !is_header || name.is_empty() {
         return None;
     }
-    // More than a name in front means that somebody quotes the kernel, or that it is a cgroup's path.
+    // A longer text before it is a quotation, or the path of a cgroup.
     (name_len(name) <= COMM_MAX).then_some(Event::Header { invoker: Some(name) })
 }
 
-/// The length of a name without escapes: log daemons write `#012`, dmesg `\x0a` for one byte.
+/// Returns the length of a name without escapes: for one byte log daemons write `#012`, and dmesg `\x0a`.
 fn name_len(name: &[u8]) -> usize {
     let is_octal = |rest: &[u8]| rest.len() > 3 && rest[1..4].iter().all(|b| matches!(b, b'0'..=b'7'));
     let is_hex =
@@ -123,7 +123,7 @@ fn name_len(name: &[u8]) -> usize {
 
 /// `Killed process`, `Kill process`, `kill process` and OpenVZ's `OOM killed process`, with or without a reason.
 fn kill(message: &[u8]) -> Option<Event<'_>> {
-    // The first of them: a process may be named so, too.
+    // Take the first match: a process may be named so as well.
     let is_verb =
         |at: &usize| [&b" process "[..], b"ed process "].iter().any(|end| message[at + 3..].starts_with(end));
     let at = memchr::memmem::find_iter(message, b"ill").find(is_verb)?;
@@ -132,7 +132,7 @@ fn kill(message: &[u8]) -> Option<Event<'_>> {
     let (before, is_openvz) = before.strip_suffix(b"OOM ").map_or((before, false), |before| (before, true));
     let wording = wording(before, is_openvz)?;
     if let Some(rest) = rest.strip_prefix(b" process ") {
-        // No kernel selects without a reason, but a process may be named like this.
+        // No kernel selects without a reason, but a process may have such a name.
         let selection = selection(rest).filter(|_| wording != Wording::Silent);
         return selection.map(|selection| Event::Select { wording, selection });
     }
@@ -196,8 +196,8 @@ fn is_end_of_pid(rest: &[u8]) -> bool {
     rest.first().is_none_or(|b| matches!(b, b' ' | b',' | b'.' | b':' | b'['))
 }
 
-/// Reads name and sizes, from behind the name's parenthesis. False where the name does not end: it holds a newline,
-/// and the rest is on the next line.
+/// Parses the name and the sizes after the opening parenthesis. Returns false if the name does not end: it holds a
+/// newline, and the rest is on the next line.
 pub(crate) fn finish_victim(victim: &mut Victim, rest: &[u8]) -> bool {
     let Some((name, sizes)) = name_and_sizes(rest) else {
         victim.name = closed_name_inner(rest);
@@ -208,7 +208,7 @@ pub(crate) fn finish_victim(victim: &mut Victim, rest: &[u8]) -> bool {
     true
 }
 
-/// What the sizes behind a name say and what is not known yet.
+/// Adds the sizes after a name that are not known yet.
 fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
     let fill = |value: &mut Option<u64>, key: &[u8]| *value = value.or_else(|| kib(sizes, key));
     fill(&mut victim.total_vm_bytes, b"total-vm:");
@@ -220,14 +220,15 @@ fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
     fill(&mut victim.rss_bytes, b" rss:");
     fill(&mut victim.swap_bytes, b" swap:");
     fill(&mut victim.pgtables_bytes, b"pgtables:");
-    // Since 5.4 with a colon; RHEL 7 in front of the sizes and with a blank.
+    // Since 5.4 with a colon; RHEL 7 writes it before the sizes and with a blank.
     let uid = || scan::cut(sizes, b" UID:").or_else(|| scan::cut(sizes, b", UID "));
     victim.uid = victim.uid.or_else(|| Some(scan::id(uid()?.1)?.0));
     let adj = || Some(scan::signed(scan::cut(sizes, b"oom_score_adj:")?.1)?.0);
     victim.oom_score_adj = victim.oom_score_adj.or_else(adj);
 }
 
-/// What follows the name has a fixed form, so the last place where it fits is the right one, whatever the name holds.
+/// The text after the name has a fixed form, so the last place where it fits is the right one, whatever the name
+/// contains.
 fn name_and_sizes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let marks: [&[u8]; 5] = [b") total-vm:", b") vsz:", b") score ", b") vm:", b"), "];
     let last = |mark: &&[u8]| memchr::memmem::rfind(rest, mark);
@@ -235,8 +236,8 @@ fn name_and_sizes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&rest[..at], &rest[at + 1..]))
 }
 
-/// The name where nothing but its parenthesis and a full stop ends the line (2.6.9 to 2.6.31), or where the line is cut
-/// soon after.
+/// Returns the name if only its parenthesis and a full stop end the line (2.6.9 to 2.6.31), or if the line is cut
+/// soon after it.
 fn closed_name(rest: &[u8]) -> Option<Box<[u8]>> {
     closed_name_inner(scan::cut(rest, b"(")?.1)
 }
@@ -247,7 +248,7 @@ fn closed_name_inner(rest: &[u8]) -> Option<Box<[u8]>> {
     if is_end && name_len(name) <= COMM_MAX {
         return Some(scan::owned(name, NAME_MAX));
     }
-    // Another line is glued to it.
+    // Another line follows without a newline.
     let (name, _) = scan::cut(rest, b")").filter(|(name, _)| name_len(name) <= COMM_MAX)?;
     Some(scan::owned(name, NAME_MAX))
 }
@@ -261,14 +262,14 @@ fn old_openvz(rest: &[u8]) -> Option<(Box<Victim>, Option<u64>)> {
     Some((Box::new(victim), container))
 }
 
-/// `key` and a number and `kB`, in bytes. Without its unit the number may have been cut.
+/// Parses `key`, a number and `kB` to bytes. Without the unit the number may have been cut.
 fn kib(sizes: &[u8], key: &[u8]) -> Option<u64> {
     let (value, rest) = scan::number(scan::cut(sizes, key)?.1)?;
     rest.starts_with(b"kB").then_some(value)?.checked_mul(1024)
 }
 
 /// `CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a/b,task=x,pid=1,uid=0`.
-/// A field counts when the next one has begun: otherwise it may have been cut.
+/// A field counts only if the next one has begun: otherwise it may have been cut.
 fn constraint(rest: &[u8]) -> ConstraintLine<'_> {
     let (text, rest) = scan::cut(rest, b",").unwrap_or_default();
     let (fields, pid, uid) = process_fields(rest);
@@ -290,7 +291,8 @@ fn constraint_of(text: &[u8]) -> Option<Constraint> {
     }
 }
 
-/// pid and uid from the end of the line, because the name and the paths before them may hold the same words.
+/// Parses pid and uid from the end of the line, because the name and the paths before them may contain the same
+/// words.
 fn process_fields(rest: &[u8]) -> (&[u8], Option<u32>, Option<u32>) {
     let Some((before, uid)) = rcut_id(rest, b",uid=") else { return (rest, None, None) };
     match rcut_id(before, b",pid=") {
@@ -304,7 +306,7 @@ fn rcut_id<'a>(bytes: &'a [u8], key: &[u8]) -> Option<(&'a [u8], u32)> {
     scan::id(id).filter(|(_, rest)| rest.is_empty()).map(|(id, _)| (before, id))
 }
 
-/// The path in front of `,task=NAME`. The name has at most 15 bytes, and either may hold `,task=`.
+/// Returns the path before `,task=NAME`. The name has at most 15 bytes, and both may contain `,task=`.
 fn before_task(rest: &[u8]) -> Option<&[u8]> {
     let fits = |at: &usize| rest.len() - at - b",task=".len() <= 15;
     let at = memchr::memmem::find_iter(rest, b",task=").find(fits);
@@ -316,12 +318,12 @@ fn limit(message: &[u8]) -> Option<Event<'_>> {
         return Some(Event::Limit { task: None, cgroup: whole(cgroup) });
     }
     let (task, cgroup) = scan::rcut(message.strip_prefix(b"Task in ")?, b" killed as a result of limit of ")?;
-    // The limit is of the task's own cgroup or of one above it, and so is its name where it ends in dots.
+    // The limit belongs to the task's own cgroup or to one above it. So does a path that ends in dots.
     let is_above = task.strip_prefix(cgroup).is_some_and(|below| below.is_empty() || below.starts_with(b"/"));
     Some(Event::Limit { task: Some(task), cgroup: if is_above { Some(cgroup) } else { whole(cgroup) } })
 }
 
-/// A path, unless a pager or a terminal says that it cut the line.
+/// Returns a path, unless a pager or a terminal marked that it cut the line.
 fn whole(path: &[u8]) -> Option<&[u8]> {
     let is_cut = path.ends_with(b"...") || path.ends_with(b">") || path.ends_with("…".as_bytes());
     (!is_cut).then_some(path)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::scan;
 
-/// One record of /dev/kmsg: what one read(2) returns.
+/// One record of /dev/kmsg, as one read(2) returns it.
 ///
 /// ```
 /// use oom_evidence::KmsgRecord;
@@ -22,40 +22,41 @@ use crate::scan;
 pub struct KmsgRecord {
     /// Severity, 0 (emergency) to 7 (debug).
     pub level: u8,
-    /// syslog(3)'s facility; 0 is the kernel. What a process writes to /dev/kmsg is never given facility 0.
+    /// Facility of syslog(3); 0 is the kernel. The kernel never gives facility 0 to messages of processes.
     pub facility: u32,
-    /// Counts every record since boot; a gap between two reads is the number of records that were overwritten.
+    /// Number of the record since boot. A gap between two reads is the number of overwritten records.
     pub sequence: u64,
-    /// Since boot, with microseconds; stands still while the machine is suspended.
+    /// Time since boot in microseconds. It stands still while the machine is suspended.
     pub since_boot: Duration,
     /// `-`, or `c` and `+` for pieces of one line (kernels 3.5 to 4.x).
     pub flags: Vec<u8>,
-    /// Who called printk, `T1234` (a thread) or `C0` (a processor), on kernels with `CONFIG_PRINTK_CALLER` (5.1).
+    /// The caller of printk, `T1234` (a thread) or `C0` (a processor), if the kernel has `CONFIG_PRINTK_CALLER`
+    /// (5.1).
     pub caller: Option<Vec<u8>>,
-    /// The message, with `\xNN` turned back into bytes.
+    /// The message, with `\xNN` decoded.
     pub text: Vec<u8>,
     /// Keys and values from the lines that begin with a blank.
     pub metadata: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Why bytes are no record of /dev/kmsg. None of it is worth more than passing the record over and counting it.
+/// Why bytes are not a record of /dev/kmsg. A reader skips such a record and counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KmsgError {
-    /// No `;` ends the fields: the bytes were cut, or are no record at all.
+    /// No `;` ends the fields: the bytes were cut, or are not a record.
     #[error("kernel record has no end of its fields")]
     Unfinished,
-    /// A field in front is missing or no number.
+    /// A field is missing or not a number.
     #[error("kernel record has no valid {0}")]
     Field(&'static str),
 }
 
 impl KmsgRecord {
-    /// Reads one record, with or without the newline at its end.
+    /// Parses one record, with or without the newline at its end.
     ///
     /// # Errors
     ///
-    /// When the fields in front of the text are not as the kernel writes them.
+    /// If the fields before the text have another form.
     pub fn parse(record: &[u8]) -> Result<Self, KmsgError> {
         let (first, rest) = scan::cut(record, b"\n").unwrap_or((record, &[]));
         let head = Head::parse(first)?;
@@ -71,21 +72,22 @@ impl KmsgRecord {
         })
     }
 
-    /// Whether the kernel itself wrote it, not a process through /dev/kmsg.
+    /// Whether the kernel wrote the record, not a process through /dev/kmsg.
     #[must_use]
     pub fn is_from_kernel(&self) -> bool {
         self.facility == 0
     }
 
-    /// Whether it is the first piece of a line that the kernel printed in several (3.5 to 4.9; later ones join them).
-    pub(crate) fn begins_line(&self) -> bool {
+    /// Whether this is the first piece of a line that the kernel printed in several (3.5 to 4.9; later kernels join
+    /// them).
+    pub(crate) fn starts_line(&self) -> bool {
         self.flags == b"c"
     }
 
-    /// Adds the next record, where it is the next piece of this line; gives it back where it is not.
+    /// Appends the next record if it is the next piece of this line. Otherwise returns it.
     pub(crate) fn join(&mut self, next: Self) -> Option<Self> {
         let fits = self.text.len() + next.text.len() <= LINE_MAX;
-        if !(fits && self.begins_line() && next.flags == b"+" && next.facility == self.facility) {
+        if !(fits && self.starts_line() && next.flags == b"+" && next.facility == self.facility) {
             return Some(next);
         }
         self.text.extend_from_slice(&next.text);
@@ -94,16 +96,16 @@ impl KmsgRecord {
     }
 }
 
-/// Pieces are joined up to so many bytes; the kernel's own limit for a record is about a thousand.
+/// Limit of joined pieces in bytes. The kernel's limit for a record is about 1,000.
 const LINE_MAX: usize = 8192;
 
-/// The text of the record that goes on with `line`, which is the first piece of a line.
+/// Returns the text of the record that continues `line`, the first piece of a line.
 pub(crate) fn next_piece<'a>(line: &[u8], next: &'a [u8]) -> Option<&'a [u8]> {
     let (first, next) = (Head::parse(line).ok()?, Head::parse(next).ok()?);
     (first.flags == b"c" && next.flags == b"+" && first.facility == next.facility).then_some(next.text)
 }
 
-/// The first line of a record, not yet unescaped.
+/// The first line of a record, still escaped.
 pub(crate) struct Head<'a> {
     level: u8,
     pub(crate) facility: u32,
@@ -117,7 +119,7 @@ pub(crate) struct Head<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, KmsgError> {
         let priority = field(line, "priority");
-        // Most lines of a text log fail here, before anything is searched for.
+        // Most lines of a text log fail here, before a search.
         let (priority, rest) = priority?;
         let (fields, text) = scan::cut(rest, b";").ok_or(KmsgError::Unfinished)?;
         let (sequence, fields) = field(fields, "sequence number")?;
@@ -148,7 +150,8 @@ pub(crate) fn is_metadata(line: &[u8]) -> bool {
     key > 0 && rest.get(key) == Some(&b'=')
 }
 
-/// Turns `\xNN` back into bytes. The kernel writes backslashes so, too: what else follows a backslash stays as it is.
+/// Decodes `\xNN`. The kernel escapes backslashes in this form as well, so any other text after a backslash stays as
+/// it is.
 pub(crate) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = memchr::memmem::find(text, b"\\x") else { return Cow::Borrowed(text) };
     let mut out = text[..first].to_vec();
@@ -172,19 +175,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn caller_and_later_fields() {
+    fn caller_is_found_before_unknown_fields() {
         let record = KmsgRecord::parse(b"6,1,2,-,caller=T12,future=x;text").unwrap();
         assert_eq!((record.caller.as_deref(), record.text.as_slice()), (Some(&b"T12"[..]), &b"text"[..]));
     }
 
     #[test]
-    fn written_by_a_process() {
+    fn record_of_a_process_is_recognised() {
         let record = KmsgRecord::parse(b"12,1,2,-;Killed process 1 (init)").unwrap();
         assert_eq!((record.facility, record.level, record.is_from_kernel()), (1, 4, false));
     }
 
     #[test]
-    fn escapes() {
+    fn escapes_are_decoded() {
         let table: [(&[u8], &[u8]); 6] = [
             (b"a\\x0ab", b"a\nb"),
             (b"a\\x5cx0ab", b"a\\x0ab"),
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_lines() {
+    fn metadata_lines_are_parsed() {
         let record =
             KmsgRecord::parse(b"6,1,2,-;usb 1-1\n SUBSYSTEM=usb\n DEVICE=c189:\\x31\nrubbish\n").unwrap();
         assert_eq!(record.metadata.len(), 2);
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_record() {
+    fn other_bytes_are_not_a_record() {
         let table: [(&[u8], KmsgError); 6] = [
             (b"", KmsgError::Field("priority")),
             (b"x", KmsgError::Field("priority")),

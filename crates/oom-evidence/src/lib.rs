@@ -1,22 +1,21 @@
-//! Read out-of-memory kills from kernel text, whatever the kernel and whatever the log's prefix.
+//! Read out-of-memory kills from kernel text, for every kernel and every prefix of a log.
 //!
 //! The nouns:
 //!
-//! * A [`Parser`] takes bytes, in pieces of any size, and hands out reports as they are complete. It does no input and
-//!   no output, knows no clock and holds bounded memory.
-//! * A [`Report`] is one event: who asked for memory, which limit was hit, who was killed, by whom, and the table of
-//!   processes. What its text does not say is absent.
-//! * A [`Victim`] is a killed process, a [`Task`] a row of the table, a [`Selection`] the process that was chosen (which
-//!   before 5.1 need not be the one that was killed).
-//! * [`Time`] is what the lines say of when: seconds since boot, a date with or without year and zone, or both. To make
-//!   an instant of it is up to the caller.
-//! * An [`Origin`] is where the bytes come from, a [`Trust`] what follows from it: any local user can write such lines
-//!   into syslog, but not into the kernel's ring buffer.
-//! * A [`KmsgRecord`] is one record of /dev/kmsg, for readers of it. The parser takes such records as they are, too.
-//! * Of a running machine, a [`KernelRing`] reads /dev/kmsg, a [`Journal`] the kernel's messages in systemd's journal,
-//!   and [`oom_kills`] the kernel's own count; [`Memory`] is what is left, [`candidates`] who would be killed next, and
-//!   [`Cgroups`] the memory cgroups with a limit or with kills, and a [`CgroupLimit`] the one that a process is under. They
-//!   alone open files and start programs, and never wait without limit.
+//! * A [`Parser`] takes bytes in pieces of any size and returns reports when they are complete. It does no input or
+//!   output, has no clock and holds bounded memory.
+//! * A [`Report`] is one event: which process requested memory, which limit was hit, which processes were killed, by which
+//!   killer, and the table of processes. What its text does not contain is absent.
+//! * A [`Victim`] is a killed process, a [`Task`] a row of the table, a [`Selection`] the process that the kernel chose
+//!   (before 5.1 it may have killed another one).
+//! * [`Time`] is the time of a line: seconds since boot, a date with or without year and zone, or both. The caller
+//!   converts it to a timestamp.
+//! * An [`Origin`] is where the bytes come from. The [`Trust`] of a report follows from it: any local user can write such
+//!   lines into syslog, but not into the kernel's ring buffer.
+//! * A [`KmsgRecord`] is one record of `/dev/kmsg`. The parser also takes such records as they are.
+//! * A [`KernelRing`] reads `/dev/kmsg` of a running machine, a [`Journal`] the kernel's messages in systemd's journal, and
+//!   [`Systemd`] follows systemd and systemd-oomd over D-Bus. Only these open files and start programs. None of them waits
+//!   without a deadline.
 //!
 //! ```
 //! use oom_evidence::{Constraint, Origin, Parser};
@@ -38,16 +37,18 @@
 //! assert_eq!(reports[0].victims[0].uid, Some(0));
 //! ```
 //!
-//! # What it rests on
+//! # Design
 //!
-//! `Killed process` is the one line that the kernel always prints. The header (`invoked oom-killer`) and the constraint
-//! (`oom-kill:constraint=`) are limited to ten in five seconds, so in a storm most kills have neither: a kill without a
-//! header is a report of its own. A header without a kill is a report without victims. `already exiting` is no kill, a
-//! pid printed twice no second victim, and what systemd says of a unit no kill beside the kernel's.
+//! `Killed process` is the one line that the kernel always prints. The kernel limits the header (`invoked oom-killer`) and
+//! the constraint (`oom-kill:constraint=`) to ten in five seconds, so in a storm most kills have neither.
 //!
-//! A message counts only where it stands directly behind a prefix that is known and, where the line names its writer,
-//! where the writer is the kernel (or systemd-oomd, earlyoom, systemd for their own words). So access logs, mail and
-//! shell histories that quote the kernel give no report.
+//! * A kill without a header is a report of its own. A header without a kill is a report without victims.
+//! * `already exiting` is not a kill, and a pid that is printed twice is one victim.
+//! * A message of systemd about a unit is not a further kill if the kernel reported the kill as well.
+//!
+//! A message counts only directly after a known prefix. If the line names its writer, it must be the kernel (or
+//! systemd-oomd, earlyoom, systemd for their own messages). So access logs, mail and shell histories that quote the kernel
+//! give no report.
 
 mod assembly;
 mod clean;

@@ -3,7 +3,7 @@
 use crate::prefix::{Caller, Line};
 use crate::time::Stamp;
 
-/// Where a line stands, for what is the same for all events.
+/// Time, caller and position of a line, as all events need them.
 #[derive(Clone, Copy)]
 pub(crate) struct LineContext<'a> {
     pub(crate) stamp: Stamp<'a>,
@@ -13,7 +13,7 @@ pub(crate) struct LineContext<'a> {
 }
 
 impl<'a> LineContext<'a> {
-    pub(crate) fn of(line: &Line<'a>, offset: u64) -> Self {
+    pub(crate) fn new(line: &Line<'a>, offset: u64) -> Self {
         Self { stamp: line.stamp, caller: line.caller, offset }
     }
 }

@@ -9,10 +9,10 @@ use crate::scan;
 use crate::table::{self, Columns, Largest};
 use crate::time::CoarseTime;
 
-/// Units that one report lists: a service and the slices above it.
+/// Limit of units of one report: a service and the slices above it.
 const UNITS_MAX: usize = 32;
 
-/// How far a report has come.
+/// Progress of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Started,
@@ -30,9 +30,9 @@ pub(crate) struct OpenReport {
     caller: Option<Caller>,
     pub(crate) columns: Option<Columns>,
     table: Largest,
-    /// Of the constraint line, for the victim with this pid.
+    /// Process id and user id of the constraint line.
     pub(crate) constraint_ids: Option<(u32, Option<u32>)>,
-    /// A table alone, or a reaper's line, is no report.
+    /// False for a table or a reaper's line alone: that is not a report.
     pub(crate) is_evidence: bool,
     pub(crate) has_header: bool,
     /// The first part of the last victim's name, which had a newline in it.
@@ -73,7 +73,7 @@ impl OpenReport {
         same_caller && !self.time.is_far_from(context.stamp.coarse(), GAP_SECONDS)
     }
 
-    /// A report of a memory cgroup is no report of the whole machine.
+    /// A report of a memory cgroup is not a report of the whole machine.
     pub(crate) fn may_be(&self, wording: Wording) -> bool {
         let is_memcg = self.report.constraint == Some(Constraint::Memcg);
         !is_memcg || wording.constraint().is_none_or(|said| said == Constraint::Memcg)
@@ -90,8 +90,8 @@ impl OpenReport {
         self.constraint_ids = line.pid.map(|pid| (pid, line.uid));
     }
 
-    /// What stands before `Kill process` or `Killed process` names a limit, but a memory cgroup's is the only name that
-    /// overrules the constraint line.
+    /// The text before `Kill process` or `Killed process` names a limit. Only a memory cgroup's overrules the
+    /// constraint line.
     pub(crate) fn reason(&mut self, wording: Wording) {
         if let Wording::Beancounter(container) = wording {
             self.report.container = container;
@@ -146,11 +146,12 @@ impl OpenReport {
         }
     }
 
-    /// Whether a unit is what systemd-oomd killed here.
+    /// Whether systemd-oomd killed this unit here.
     pub(crate) fn is_of_unit(&self, unit: &[u8]) -> bool {
-        let is_its = |path: &[u8]| is_unit_of(path, unit);
-        let is_told = || self.report.units.is_empty() || self.report.units.iter().any(|told| **told == *unit);
-        self.report.cgroup.as_deref().map_or_else(is_told, is_its)
+        let is_of_cgroup = |path: &[u8]| is_unit_of(path, unit);
+        let is_listed =
+            || self.report.units.is_empty() || self.report.units.iter().any(|listed| **listed == *unit);
+        self.report.cgroup.as_deref().map_or_else(is_listed, is_of_cgroup)
     }
 
     pub(crate) fn detail(&mut self, message: &[u8], context: LineContext<'_>) {
@@ -159,11 +160,11 @@ impl OpenReport {
             self.table.add(row);
             self.touch(context);
         } else {
-            self.table.learn_page_size(message);
+            self.table.note_page_size(message);
         }
     }
 
-    /// The second line of the last kill: the name has a newline in it and the text no escapes.
+    /// Adds the second line of the last kill: the name has a newline in it, and the text has no escapes.
     pub(crate) fn rest_of_kill(&mut self, message: &[u8]) -> bool {
         let Some(first) = self.unfinished.take() else { return false };
         let Some(victim) = self.report.victims.last_mut() else { return false };
@@ -181,7 +182,7 @@ impl OpenReport {
     }
 }
 
-/// Whether a cgroup is that of a unit.
+/// Whether the cgroup belongs to the unit.
 pub(crate) fn is_unit_of(cgroup: &[u8], unit: &[u8]) -> bool {
     cgroup.strip_suffix(unit).is_some_and(|rest| rest.ends_with(b"/"))
 }

@@ -1,4 +1,4 @@
-//! Bytes cut into lines, most of which are passed over unread.
+//! Splits bytes into lines, and skips most of them unread.
 
 use std::time::Duration;
 
@@ -16,40 +16,39 @@ use crate::userspace;
 use crate::writer::Writer;
 use crate::{kmsg, wrapped};
 
-/// Copies of consoles have two; the limit is there because text from outside decides.
+/// Copies of consoles have two. The limit exists because the text is not trusted.
 const RECORDS_IN_LINE_MAX: usize = 8;
 
-/// Reads text of any length, given in pieces of any size, and hands out reports as they are complete.
+/// Parses text of any length, in pieces of any size, and returns each report when it is complete.
 ///
-/// A report is complete when the next one begins or 1 MiB of other text has passed. After the last one there may be
-/// nothing for months, so a reader of a live source calls [`Parser::flush`] when the source has been silent for a
-/// second.
+/// A report is complete if the next one begins or 1 MiB of other text has passed. After the last report a log may be
+/// silent for months, so a reader of a live source calls [`Parser::flush`] after a second of silence.
 ///
-/// Its memory is bounded whatever the text: a line counts for its first [`Parser::LINE_MAX`] bytes, at most eight
-/// reports are open, and each of them is bounded as [`Report`] says. That comes to less than [`Parser::MEMORY_MAX`].
+/// Its memory is bounded for any text: only the first [`Parser::LINE_MAX`] bytes of a line count, at most eight
+/// reports are open, and each is bounded as [`Report`] documents. The sum is below [`Parser::MEMORY_MAX`].
 #[derive(Debug)]
 pub struct Parser {
-    /// The line that is not finished, without what is beyond the limit.
+    /// The unfinished line, up to the limit.
     partial: Vec<u8>,
-    /// A line whose rest may be the next one.
+    /// A line whose rest may be the next line.
     held: Option<Vec<u8>>,
     assembly: Assembly,
     origin: Origin,
     /// Bytes before the current line.
     offset: u64,
-    /// Bytes of the unfinished line, the part beyond the limit among them.
+    /// Bytes of the unfinished line, including those beyond the limit.
     partial_bytes: u64,
 }
 
 impl Parser {
-    /// What a line holds beyond this is passed over. The kernel's own lines have at most about 1,000 bytes, and four
-    /// times as many when every byte is escaped.
+    /// Limit of a line in bytes; the rest is skipped. Lines of the kernel have at most about 1,000 bytes, and four
+    /// times as many if every byte is escaped.
     pub const LINE_MAX: usize = 8192;
 
-    /// No text makes a parser hold more than this, in bytes.
+    /// Limit of the memory of a parser in bytes.
     pub const MEMORY_MAX: usize = 16 << 20;
 
-    /// A parser for text that comes from `origin`, which decides how far its reports are to be trusted.
+    /// Creates a parser for text from `origin`, which determines the trust of its reports.
     #[must_use]
     pub fn new(origin: Origin) -> Self {
         Self {
@@ -62,15 +61,14 @@ impl Parser {
         }
     }
 
-    /// Reads a piece of text. The iterator reads as it goes, so that reports do not pile up; what is left of the piece
-    /// when it is dropped is read then, and the reports in it are dropped, too.
+    /// Parses a piece of text. The iterator parses as it advances, so that reports do not accumulate. If it is
+    /// dropped early, the rest is parsed and its reports are dropped.
     pub fn feed<'a>(&'a mut self, text: &'a [u8]) -> Feed<'a> {
         Feed { parser: self, text }
     }
 
-    /// Reads one whole message of the kernel that was taken out of its record already, such as the `MESSAGE` of a
-    /// journal entry or [`KmsgRecord::text`](crate::KmsgRecord::text). That the kernel wrote it is the caller's word:
-    /// see [`Origin`].
+    /// Parses one complete message of the kernel without its record, such as the `MESSAGE` of a journal entry or
+    /// [`KmsgRecord::text`](crate::KmsgRecord::text). The caller asserts that the kernel wrote it: see [`Origin`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -93,38 +91,38 @@ impl Parser {
         let message = &message[..message.len().min(Self::LINE_MAX)];
         if !self.assembly.is_idle() || FINDER.find(message).is_some() {
             let stamp = Stamp { since_boot, since_epoch, ..Stamp::default() };
-            self.interpret(&Line::of_kernel(stamp, message), 0);
+            self.interpret(&Line::from_kernel(stamp, message), 0);
         }
         self.offset += message.len() as u64 + 1;
         self.feed(b"")
     }
 
-    /// Ends every open report: the source has been silent, so nothing more will come to them. An unfinished line stays.
+    /// Closes every open report, because the source was silent. An unfinished line stays.
     pub fn flush(&mut self) -> Vec<Report> {
         self.release();
         self.assembly.close_all();
         std::iter::from_fn(|| self.assembly.next_ready()).collect()
     }
 
-    /// Ends the text: an unfinished line is a line.
+    /// Ends the text. An unfinished line counts as a line.
     #[must_use]
     pub fn finish(mut self) -> Vec<Report> {
         self.end_of_line();
         self.flush()
     }
 
-    /// Whether a report is open that [`Parser::flush`] would end.
+    /// Whether a report is open that [`Parser::flush`] would close.
     #[must_use]
     pub fn has_open_report(&self) -> bool {
         !self.is_idle()
     }
 
-    /// Whether only lines with certain words can mean anything.
+    /// Whether only lines with certain words matter.
     fn is_idle(&self) -> bool {
         self.held.is_none() && self.assembly.is_idle()
     }
 
-    /// Reads on until a report may be ready or the text is used up, and returns the text that is left.
+    /// Parses until a report may be ready or the text is used up, and returns the rest of the text.
     fn advance<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
         if self.partial_bytes > 0 {
             return self.complete(text);
@@ -142,13 +140,13 @@ impl Parser {
         }
     }
 
-    /// How much of the text can be passed over: up to the first line with a known word, or up to the unfinished line.
+    /// Returns how many bytes can be skipped: up to the first line with a known word, or up to the unfinished line.
     fn skip(text: &[u8]) -> usize {
         let end = FINDER.find(text).unwrap_or(text.len());
         memchr::memrchr(b'\n', &text[..end]).map_or(0, |at| at + 1)
     }
 
-    /// Adds to the unfinished line, up to its end.
+    /// Appends to the unfinished line, up to its end.
     fn complete<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
         let Some(end) = memchr::memchr(b'\n', text) else { return self.keep(text) };
         self.keep(&text[..end]);
@@ -160,8 +158,8 @@ impl Parser {
     fn keep<'t>(&mut self, piece: &'t [u8]) -> &'t [u8] {
         self.partial_bytes += piece.len() as u64;
         let piece = if self.partial.is_empty() { without_nuls(piece) } else { piece };
-        let room = Self::LINE_MAX - self.partial.len();
-        self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
+        let free = Self::LINE_MAX - self.partial.len();
+        self.partial.extend_from_slice(&piece[..piece.len().min(free)]);
         &[]
     }
 
@@ -179,12 +177,12 @@ impl Parser {
         let line = &line[..line.len().min(Self::LINE_MAX)];
         self.assembly.expire(self.offset);
         if !self.is_idle() || FINDER.find(line).is_some() {
-            self.put_together(&without_colours(line.strip_suffix(b"\r").unwrap_or(line)));
+            self.join_or_parse(&without_colours(line.strip_suffix(b"\r").unwrap_or(line)));
         }
     }
 
-    /// A line that may be broken waits for the next one.
-    fn put_together(&mut self, line: &[u8]) {
+    /// Joins a broken line with the next one.
+    fn join_or_parse(&mut self, line: &[u8]) {
         if kmsg::is_metadata(line) {
             return;
         }
@@ -194,21 +192,21 @@ impl Parser {
         }
         let line = whole.as_deref().unwrap_or(line);
         self.held = None;
-        if self.may_go_on(line) {
+        if self.may_continue(line) {
             self.held = Some(line.to_vec());
         } else {
             self.read(line, 0);
         }
     }
 
-    fn may_go_on(&self, line: &[u8]) -> bool {
+    fn may_continue(&self, line: &[u8]) -> bool {
         prefix::split(line).is_some_and(|line| {
             let is_text = self.origin != Origin::KernelRing && !matches!(line.writer, Writer::Program(_));
-            line.is_fragment || (is_text && wrapped::may_go_on(&line.message))
+            line.is_fragment || (is_text && wrapped::may_continue(&line.message))
         })
     }
 
-    /// Nothing goes on with the line that was held.
+    /// Parses the held line, because the next one does not continue it.
     fn release(&mut self) {
         if let Some(line) = self.held.take() {
             self.read(&line, 0);
@@ -217,20 +215,20 @@ impl Parser {
 
     fn read(&mut self, line: &[u8], depth: usize) {
         let Some(line) = prefix::split(line) else { return };
-        // The ring has nothing but records. What looks otherwise was cut, and must not be believed as the kernel's.
+        // The ring buffer has only records. Any other line was cut, and must not be trusted as the kernel's.
         if line.is_record || self.origin != Origin::KernelRing {
             self.interpret(&line, depth);
         }
     }
 
     fn interpret(&mut self, line: &Line<'_>, depth: usize) {
-        let context = LineContext::of(line, self.offset);
+        let context = LineContext::new(line, self.offset);
         let is_program = matches!(line.writer, Writer::Program(_));
         let Some(event) = kernel::event(&line.message).filter(|_| !is_program) else {
             self.other(line, context);
             return;
         };
-        let has_more = !line.is_record && depth < RECORDS_IN_LINE_MAX && is_of_names_only(&event);
+        let has_more = !line.is_record && depth < RECORDS_IN_LINE_MAX && may_hold_second_record(&event);
         self.assembly.kernel_event(event, context);
         if let Some(rest) = has_more.then(|| second_record(&line.message)).flatten() {
             self.read(rest, depth + 1);
@@ -246,9 +244,9 @@ impl Parser {
     }
 }
 
-/// Reports out of a piece of text, from [`Parser::feed`].
+/// Iterator over the reports in a piece of text, from [`Parser::feed`].
 #[derive(Debug)]
-#[must_use = "reports come out as the iterator is advanced"]
+#[must_use = "text is parsed as the iterator advances"]
 pub struct Feed<'a> {
     parser: &'a mut Parser,
     text: &'a [u8],
@@ -276,7 +274,7 @@ impl Drop for Feed<'_> {
     }
 }
 
-/// A line with its rest, where the next line is that.
+/// Returns a line with its rest, if the next line is the rest.
 fn joined(line: &[u8], next: &[u8]) -> Option<Vec<u8>> {
     let whole = match kmsg::next_piece(line, next) {
         Some(piece) => [line, piece].concat(),
@@ -289,9 +287,9 @@ fn joined(line: &[u8], next: &[u8]) -> Option<Vec<u8>> {
     (whole.len() <= Parser::LINE_MAX).then_some(whole)
 }
 
-/// Two records share a line where a console was copied. Only lines in which nothing but a process's name is foreign are
-/// searched for a second record: 15 bytes cannot hold one, but a cgroup's path, which users choose, can.
-fn is_of_names_only(event: &kernel::Event<'_>) -> bool {
+/// Whether a line may hold a second record, as in copies of consoles. A process name of 15 bytes cannot imitate a
+/// record, but the path of a cgroup, which users choose, can. So lines with paths are not searched.
+fn may_hold_second_record(event: &kernel::Event<'_>) -> bool {
     matches!(event, kernel::Event::Select { .. } | kernel::Event::Kill { .. })
 }
 
@@ -307,7 +305,7 @@ fn second_record(message: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Every report of a whole text, in the order in which they are complete.
+/// Returns every report of a text, in the order in which they are complete.
 ///
 /// ```
 /// use oom_evidence::{Constraint, Origin, parse_all};

@@ -1,7 +1,7 @@
-//! What stands in front of a message: time, host, tag, printk's own marks.
+//! The text before a message: time, host, tag, the marks of printk.
 //!
-//! A message must begin directly after a prefix that is known. Looking for the words anywhere in a line would find
-//! them in access logs, in mail subjects and in what any user passes to `logger`.
+//! A message must begin directly after a known prefix. A search anywhere in a line would match access logs, mail
+//! subjects and the arguments of `logger`.
 
 use std::borrow::Cow;
 
@@ -10,27 +10,27 @@ use crate::scan;
 use crate::time::{self, Stamp};
 use crate::writer::{PROGRAMS, Writer};
 
-/// A line taken apart.
+/// A line, split into prefix and message.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) stamp: Stamp<'a>,
     pub(crate) writer: Writer<'a>,
     pub(crate) caller: Option<Caller>,
     pub(crate) message: Cow<'a, [u8]>,
-    /// Records of /dev/kmsg are whole: nothing is joined to them or cut out of them.
+    /// Records of /dev/kmsg are complete: nothing is joined to them or cut from them.
     pub(crate) is_record: bool,
     /// The first piece of a line that the kernel printed in several.
     pub(crate) is_fragment: bool,
 }
 
 impl<'a> Line<'a> {
-    /// A message of the kernel that came without any prefix.
-    pub(crate) fn of_kernel(stamp: Stamp<'a>, message: &'a [u8]) -> Self {
+    /// A message of the kernel without a prefix.
+    pub(crate) fn from_kernel(stamp: Stamp<'a>, message: &'a [u8]) -> Self {
         let message = Cow::Borrowed(message);
         Self { stamp, writer: Writer::Kernel, caller: None, message, is_record: true, is_fragment: false }
     }
 
-    /// Whether nothing stands before the message.
+    /// Whether the line has no prefix.
     pub(crate) fn is_bare(&self) -> bool {
         let Stamp { since_boot, since_epoch, calendar, .. } = self.stamp;
         let has_time = since_boot.is_some() || since_epoch.is_some() || calendar.is_some();
@@ -42,7 +42,7 @@ impl<'a> Line<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller(u8, u64);
 
-/// The parts in front of the message while they are being found.
+/// The parts of the prefix that were found so far.
 #[derive(Default)]
 struct Front<'a> {
     stamp: Stamp<'a>,
@@ -50,7 +50,7 @@ struct Front<'a> {
     caller: Option<Caller>,
 }
 
-/// Takes a line apart; none where it carries no message of its own.
+/// Splits a line; none if it has no message of its own.
 pub(crate) fn split(line: &[u8]) -> Option<Line<'_>> {
     if kmsg::is_metadata(line) {
         return None;
@@ -111,7 +111,7 @@ impl<'a> Front<'a> {
         if let Some((calendar, rest)) = time::calendar(line) {
             self.stamp.calendar = Some(calendar);
             self.stamp.text = line[..line.len() - rest.len()].trim_ascii_end();
-            // dmesg --time-format iso is alone in writing a comma, and writes no host and no tag.
+            // Only dmesg --time-format iso writes a comma. It writes no host and no tag.
             let is_dmesg = self.stamp.text.contains(&b',');
             let rest = scan::skip_blanks(rest);
             return if is_dmesg { self.tag_of_kernel(rest) } else { self.host_and_tag(rest) };
@@ -133,12 +133,12 @@ impl<'a> Front<'a> {
         let (_message_id, rest) = scan::word(rest);
         self.stamp.calendar = Some(calendar);
         self.stamp.text = scan::word(inner).0;
-        self.name_writer(app);
+        self.set_writer(app);
         let rest = structured_data(rest)?;
         Some(rest.strip_prefix("\u{feff}".as_bytes()).unwrap_or(rest))
     }
 
-    /// `[12345.678901]`, `[Tue Aug 12 03:54:03 2025]` and dmesg's differences.
+    /// `[12345.678901]`, `[Tue Aug 12 03:54:03 2025]`, and the differences that dmesg writes.
     fn bracketed(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
         if let Some((since_boot, rest)) = time::boot(line) {
             self.stamp.since_boot = Some(since_boot);
@@ -154,71 +154,72 @@ impl<'a> Front<'a> {
         is_dmesg_difference(inner).then_some(rest)
     }
 
-    /// `kernel: ` or `host kernel: ` (journalctl -o short-monotonic); a process's name may hold a colon, too.
+    /// `kernel: ` or `host kernel: ` (journalctl -o short-monotonic). A process's name may contain a colon as well.
     fn tag_of_kernel(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let (first, after) = scan::word(rest);
         let (second, after_second) = scan::word(after);
         match (tag_name(first), tag_name(second)) {
-            (Some(b"kernel"), _) => self.is_kernel(after),
-            (None, Some(b"kernel")) => self.is_kernel(after_second),
-            (None, Some(name)) if second.ends_with(b"]:") => self.is_program(name, after_second),
-            // Without a host only for those whose words count: a process may be called `x[1]:`, too.
+            (Some(b"kernel"), _) => self.set_kernel(after),
+            (None, Some(b"kernel")) => self.set_kernel(after_second),
+            (None, Some(name)) if second.ends_with(b"]:") => self.set_program(name, after_second),
+            // Without a host only if the program's messages are read: a process may be named `x[1]:` as well.
             (Some(name), _) if first.ends_with(b"]:") && PROGRAMS.contains(&name) => {
-                self.is_program(name, after)
+                self.set_program(name, after)
             }
             _ => rest,
         }
     }
 
-    fn is_kernel(&mut self, rest: &'a [u8]) -> &'a [u8] {
-        self.name_writer(b"kernel");
+    fn set_kernel(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        self.set_writer(b"kernel");
         rest
     }
 
-    fn is_program(&mut self, name: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
-        self.name_writer(name);
+    fn set_program(&mut self, name: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
+        self.set_writer(name);
         rest
     }
 
-    /// A priority's facility says more than a tag, which anyone can choose.
-    fn name_writer(&mut self, name: &'a [u8]) {
+    /// The facility of a priority counts more than a tag, which any user can choose.
+    fn set_writer(&mut self, name: &'a [u8]) {
         let by_tag = if name == b"kernel" { Writer::Kernel } else { Writer::Program(name) };
         self.writer.get_or_insert(by_tag);
     }
 
-    /// `host tag: `, `tag: `, `host kern.info kernel: ` or nothing at all (dmesg --time-format iso).
+    /// `host tag: `, `tag: `, `host kern.info kernel: ` or nothing (dmesg --time-format iso).
     fn host_and_tag(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let (first, after) = scan::word(rest);
         if let Some(name) = tag_name(first) {
-            return self.is_program(name, after);
+            return self.set_program(name, after);
         }
         if let Some(rest) = after_glued_tag(after) {
-            return self.is_kernel(rest);
+            return self.set_kernel(rest);
         }
         let (second, after) = scan::word(after);
         if let Some(rest) = after.strip_prefix(b"- - - ").filter(|_| second == b"kernel") {
-            return self.is_kernel(rest);
+            return self.set_kernel(rest);
         }
         let (tag, after) = if is_facility(second) { scan::word(after) } else { (second, after) };
         match tag_name(tag).filter(|_| !rest.starts_with(b"[")) {
-            Some(name) => self.is_program(name, after),
+            Some(name) => self.set_program(name, after),
             None => rest,
         }
     }
 
-    /// No known time in front. A tag still counts: `kernel: text`, `systemd[1]: text`, or after something damaged.
+    /// Handles a line without a known time. A tag still counts: `kernel: text`, `systemd[1]: text`, or a tag after
+    /// damaged text.
     fn unknown(&mut self, line: &'a [u8]) -> &'a [u8] {
         let (first, rest) = scan::word(line);
         if let Some(name) = tag_name(first).filter(|_| first.ends_with(b"]:")) {
-            return self.is_program(name, rest);
+            return self.set_program(name, rest);
         }
         match after_glued_tag(line).or_else(|| after_kernel_tag(line)) {
-            Some(rest) => self.is_kernel(rest),
+            Some(rest) => self.set_kernel(rest),
             None => after_login_prompt(line),
         }
     }
 
-    /// printk's own marks after the tag: time since boot, caller, level, and what log daemons repeat.
+    /// Skips the marks of printk after the tag: time since boot, caller, level, and what log daemons repeat.
     fn printk(&mut self, mut rest: &'a [u8]) -> &'a [u8] {
         loop {
             rest = scan::skip_blanks(rest);
@@ -247,7 +248,7 @@ impl<'a> Front<'a> {
     }
 }
 
-/// `<6>`, or `<0.6>` as some log daemons are told to write it, with the priority's value.
+/// `<6>`, or `<0.6>` as some log daemons can write it. Returns the value of the priority.
 fn level_mark(line: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = scan::number(line.strip_prefix(b"<")?).filter(|(first, _)| *first < 192)?;
     let Some(rest) = rest.strip_prefix(b".") else { return Some((first, rest.strip_prefix(b">")?)) };
@@ -271,7 +272,7 @@ fn structured_data(rest: &[u8]) -> Option<&[u8]> {
     scan::cut(rest.strip_prefix(b"[")?, b"] ").map(|(_, rest)| rest)
 }
 
-/// `[  +0.000123]`, `[<    0.000123>]`, `[Aug12 03:54]` of dmesg -d and -e: no time that says when.
+/// `[  +0.000123]`, `[<    0.000123>]`, `[Aug12 03:54]` of dmesg -d and -e. These are not times.
 fn is_dmesg_difference(inner: &[u8]) -> bool {
     let inner = inner.trim_ascii();
     let difference = inner.first().is_some_and(|b| matches!(b, b'+' | b'<')) && inner.contains(&b'.');
@@ -280,7 +281,7 @@ fn is_dmesg_difference(inner: &[u8]) -> bool {
     difference || relative
 }
 
-/// The name in `name:` or `name[123]:`.
+/// Returns the name in `name:` or `name[123]:`.
 fn tag_name(token: &[u8]) -> Option<&[u8]> {
     let token = token.strip_suffix(b":")?;
     let name = match token.strip_suffix(b"]").and_then(|token| scan::rcut(token, b"[")) {
@@ -290,8 +291,8 @@ fn tag_name(token: &[u8]) -> Option<&[u8]> {
     (!name.is_empty()).then_some(name)
 }
 
-/// What follows `kernel: ` near the front of a line whose beginning is damaged or unknown. Quotes and other tags
-/// before it mean that somebody quotes the kernel.
+/// Returns the text after a `kernel: ` near the front of a line whose beginning is damaged or unknown. After quotes
+/// or other tags it would be a quotation.
 fn after_kernel_tag(line: &[u8]) -> Option<&[u8]> {
     let mut rest = line;
     for _ in 0..6 {
@@ -316,19 +317,19 @@ fn is_facility(token: &[u8]) -> bool {
     })
 }
 
-/// `kernel:[12345.678901] text` and `kernel:text`, as syslogd tells everyone who is logged in.
+/// `kernel:[12345.678901] text` and `kernel:text`, as syslogd writes to all logged-in users.
 fn after_glued_tag(line: &[u8]) -> Option<&[u8]> {
     line.strip_prefix(b"kernel:").filter(|rest| !rest.starts_with(b" "))
 }
 
-/// A serial console shows the prompt in front of what the kernel prints next: `host login: [12345.678901] text`.
+/// Skips a login prompt: a serial console shows it before the next message: `host login: [12345.678901] text`.
 fn after_login_prompt(line: &[u8]) -> &[u8] {
     let after = scan::cut(line, b" login: ")
         .filter(|(host, rest)| !host.contains(&b' ') && time::boot(rest).is_some());
     after.map_or(line, |(_, rest)| rest)
 }
 
-/// `** 2 printk messages dropped ** ` stands before or after the time.
+/// Skips `** 2 printk messages dropped ** `, which stands before or after the time.
 fn after_dropped_note(line: &[u8]) -> &[u8] {
     let note = line.strip_prefix(b"** ").and_then(|rest| scan::cut(rest, b" dropped ** "));
     note.map_or(line, |(_, rest)| scan::skip_blanks(rest))
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_of_the_kernel() {
+    fn every_prefix_of_the_kernel_is_removed() {
         let table = [
             ("kernel", "4,1,2,-;x: y"),
             ("kernel", "Jun 20 12:47:42 host kernel: [15180321.768572] x: y"),
@@ -415,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn other_writers() {
+    fn other_writers_are_named() {
         let table = [
             ("Mar  2 10:22:10 web1 root: x", "program root"),
             ("Mar  2 10:22:10 web1 sudo[12]: x", "program sudo"),
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_kernel_lines_stay_whole() {
+    fn quoted_kernel_lines_are_not_split() {
         for line in ["192.0.2.1 - - \"GET /\" \"kernel: x\"", "a: b kernel: x", "grep 'kernel: x'"] {
             assert_eq!(message(line), ("unknown".to_owned(), line.to_owned()));
         }

@@ -4,13 +4,13 @@ use crate::line_context::LineContext;
 use crate::report::{Killer, Victim};
 use crate::time::CoarseTime;
 
-/// A report to which nothing was added for so many bytes of text is over.
+/// A report that no line has touched for this many bytes of text is finished.
 pub(crate) const GAP_BYTES: u64 = 1 << 20;
-/// Two lines further apart belong to different events. A table of thousands of rows takes minutes over a serial console,
-/// but each row is near the one before.
+/// Two lines further apart belong to different events. A table of thousands of rows takes minutes over a serial
+/// console, but each row is near the one before it.
 pub(crate) const GAP_SECONDS: u64 = 600;
 
-/// A process that was killed a while ago, in text.
+/// A process that was killed earlier in the text.
 #[derive(Debug)]
 pub(crate) struct RecentKill {
     pid: u32,
@@ -22,7 +22,7 @@ pub(crate) struct RecentKill {
 }
 
 impl RecentKill {
-    pub(crate) fn of(killer: Killer, victim: &Victim, context: LineContext<'_>) -> Self {
+    pub(crate) fn new(killer: Killer, victim: &Victim, context: LineContext<'_>) -> Self {
         let Victim { pid, total_vm_bytes, .. } = *victim;
         Self {
             pid,
@@ -47,7 +47,7 @@ impl RecentKill {
     }
 }
 
-/// A process that is slow to die keeps its virtual size; one that got its number later has another.
-pub(crate) fn is_same_size(known: Option<u64>, told: Option<u64>) -> bool {
-    known.zip(told).is_none_or(|(known, told)| known == told)
+/// A process that is slow to die keeps its virtual size; a later process with the same id has another.
+pub(crate) fn is_same_size(known: Option<u64>, reported: Option<u64>) -> bool {
+    known.zip(reported).is_none_or(|(known, reported)| known == reported)
 }

@@ -1,68 +1,68 @@
-//! What a report says.
+//! The content of a report.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
 use crate::trust::Trust;
 
-/// One event of running out of memory, as far as its text was there. What the text does not say is absent.
+/// One event of running out of memory. What its text does not contain is absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// Time of the first line that has one.
     pub time: Option<Time>,
-    /// Name of the process whose request for memory started the killer: `NAME invoked oom-killer`. It need not be the
-    /// victim.
+    /// Name of the process whose request for memory started the killer: `NAME invoked oom-killer`. It is not always
+    /// the victim.
     pub invoked_by: Option<Box<[u8]>>,
     /// Which limit was hit.
     pub constraint: Option<Constraint>,
     /// The constraint's name as printed since 5.0, such as `CONSTRAINT_MEMCG`. Kernels 5.0 to 5.2 print
-    /// `CONSTRAINT_NONE` for memory cgroups, too, and patched kernels have further names: [`Report::constraint`] is
-    /// the judgement, this is the text.
+    /// `CONSTRAINT_NONE` for memory cgroups as well, and patched kernels have further names. [`Report::constraint`]
+    /// is the judgement, this is the text.
     pub constraint_text: Option<Box<[u8]>>,
     /// The cgroup whose limit was hit; absent for an event of the whole machine. For [`Killer::SystemdOomd`] the cgroup
     /// that was killed.
     pub cgroup: Option<Box<[u8]>>,
-    /// The cgroup that the selected process lives in.
+    /// The cgroup of the selected process.
     pub task_cgroup: Option<Box<[u8]>>,
     /// The cgroup that was killed as a whole because of its `memory.oom.group` (4.19).
     pub group: Option<Box<[u8]>>,
     /// OpenVZ's user beancounter or virtual environment whose limit was hit.
     pub container: Option<u64>,
-    /// The machine went down in a panic for want of memory.
+    /// The machine went down in a panic because memory was exhausted.
     pub panic: bool,
     /// Who killed.
     pub killer: Killer,
-    /// Who tells it.
+    /// Who reported it.
     pub witness: Witness,
-    /// The process with the worst score. Kernels before 5.1 may kill a child in its place.
+    /// The process with the highest score. Kernels before 5.1 may kill a child instead.
     pub selected: Option<Selection>,
     /// The killed processes in the order of their kill lines, at most [`Report::VICTIMS_MAX`].
     pub victims: Vec<Victim>,
-    /// How many different processes were killed; larger than the number of victims where the text counts processes
-    /// that it does not name. Absent where processes were killed and the text does not say how many.
+    /// Number of killed processes. It is larger than the number of victims if the text counts processes that it does
+    /// not name. Absent if processes were killed and the text does not count them.
     pub kills: Option<u64>,
-    /// How many lines say that a process was killed. A process may be printed twice (`memory.oom.group`, a victim that
-    /// is slow to die).
+    /// Number of lines that report a killed process. A process may be printed twice (`memory.oom.group`, a victim
+    /// that is slow to die).
     pub kill_lines: u64,
     /// The largest processes by RSS of the report's table, largest first, at most [`Report::TASKS_MAX`].
     pub tasks: Vec<Task>,
-    /// How many processes the table had.
+    /// Number of rows of the table.
     pub tasks_total: u64,
-    /// Processes whose memory the kernel's reaper says to have freed (4.6). Most are victims; one whose kill line was
-    /// lost is here alone. At most [`Report::VICTIMS_MAX`].
+    /// Processes whose memory the kernel's reaper freed (4.6). Most are victims; a process whose kill line was lost
+    /// is listed only here. At most [`Report::VICTIMS_MAX`].
     pub reaped: Vec<Reaped>,
-    /// Units that systemd says had a process killed (`A process of this unit has been killed by the OOM killer`), in the
+    /// Units in which systemd noticed a kill (`A process of this unit has been killed by the OOM killer`), in the
     /// order of the lines: a service and each slice above it.
     pub units: Vec<Box<[u8]>>,
-    /// Whether others than the kernel or root could have written it.
+    /// Whether an ordinary user could have written it.
     pub trust: Trust,
 }
 
 impl Report {
-    /// No report has more [`victims`](Report::victims) than this; further ones are only counted.
+    /// Limit of [`victims`](Report::victims); further ones are only counted.
     pub const VICTIMS_MAX: usize = 1024;
-    /// No report has more [`tasks`](Report::tasks) than this.
+    /// Limit of [`tasks`](Report::tasks).
     pub const TASKS_MAX: usize = 512;
 
     pub(crate) fn new(killer: Killer, trust: Trust) -> Self {
@@ -96,9 +96,9 @@ impl Report {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Constraint {
-    /// None: the whole machine is out of memory.
+    /// No limit: the whole machine is out of memory.
     None,
-    /// A memory cgroup's.
+    /// The limit of a memory cgroup.
     Memcg,
     /// The memory nodes of a cpuset.
     Cpuset,
@@ -107,7 +107,7 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    /// The word for it: `none`, `memcg`, `cpuset` or `mempolicy`.
+    /// The name: `none`, `memcg`, `cpuset` or `mempolicy`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -133,7 +133,7 @@ pub enum Killer {
 }
 
 impl Killer {
-    /// Its name: `kernel`, `systemd-oomd` or `earlyoom`.
+    /// The name: `kernel`, `systemd-oomd` or `earlyoom`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,13 +144,13 @@ impl Killer {
     }
 }
 
-/// Who tells of an event.
+/// Who reported an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Witness {
     /// The killer itself.
     Killer,
-    /// systemd alone: the kernel's own lines are missing, so no victim is known, nor how many there were.
+    /// systemd alone: the lines of the kernel are missing, so the victims and their number are unknown.
     Systemd,
 }
 
@@ -158,9 +158,9 @@ pub enum Witness {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Victim {
-    /// Process id in the machine's first pid namespace. May be a thread's id.
+    /// Process id in the first pid namespace of the machine. It may be the id of a thread.
     pub pid: u32,
-    /// The process's name (at most 15 bytes of any kind); absent where the line is cut.
+    /// Name (at most 15 bytes of any kind); absent if the line is cut.
     pub name: Option<Box<[u8]>>,
     /// Time of the kill line.
     pub time: Option<Time>,
@@ -174,7 +174,7 @@ pub struct Victim {
     pub file_rss_bytes: Option<u64>,
     /// Resident shared memory in bytes (4.5).
     pub shmem_rss_bytes: Option<u64>,
-    /// Resident memory in bytes where the line has one figure for all of it (OpenVZ, earlyoom).
+    /// Resident memory in bytes, if the line has one number for all of it (OpenVZ, earlyoom).
     pub rss_bytes: Option<u64>,
     /// Swapped-out memory in bytes (OpenVZ).
     pub swap_bytes: Option<u64>,
@@ -225,8 +225,8 @@ pub struct Reaped {
     pub name: Option<Box<[u8]>>,
 }
 
-/// A row of the table of processes. The kernel counts it in pages; bytes follow from the page size, which is taken from
-/// the report where its other lines tell it (ppc64le and some arm64 kernels have 64 KiB) and is 4 KiB otherwise.
+/// A row of the table of processes. The kernel prints pages. The page size comes from other lines of the report if
+/// they show it (ppc64le and some arm64 kernels have 64 KiB), else it is 4 KiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Task {
@@ -234,7 +234,7 @@ pub struct Task {
     pub pid: u32,
     /// User id.
     pub uid: Option<u32>,
-    /// Name; absent where the table is cut.
+    /// Name; absent if the table is cut.
     pub name: Option<Box<[u8]>>,
     /// Virtual size in bytes.
     pub total_vm_bytes: u64,

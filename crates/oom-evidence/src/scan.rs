@@ -1,8 +1,8 @@
-//! Small steps over bytes that the other modules share.
+//! Parsing steps over bytes that the other modules share.
 
 use memchr::memmem;
 
-/// The value at the front of `bytes` and what follows it; none without a digit or beyond 64 bits.
+/// Returns the number at the front of `bytes` and the rest; none without a digit or beyond 64 bits.
 pub(crate) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
     let (front, rest) = bytes.split_at(digits);
@@ -24,19 +24,19 @@ pub(crate) fn signed(bytes: &[u8]) -> Option<(i64, &[u8])> {
     }
 }
 
-/// What stands before the first `needle` and what stands after it.
+/// Returns the bytes before and after the first `needle`.
 pub(crate) fn cut<'a>(bytes: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = memmem::find(bytes, needle)?;
     Some((&bytes[..at], &bytes[at + needle.len()..]))
 }
 
-/// What stands before the last `needle` and what stands after it.
+/// Returns the bytes before and after the last `needle`.
 pub(crate) fn rcut<'a>(bytes: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = memmem::rfind(bytes, needle)?;
     Some((&bytes[..at], &bytes[at + needle.len()..]))
 }
 
-/// The bytes up to the first blank, and what follows the blanks.
+/// Returns the bytes up to the first blank, and the bytes after the blanks.
 pub(crate) fn word(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b' ', bytes).unwrap_or(bytes.len());
     (&bytes[..end], skip_blanks(&bytes[end..]))
@@ -47,12 +47,12 @@ pub(crate) fn skip_blanks(bytes: &[u8]) -> &[u8] {
     &bytes[blanks..]
 }
 
-/// Whether `bytes` begin with `front`, upper and lower case alike.
+/// Whether `bytes` begin with `front`, ignoring case.
 pub(crate) fn begins(bytes: &[u8], front: &[u8]) -> bool {
     bytes.get(..front.len()).is_some_and(|head| head.eq_ignore_ascii_case(front))
 }
 
-/// `bytes`, shortened to `most`: stored names and paths must not grow with the line that they came from.
+/// Copies `bytes`, shortened to `most`: stored names and paths must not grow with the line.
 pub(crate) fn owned(bytes: &[u8], most: usize) -> Box<[u8]> {
     bytes[..bytes.len().min(most)].into()
 }

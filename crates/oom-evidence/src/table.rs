@@ -4,10 +4,10 @@ use crate::kernel::NAME_MAX;
 use crate::report::{Report, Task, Victim};
 use crate::scan;
 
-/// What the kernels' pages can be; a ratio of sizes that is none of these tells nothing.
+/// Page sizes of kernels; any other ratio of sizes is ignored.
 const PAGE_SIZES: [u64; 5] = [4096, 8192, 16_384, 65_536, 262_144];
 
-/// Which column holds what. Kernels have added, renamed and removed columns, and vendors have their own, so the head
+/// The columns of a table. Kernels have added, renamed and removed columns, and vendors have their own. So the head
 /// decides, not the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Columns {
@@ -16,11 +16,11 @@ pub(crate) struct Columns {
     rss: usize,
     swap: Option<usize>,
     oom_score_adj: Option<usize>,
-    /// How many columns there are before the name; none where the head is cut and the name cannot be found.
+    /// Number of columns before the name; none if the head is cut and the name cannot be found.
     before_name: Option<usize>,
 }
 
-/// The head of a table.
+/// Parses the head of a table.
 pub(crate) fn columns(message: &[u8]) -> Option<Columns> {
     let (inner, rest) = scan::cut(message.strip_prefix(b"[")?, b"]")?;
     if inner.trim_ascii() != b"pid" {
@@ -38,8 +38,8 @@ pub(crate) fn columns(message: &[u8]) -> Option<Columns> {
     })
 }
 
-/// The columns of a table whose head was lost, from its first row. The first four are the same in all kernels, and how
-/// many numbers there are tells where the name begins.
+/// Guesses the columns of a table without a head from its first row. The first four are the same in all kernels, and
+/// the count of numbers shows where the name begins.
 pub(crate) fn columns_of_row(message: &[u8]) -> Option<Columns> {
     let (inner, rest) = scan::cut(message.strip_prefix(b"[")?, b"]")?;
     scan::id(inner.trim_ascii()).filter(|(_, rest)| rest.is_empty())?;
@@ -70,7 +70,7 @@ pub(crate) struct Row {
     name: Option<Box<[u8]>>,
 }
 
-/// A row under a head. A name may begin with blanks: exactly one blank stands before it.
+/// Parses a row. A name may begin with blanks: exactly one blank stands before it.
 pub(crate) fn row(columns: &Columns, message: &[u8]) -> Option<Row> {
     let (inner, mut rest) = scan::cut(message.strip_prefix(b"[")?, b"]")?;
     let (pid, _) = scan::id(inner.trim_ascii()).filter(|(_, rest)| rest.is_empty())?;
@@ -102,12 +102,12 @@ pub(crate) fn row(columns: &Columns, message: &[u8]) -> Option<Row> {
     })
 }
 
-/// The largest rows of a table: a machine may have millions of processes, and memory is short.
+/// The largest rows of a table: a machine may have millions of processes.
 #[derive(Debug, Default)]
 pub(crate) struct Largest {
     rows: Vec<Row>,
     seen: u64,
-    /// RSS and place of the smallest kept row, once all places are taken.
+    /// RSS and index of the smallest kept row, once the list is full.
     smallest: Option<(u64, usize)>,
     page_size: Option<u64>,
 }
@@ -127,7 +127,7 @@ impl Largest {
     }
 
     /// `Node 0 Normal: 112*64kB (UME) ...`: the first size of the free lists is a page.
-    pub(crate) fn learn_page_size(&mut self, message: &[u8]) {
+    pub(crate) fn note_page_size(&mut self, message: &[u8]) {
         let is_free_list = message.starts_with(b"Node ") || message.starts_with(b"Normal: ");
         if is_free_list && self.page_size.is_none() {
             let size = scan::cut(message, b"*").and_then(|(_, rest)| scan::number(rest));
@@ -137,7 +137,7 @@ impl Largest {
         }
     }
 
-    /// The rows in bytes, largest first, and how many there were.
+    /// Returns the rows in bytes, largest first, and the number of all rows.
     pub(crate) fn finish(self, victims: &[Victim]) -> (Vec<Task>, u64) {
         let page_size = self.page_size.or_else(|| self.page_size_of_victims(victims)).unwrap_or(4096);
         let mut tasks: Vec<Task> = self.rows.into_iter().map(|row| row.in_bytes(page_size)).collect();
@@ -145,7 +145,7 @@ impl Largest {
         (tasks, self.seen)
     }
 
-    /// A victim's virtual size is printed twice: in pages in the table, in kB in the kill line.
+    /// The kernel prints a victim's virtual size twice: in pages in the table, in kB in the kill line.
     fn page_size_of_victims(&self, victims: &[Victim]) -> Option<u64> {
         victims.iter().find_map(|victim| {
             let row = self.rows.iter().find(|row| row.pid == victim.pid && row.total_vm > 0)?;

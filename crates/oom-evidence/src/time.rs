@@ -1,23 +1,22 @@
-//! When a line was written, as far as the line itself says.
+//! The time of a line, as its text contains it.
 
 use std::time::Duration;
 
 use crate::scan;
 
-/// When something was written, as its line says. A line may say it in two ways, and what it does not say is absent:
-/// to make one instant of it takes the boot time, the year or the zone, which the caller may know and the text does
-/// not.
+/// The time of a line, as its text contains it. A line may have it in two forms, and what it does not contain is
+/// absent. To convert it to one timestamp, the caller must know the boot time, the year or the zone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Time {
-    /// Since boot, from `[12345.678901]` or a record of /dev/kmsg. The clock stands still while the machine is
+    /// Time since boot, from `[12345.678901]` or a record of /dev/kmsg. The clock stands still while the machine is
     /// suspended.
     pub since_boot: Option<Duration>,
-    /// Since 1970-01-01 00:00 UTC, from `journalctl -o short-unix`.
+    /// Time since 1970-01-01 00:00 UTC, from `journalctl -o short-unix`.
     pub since_epoch: Option<Duration>,
     /// Date and time of day, from a log daemon, the journal or `dmesg -T`.
     pub calendar: Option<Calendar>,
-    /// The words that [`Time::calendar`] was read from, with months and weekdays in the log's language.
+    /// The text of [`Time::calendar`], with months and weekdays in the language of the log.
     pub text: Option<Box<[u8]>>,
 }
 
@@ -27,7 +26,7 @@ pub struct Time {
 pub struct Calendar {
     /// Absent in the traditional form of log daemons (`Jun 20 12:47:42`).
     pub year: Option<u16>,
-    /// From 1; absent where its name is in a language other than English.
+    /// From 1; absent if its name is in a language other than English.
     pub month: Option<u8>,
     /// Day of the month, from 1.
     pub day: u8,
@@ -37,13 +36,13 @@ pub struct Calendar {
     pub minute: u8,
     /// Second, 0 to 60.
     pub second: u8,
-    /// Nanoseconds within the second; 0 where the text has none.
+    /// Nanoseconds within the second; 0 if the text has none.
     pub nanosecond: u32,
-    /// East of Greenwich, in seconds; absent where the text gives local time without a zone.
+    /// Seconds east of Greenwich; absent if the text has local time without a zone.
     pub utc_offset_seconds: Option<i32>,
 }
 
-/// [`Time`] before it is stored: the parser looks at far more lines than it keeps.
+/// [`Time`] before it is stored: the parser reads far more lines than it keeps.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Stamp<'a> {
     pub(crate) since_boot: Option<Duration>,
@@ -71,7 +70,7 @@ impl Stamp<'_> {
     }
 }
 
-/// Enough of a time to say that two lines cannot belong to one report.
+/// A time in seconds, which suffices to separate lines of different reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CoarseTime {
     since_boot: Option<u64>,
@@ -79,7 +78,7 @@ pub(crate) struct CoarseTime {
 }
 
 impl CoarseTime {
-    /// Whether more than `seconds` lie between the two, on any clock that both know.
+    /// Whether the two are more than `seconds` apart, on any clock that both have.
     pub(crate) fn is_far_from(self, other: Self, seconds: u64) -> bool {
         let far = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.abs_diff(b) > seconds);
         far(self.since_boot, other.since_boot).or_else(|| far(self.wall, other.wall)).unwrap_or(false)
@@ -94,7 +93,7 @@ impl Calendar {
         Some(((days * 24 + u64::from(self.hour)) * 60 + u64::from(self.minute)) * 60 + u64::from(self.second))
     }
 
-    fn on(date: Date, clock: Clock) -> Self {
+    fn from_parts(date: Date, clock: Clock) -> Self {
         let Date { year, month, day } = date;
         let Clock { hour, minute, second, nanosecond } = clock;
         Self { year, month, day, hour, minute, second, nanosecond, utc_offset_seconds: None }
@@ -119,8 +118,8 @@ struct Clock {
 const MONTHS: [&[u8]; 12] =
     [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
 
-/// A date and time at the front of a line in any form that log daemons, journalctl and dmesg write, and the rest of
-/// the line after one blank.
+/// Parses a date and time at the front of a line, in any form that log daemons, journalctl and dmesg write. Returns
+/// the rest of the line after one blank.
 pub(crate) fn calendar(line: &[u8]) -> Option<(Calendar, &[u8])> {
     iso(line).or_else(|| named_month(line)).or_else(|| after_weekday(line)).or_else(|| after_year(line))
 }
@@ -155,7 +154,7 @@ fn iso(line: &[u8]) -> Option<(Calendar, &[u8])> {
     let rest = rest.strip_prefix(b"T").or_else(|| rest.strip_prefix(b" "))?;
     let (clock, rest) = clock(rest)?;
     let (offset, rest) = zone(rest)?;
-    Some((Calendar { utc_offset_seconds: offset, ..Calendar::on(date, clock) }, rest))
+    Some((Calendar { utc_offset_seconds: offset, ..Calendar::from_parts(date, clock) }, rest))
 }
 
 fn two_parts<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<(u64, &'a [u8])> {
@@ -176,10 +175,11 @@ fn named_month(line: &[u8]) -> Option<(Calendar, &[u8])> {
         Some(_) => (year_before, rest),
         None => year(rest).map_or((None, rest), |(year, rest)| (Some(year), rest)),
     };
-    Some((Calendar::on(Date { year, month, day: day_of(day)? }, clock), rest))
+    Some((Calendar::from_parts(Date { year, month, day: day_of(day)? }, clock), rest))
 }
 
-/// The month's number where the name tells it; none for a word that can be no month.
+/// Returns the number of a month; none inside if its name is in another language. None for a word that cannot be a
+/// month.
 fn month_of(name: &[u8]) -> Option<Option<u8>> {
     let counted = scan::number(name).filter(|(_, rest)| *rest == "月".as_bytes()).map(|(month, _)| month);
     let english = MONTHS.iter().position(|month| name.eq_ignore_ascii_case(month)).map(|at| at as u64 + 1);
@@ -187,7 +187,7 @@ fn month_of(name: &[u8]) -> Option<Option<u8>> {
     (month.is_some() || is_name(name)).then_some(month)
 }
 
-/// Whether a word can be a month's or a weekday's name in some language, with the full stop that some add.
+/// Whether a word can be the name of a month or a weekday in some language, with the full stop that some add.
 fn is_name(word: &[u8]) -> bool {
     let word = word.strip_suffix(b".").unwrap_or(word);
     (1..=16).contains(&word.len()) && word.iter().all(|b| b.is_ascii_alphabetic() || !b.is_ascii())
@@ -216,7 +216,7 @@ fn clock(bytes: &[u8]) -> Option<(Clock, &[u8])> {
     Some((Clock { hour, minute, second, nanosecond }, rest))
 }
 
-/// Nanoseconds from `.136582` or `,136582`; 0 where there is no fraction.
+/// Parses nanoseconds from `.136582` or `,136582`; 0 if there is no fraction.
 fn fraction(bytes: &[u8]) -> (u32, &[u8]) {
     let Some(digits) = bytes.strip_prefix(b".").or_else(|| bytes.strip_prefix(b",")) else {
         return (0, bytes);
@@ -229,7 +229,7 @@ fn fraction(bytes: &[u8]) -> (u32, &[u8]) {
     (padded.take(9).fold(0, |sum, digit| sum * 10 + digit), &digits[count..])
 }
 
-/// `Z`, `+0100`, `+01:00`, ` UTC`, ` CEST`; a name other than UTC is passed over, because it says nothing for sure.
+/// `Z`, `+0100`, `+01:00`, ` UTC`, ` CEST`. Skips names other than UTC, because they are ambiguous.
 fn zone(bytes: &[u8]) -> Option<(Option<i32>, &[u8])> {
     if let Some(rest) = bytes.strip_prefix(b"Z") {
         return Some((Some(0), end_of_stamp(rest)?));
@@ -259,7 +259,7 @@ fn offset(bytes: &[u8]) -> Option<(i32, &[u8])> {
     Some((i32::try_from(hours * 3600 + minutes * 60).ok()?, &bytes[used..]))
 }
 
-/// A time ends the line or is followed by a blank or a colon (some daemons write `12:47:42: `).
+/// A time is followed by the end of the line, a blank or a colon (some daemons write `12:47:42: `).
 fn end_of_stamp(bytes: &[u8]) -> Option<&[u8]> {
     let bytes = bytes.strip_prefix(b":").unwrap_or(bytes);
     if bytes.is_empty() { Some(bytes) } else { bytes.strip_prefix(b" ") }
@@ -273,7 +273,8 @@ pub(crate) fn unix(line: &[u8]) -> Option<(Duration, &[u8])> {
     Some((Duration::new(seconds, nanoseconds), after))
 }
 
-/// `[12345.678901]` of printk, also with a CPU's number or a difference inside, and with the first bracket lost.
+/// `[12345.678901]` of printk, also with the number of a processor or a difference inside, or without the first
+/// bracket.
 pub(crate) fn boot(bytes: &[u8]) -> Option<(Duration, &[u8])> {
     let inner = bytes.strip_prefix(b"[").map_or(bytes, scan::skip_blanks);
     let (seconds, rest) = scan::number(inner)?;
@@ -292,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_date() {
+    fn every_form_of_date_is_parsed() {
         let same = Calendar {
             year: Some(2024),
             month: Some(3),
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date() {
+    fn similar_text_is_not_a_date() {
         for text in [
             "",
             "Mar",
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_since_boot() {
+    fn seconds_since_boot_are_parsed() {
         for text in [
             "[   12.500000]x",
             "[12.5]x",
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn far_apart_only_where_both_know() {
+    fn times_are_compared_only_on_clocks_that_both_have() {
         let boot = |s| Stamp { since_boot: Some(Duration::from_secs(s)), ..Stamp::default() }.coarse();
         assert!(boot(10).is_far_from(boot(1000), 600));
         assert!(!boot(10).is_far_from(boot(600), 600));

@@ -1,23 +1,23 @@
-//! How far a report is to be believed.
+//! How far a report is trusted.
 
 use serde::{Deserialize, Serialize};
 
-/// Where the bytes come from. The parser cannot know: the caller says it once for each source.
+/// Where the bytes come from. The parser cannot detect it, so the caller passes it for each source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Raw records of /dev/kmsg. Writers other than the kernel carry another facility, and the parser passes them over,
-    /// as it does whatever is no record.
+    /// Raw records of /dev/kmsg. Records of other writers have another facility. The parser skips them, and
+    /// everything that is not a record.
     KernelRing,
-    /// The journal's entries with `_TRANSPORT=kernel`, a field that only journald itself sets, and with
-    /// `SYSLOG_FACILITY=0`: what root writes to /dev/kmsg has that transport, too, but another facility.
+    /// Entries of the journal with `_TRANSPORT=kernel`, which only journald itself sets, and with
+    /// `SYSLOG_FACILITY=0`. Messages that root writes to /dev/kmsg have that transport as well, but another facility.
     JournalKernel,
-    /// Text of a log file, or of unknown descent: any local user can have a line written there with `logger`.
+    /// Text of a log file, or of unknown origin: any local user can write such lines with `logger`.
     Text,
 }
 
 impl Origin {
-    /// The judgement that follows from the origin.
+    /// Returns the trust that follows from the origin.
     ///
     /// ```
     /// use oom_evidence::{Origin, Trust};

@@ -1,11 +1,11 @@
-//! The words of systemd-oomd, earlyoom and systemd.
+//! Messages of systemd-oomd, earlyoom and systemd.
 
 use crate::kernel::NAME_MAX;
 use crate::report::Victim;
 use crate::scan;
 use crate::writer::Writer;
 
-/// What a program's message says.
+/// A message of a program.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     /// systemd-oomd: `oomd attempting to kill 63 with KILL`.
@@ -21,7 +21,7 @@ pub(crate) enum Event<'a> {
     UnitHit { unit: &'a [u8] },
 }
 
-/// Reads a message, if its writer may say such a thing.
+/// Parses a message, if its writer is a program that may write it.
 pub(crate) fn event<'a>(writer: Writer<'_>, message: &'a [u8]) -> Option<Event<'a>> {
     let program = match writer {
         Writer::Kernel => return None,
@@ -83,14 +83,14 @@ fn earlyoom(message: &[u8]) -> Option<Event<'_>> {
     Some(Event::Earlyoom(Box::new(victim)))
 }
 
-/// `Killing process 27541 bash` of earlyoom before 1.0, words that others use, too.
+/// `Killing process 27541 bash` of earlyoom before 1.0. Other programs use the same words.
 fn first_earlyoom(message: &[u8]) -> Option<Event<'_>> {
     let (pid, rest) = scan::id(message.strip_prefix(b"Killing process ")?)?;
     let name = Some(scan::owned(rest.strip_prefix(b" ")?, NAME_MAX));
     Some(Event::Earlyoom(Box::new(Victim { name, ..Victim::new(pid) })))
 }
 
-/// The name's end: a quote before what always follows it, because a name may hold quotes.
+/// Returns the end of the name: a quote before the fixed text that follows, because a name may contain quotes.
 fn quoted_end(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let marks: [&[u8]; 3] = [b"\": badness ", b"\": oom_score ", b"\" with signal "];
     marks.iter().find_map(|mark| scan::cut(rest, mark))

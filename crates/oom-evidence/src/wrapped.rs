@@ -1,18 +1,18 @@
-//! Lines that mail programs, terminals and chat windows have broken in two.
+//! Lines that mail programs, terminals and chat windows broke in two.
 //!
-//! A line is the rest of the one before it where that one is not complete by its form, the two together are the kernel's
-//! wording, and the rest has no prefix of its own. The forms are strict, because in a text without any prefix every line
-//! may look like a rest.
+//! A line is the rest of the line before it if that one is incomplete, both together have the wording of the kernel,
+//! and the rest has no prefix of its own. The forms are strict, because in a text without prefixes every line may
+//! look like a rest.
 
 use crate::kernel;
 use crate::scan;
 
 const LIMIT: &[u8] = b"killed as a result of limit of ";
-/// A name with escapes and what stands between it and the pid (`, UID 48, `).
+/// Limit of the text between the pid and the name (`, UID 48, `).
 const BEFORE_NAME_MAX: usize = 32;
 
 /// Whether the next line may be the rest of this message.
-pub(crate) fn may_go_on(message: &[u8]) -> bool {
+pub(crate) fn may_continue(message: &[u8]) -> bool {
     let message = message.trim_ascii_end();
     is_begun_constraint(message)
         || is_begun_limit(message)
@@ -20,7 +20,7 @@ pub(crate) fn may_go_on(message: &[u8]) -> bool {
         || kill_tail(message).is_some_and(is_begun_kill)
 }
 
-/// What to put between a message and its next line; none where they do not belong together.
+/// Returns the text between a message and its next line; none if they do not belong together.
 pub(crate) fn separator(message: &[u8], next: &[u8]) -> Option<&'static [u8]> {
     let message = message.trim_ascii_end();
     if is_begun_constraint(message) {
@@ -41,7 +41,7 @@ pub(crate) fn separator(message: &[u8], next: &[u8]) -> Option<&'static [u8]> {
     is_one.then_some(separator)
 }
 
-/// `oom-kill:constraint=...` ends in `,pid=1,uid=0`, and there is no blank in it unless in a name.
+/// `oom-kill:constraint=...` ends in `,pid=1,uid=0`, and only a name in it contains blanks.
 fn is_begun_constraint(message: &[u8]) -> bool {
     let has_end = scan::rcut(message, b",uid=").is_some_and(|(_, uid)| scan::id(uid).is_some());
     message.starts_with(b"oom-kill:constraint=") && !has_end
@@ -67,7 +67,7 @@ fn is_begun_selection(message: &[u8]) -> bool {
     message.ends_with(b")") && (is_verb(b": Kill process ") || is_verb(b": kill process "))
 }
 
-/// What follows `Killed process`.
+/// Returns the text after `Killed process`.
 fn kill_tail(message: &[u8]) -> Option<&[u8]> {
     let (before, tail) = scan::cut(message, b"illed process")?;
     matches!(before.last(), Some(b'K' | b'k')).then_some(tail)
@@ -78,12 +78,12 @@ fn is_begun_kill(tail: &[u8]) -> bool {
     !is_whole && closed_name(tail).map_or_else(|| is_kill(tail), is_sizes)
 }
 
-/// What follows the name, where its parenthesis is closed.
+/// Returns the text after the name, if its parenthesis is closed.
 fn closed_name(tail: &[u8]) -> Option<&[u8]> {
     Some(scan::rcut(scan::cut(tail, b"(")?.1, b")")?.1)
 }
 
-/// ` 77, UID 48, (x) total-vm:10kB, anon-rss:7kB`, or any beginning of it that does not end within the name.
+/// ` 77, UID 48, (x) total-vm:10kB, anon-rss:7kB`, or any beginning of it that does not end in the name.
 fn is_kill(tail: &[u8]) -> bool {
     let Some((_, rest)) = scan::id(tail.trim_ascii_start()) else { return tail.trim_ascii().is_empty() };
     let (before, named) = match scan::cut(rest, b"(") {
@@ -97,7 +97,7 @@ fn is_kill(tail: &[u8]) -> bool {
     is_before_name && sizes.is_none_or(|sizes| sizes.is_some_and(|(_, sizes)| is_sizes(sizes)))
 }
 
-/// Fields with sizes, of which the last one may be cut.
+/// Fields with sizes. The last one may be cut.
 fn is_sizes(sizes: &[u8]) -> bool {
     let words = || sizes.split(|b| matches!(b, b' ' | b',')).filter(|word| !word.is_empty());
     let Some(last) = words().next_back() else { return true };
@@ -124,7 +124,7 @@ fn begins_field(word: &[u8]) -> bool {
     }
 }
 
-/// Mail programs break at blanks, and after hyphens; terminals anywhere.
+/// Mail programs break at blanks and after hyphens, terminals anywhere.
 fn is_broken_within_field(message: &[u8], next: &[u8]) -> bool {
     let (Some(last), Some(first)) = (message.last(), next.first()) else { return false };
     let is_number = last.is_ascii_digit() && (first.is_ascii_digit() || next.starts_with(b"kB"));
@@ -144,7 +144,7 @@ mod tests {
     fn join(pieces: &[&str]) -> Option<String> {
         let mut whole = pieces[0].to_owned();
         for next in &pieces[1..] {
-            if !may_go_on(whole.as_bytes()) {
+            if !may_continue(whole.as_bytes()) {
                 return None;
             }
             let separator = separator(whole.as_bytes(), next.as_bytes())?;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_broken_at_any_byte_but_within_its_name_is_whole_again() {
+    fn kill_broken_at_any_byte_outside_its_name_is_joined() {
         let name = KILL.find('(').unwrap()..KILL.find(')').unwrap();
         let verb = KILL.find("Killed process").unwrap() + "Killed process".len();
         for at in (verb..KILL.len()).filter(|at| !name.contains(&(at - 1))) {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_joined_too() {
+    fn other_lines_are_joined() {
         let limit = "Task in /docker/ab killed as a result of limit of /docker/ab";
         let constraint = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),oom_memcg=/a,task_memcg=/a/b,task=x,pid=7,uid=0";
         for (whole, pieces) in [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_belong_together() {
+    fn unrelated_lines_are_not_joined() {
         for (message, next) in [
             ("Killed process 7 (x)", "(y)"),
             ("Killed process 7 (x)", "Mem-Info:"),
@@ -210,7 +210,7 @@ mod tests {
             ("oom-kill:constraint=CONSTRAINT_NONE,task=x,pid=7,uid=0", "x"),
             ("Killed process 7 (x) total-vm:10kB, oom_score_adj:0", "UID:5"),
         ] {
-            let joined = may_go_on(message.as_bytes())
+            let joined = may_continue(message.as_bytes())
                 .then(|| separator(message.as_bytes(), next.as_bytes()))
                 .flatten();
             assert!(joined.is_none(), "{message:?} {next:?}");

@@ -1,4 +1,4 @@
-//! Memory stays bounded, whatever the text. One test alone in its process, because the kernel counts for processes.
+//! Memory stays bounded for any text. The test is alone in its process, because the kernel counts memory by process.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -6,14 +6,14 @@ use std::fs;
 
 use oom_evidence::{Origin, Parser, Report};
 
-/// The most memory that this process has had resident, in bytes.
+/// Returns the peak of this process's resident memory in bytes.
 fn peak_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// Feeds what `chunk` gives for 0 to `count`, and returns how many reports and kills came out.
+/// Feeds `chunk(0)` to `chunk(count - 1)`, and returns the numbers of reports and kills.
 fn feed(count: u64, mut chunk: impl FnMut(u64, &mut Vec<u8>)) -> (usize, u64) {
     let mut parser = Parser::new(Origin::Text);
     let (mut reports, mut kills) = (0, 0);

@@ -1,6 +1,6 @@
-//! Every report of the corpus against its truth, every field of it, and every line that must say nothing.
+//! Compares every field of every report of the corpus with its expected value. Other lines must give no report.
 //!
-//! Conventions of the truth are in `tests/corpus/README.txt`.
+//! The conventions of the expected values are in `tests/corpus/README.txt`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,11 +15,11 @@ fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
 
-/// Fields that describe where a report comes from, not what it says.
+/// Fields about the source of a report, not its content.
 const ABOUT_THE_SOURCE: [&str; 8] =
     ["source", "kernel", "kernel_series", "format", "notes", "hard", "anonymised", "elided"];
 
-/// Where the truth is not what the parser can know: file, field, reason.
+/// Expected values that the parser cannot know: file, field, reason.
 const DISPUTED: [(&str, &str, &str); 5] = [
     // A program's unfinished output stands before the kernel's time, and the header is broken within its first words.
     ("k57-i386-mkfs-console-three-headers", "invoked_by", "behind another's words"),
@@ -30,7 +30,7 @@ const DISPUTED: [(&str, &str, &str); 5] = [
     ("k26x-qemu-lines-glued-together", "kill_lines", "no newlines"),
 ];
 
-/// What is wrong with one report's reading.
+/// Mismatches of one report.
 struct Check<'a> {
     name: &'a str,
     wrong: Vec<String>,
@@ -62,7 +62,7 @@ fn victims(reports: &[Report]) -> impl Iterator<Item = &Victim> {
     reports.iter().flat_map(|report| &report.victims)
 }
 
-/// The process that the truth's first kill line names, and the report that it is in.
+/// The report with the first kill line.
 fn first_event(reports: &[Report]) -> Option<&Report> {
     let with_victims = reports.iter().find(|report| !report.victims.is_empty());
     with_victims
@@ -109,7 +109,7 @@ fn fact(field: &str, reports: &[Report]) -> Value {
             Some(event) => event.killer.as_str(),
             None => "nobody",
         }),
-        // The killers in user space print no kill line of the kernel's, and the truth counts only those.
+        // Killers in user space print no kill line of the kernel, and the expected value counts only those.
         "kill_lines" => {
             let of_kernel = reports.iter().filter(|report| report.killer == Killer::Kernel);
             json!(of_kernel.map(|report| report.kill_lines).sum::<u64>())
@@ -140,7 +140,7 @@ fn fact(field: &str, reports: &[Report]) -> Value {
     }
 }
 
-/// One event of a text with several: the truth names only what differs.
+/// One event of a text with several. Its expected values name only what differs.
 fn event_field(field: &str, report: &Report) -> Value {
     match field {
         "panic" => json!(report.panic),
@@ -188,7 +188,7 @@ fn reports_of_corpus() -> BTreeMap<String, (Vec<u8>, Value)> {
 }
 
 #[test]
-fn every_report_equals_its_truth() {
+fn every_report_matches_its_expected_values() {
     let corpus = reports_of_corpus();
     assert_eq!(corpus.len(), 172, "reports in the corpus");
     let wrong: Vec<String> =
@@ -234,7 +234,7 @@ fn says(part: &str, reports: &[Report]) -> bool {
 }
 
 #[test]
-fn every_line_of_a_report_is_known_alone() {
+fn every_line_of_a_report_is_recognised_alone() {
     let lines: Vec<Line> = lines().into_iter().filter(|line| line.class == "oom").collect();
     assert!(lines.len() > 50, "{} lines", lines.len());
     let is_wrong = |line: &&Line| !says(&line.part, &parse_all(Origin::Text, line.text.as_bytes()));
@@ -243,7 +243,7 @@ fn every_line_of_a_report_is_known_alone() {
 }
 
 #[test]
-fn other_lines_give_nothing() {
+fn other_lines_give_no_report() {
     let lines: Vec<Line> = lines().into_iter().filter(|line| line.class != "oom").collect();
     assert!(lines.len() > 170 && lines.iter().any(|line| line.is_constructed), "{} lines", lines.len());
     let is_wrong = |line: &&Line| !parse_all(Origin::Text, line.text.as_bytes()).is_empty();

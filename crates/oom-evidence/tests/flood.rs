@@ -1,9 +1,9 @@
-//! The kernel's real ring buffer under a flood, with real kills in it.
+//! The kernel's real ring buffer in a flood of messages, with real kills.
 //!
-//! 100,000 records are written through /dev/kmsg, ten processes are killed in a memory cgroup of the test's own meanwhile,
-//! and every now and then a record pretends to be a kill. One reader keeps up and must find all kills; one comes too
-//! late again and again and must say exactly how much it has missed. What there was to be read tells a third that takes
-//! nothing but sequence numbers and knows no code of the crate.
+//! The test writes 100,000 records through /dev/kmsg. Meanwhile the kernel kills ten processes in a memory cgroup of
+//! the test, and some records imitate a kill. One reader keeps up and must find all kills. One reader is late again
+//! and again and must count exactly how many records it lost. A third reader, which uses no code of the crate,
+//! collects sequence numbers for comparison.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -20,14 +20,15 @@ use oom_evidence::{KernelRing, Origin, Parser, Report};
 
 const RECORDS: u32 = 100_000;
 const KILL_EVERY: u32 = 10_000;
-/// Between two looks of those who keep up. The smallest ring that Debian's kernels have holds some thousand records.
-const LOOK_EVERY: u32 = 200;
-/// Between two looks of the one who comes too late: more than any ring here holds.
+/// Records between two reads of the readers that keep up. The smallest ring buffer of Debian's kernels holds some
+/// thousand records.
+const READ_EVERY: u32 = 200;
+/// Records between two reads of the late reader: more than any ring buffer here holds.
 const LATE_EVERY: u32 = 45_000;
 const LIMIT_BYTES: &str = "20971520";
 const SOON: Duration = Duration::from_secs(30);
 
-/// A kernel parameter, as it was before when dropped.
+/// A kernel parameter; restored when dropped.
 struct Setting {
     path: &'static str,
     before: String,
@@ -35,9 +36,9 @@ struct Setting {
 
 impl Setting {
     fn new(path: &'static str, value: &str) -> Result<Self, String> {
-        let told = |error| format!("{path}: {error}");
-        let before = fs::read_to_string(path).map_err(told)?;
-        fs::write(path, value).map_err(told)?;
+        let failed = |error| format!("{path}: {error}");
+        let before = fs::read_to_string(path).map_err(failed)?;
+        fs::write(path, value).map_err(failed)?;
         Ok(Self { path, before })
     }
 }
@@ -72,11 +73,11 @@ impl Limited {
         Ok(limited)
     }
 
-    /// Runs a process in here that takes memory without end, and returns the number that it had.
+    /// Runs a process in the cgroup that allocates memory until it is killed, and returns its pid.
     fn kill_one(&self) -> u32 {
         let script = r#"echo $$ > "$0/cgroup.procs" && exec tail /dev/zero"#;
         let mut child = Command::new("sh").arg("-c").arg(script).arg(&self.0).spawn().unwrap();
-        assert!(!child.wait().unwrap().success(), "the kernel has killed it");
+        assert!(!child.wait().unwrap().success(), "the kernel killed it");
         child.id()
     }
 }
@@ -90,20 +91,20 @@ impl Drop for Limited {
     }
 }
 
-/// Takes the sequence numbers of everything that there is to be read.
+/// Collects the sequence numbers of all records.
 struct Witness {
     source: File,
     seen: BTreeSet<u64>,
 }
 
 impl Witness {
-    fn look(&mut self) {
+    fn read_new(&mut self) {
         let mut record = [0; 16 * 1024];
         loop {
             let length = match self.source.read(&mut record) {
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => panic!("the one that keeps up is overtaken, too: {error}"),
+                Err(error) => panic!("the witness was overtaken: {error}"),
             };
             let text = String::from_utf8_lossy(&record[..length]);
             self.seen.insert(text.split(',').nth(1).unwrap().parse().unwrap());
@@ -120,12 +121,12 @@ fn open(write: bool) -> std::io::Result<File> {
     OpenOptions::new().read(!write).write(write).custom_flags(nonblock).open("/dev/kmsg")
 }
 
-/// A reader of the crate, with what it has found.
+/// A reader of the crate, and its reports.
 struct Reader {
     ring: KernelRing<File>,
     parser: Parser,
     reports: Vec<Report>,
-    /// Where it began, and how many records it had read by then.
+    /// First sequence number, and the number of records read before it.
     start: (u64, u64),
 }
 
@@ -134,20 +135,20 @@ impl Reader {
         let ring = KernelRing::open(Path::new("/")).unwrap();
         let parser = Parser::new(Origin::KernelRing);
         let mut reader = Self { ring, parser, reports: Vec::new(), start: (0, 0) };
-        reader.look();
+        reader.read_new();
         reader.reports.clear();
         reader.start = (reader.ring.next_sequence().unwrap(), reader.ring.stats().records);
         reader
     }
 
-    /// Records read since the start, and all that there were, by what the witness saw.
+    /// Returns the records read since the start, and all records that the witness collected since.
     fn read_of(&self, witness: &Witness) -> (u64, u64) {
         let (start, records) = self.start;
         let all = witness.between(start..self.ring.next_sequence().unwrap());
         (self.ring.stats().records - records, all)
     }
 
-    fn look(&mut self) {
+    fn read_new(&mut self) {
         while let Some(record) = self.ring.next_record().unwrap() {
             self.reports.extend(self.parser.feed_message(Some(record.since_boot), None, &record.text));
         }
@@ -167,16 +168,16 @@ struct Flood {
 }
 
 impl Flood {
-    /// Why there can be none is the reason to skip the test.
+    /// Fails without root, /dev/kmsg or a memory cgroup.
     fn new() -> Result<Self, String> {
-        // Only root may do any of this.
+        // Only root may write these files.
         let setting = Setting::new("/proc/sys/kernel/printk_devkmsg", "on\n")?;
         let kmsg = open(true).map_err(|error| format!("/dev/kmsg: {error}"))?;
         let limited = Limited::new(&format!("owflood{}", std::process::id()))?;
         Ok(Self { kmsg, limited, _setting: setting })
     }
 
-    /// The level is one that no console shows. Facility 0 is not granted to a process, whatever it writes.
+    /// No console shows this level. The kernel never grants facility 0 to a process.
     fn write(&mut self, at: u32) {
         let text = if at % 1000 == 7 {
             format!(
@@ -194,47 +195,43 @@ impl Flood {
 
 #[test]
 fn failure_20_all_kills_in_a_flood_are_found_or_the_loss_is_exact() {
-    let mut flood = match Flood::new() {
-        Ok(flood) => flood,
-        Err(why) => {
-            eprintln!("skipped: {why}");
-            return;
-        }
-    };
+    let mut flood = Flood::new().unwrap_or_else(|reason| {
+        panic!("this test needs root, /dev/kmsg and a memory cgroup ({reason}); to run the others: -E 'not binary(flood)'")
+    });
     let (mut prompt, mut late) = (Reader::new(), Reader::new());
     let mut witness = Witness { source: open(false).unwrap(), seen: BTreeSet::new() };
-    witness.look();
+    witness.read_new();
     let mut killed = Vec::new();
     for at in 0..RECORDS {
         flood.write(at);
         if at % KILL_EVERY == KILL_EVERY / 2 {
             killed.push(flood.limited.kill_one());
         }
-        if at % LOOK_EVERY == 0 {
-            witness.look();
-            prompt.look();
+        if at % READ_EVERY == 0 {
+            witness.read_new();
+            prompt.read_new();
         }
         if at % LATE_EVERY == LATE_EVERY - 1 {
-            late.look();
+            late.read_new();
         }
     }
-    prompt.look();
-    late.look();
-    witness.look();
-    is_all_found(&prompt, &witness, &killed);
-    is_loss_exact(&late, &witness, &killed);
-    is_nothing_forged(&prompt);
-    is_nothing_forged(&late);
+    prompt.read_new();
+    late.read_new();
+    witness.read_new();
+    assert_all_found(&prompt, &witness, &killed);
+    assert_loss_is_exact(&late, &witness, &killed);
+    assert_nothing_is_forged(&prompt);
+    assert_nothing_is_forged(&late);
 }
 
-fn is_all_found(prompt: &Reader, witness: &Witness, killed: &[u32]) {
+fn assert_all_found(prompt: &Reader, witness: &Witness, killed: &[u32]) {
     assert_eq!(killed.len(), (RECORDS / KILL_EVERY) as usize);
     let (read, all) = prompt.read_of(witness);
     assert_eq!((prompt.kills(killed), prompt.ring.stats().lost, read), (killed.to_vec(), 0, all));
     assert!(prompt.ring.stats().foreign >= u64::from(RECORDS), "{:?}", prompt.ring.stats());
 }
 
-fn is_loss_exact(late: &Reader, witness: &Witness, killed: &[u32]) {
+fn assert_loss_is_exact(late: &Reader, witness: &Witness, killed: &[u32]) {
     let (read, all) = late.read_of(witness);
     let stats = late.ring.stats();
     assert_eq!(read + stats.lost, all, "{stats:?}");
@@ -243,7 +240,7 @@ fn is_loss_exact(late: &Reader, witness: &Witness, killed: &[u32]) {
     eprintln!("{} of {all} records lost, {} of {} kills found", stats.lost, found.len(), killed.len());
 }
 
-fn is_nothing_forged(reader: &Reader) {
+fn assert_nothing_is_forged(reader: &Reader) {
     let forged = Some(&b"owforged"[..]);
     for report in &reader.reports {
         assert!(report.invoked_by.as_deref() != forged, "{report:?}");

@@ -1,4 +1,4 @@
-//! What must hold for any text: fuzz targets as property tests.
+//! Properties of any text: fuzz targets as property tests.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,7 +9,7 @@ use oom_evidence::{Constraint, KmsgRecord, Origin, Parser, Report, parse_all};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Pieces of which reports are made, for texts that get further than random bytes do.
+/// Pieces of reports, for texts that get further than random bytes do.
 const PIECES: [&str; 44] = [
     "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
     "oom-killer: gfp_mask=0x1d2",
@@ -71,7 +71,7 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
     vec(piece(), 0..60).prop_map(|pieces| pieces.concat())
 }
 
-/// Fed in pieces of the given sizes, one after the other and round again.
+/// Feeds text in pieces of the given sizes, repeatedly.
 fn in_chunks(text: &[u8], sizes: &[usize]) -> Vec<Report> {
     let mut parser = Parser::new(Origin::Text);
     let mut reports = Vec::new();
@@ -96,7 +96,7 @@ fn corpus() -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// A report as some kernel prints it.
+/// A report as a kernel prints it.
 #[derive(Debug, Clone)]
 struct Model {
     kernel: Kernel,
@@ -225,7 +225,7 @@ impl Model {
     }
 }
 
-/// Names that no prefix without a tag can be confused with.
+/// Names that cannot be confused with a prefix without a tag.
 fn process_name() -> impl Strategy<Value = String> {
     let name = "[A-Za-z0-9_./()-]([A-Za-z0-9_.:/ ()-]{0,12}[A-Za-z0-9_./()-])?";
     name.prop_filter("reads as a tag", |name| !name.contains("kernel:"))
@@ -250,7 +250,7 @@ fn model() -> impl Strategy<Value = Model> {
     )
 }
 
-/// Every kind of prefix, for the line with this number.
+/// Returns every kind of prefix, for the line with this number.
 const PREFIXES: [fn(usize) -> String; 26] = [
     |_| String::new(),
     |n| format!("[  123.{n:06}] "),
@@ -284,7 +284,7 @@ fn prefixed(lines: &[String], prefix: fn(usize) -> String) -> Vec<u8> {
     lines.iter().enumerate().flat_map(|(n, line)| format!("{}{line}\n", prefix(n)).into_bytes()).collect()
 }
 
-/// As the kernel writes records of /dev/kmsg.
+/// Formats a line as a record of /dev/kmsg.
 fn escaped(text: &[u8]) -> Vec<u8> {
     let escape = |byte: &u8| match byte {
         b'\\' | 0..32 | 127.. => format!("\\x{byte:02x}").into_bytes(),
@@ -300,7 +300,7 @@ fn records(lines: &[String]) -> Vec<u8> {
     lines.iter().enumerate().flat_map(record).collect()
 }
 
-/// The reports without what a prefix alone decides.
+/// Removes from the reports what the prefix alone determines.
 fn timeless(text: &[u8]) -> Vec<Report> {
     let mut reports = parse_all(Origin::Text, text);
     for report in &mut reports {
@@ -310,13 +310,13 @@ fn timeless(text: &[u8]) -> Vec<Report> {
     reports
 }
 
-/// `PROPTEST_CASES` asks for more than a run of the suite takes.
+/// `PROPTEST_CASES` requests more cases than a run of the suite.
 fn config(cases: u32) -> ProptestConfig {
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(wanted.unwrap_or(cases)) }
 }
 
-/// Lines that may stand between the lines of reports, and tell of no kill themselves.
+/// Lines that may stand between the lines of reports and are not about a kill.
 const NOISE: [&str; 30] = [
     "",
     "\r",
@@ -362,7 +362,7 @@ proptest! {
         for (pid, (model, prefix, noise)) in (1000_u32..).zip(&kills) {
             for (at, prefix, is_prefixed) in noise {
                 let prefix = if *is_prefixed { PREFIXES[*prefix](*at) } else { String::new() };
-                // A line that has a prefix of its own takes no other.
+                // A line with a prefix of its own takes no other.
                 let prefix = if NOISE[*at].contains("99999") { String::new() } else { prefix };
                 text.extend_from_slice(format!("{prefix}{}\n", NOISE[*at]).as_bytes());
             }
@@ -440,7 +440,7 @@ proptest! {
         prop_assert_eq!(&timeless(&records(&lines)), &bare);
     }
 
-    /// A kernel's record is exact, whatever the name.
+    /// A record of the kernel is exact for any name.
     #[test]
     fn any_name_survives_kmsg(model in model(), name in vec(1..=255_u8, 1..=15), invoker in vec(1..=255_u8, 1..=15)) {
         let kill = [format!("Out of memory: Killed process {} (", model.pid).as_bytes(), &name, b") total-vm:5kB"].concat();
@@ -480,7 +480,7 @@ proptest! {
         }
     }
 
-    /// Everything between two kills is noise, and all of it in one stream.
+    /// The text between two kills is noise, all in one stream.
     #[test]
     fn a_flood_hides_no_kill(places in proptest::collection::btree_set(0..100_000_u32, 1..50), size in 1..100_000_usize) {
         let mut text = Vec::new();

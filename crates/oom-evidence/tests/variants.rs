@@ -1,4 +1,4 @@
-//! Made-up reports: each kernel's formats, hostile names, interleavings, groups, storms.
+//! Constructed reports: the formats of each kernel, hostile names, interleavings, groups, storms.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -51,7 +51,7 @@ fn facts(report: &Report) -> Facts {
 }
 
 #[test]
-fn kill_lines_of_every_kernel() {
+fn kill_lines_of_every_kernel_are_parsed() {
     let none = Facts::default;
     let limit = |constraint| Facts { constraint: Some(constraint), ..none() };
     let three = || Facts { sizes: [Some(10), Some(7), Some(2), None], ..none() };
@@ -123,9 +123,10 @@ fn kill_lines_of_every_kernel() {
     }
 }
 
-/// A terminal or a log daemon may cut a line anywhere. A number without its unit may be cut, too, and is not believed.
+/// A terminal or a log daemon may cut a line anywhere. A number without its unit may be cut as well and does not
+/// count.
 #[test]
-fn kill_lines_cut_anywhere() {
+fn kill_lines_cut_anywhere_are_still_kills() {
     let line = "Out of memory: Killed process 771 (sh) total-vm:10kB, anon-rss:7kB, file-rss:2kB, shmem-rss:1kB, UID:0 \
                 pgtables:4kB oom_score_adj:-17";
     let whole = only_victim(line);
@@ -141,7 +142,7 @@ fn kill_lines_cut_anywhere() {
     }
 }
 
-/// Names that try to be something else. The kernel allows any 15 bytes.
+/// Names that imitate other text. The kernel allows any 15 bytes.
 const HOSTILE: [&str; 20] = [
     "a b",
     " a",
@@ -166,7 +167,7 @@ const HOSTILE: [&str; 20] = [
 ];
 
 #[test]
-fn hostile_names() {
+fn hostile_names_do_not_change_a_kill() {
     for hostile in HOSTILE {
         let new =
             "total-vm:10kB, anon-rss:7kB, file-rss:2kB, shmem-rss:0kB, UID:5 pgtables:4kB oom_score_adj:0";
@@ -193,7 +194,7 @@ fn hostile_names() {
 }
 
 #[test]
-fn hostile_names_of_older_kernels() {
+fn hostile_names_in_older_formats_do_not_change_a_kill() {
     for hostile in HOSTILE {
         let text = format!(
             "3,1,1000000,-;Out of memory: Kill process 76 ({hostile}) score 51 or sacrifice child\n\
@@ -209,7 +210,7 @@ fn hostile_names_of_older_kernels() {
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+fn names_keep_bytes_that_are_not_utf_8() {
     let escaped =
         "3,1,1,-;Out of memory: Killed process 77 (\\xff\\x0a\\x1b[31m\\x5cx41) total-vm:10kB, anon-rss:7kB";
     assert_eq!(only_victim(escaped).name.as_deref(), Some(&b"\xff\n\x1b[31m\\x41"[..]));
@@ -220,16 +221,16 @@ fn bytes_that_are_no_text() {
 
 /// dmesg and log daemons without escapes print a newline in a name as a newline.
 #[test]
-fn newline_in_a_name() {
+fn name_with_a_newline_is_joined() {
     let text = "[    1.000000] Out of memory: Killed process 77 (a\n\
                 [    1.000000] b) total-vm:10kB, anon-rss:7kB, file-rss:2kB, shmem-rss:0kB\n";
     let victim = only_victim(text);
     assert_eq!((name(&victim), victim.anon_rss_bytes), ("a\nb".to_owned(), Some(7 * KIB)));
 }
 
-/// A cgroup's name is chosen by whoever may make cgroups, containers' users among them.
+/// Any user who may create cgroups chooses their names, including users of containers.
 #[test]
-fn a_cgroup_cannot_forge_a_kill() {
+fn path_of_a_cgroup_cannot_forge_a_kill() {
     let forged = "/user/x [    9.000000] Killed process 1 (init) total-vm:1kB, anon-rss:1kB";
     let text = format!(
         "[    1.000000] Task in {forged} killed as a result of limit of {forged}\n\
@@ -246,7 +247,7 @@ fn a_cgroup_cannot_forge_a_kill() {
 }
 
 #[test]
-fn only_the_kernel_is_believed() {
+fn only_lines_of_the_kernel_count() {
     let kill = "Out of memory: Killed process 77 (x) total-vm:10kB, anon-rss:7kB, file-rss:2kB";
     let header = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
     for text in [kill, header] {
@@ -270,7 +271,7 @@ fn only_the_kernel_is_believed() {
 }
 
 #[test]
-fn what_is_no_kill() {
+fn similar_messages_are_not_kills() {
     for line in [
         "OOM victim 77 (x) is already exiting. Skip killing the task",
         "oom_reaper: unable to reap pid:77 (x)",
@@ -297,7 +298,7 @@ fn what_is_no_kill() {
 }
 
 #[test]
-fn headers_of_every_kernel() {
+fn headers_of_every_kernel_are_parsed() {
     for (rest, invoker) in [
         ("oom-killer: gfp_mask=0x1d2", None),
         ("x invoked oom-killer: gfp_mask=0x201d2, order=0, oomkilladj=0", Some("x")),
@@ -316,7 +317,7 @@ fn headers_of_every_kernel() {
 }
 
 #[test]
-fn limits_of_every_kernel() {
+fn limits_of_every_kernel_are_parsed() {
     for (line, cgroup, task) in [
         ("Task in /a/b killed as a result of limit of /a", "/a", Some("/a/b")),
         ("Memory limit reached of cgroup /a", "/a", None),
@@ -329,7 +330,7 @@ fn limits_of_every_kernel() {
 }
 
 #[test]
-fn tables_of_every_kernel() {
+fn tables_of_every_kernel_are_parsed() {
     for (kernel, head, row) in [
         (
             "2.6.28",
@@ -379,7 +380,7 @@ fn check_row(kernel: &str, report: &Report) {
 }
 
 #[test]
-fn pages_of_64_kib() {
+fn page_size_of_64_kib_is_detected() {
     let table = "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name\n\
                  [     77]     5    77      571        3    81920        2             0 x\n";
     let by_victim = only(&format!("{table}Killed process 77 (x) total-vm:36544kB, anon-rss:0kB\n"));
@@ -393,7 +394,7 @@ fn pages_of_64_kib() {
 }
 
 #[test]
-fn the_largest_of_a_huge_table() {
+fn huge_table_keeps_the_largest_rows() {
     let mut text =
         "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name\n".to_owned();
     for pid in 1..=50_000_u64 {
@@ -410,7 +411,7 @@ fn the_largest_of_a_huge_table() {
 }
 
 #[test]
-fn constraint_lines() {
+fn constraint_lines_are_parsed() {
     let uid = |line: &str, pid: u32| {
         only(&format!("{line}\nKilled process {pid} (x) total-vm:1kB\n")).victims[0].uid
     };
@@ -433,7 +434,7 @@ fn constraint_lines() {
 }
 
 #[test]
-fn a_group_is_one_report() {
+fn kills_of_a_group_are_one_report() {
     let new = "total-vm:10kB, anon-rss:7kB, file-rss:2kB, shmem-rss:0kB, UID:5 pgtables:4kB oom_score_adj:0";
     let kill = |pid: u32| format!("Memory cgroup out of memory: Killed process {pid} (x{pid}) {new}\n");
     let group = |path: &str| format!("Tasks in {path} are going to be killed due to memory.oom.group set\n");
@@ -444,7 +445,7 @@ fn a_group_is_one_report() {
     assert_eq!((report.kills, report.kill_lines), (Some(3), 4));
     assert_eq!(report.group.as_deref(), Some(&b"/a"[..]));
 
-    // A second group whose header fell to the limit on messages.
+    // A second group. Its header was suppressed by the limit on messages.
     let reports = parse(&[text.as_str(), &kill(4), &group("/b"), &kill(4), &kill(5)].concat());
     let of = |report: &Report| report.victims.iter().map(|victim| victim.pid).collect::<Vec<_>>();
     assert_eq!(reports.iter().map(of).collect::<Vec<_>>(), [vec![1, 2, 3], vec![4, 5]]);
@@ -453,7 +454,7 @@ fn a_group_is_one_report() {
 }
 
 #[test]
-fn kills_in_a_storm_have_no_headers() {
+fn kills_without_headers_are_reports_of_their_own() {
     let kill = |pid: u32| {
         format!("[  100.{pid:06}] Memory cgroup out of memory: Killed process {pid} (x) total-vm:10kB\n")
     };
@@ -466,7 +467,7 @@ fn kills_in_a_storm_have_no_headers() {
 
 /// Kernels before the lock of 4.x, and their memory cgroups, printed two reports at once.
 #[test]
-fn interleaved_reports() {
+fn interleaved_reports_are_separated() {
     let text = "[    1.000000] alpha invoked oom-killer: gfp_mask=0xd0, order=0, oom_score_adj=0\n\
                 [    1.000001] beta invoked oom-killer: gfp_mask=0x201da, order=0, oom_score_adj=0\n\
                 [    1.000002] Task in /a killed as a result of limit of /a\n\
@@ -486,9 +487,9 @@ fn interleaved_reports() {
     );
 }
 
-/// With printk's caller there is nothing to guess.
+/// The caller of printk separates the reports exactly.
 #[test]
-fn interleaved_reports_with_callers() {
+fn interleaved_reports_are_separated_by_callers() {
     let text = "[    1.000000][    T1] alpha invoked oom-killer: gfp_mask=0xd0, order=0, oom_score_adj=0\n\
                 [    1.000001][    T2] beta invoked oom-killer: gfp_mask=0x201da, order=0, oom_score_adj=0\n\
                 [    1.000002][    T2] Out of memory: Killed process 20 (y) total-vm:10kB, anon-rss:7kB\n\
@@ -505,9 +506,9 @@ fn interleaved_reports_with_callers() {
     assert_eq!(invokers, [(20, "beta".to_owned()), (10, "alpha".to_owned())]);
 }
 
-/// The line of the first kill is lost: its header must not be given to a kill of another day.
+/// The line of the first kill is lost. Its header must not be joined to a kill of another day.
 #[test]
-fn a_header_does_not_wait_for_ever() {
+fn header_does_not_wait_forever() {
     let header = "invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
     let kill = "Out of memory: Killed process 77 (x) total-vm:10kB, anon-rss:7kB";
     let by_boot = parse(&format!("[  100.000000] a {header}\n[ 9000.000000] {kill}\n"));
@@ -523,12 +524,12 @@ fn a_header_does_not_wait_for_ever() {
 }
 
 #[test]
-fn a_process_slow_to_die_is_one_victim() {
+fn process_that_is_slow_to_die_is_one_victim() {
     let again = "[  100.000000] Out of memory: Kill process 76 (x) score 9 or sacrifice child\n\
                  [  100.000000] Killed process 77 (y) total-vm:10kB, anon-rss:7kB, file-rss:2kB\n";
     let report = only(&again.repeat(5));
     assert_eq!((report.victims.len(), report.kills, report.kill_lines), (1, Some(1), 5));
-    // The same pid after the numbers went round is another process, be it soon or late.
+    // The same pid, when it is used again, is another process, whether early or late.
     assert_eq!(
         pids(&parse(&format!("{again}{}", again.replace("total-vm:10kB", "total-vm:11kB")))),
         [77, 77]
@@ -537,7 +538,7 @@ fn a_process_slow_to_die_is_one_victim() {
 }
 
 #[test]
-fn panics() {
+fn panics_are_reported() {
     for (line, panic) in [
         ("Kernel panic - not syncing: Out of memory: system-wide panic_on_oom is enabled", true),
         ("Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled", true),
@@ -559,7 +560,7 @@ fn panics() {
 }
 
 #[test]
-fn systemd_oomd() {
+fn systemd_oomd_is_a_killer() {
     let cgroup = "/user.slice/app.scope";
     let killed = format!(
         "Dec 18 19:34:56 h systemd-oomd[840]: Killed {cgroup} due to memory pressure for /user.slice being 51%\n"
@@ -570,7 +571,7 @@ fn systemd_oomd() {
     assert_eq!((report.killer, report.kills), (Killer::SystemdOomd, Some(12)));
     assert_eq!(report.cgroup.as_deref(), Some(cgroup.as_bytes()));
     assert_eq!(report.units, [b"app.scope"[..].into()]);
-    // Nothing says how many.
+    // No line has the number of kills.
     assert_eq!(only(&killed).kills, None);
     let marked = killed.replace("Killed", "Marked").replace(" due", " for killing due");
     assert_eq!(only(&format!("{marked}{killed}{count}")).kills, Some(12));
@@ -583,12 +584,12 @@ fn systemd_oomd() {
             "{text}"
         );
     }
-    // The system's and the user's manager may both say it.
+    // The manager of the system and the one of the user may both report it.
     assert_eq!(only(&format!("{killed}{count}{count}")).kills, Some(12));
 }
 
 #[test]
-fn earlyoom() {
+fn earlyoom_is_a_killer() {
     let line = "sending SIGTERM to process 7378 uid 1000 \"a \"b\": x\": oom_score 156, oom_score_adj -5, VmRSS 4962 MiB, cmdline \"x\"";
     let report = only(&format!("Feb 20 10:59:34 h earlyoom[1]: {line}\n"));
     let victim = &report.victims[0];
@@ -607,7 +608,7 @@ fn earlyoom() {
 }
 
 #[test]
-fn units_are_no_kills_of_their_own() {
+fn units_are_not_further_kills() {
     let unit = |unit: &str| {
         format!(
             "Feb  8 00:40:07 h systemd[1]: {unit}: A process of this unit has been killed by the OOM killer.\n"
@@ -622,7 +623,7 @@ fn units_are_no_kills_of_their_own() {
 }
 
 #[test]
-fn times() {
+fn times_of_every_prefix_are_kept() {
     let kill = "Out of memory: Killed process 77 (x) total-vm:10kB, anon-rss:7kB";
     let time = |prefix: &str| only(&format!("{prefix}{kill}\n")).time;
     assert_eq!(time(""), None);
@@ -649,7 +650,7 @@ fn times() {
 }
 
 #[test]
-fn trust_is_the_origins() {
+fn trust_follows_from_the_origin() {
     let kill = b"3,1,1,-;Out of memory: Killed process 77 (x) total-vm:10kB";
     for (origin, trust) in
         [(Origin::KernelRing, Trust::High), (Origin::JournalKernel, Trust::High), (Origin::Text, Trust::Low)]
@@ -659,7 +660,7 @@ fn trust_is_the_origins() {
 }
 
 #[test]
-fn the_ring_has_only_records() {
+fn ring_buffer_accepts_only_records() {
     let kill = "Out of memory: Killed process 77 (x) total-vm:10kB\n";
     let ring = |text: &str| pids(&parse_all(Origin::KernelRing, text.as_bytes()));
     assert_eq!(ring(&format!("3,1,1,-;{kill}")), [77]);
@@ -668,7 +669,7 @@ fn the_ring_has_only_records() {
 }
 
 #[test]
-fn messages_without_prefix_are_exact() {
+fn messages_without_prefix_must_match_exactly() {
     let mut parser = Parser::new(Origin::JournalKernel);
     let epoch = Some(std::time::Duration::from_secs(1_712_345_678));
     let header = b" a\nb invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
@@ -686,14 +687,14 @@ fn messages_without_prefix_are_exact() {
 }
 
 #[test]
-fn records_of_kmsg_are_not_cut_and_not_joined() {
+fn records_of_kmsg_are_neither_cut_nor_joined() {
     let text = "6,1,1,-;usb 1-1: Product: x\n SUBSYSTEM=usb\n DEVICE=Killed process 1 (x)\n\
                 3,2,2,-;Killed process 77 (a) b [    1.000000] Killed process 78 (c) total-vm:10kB\n";
     assert_eq!(pids(&parse(text)), [77]);
 }
 
 #[test]
-fn a_parser_goes_on_after_a_flush() {
+fn parser_continues_after_a_flush() {
     let mut parser = Parser::new(Origin::Text);
     let kill = |pid: u32| format!("Out of memory: Killed process {pid} (x) total-vm:10kB, anon-rss:7kB\n");
     assert_eq!(parser.feed(kill(1).as_bytes()).count(), 0);
@@ -707,7 +708,7 @@ fn a_parser_goes_on_after_a_flush() {
 }
 
 #[test]
-fn nul_bytes_after_a_power_loss() {
+fn nul_bytes_after_a_power_loss_are_skipped() {
     let mut text = vec![0; 100_000];
     text.extend_from_slice(b"Jun 20 12:47:42 h kernel: Out of memory: Killed process 77 (x) total-vm:10kB\n");
     assert_eq!(pids(&parse_all(Origin::Text, &text)), [77]);
@@ -715,7 +716,7 @@ fn nul_bytes_after_a_power_loss() {
 
 /// Mail programs wrap at blanks.
 #[test]
-fn a_wrapped_kill_line() {
+fn wrapped_kill_line_is_joined() {
     let text = "Out of memory: Killed process 77 (x)\ntotal-vm:10kB, anon-rss:7kB,\nfile-rss:2kB, shmem-rss:1kB,\nUID:5 \
                 pgtables:4kB oom_score_adj:-17\n";
     let wrapped = only_victim(text);
@@ -729,7 +730,7 @@ fn a_wrapped_kill_line() {
 }
 
 #[test]
-fn a_path_that_was_cut_is_absent() {
+fn cut_path_is_absent() {
     for end in ["...", ">", "…"] {
         let report = only(&format!("Task in /a/b killed as a result of limit of /kubepo{end}\n"));
         assert_eq!((report.constraint, report.cgroup), (Some(Constraint::Memcg), None));
@@ -739,9 +740,9 @@ fn a_path_that_was_cut_is_absent() {
     assert_eq!(only(line).cgroup, None);
 }
 
-/// A name may end in what also marks a cut, and the limit's cgroup is the task's own or one above it.
+/// A name may end like a cut path. The cgroup of the limit is the task's own or one above it.
 #[test]
-fn a_path_that_ends_in_dots_is_whole_where_the_task_is_in_it() {
+fn path_that_ends_in_dots_is_complete_if_the_task_is_in_it() {
     for (task, limit) in [("/a...", "/a..."), ("/a.../b", "/a..."), ("/x>/y", "/x>")] {
         let report = only(&format!("Task in {task} killed as a result of limit of {limit}\n"));
         assert_eq!(report.cgroup.as_deref(), Some(limit.as_bytes()), "{task}");
@@ -752,7 +753,7 @@ fn a_path_that_ends_in_dots_is_whole_where_the_task_is_in_it() {
 
 /// /dev/kmsg of kernels 3.5 to 4.9: the first piece has `c`, those behind it `+`.
 #[test]
-fn lines_that_the_kernel_printed_in_pieces() {
+fn lines_that_the_kernel_printed_in_pieces_are_joined() {
     let text = "6,10,1,c;Task in /a/b\n SUBSYSTEM=x\n6,11,2,+; killed as a result of limit of \n6,12,3,+;/a\n\
                 3,13,4,-;Memory cgroup out of memory: Kill process 7 (x) score 9 or sacrifice child\n\
                 3,14,5,c;Killed process 7 (x) \n3,15,6,+;total-vm:10kB\n12,16,7,+;, anon-rss:99kB\n";
@@ -762,7 +763,7 @@ fn lines_that_the_kernel_printed_in_pieces() {
         assert_eq!((reports.len(), pids(&reports)), (1, vec![7]));
         assert_eq!(reports[0].cgroup.as_deref(), Some(&b"/a"[..]));
         let victim = &reports[0].victims[0];
-        // What a process wrote goes on with nothing of the kernel's.
+        // A record of a process does not continue a line of the kernel.
         assert_eq!((victim.total_vm_bytes, victim.anon_rss_bytes), (Some(10 * KIB), None));
     }
     let alone = "3,1,1,+;Killed process 7 (x) total-vm:10kB\n";
@@ -770,14 +771,14 @@ fn lines_that_the_kernel_printed_in_pieces() {
 }
 
 #[test]
-fn colours() {
+fn colours_are_removed() {
     let text = "\x1b[32m[  818.356493] \x1b[0m\x1b[33mOut of memory: \x1b[0m\x1b[1;31mKilled process 77 (x) total-vm:10kB\x1b[0m";
     let victim = only_victim(text);
     assert_eq!((victim.pid, name(&victim), victim.total_vm_bytes), (77, "x".to_owned(), Some(10 * KIB)));
 }
 
 #[test]
-fn lines_end_in_carriage_returns() {
+fn carriage_returns_are_removed() {
     assert_eq!(only_victim("Killed process 77 (x)\r\n").pid, 77);
     assert_eq!(name(&only_victim("Out of memory: Killed process 77 (x).\r\n")), "x");
 }

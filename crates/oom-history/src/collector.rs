@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_21_a_machine_without_any_source_has_reasons_and_no_events() {
+    fn failure_21_machine_without_sources_has_reasons_and_no_records() {
         let machine = Machine::new();
         let collector = machine.collector(Access::ReadWrite);
         assert!(collector.kmsg.status().reason.as_deref().unwrap().contains("dev/kmsg"));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_while_the_plugin_was_away_is_told_once() {
+    fn kills_between_two_processes_are_recorded_once() {
         let machine = Machine::new();
         machine.kmsg_kill(50, 7);
         machine.kernel_count.set(Some(1));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_looks_sees_all_and_leaves_no_trace() {
+    fn read_only_collector_reads_everything_and_writes_nothing() {
         let machine = Machine::new();
         machine.kmsg_kill(50, 7);
         assert_eq!(pids(&machine.collector(Access::ReadOnly)), [7]);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_in_kmsg_and_in_a_log_file_is_one_event() {
+    fn kill_in_kmsg_and_in_a_log_file_is_one_record() {
         let machine = Machine::new();
         machine.kmsg_kill(50, 7);
         let line =
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_alone_tells_as_well_and_its_cursor_is_kept() {
+    fn journal_alone_is_read_and_its_cursor_is_kept() {
         use std::os::unix::fs::PermissionsExt;
         let machine = Machine::new();
         let script = r#"#!/bin/sh
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_kernels_counter_reports_are_counted() {
+    fn without_a_count_of_the_kernel_reports_are_counted() {
         let machine = Machine::new();
         machine.kernel_count.set(None);
         machine.kmsg_kill(50, 7);

@@ -1,4 +1,4 @@
-//! What is known of OOM kills: each kill once, whatever the number of sources that report it, and counts of each boot.
+//! The history of OOM kills: each kill once, however many sources report it, and the counts of each boot.
 
 use oom_evidence::Trust;
 use serde::{Deserialize, Serialize};
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_kill_from_two_sources_is_one_event() {
+    fn same_kill_from_two_sources_is_one_record() {
         for file_first in [false, true] {
             let mut history = history();
             if file_first {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pids_and_later_times_are_other_events() {
+    fn other_pids_and_later_times_are_other_records() {
         let mut history = history();
         record_all(&mut history, kmsg(7, 100), OomSource::Kmsg);
         record_all(&mut history, kmsg(8, 100), OomSource::Kmsg);
@@ -253,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_is_counted_whole_and_kept_in_part() {
+    fn storm_is_counted_in_full_and_kept_in_part() {
         let mut history = history();
         for pid in 1..=250 {
             record_all(&mut history, kmsg(pid, 100 + u64::from(pid)), OomSource::Kmsg);
         }
-        // What another source tells of the kills that are not kept any more is nothing new.
+        // Reports of another source about kills that are no longer kept are not new.
         for pid in 1..=250 {
             record_all(
                 &mut history,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_lines_neither_push_out_the_kernels_nor_come_from_the_future() {
+    fn forged_lines_neither_evict_those_of_the_kernel_nor_come_from_the_future() {
         let mut history = history();
         record_all(&mut history, kmsg(7, 100), OomSource::Kmsg);
         for pid in 1000..1300 {
@@ -299,7 +299,7 @@ mod tests {
 
     /// A log daemon that starts anew may read the kernel's ring from its beginning and dates it all as of now.
     #[test]
-    fn a_ring_that_is_read_again_holds_no_new_kill() {
+    fn ring_buffer_that_is_read_again_adds_no_kill() {
         let first = || in_file(101, "[  100.123456] ", 7);
         let replayed = || in_file(4000, "[  100.123456] ", 7);
         assert_eq!(count_after(vec![(first(), OomSource::File), (replayed(), OomSource::File)]), (1, 1));
@@ -310,7 +310,7 @@ mod tests {
 
     /// A machine that panics comes back, and its services get the same numbers at the same age.
     #[test]
-    fn each_boot_kills_its_own() {
+    fn same_pid_in_each_boot_is_another_kill() {
         let boots = [100, 200, 300].map(|second| (in_file(second, "[   60.5000] ", 7), OomSource::File));
         assert_eq!(count_after(boots.into()).0, 1, "the same line thrice");
         let boots = [(100, "[   60.500100] "), (200, "[   61.200000] "), (300, "[   59.900000] ")];
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_given_again_is_another_process() {
+    fn reused_pid_is_another_process() {
         let text = |second: u32, size: &str| {
             let line = kill(7).replace("total-vm:8kB", size);
             records(Origin::Text, OomSource::File, None, &format!("{} {line}", at(second)))
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_of_one_name_in_the_same_second_are_two() {
+    fn two_processes_of_one_name_in_the_same_second_are_two_kills() {
         let both = vec![(kmsg(7, 100), OomSource::Kmsg), (kmsg(8, 100), OomSource::Kmsg)];
         let in_files = vec![(in_file(100, "", 7), OomSource::File), (in_file(100, "", 8), OomSource::File)];
         assert_eq!(count_after(both.into_iter().chain(in_files).collect()), (2, 2));
@@ -346,7 +346,7 @@ mod tests {
 
     /// The kernel's clock drifts, and stands still while the machine sleeps; log daemons write what the wall clock says.
     #[test]
-    fn a_clock_that_slept_or_drifted_makes_no_second_kill() {
+    fn suspended_or_drifting_clock_adds_no_kill() {
         let days_100 = 8_640_000;
         let drifted = vec![
             (kmsg(7, days_100), OomSource::Kmsg),
@@ -364,7 +364,7 @@ mod tests {
 
     /// On the last Sunday of October 2:30 comes twice, and a log daemon writes local time.
     #[test]
-    fn an_hour_that_comes_twice_makes_no_second_kill() {
+    fn repeated_hour_adds_no_kill() {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         // 2023-10-29T01:30:00Z is the second half past two.
         let clocks = Clocks { boot: Some(1_698_543_000 - 100), zone, suspended: Duration::ZERO };
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_grows_over_reboots_with_or_without_the_kernels_count() {
+    fn total_grows_over_reboots_with_or_without_the_count_of_the_kernel() {
         let mut history = history();
         history.this_boot().kernel = Some(5);
         assert_eq!(history.total(), 5);
@@ -412,7 +412,7 @@ mod tests {
 
     /// The chosen process of a group is killed first and then, with the others, once more.
     #[test]
-    fn a_line_that_comes_twice_counts_as_the_kernel_counts() {
+    fn repeated_line_is_counted_as_the_kernel_counts() {
         let mut text = String::from("3,9,100000000,-;");
         text += &kill(7).replace("Out of memory", "Memory cgroup out of memory");
         text += "6,10,100000001,-;Tasks in /a.service are going to be killed due to memory.oom.group set\n";
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn sequence_numbers_of_another_boot_say_nothing() {
+    fn sequence_numbers_of_another_boot_are_dropped() {
         let mut history = history();
         history.positions.kmsg = Some(10);
         history.enter("b1");
@@ -463,7 +463,7 @@ mod tests {
     }
 
     /// The sources of each record and its unit, oldest first.
-    fn told(history: &KillHistory) -> Vec<(String, Option<String>)> {
+    fn sources_and_units(history: &KillHistory) -> Vec<(String, Option<String>)> {
         let of = |record: &KillRecord| {
             let names: Vec<_> = record.sources.iter().map(|source| source.name()).collect();
             (names.join(" "), record.unit.clone())
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_of_a_service_meets_its_own_kill() {
+    fn each_end_of_a_service_merges_with_its_own_kill() {
         let a = || ("kmsg systemd".to_owned(), Some("a.service".to_owned()));
         for kernel_first in [true, false] {
             let mut history = history();
@@ -492,7 +492,7 @@ mod tests {
             if !kernel_first {
                 record_kernel(&mut history);
             }
-            let mut seen = told(&history);
+            let mut seen = sources_and_units(&history);
             seen.iter_mut()
                 .for_each(|(sources, _)| *sources = sources.replace("systemd kmsg", "kmsg systemd"));
             assert_eq!((history.reports, seen), (3, vec![a(), a(), a()]), "{kernel_first}");
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn other_services_and_other_killers_are_other_events() {
+    fn other_services_and_other_killers_are_other_records() {
         let mut history = history();
         record_all(&mut history, in_cgroup(100, 100, "a.service"), OomSource::Kmsg);
         let b = KillRecord::from_service_kill(&ended("b.service", 1, 9, 100), "b1");
@@ -509,9 +509,9 @@ mod tests {
         let oomd =
             OomdKill { cgroup: "/system.slice/a.service".to_owned(), reason: "memory-used".to_owned(), at };
         record_all(&mut history, vec![KillRecord::from_oomd_kill(&oomd, "b1")], OomSource::SystemdOomd);
-        let told: Vec<_> = told(&history).into_iter().map(|(sources, _)| sources).collect();
+        let sources: Vec<_> = sources_and_units(&history).into_iter().map(|(sources, _)| sources).collect();
         assert_eq!(
-            (history.reports, told),
+            (history.reports, sources),
             (3, ["kmsg", "systemd", "systemd-oomd"].map(str::to_owned).to_vec())
         );
         // A main process that the kernel named without its cgroup.

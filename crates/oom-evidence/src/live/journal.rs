@@ -1,5 +1,5 @@
-//! The journal's kernel messages, through journalctl: the journal's files have no stable form, and a member of
-//! `systemd-journal` or `adm` may read them without other privilege.
+//! The messages of the kernel in the journal, read with journalctl: the files of the journal have no stable form, and
+//! members of `systemd-journal` or `adm` can read them without other privileges.
 
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -11,45 +11,46 @@ use std::time::{Duration, Instant};
 use crate::export_format::{ExportDecoder, JournalEntry};
 
 const PIECE_BYTES: usize = 64 * 1024;
-/// What one reading takes at most; the rest comes with the next one, from the cursor on.
+/// Limit for one reading. The next reading continues at the cursor.
 const OUTPUT_BYTES_MAX: usize = 32 << 20;
-const COMPLAINT_BYTES_MAX: u64 = 4096;
+const STDERR_BYTES_MAX: u64 = 4096;
 const KILL_GRACE: Duration = Duration::from_millis(200);
 
 /// Why the journal cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// There is no journalctl: the machine has no systemd, or the agent's container has none.
+    /// journalctl does not exist: the machine has no systemd, or the container has none.
     #[error("there is no journalctl")]
     Absent,
     /// journalctl cannot be started.
-    #[error("journalctl cannot be started: {0}")]
+    #[error("cannot start journalctl: {0}")]
     Start(#[source] io::Error),
-    /// journalctl says that it may not, or that there is nothing to read.
-    #[error("journalctl says: {0}")]
+    /// journalctl reports a missing permission, or that there is nothing to read.
+    #[error("journalctl reports: {0}")]
     Refused(String),
-    /// journalctl ends well and has nothing. A machine whose journal can be seen has at least its boot in it.
+    /// journalctl succeeds and returns nothing. A readable journal has at least the messages of this boot.
     #[error(
-        "the journal shows no kernel message of this boot: journald does not run, or its files cannot be seen"
+        "the journal has no kernel message of this boot: journald does not run, or this user must not read its files"
     )]
     Empty,
-    /// journalctl gave nothing in time; it was killed.
+    /// journalctl returned nothing in time and was killed.
     #[error("journalctl did not reply in time")]
     Late,
 }
 
-/// How a reading of the journal ended.
+/// Result of a reading of the journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalRead {
-    /// Of the last entry, where the next reading goes on; none where there was no entry.
+    /// Cursor of the last entry, where the next reading continues; none if there was no entry.
     pub cursor: Option<Vec<u8>>,
     /// Entries that are not the kernel's own.
     pub foreign: u64,
-    /// False where time or bytes did not suffice: there is more behind the cursor.
+    /// False if time or bytes did not suffice: there are more entries after the cursor.
     pub complete: bool,
-    /// The journal did not know the position (it was cleared, or its clock was set back), so all of this boot was read.
+    /// The journal did not know the position (it was cleared, or its clock was set back), so all messages of this
+    /// boot were read.
     pub restarted: bool,
 }
 
@@ -70,28 +71,28 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of the machine whose root is at `host_root`.
+    /// Returns the journal of the machine whose root is at `host_root`.
     #[must_use]
     pub fn new(host_root: &Path) -> Self {
         let root = (host_root != Path::new("/")).then(|| host_root.to_owned());
         Self { program: PathBuf::from("journalctl"), root }
     }
 
-    /// With another program in journalctl's place.
+    /// Uses another program instead of journalctl.
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = program.into();
         self
     }
 
-    /// Reads the kernel's messages behind the cursor, or of this boot where there is none, oldest first.
+    /// Reads the messages of the kernel after the cursor, or of this boot if there is none, oldest first.
     ///
-    /// Takes no longer than until `deadline`, whatever journalctl does, and holds some 200 KiB. Where the entry at the
-    /// cursor was removed meanwhile, reading goes on with what is left behind it.
+    /// Ends at `deadline`, whatever journalctl does, and holds about 200 KiB. If the entry at the cursor was removed
+    /// meanwhile, continues with the entries after it.
     ///
     /// # Errors
     ///
-    /// When nothing could be read: [`JournalError`] says why.
+    /// If nothing could be read.
     pub fn read(
         &self,
         after: Option<&[u8]>,
@@ -100,7 +101,8 @@ impl Journal {
     ) -> Result<JournalRead, JournalError> {
         let Some(cursor) = after else { return self.read_from(None, deadline, &mut each) };
         match self.read_from(Some(cursor), deadline, &mut each) {
-            // A known position has at least its own entry. One in the future, as after the clock was set back, has none.
+            // A known position has at least its own entry. A position in the future, as after the clock was set back,
+            // has none.
             Err(JournalError::Refused(_) | JournalError::Empty) => {
                 let read = self.read_from(None, deadline, &mut each)?;
                 Ok(JournalRead { restarted: true, ..read })
@@ -125,9 +127,9 @@ impl Journal {
             }
         });
         let status = end(child);
-        let (read, complaint) = outcome?;
+        let (read, stderr) = outcome?;
         let is_failure = status.is_some_and(|success| !success) && read.complete;
-        if let Some(why) = refusal(&complaint, is_failure).filter(|_| read.cursor.is_none()) {
+        if let Some(why) = refusal(&stderr, is_failure).filter(|_| read.cursor.is_none()) {
             return Err(JournalError::Refused(why));
         }
         if read.complete && read.cursor.is_none() {
@@ -145,7 +147,7 @@ impl Journal {
             command.arg("--root").arg(root);
         }
         match after {
-            // Not --after-cursor: before 255 it passes over an entry that it should not, where that at the cursor is gone.
+            // Not --after-cursor: before 255 it skips an entry too many if the entry at the cursor is gone.
             Some(cursor) => command.arg("--cursor").arg(std::ffi::OsStr::from_bytes(cursor)),
             None => command.arg("--boot"),
         };
@@ -160,7 +162,7 @@ fn follow(
     each: &mut impl FnMut(JournalEntry),
 ) -> Result<(JournalRead, Vec<u8>), JournalError> {
     let output = in_background(child.stdout.take(), u64::MAX).map_err(JournalError::Start)?;
-    let complaint = in_background(child.stderr.take(), COMPLAINT_BYTES_MAX).map_err(JournalError::Start)?;
+    let stderr = in_background(child.stderr.take(), STDERR_BYTES_MAX).map_err(JournalError::Start)?;
     let mut read = JournalRead::default();
     let mut decoder = ExportDecoder::default();
     let mut bytes = 0;
@@ -178,7 +180,7 @@ fn follow(
             Err(RecvTimeoutError::Timeout) => break,
         }
     }
-    let words = if read.complete { drained(&complaint, deadline) } else { Vec::new() };
+    let words = if read.complete { drained(&stderr, deadline) } else { Vec::new() };
     Ok((read, words))
 }
 
@@ -193,8 +195,8 @@ impl JournalRead {
     }
 }
 
-/// A pipe that a thread of its own reads, so that whoever waits for it can stop waiting. The thread ends with the pipe,
-/// at the latest when the child is killed.
+/// Reads a pipe in a thread of its own, so that the caller can stop waiting. The thread ends with the pipe, at the
+/// latest when the child is killed.
 fn in_background(pipe: Option<impl Read + Send + 'static>, most: u64) -> io::Result<Receiver<Vec<u8>>> {
     let (sender, receiver) = sync_channel(1);
     if let Some(pipe) = pipe {
@@ -221,7 +223,7 @@ fn drained(pieces: &Receiver<Vec<u8>>, deadline: Instant) -> Vec<u8> {
     all
 }
 
-/// Ends the child and says whether it had ended well by itself. One that cannot even be killed (it waits for a dead
+/// Ends the child and returns whether it had succeeded by itself. A child that cannot be killed (it waits for a dead
 /// disk) is left to a thread.
 fn end(mut child: Child) -> Option<bool> {
     let start = Instant::now();
@@ -241,20 +243,20 @@ fn end(mut child: Child) -> Option<bool> {
     None
 }
 
-/// What journalctl says of not being allowed to; it may do so and yet end well.
-fn refusal(complaint: &[u8], is_failure: bool) -> Option<String> {
+/// Returns the message of journalctl about missing permissions. It may print one and yet succeed.
+fn refusal(stderr: &[u8], is_failure: bool) -> Option<String> {
     const MARKS: [&[u8]; 3] = [
         b"insufficient permissions",
         b"You are currently not seeing messages",
         b"No journal files were found",
     ];
-    let is_refusal = MARKS.iter().any(|mark| memchr::memmem::find(complaint, mark).is_some());
+    let is_refusal = MARKS.iter().any(|mark| memchr::memmem::find(stderr, mark).is_some());
     if !is_refusal && !is_failure {
         return None;
     }
-    let text = String::from_utf8_lossy(complaint);
+    let text = String::from_utf8_lossy(stderr);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-    Some(line.unwrap_or("nothing, and fails").to_owned())
+    Some(line.unwrap_or("nothing, but it fails").to_owned())
 }
 
 #[cfg(test)]
@@ -291,7 +293,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     #[test]
-    fn messages_of_the_kernel_and_the_last_cursor() {
+    fn messages_of_the_kernel_and_the_last_cursor_are_returned() {
         let stand_in = StandIn::new(
             r#"printf '__CURSOR=a\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=%s\n\n' "$*"
                printf '__CURSOR=b\n_TRANSPORT=kernel\nSYSLOG_FACILITY=3\nMESSAGE=forged\n\n'"#,
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_21_no_journalctl_and_no_permission_are_told() {
+    fn failure_21_missing_journalctl_and_missing_permission_are_reported() {
         let absent = Journal::new(Path::new("/")).program("/no/such/journalctl");
         assert!(matches!(absent.read(None, Instant::now() + SOON, |_| {}), Err(JournalError::Absent)));
         let refused =
@@ -319,9 +321,9 @@ mod tests {
         assert!(matches!(StandIn::new("exit 0").read(Some(b"c"), SOON).0, Err(JournalError::Empty)));
     }
 
-    /// As journalctl does where the position is no position, and where it lies in the future.
+    /// As journalctl behaves if the position is invalid, and if it lies in the future.
     #[test]
-    fn a_position_that_the_journal_does_not_know_costs_no_message() {
+    fn unknown_position_loses_no_message() {
         for lost in ["echo 'Failed to seek to cursor: Invalid argument' >&2; exit 1", "exit 0"] {
             let stand_in = StandIn::new(&format!(
                 "case \"$*\" in *--cursor*) {lost};; esac\n{}",
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journalctl_that_dies_or_prints_rubbish_is_survived() {
+    fn journalctl_that_dies_or_prints_invalid_output_is_handled() {
         let entry =
             r"printf '__CURSOR=x\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=y\n\n__CURSOR=half\nMESS'";
         let (read, messages) = StandIn::new(&format!("{entry}; kill -9 $$")).read(None, SOON);
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journalctl_that_hangs_is_ended() {
+    fn hanging_journalctl_is_killed() {
         let hanging = StandIn::new("exec sleep 1000");
         let start = Instant::now();
         let (read, _) = hanging.read(None, Duration::from_millis(100));
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_without_end_is_read_in_parts() {
+    fn endless_journal_is_read_in_parts() {
         let entry = r"__CURSOR=x\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=y\n\n";
         let endless = StandIn::new(&format!("yes \"$(printf '{entry}')\n\""));
         let (read, messages) = endless.read(None, SOON);

@@ -10,13 +10,13 @@ use rustix::io::Errno;
 
 use crate::kmsg::KmsgRecord;
 
-/// The kernel's own bound for a record with all its fields (`CONSOLE_EXT_LOG_MAX`) is 8192.
+/// The kernel's limit for a record with all its fields (`CONSOLE_EXT_LOG_MAX`) is 8192.
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// Limit of consecutive failing reads. After an overrun the next read returns a record.
 const FAILURES_MAX: u32 = 1000;
 
-/// Reads the records of the kernel's ring buffer, each once, and counts exactly what was overwritten before it could be
-/// read.
+/// Reads the records of the kernel's ring buffer, each once, and counts exactly how many were overwritten before they
+/// could be read.
 ///
 /// ```
 /// use oom_evidence::KernelRing;
@@ -47,7 +47,7 @@ pub struct KernelRing<R> {
     stats: RingStats,
     buffer: Box<[u8]>,
     /// The first pieces of a line whose end was not read yet.
-    begun: Option<KmsgRecord>,
+    started: Option<KmsgRecord>,
 }
 
 /// Why `/dev/kmsg` cannot be opened.
@@ -101,7 +101,7 @@ impl<R: Read> KernelRing<R> {
     #[must_use]
     pub fn new(source: R) -> Self {
         let buffer = vec![0; RECORD_BYTES_MAX].into_boxed_slice();
-        Self { source, next: None, stats: RingStats::default(), buffer, begun: None }
+        Self { source, next: None, stats: RingStats::default(), buffer, started: None }
     }
 
     /// Continues where an earlier reader of the same boot stopped: skips records before `sequence`, and counts the missing
@@ -115,7 +115,7 @@ impl<R: Read> KernelRing<R> {
     /// Returns where a later reader continues; none before the first record.
     #[must_use]
     pub fn next_sequence(&self) -> Option<u64> {
-        self.begun.as_ref().map(|record| record.sequence).or(self.next)
+        self.started.as_ref().map(|record| record.sequence).or(self.next)
     }
 
     /// Counts of the records that were read so far.
@@ -135,17 +135,17 @@ impl<R: Read> KernelRing<R> {
             let piece = match self.next_piece() {
                 Ok(Some(piece)) => piece,
                 // The rest of the line may come later, or never.
-                end => return self.begun.take().map_or(end, |begun| Ok(Some(begun))),
+                end => return self.started.take().map_or(end, |started| Ok(Some(started))),
             };
-            let Some(begun) = &mut self.begun else {
-                if !piece.begins_line() {
+            let Some(started) = &mut self.started else {
+                if !piece.starts_line() {
                     return Ok(Some(piece));
                 }
-                self.begun = Some(piece);
+                self.started = Some(piece);
                 continue;
             };
-            if let Some(other) = begun.join(piece) {
-                return Ok(self.begun.replace(other));
+            if let Some(other) = started.join(piece) {
+                return Ok(self.started.replace(other));
             }
         }
     }
@@ -197,7 +197,7 @@ impl<R: Read> KernelRing<R> {
     }
 }
 
-/// EPIPE: the record that came next was overwritten. EINVAL: a record did not fit, and the kernel has passed it over.
+/// EPIPE: the next record was overwritten. EINVAL: a record did not fit, and the kernel skipped it.
 fn is_overrun(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::PIPE | Errno::INVAL))
 }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
     use crate::{Origin, Parser};
 
-    /// A ring of the kernel: a writer overtakes the reader by so many records at each place where it pauses.
+    /// A ring buffer: at each pause of the reader the writer overtakes it by this many records.
     struct FakeRing {
         records: std::vec::IntoIter<Result<String, Errno>>,
     }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_20_an_overrun_is_survived_and_its_gap_counted() {
+    fn failure_20_overrun_is_survived_and_its_gap_is_counted() {
         let records =
             vec![record(7, "a"), Err(Errno::PIPE), record(107, "b"), Err(Errno::INTR), record(108, "c")];
         let mut ring = FakeRing::of(records);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_goes_on_after_the_records_of_the_one_before() {
+    fn reader_continues_after_the_records_of_the_previous_one() {
         let mut ring = FakeRing::of((0..10).map(|n| record(n, "x")).collect()).resume_at(8);
         assert_eq!(texts(&mut ring).len(), 2);
         assert_eq!((ring.stats().lost, ring.next_sequence()), (0, Some(10)));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_in_pieces_is_one_record_and_none_is_lost() {
+    fn line_in_pieces_is_one_record_and_none_is_lost() {
         let piece = |sequence: u64, flag: &str, text: &str| Ok(format!("6,{sequence},5,{flag};{text}\n"));
         let pieces = vec![
             piece(1, "c", "Task in /a"),
@@ -272,14 +272,14 @@ mod tests {
         ];
         let mut ring = FakeRing::of(pieces);
         assert_eq!(ring.next_record().unwrap().unwrap().text, b"Task in /a killed");
-        // A reader that stops here has not seen the third.
+        // A reader that stops here has not read the third.
         assert_eq!(ring.next_sequence(), Some(3));
         assert_eq!(texts(&mut ring), ["x", "y", "zz"]);
         assert_eq!((ring.next_sequence(), ring.stats().records), (Some(7), 6));
     }
 
     #[test]
-    fn failure_22_what_a_process_wrote_is_passed_over() {
+    fn failure_22_records_of_processes_are_skipped() {
         let forged = Ok("12,1,1,-;Out of memory: Killed process 1 (init) total-vm:8kB\n".to_owned());
         let mut ring = FakeRing::of(vec![forged, Ok("rubbish".to_owned()), record(2, "kernel")]);
         assert_eq!(texts(&mut ring), ["kernel"]);
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_only_fails_is_given_up() {
+    fn ring_that_only_fails_is_given_up() {
         let mut ring = FakeRing::of(vec![Err(Errno::PIPE); 5000]);
         assert!(ring.next_record().is_err());
         let mut ring = FakeRing::of(vec![Err(Errno::IO)]);
         assert!(ring.next_record().is_err());
     }
 
-    /// 100,000 messages with a kill in every thousand; `lost` of them are overwritten behind each pause.
+    /// 100,000 messages with a kill in every thousand; `lost` of them are overwritten after each pause.
     fn flood(lost: u64) -> (u64, KernelRing<FakeRing>) {
         let mut records = Vec::new();
         let mut sequence = 0;
@@ -321,10 +321,10 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_loses_no_kill_or_says_how_much_was_lost() {
+    fn flood_loses_no_kill_or_counts_the_loss() {
         let (kills, ring) = flood(0);
         assert_eq!((kills, ring.stats().lost), (100, 0));
-        // Each of ten overruns swallows the kill at its beginning.
+        // Each of ten overruns loses the kill at its beginning.
         let (kills, ring) = flood(501);
         assert_eq!((kills, ring.stats().lost, ring.stats().overruns), (90, 5010, 10));
     }

@@ -355,16 +355,16 @@ mod tests {
         RunState { result: Some(result.to_owned()), run, ..RunState::default() }
     }
 
-    fn runs(told: &[(&str, u64)]) -> Vec<u64> {
+    fn runs(reported: &[(&str, u64)]) -> Vec<u64> {
         let mut units = Units::default();
-        let kills = told
+        let kills = reported
             .iter()
             .filter_map(|(result, run)| units.record("a.service", facts(result, *run), at(1), true));
         kills.map(|kill| kill.run).collect()
     }
 
     #[test]
-    fn one_run_is_killed_once_however_often_it_is_told() {
+    fn one_run_is_one_kill_however_often_it_is_reported() {
         assert_eq!(
             runs(&[("success", 5), ("oom-kill", 5), ("oom-kill", 5), ("success", 0), ("success", 9)]),
             [5]
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_is_dated_by_its_process_where_that_fits() {
+    fn kill_has_the_exit_time_of_its_process_if_plausible() {
         assert_eq!(end_of(99_500_000, at(100), true), UNIX_EPOCH + Duration::from_millis(99_500));
         assert_eq!([end_of(0, at(100), true), end_of(101_000_000, at(100), false)], [at(100); 2]);
         assert_eq!([end_of(1_000_000, at(100), true), end_of(1_000_000, at(100), false)], [at(100), at(1)]);
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stand_for_units() {
+    fn object_paths_are_decoded_to_units() {
         let of = |path: &str| unit_of_path(&format!("{UNIT_PATH}{path}"));
         assert_eq!(of("httpd_2eservice").as_deref(), Some("httpd.service"));
         assert_eq!(of("a_5cx2db_40c_2eservice").as_deref(), Some("a\\x2db@c.service"));
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_say_nothing_are_absent() {
+    fn default_settings_are_absent() {
         let mut known = TrackedUnit::default();
         let unset = [text("continue"), text("auto"), text("auto"), Some(Value::Number(0))];
         let unset = unset.into_iter().chain([Some(Value::Number(u64::MAX)), text("none"), text("")]);
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_kills_come_before_the_large() {
+    fn services_with_limits_and_kills_come_before_the_largest() {
         let mut units = Units::default();
         units.list(["a", "b", "c", "d"].map(|name| (name, "active", "running")).into_iter());
         for (name, current, max) in [("a", 10, None), ("b", 5, Some(9)), ("c", 7, None), ("d", 1, None)] {
