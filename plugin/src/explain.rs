@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::report::ReportJson;
 use crate::text::{byte_size, printable};
 
-/// How reports are written.
+/// Format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
@@ -24,8 +24,8 @@ const TASKS_SHOWN: usize = 5;
 /// Victims and units that the text shows one by one.
 const LIST_SHOWN: usize = 20;
 
-/// What files begin with that hold no text, what they are called, and what makes text of them.
-const NO_TEXT: [(&[u8], &str, &str); 6] = [
+/// Files without text: their first bytes, their description, and the program that converts them to text.
+const BINARY_FORMATS: [(&[u8], &str, &str); 6] = [
     (b"\x1f\x8b", "compressed with gzip", "zcat"),
     (b"\xfd7zXZ\0", "compressed with xz", "xzcat"),
     (b"BZh", "compressed with bzip2", "bzcat"),
@@ -41,24 +41,24 @@ pub(crate) enum ExplainError {
     Read(io::Error),
     #[error("{0}")]
     Output(#[from] io::Error),
-    #[error("it is {what}: use `{program} FILE | zabbix-agent2-plugin-oomwatch explain -`")]
-    NoText { what: &'static str, program: &'static str },
+    #[error("it is {what}; use `{program} FILE | zabbix-agent2-plugin-oomwatch explain -`")]
+    NotText { what: &'static str, program: &'static str },
 }
 
-/// Writes the reports of one log after the other.
+/// Writes the reports of logs, one log after the other.
 pub(crate) struct Explainer<'a, W> {
     form: Form,
     out: &'a mut W,
-    /// Of the current log, where there are several.
+    /// Name of the current log, if there are several.
     name: Option<String>,
     is_named: bool,
-    /// Logs that were read to their end.
+    /// Logs that were read completely.
     logs: u64,
     reports: u64,
     kills: u64,
 }
 
-/// A report, and where it stands.
+/// A report and its file.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ impl<'a, W: Write> Explainer<'a, W> {
         Self { form, out, name: None, is_named: false, logs: 0, reports: 0, kills: 0 }
     }
 
-    /// Reads a whole log, in bounded memory, and writes its reports as they are complete. `name` tells it from others.
+    /// Reads a log in bounded memory and writes each report when it is complete. `name` distinguishes it from other logs.
     pub(crate) fn read(&mut self, log: &mut impl Read, name: Option<String>) -> Result<(), ExplainError> {
         (self.name, self.is_named) = (name, false);
         let mut parser = Parser::new(Origin::Text);
@@ -86,7 +86,7 @@ impl<'a, W: Write> Explainer<'a, W> {
                 Err(error) => return Err(ExplainError::Read(error)),
             };
             if !std::mem::replace(&mut is_begun, true) {
-                is_text(&piece[..length])?;
+                check_is_text(&piece[..length])?;
             }
             for report in parser.feed(&piece[..length]) {
                 self.write(&report)?;
@@ -99,7 +99,7 @@ impl<'a, W: Write> Explainer<'a, W> {
         Ok(())
     }
 
-    /// What all logs together held.
+    /// Writes the totals of all logs.
     pub(crate) fn finish(self) -> io::Result<()> {
         match (self.form, self.reports) {
             (Form::Json, _) | (Form::Text, 1) => {}
@@ -134,10 +134,10 @@ impl<'a, W: Write> Explainer<'a, W> {
     }
 }
 
-/// A log that was rotated and compressed looks empty to whoever searches it for words.
-fn is_text(beginning: &[u8]) -> Result<(), ExplainError> {
-    let known = NO_TEXT.into_iter().find(|(mark, ..)| beginning.starts_with(mark));
-    known.map_or(Ok(()), |(_, what, program)| Err(ExplainError::NoText { what, program }))
+/// Refuses known binary formats: a search in a compressed log would find nothing.
+fn check_is_text(beginning: &[u8]) -> Result<(), ExplainError> {
+    let known = BINARY_FORMATS.into_iter().find(|(mark, ..)| beginning.starts_with(mark));
+    known.map_or(Ok(()), |(_, what, program)| Err(ExplainError::NotText { what, program }))
 }
 
 fn as_text(report: &Report, number: u64) -> String {
@@ -145,7 +145,7 @@ fn as_text(report: &Report, number: u64) -> String {
     if let Some(time) = &report.time {
         line(&mut page, "time", &time_text(time));
     }
-    line(&mut page, "why", &why(report));
+    line(&mut page, "reason", &reason(report));
     for victim in report.victims.iter().take(LIST_SHOWN) {
         line(&mut page, "killed", &killed(victim));
     }
@@ -153,13 +153,13 @@ fn as_text(report: &Report, number: u64) -> String {
     if hidden > 0 {
         line(&mut page, "killed", &(counted(hidden, "more process", "more processes")));
     }
-    write_where(&mut page, report);
+    write_context(&mut page, report);
     write_largest(&mut page, report);
     page
 }
 
-/// Where the victims lived, and who was meant in their place.
-fn write_where(page: &mut String, report: &Report) {
+/// Writes the cgroup of the victims, and the process that was chosen instead of them.
+fn write_context(page: &mut String, report: &Report) {
     let is_killed = |pid: u32| report.victims.iter().any(|victim| victim.pid == pid);
     if let Some(selected) = report.selected.as_ref().filter(|selected| !is_killed(selected.pid)) {
         let name = named(selected.name.as_deref());
@@ -178,10 +178,10 @@ fn write_where(page: &mut String, report: &Report) {
 }
 
 fn write_largest(page: &mut String, report: &Report) {
-    let mut what = "largest";
+    let mut label = "largest";
     for task in report.tasks.iter().take(TASKS_SHOWN) {
-        line(page, what, &largest(task));
-        what = "";
+        line(page, label, &largest(task));
+        label = "";
     }
     let shown = report.tasks.len().min(TASKS_SHOWN) as u64;
     if report.tasks_total > shown && shown > 0 {
@@ -216,11 +216,9 @@ fn headline(report: &Report) -> String {
         _ => "An OOM killer",
     };
     let headline = match (report.kills, report.witness) {
-        (_, Witness::Systemd) => {
-            "systemd tells of a kill for want of memory; the kernel's own lines are missing".to_owned()
-        }
-        (Some(0), _) if report.panic => return "The kernel panicked for want of memory".to_owned(),
-        (Some(0), _) => format!("{killer} ran; no kill is told"),
+        (_, Witness::Systemd) => "systemd reports an OOM kill; the kernel's own lines are missing".to_owned(),
+        (Some(0), _) if report.panic => return "The kernel panicked because memory was exhausted".to_owned(),
+        (Some(0), _) => format!("{killer} ran; no kill is reported"),
         (Some(1), _) => {
             format!("{killer} killed {}", names(report).unwrap_or_else(|| "a process".to_owned()))
         }
@@ -228,12 +226,12 @@ fn headline(report: &Report) -> String {
             let names = names(report).map_or_else(String::new, |names| format!(": {names}"));
             format!("{killer} killed {kills} processes{names}")
         }
-        (None, _) => format!("{killer} killed processes; how many is not told"),
+        (None, _) => format!("{killer} killed processes; their number is not reported"),
     };
     if report.panic { format!("{headline}, and the kernel panicked") } else { headline }
 }
 
-/// Names of victims, each once.
+/// Returns the names of victims, each once.
 fn names(report: &Report) -> Option<String> {
     let known: BTreeSet<_> = report.victims.iter().filter_map(|victim| victim.name.as_deref()).collect();
     let shown: Vec<_> = known.iter().take(3).map(|name| printable(name)).collect();
@@ -241,18 +239,18 @@ fn names(report: &Report) -> Option<String> {
     (!shown.is_empty()).then(|| format!("{}{more}", shown.join(", ")))
 }
 
-fn why(report: &Report) -> String {
-    let mut why = limit(report);
+fn reason(report: &Report) -> String {
+    let mut reason = limit(report);
     if let Some(name) = &report.invoked_by {
-        let _ = write!(why, "; {} asked for more", printable(name));
+        let _ = write!(reason, "; requested by {}", printable(name));
     }
-    why
+    reason
 }
 
 fn limit(report: &Report) -> String {
     let of = |what: &str| match &report.cgroup {
         Some(cgroup) => format!("{what} of {}", printable(cgroup)),
-        None => format!("{what} of a cgroup that is not told"),
+        None => format!("{what} of a cgroup that is not reported"),
     };
     match (report.killer, report.constraint) {
         (Killer::SystemdOomd, _) => match &report.cgroup {
@@ -268,7 +266,7 @@ fn limit(report: &Report) -> String {
         (_, Some(Constraint::Mempolicy)) => {
             "the memory nodes of a process's policy had no memory left".to_owned()
         }
-        _ => "which limit was hit is not told".to_owned(),
+        _ => "the limit is not reported".to_owned(),
     }
 }
 
@@ -290,7 +288,7 @@ fn killed(victim: &Victim) -> String {
     text
 }
 
-/// `484.4 MiB resident (480.0 MiB anonymous, 4.4 MiB of files)`, as far as the line says.
+/// Formats `484.4 MiB resident (480.0 MiB anonymous, 4.4 MiB of files)`, as far as the line has the numbers.
 fn resident(victim: &Victim) -> Option<String> {
     let parts = [
         (victim.anon_rss_bytes, "anonymous"),
@@ -336,7 +334,7 @@ Jun 20 12:47:50 web sshd[5]: Accepted publickey
     }
 
     #[test]
-    fn a_report_is_one_json_object_with_what_its_text_says() {
+    fn report_is_one_json_object_with_the_content_of_its_text() {
         let lines = explained(LOG.as_bytes(), Form::Json).unwrap();
         let report: serde_json::Value = serde_json::from_str(&lines).unwrap();
         let expected = serde_json::json!({
@@ -350,11 +348,11 @@ Jun 20 12:47:50 web sshd[5]: Accepted publickey
     }
 
     #[test]
-    fn people_get_sentences() {
+    fn text_form_has_sentences() {
         let expected = "\
 1. The kernel's OOM killer killed mysqld
    time:    Jun 20 12:47:42
-   why:     the whole machine had no memory left; httpd asked for more
+   reason:  the whole machine had no memory left; requested by httpd
    killed:  mysqld (process 2188, user 27), 484.4 MiB resident (484.4 MiB anonymous, 0 B of files), 3.2 GiB virtual
    largest: 484.4 MiB mysqld (process 2188)
 ";
@@ -364,7 +362,7 @@ Jun 20 12:47:50 web sshd[5]: Accepted publickey
     }
 
     #[test]
-    fn every_kind_of_report_says_who_and_why() {
+    fn every_kind_of_report_has_victim_and_reason() {
         let kill = "Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:2kB\n";
         let table = [
             (
@@ -375,10 +373,10 @@ Jun 20 12:47:50 web sshd[5]: Accepted publickey
                 format!("Out of memory: Kill process 6 (y) score 9 or sacrifice child\n{kill}"),
                 "chosen:  y (process 6), but a child of it was killed\n",
             ),
-            ("Kernel panic - not syncing: System is deadlocked on memory\n".to_owned(), "1. The kernel panicked for want of memory\n"),
+            ("Kernel panic - not syncing: System is deadlocked on memory\n".to_owned(), "1. The kernel panicked because memory was exhausted\n"),
             (
                 "systemd-oomd[8]: Killed /u/a.scope due to memory pressure for /u being 51%\nsystemd[1]: a.scope: systemd-oomd killed 12 process(es) in this unit.\n".to_owned(),
-                "1. systemd-oomd killed 12 processes\n   why:     memory was too short for too long; the cgroup was /u/a.scope\n   killed:  12 more processes\n   unit:    a.scope\n",
+                "1. systemd-oomd killed 12 processes\n   reason:  memory was too short for too long; the cgroup was /u/a.scope\n   killed:  12 more processes\n   unit:    a.scope\n",
             ),
             (
                 "systemd[1]: a.service: A process of this unit has been killed by the OOM killer.\n".to_owned(),
@@ -392,8 +390,8 @@ Jun 20 12:47:50 web sshd[5]: Accepted publickey
     }
 
     #[test]
-    fn what_is_no_text_is_said_to_be_none() {
-        for (mark, what, _) in NO_TEXT {
+    fn binary_formats_are_refused_with_a_converter() {
+        for (mark, what, _) in BINARY_FORMATS {
             let error = explained(&[mark, b"rest"].concat(), Form::Text).unwrap_err().to_string();
             assert!(error.contains(what) && error.ends_with("explain -`"), "{error}");
         }

@@ -80,6 +80,19 @@ mod tests {
     }
 
     #[test]
+    fn larger_count_is_the_count_of_a_closed_boot() {
+        let count = |kernel, kmsg, journal| BootCount {
+            id: String::new(),
+            kernel,
+            by_source: [(OomSource::Kmsg, kmsg), (OomSource::Journal, journal)].into(),
+        };
+        assert_eq!(count(Some(3), 2, 1).closed(), 3);
+        assert_eq!(count(Some(3), 4, 1).closed(), 4);
+        assert_eq!(count(None, 1, 2).closed(), 2);
+        assert_eq!(count(None, 2, 1).closed(), 2);
+    }
+
+    #[test]
     fn equal_counts_agree_and_unread_text_says_nothing() {
         let count = |kernel, by_source: &[(OomSource, u64)]| BootCount {
             id: String::new(),

@@ -166,6 +166,8 @@ mod tests {
             ("2024-03-02T10:20:01.5+01:00 web kernel: ", Some("2024-03-02T09:20:01.500Z")),
             ("Jan  2 08:00:00 web kernel: ", Some("2026-01-01T23:00:00.000Z")),
             ("Dec 31 08:00:00 web kernel: ", Some("2025-12-30T23:00:00.000Z")),
+            ("Jan  3 08:00:00 web kernel: ", Some("2026-01-02T23:00:00.000Z")),
+            ("Jan  3 10:00:00 web kernel: ", Some("2025-01-03T01:00:00.000Z")),
             ("Feb 30 08:00:00 web kernel: ", None),
             ("[   10.250000] ", Some("2023-11-14T22:13:30.250Z")),
             ("", None),
@@ -173,5 +175,16 @@ mod tests {
         for (prefix, expected) in table {
             assert_eq!(read(prefix, &clocks, now).as_deref(), expected, "{prefix}");
         }
+    }
+
+    #[test]
+    fn time_since_boot_is_uncertain_by_drift_and_suspend() {
+        let clocks =
+            Clocks { boot: Some(1_700_000_000), zone: TimeZone::UTC, suspended: Duration::from_secs(3) };
+        let line = b"[  100.000000] Out of memory: Killed process 5 (x) total-vm:8kB\n";
+        let time = oom_evidence::parse_all(Origin::Text, line)[0].time.clone().unwrap();
+        let expected = WallTime { micros: 1_700_000_100_000_000, error_micros: 10_000 + 3_000_000 };
+        assert_eq!(clocks.wall_time(&time, true, 0), Some(expected));
+        assert_eq!(clocks.wall_time(&time, false, 0), None);
     }
 }

@@ -179,6 +179,8 @@ impl Collector {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     use oom_evidence::Journal;
 
@@ -221,21 +223,18 @@ mod tests {
             self.write("dev/kmsg", &format!("3,{sequence},{}000000,-;{text}\n", 100 + sequence));
         }
 
-        fn collector(&self, access: Access) -> Collector {
-            let config = Config {
-                host_root: self.root.path(),
-                state_dir: self.state.path(),
-                sources: &OomSource::ALL,
-                access,
-            };
+        fn open(&self, access: Access) -> Collector {
+            let (host_root, state_dir) = (self.root.path(), self.state.path());
+            let config = Config { host_root, state_dir, sources: &OomSource::ALL, access };
             let mut collector = Collector::open(&config);
-            collector.journal.journal =
-                Journal::new(self.root.path()).program(self.root.path().join("journalctl"));
-            collector.refresh(
-                self.kernel_count.get().ok_or_else(|| "not counted".to_owned()),
-                None,
-                Instant::now() + Duration::from_secs(20),
-            );
+            collector.journal.journal = Journal::new(host_root).program(host_root.join("journalctl"));
+            collector
+        }
+
+        fn collector(&self, access: Access) -> Collector {
+            let mut collector = self.open(access);
+            let kernel_count = self.kernel_count.get().ok_or_else(|| "not counted".to_owned());
+            collector.refresh(kernel_count, None, Instant::now() + Duration::from_secs(20));
             collector
         }
     }
@@ -305,16 +304,12 @@ mod tests {
 
     #[test]
     fn journal_alone_is_read_and_its_cursor_is_kept() {
-        use std::os::unix::fs::PermissionsExt;
         let machine = Machine::new();
-        let script = r#"#!/bin/sh
-            printf '__CURSOR=c1\n__REALTIME_TIMESTAMP=1700000100000000\n_BOOT_ID=11111111222233334444555555555555\n'
+        machine.install_journalctl(
+            r"printf '__CURSOR=c1\n__REALTIME_TIMESTAMP=1700000100000000\n_BOOT_ID=11111111222233334444555555555555\n'
             printf '_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n_SOURCE_MONOTONIC_TIMESTAMP=100000000\n'
-            printf 'MESSAGE=Out of memory: Killed process 7 (hog) total-vm:8kB\n\n'
-        "#;
-        machine.write("journalctl", script);
-        let path = machine.root.path().join("journalctl");
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            printf 'MESSAGE=Out of memory: Killed process 7 (hog) total-vm:8kB\n\n'",
+        );
         let collector = machine.collector(Access::ReadWrite);
         assert_eq!((pids(&collector), collector.history.count_of_boot().reported()), (vec![7], 1));
         assert_eq!(collector.journal.status(), &SourceStatus::default());
@@ -329,5 +324,86 @@ mod tests {
         machine.kernel_count.set(None);
         machine.kmsg_kill(50, 7);
         assert_eq!(machine.collector(Access::ReadWrite).history.total(), 1);
+    }
+
+    impl Machine {
+        /// The next read of the open `/dev/kmsg` returns this record.
+        fn append_kmsg_kill(&self, sequence: u64, pid: u32) {
+            let text = format!("Out of memory: Killed process {pid} (hog) total-vm:8kB, anon-rss:4kB");
+            let mut file =
+                std::fs::File::options().append(true).open(self.root.path().join("dev/kmsg")).unwrap();
+            writeln!(file, "3,{sequence},{}000000,-;{text}", 100 + sequence).unwrap();
+        }
+
+        fn install_journalctl(&self, script: &str) {
+            self.write("journalctl", &format!("#!/bin/sh\n{script}\n"));
+            let path = self.root.path().join("journalctl");
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    fn deadline(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn polls_within_a_second_share_one_reading_unless_the_kernel_counted_a_kill() {
+        let machine = Machine::new();
+        machine.kmsg_kill(50, 7);
+        let mut collector = machine.collector(Access::ReadWrite);
+        machine.append_kmsg_kill(61, 8);
+        collector.refresh(Ok(0), None, deadline(20));
+        assert_eq!(pids(&collector), [7]);
+        collector.refresh(Ok(1), None, deadline(20));
+        assert_eq!((pids(&collector), collector.history.messages_lost), (vec![8, 7], 10));
+        machine.append_kmsg_kill(62, 9);
+        collector.refresh(Ok(2), None, deadline(20));
+        assert_eq!((pids(&collector), collector.history.messages_lost), (vec![9, 8, 7], 10));
+    }
+
+    #[test]
+    fn journal_is_not_read_at_each_poll() {
+        let machine = Machine::new();
+        let calls = machine.state.path().join("calls");
+        machine.install_journalctl(&format!(
+            "echo >> {}\nprintf '__CURSOR=c1\\n_TRANSPORT=kernel\\nSYSLOG_FACILITY=0\\nMESSAGE=x\\n\\n'",
+            calls.display()
+        ));
+        let mut collector = machine.collector(Access::ReadWrite);
+        assert!(collector.journal.status().is_readable());
+        collector.refresh(Ok(1), None, deadline(20));
+        assert_eq!(std::fs::read(&calls).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn hanging_journal_leaves_time_for_the_log_files() {
+        let machine = Machine::new();
+        machine.install_journalctl("exec sleep 60");
+        let mut collector = machine.open(Access::ReadWrite);
+        let line =
+            "2023-11-14T22:15:52+00:00 web kernel: Out of memory: Killed process 7 (hog) total-vm:8kB\n";
+        machine.write("var/log/messages", line);
+        collector.refresh(Ok(0), None, deadline(2));
+        assert_eq!(pids(&collector), [7]);
+        assert_eq!(collector.journal.status().reason.as_deref(), Some("journalctl did not reply in time"));
+    }
+
+    #[test]
+    fn sources_that_are_off_are_neither_read_nor_reported_as_broken() {
+        let machine = Machine::new();
+        machine.kmsg_kill(50, 7);
+        let config = Config {
+            host_root: machine.root.path(),
+            state_dir: machine.state.path(),
+            sources: &[],
+            access: Access::ReadOnly,
+        };
+        let mut collector = Collector::open(&config);
+        collector.refresh(Ok(1), None, deadline(20));
+        assert!(collector.sources().iter().all(|report| report.status.is_off()));
+        assert_eq!(
+            (pids(&collector), collector.history.total(), collector.kernel_count()),
+            (vec![], 1, Ok(1))
+        );
     }
 }

@@ -154,7 +154,7 @@ impl KillHistory {
         known: Option<usize>,
     ) {
         let again = known.map(|at| &self.records[at]).filter(|known| known.is_reported_by(source));
-        let known = again.filter(|_| source.is_kernel_text()).map_or(0, |known| known.counted_kills);
+        let known = again.map_or(0, |known| known.counted_kills);
         let kills = record.counted_kills.saturating_sub(known);
         let is_of_this_boot = || record.unix_micros.zip(boot_start).is_some_and(|(at, start)| at >= start);
         let boot = match &record.boot {
@@ -266,7 +266,7 @@ mod tests {
                 OomSource::File,
             );
         }
-        assert_eq!((history.newest().count(), history.reports), (RECORDS_MAX, 250));
+        assert_eq!((history.newest().count(), history.reports), (100, 250));
         assert_eq!(history.newest().next().unwrap().victims[0].pid, 250);
         assert_eq!(history.newest().next().unwrap().sources, [OomSource::Kmsg, OomSource::File]);
         assert_eq!(history.count_of_boot().by_source[&OomSource::Kmsg], 250);
@@ -281,7 +281,7 @@ mod tests {
             record_all(&mut history, records(Origin::Text, OomSource::File, None, &text), OomSource::File);
         }
         let pids: Vec<_> = history.newest().map(|record| record.victims[0].pid).collect();
-        assert_eq!((pids.len(), pids.last()), (RECORDS_MAX, Some(&7)));
+        assert_eq!((pids.len(), pids.last()), (100, Some(&7)));
         assert!(history.newest().all(|record| record.unix_micros <= Some(clocks::now_micros())));
     }
 
@@ -407,7 +407,7 @@ mod tests {
             history.enter(boot);
             assert_eq!(history.total(), 7);
         }
-        assert_eq!(history.boots.len(), BOOTS_MAX);
+        assert_eq!(history.boots.len(), 3);
     }
 
     /// The chosen process of a group is killed first and then, with the others, once more.
@@ -442,6 +442,48 @@ mod tests {
         assert_eq!(history.positions.kmsg, Some(10));
         history.enter("b2");
         assert_eq!(history.positions.kmsg, None);
+    }
+
+    #[test]
+    fn counts_of_lost_messages_belong_to_one_boot() {
+        let lost = |history: &KillHistory| (history.messages_lost(), history.messages_before_start());
+        let mut history = KillHistory { messages_lost: 3, messages_before_start: 2, ..history() };
+        history.enter("b1");
+        assert_eq!(lost(&history), (3, 2));
+        history.enter("b2");
+        assert_eq!(lost(&history), (0, 0));
+        history.enter("");
+        (history.messages_lost, history.messages_before_start, history.positions.kmsg) = (3, 2, Some(9));
+        history.enter("");
+        assert_eq!((lost(&history), history.positions.kmsg), ((0, 0), None), "perhaps another boot");
+    }
+
+    #[test]
+    fn text_without_a_boot_counts_from_the_start_of_this_boot() {
+        assert_eq!(count_after(vec![(in_file(0, "", 7), OomSource::File)]), (1, 1));
+        let line = format!("2023-11-14T22:13:19.999999+00:00 web kernel: {}", kill(7));
+        let before = records(Origin::Text, OomSource::File, None, &line);
+        assert_eq!(count_after(vec![(before, OomSource::File)]), (1, 0));
+    }
+
+    #[test]
+    fn full_history_takes_a_record_that_is_not_older_than_all() {
+        let mut history = history();
+        for pid in 1..=100 {
+            record_all(&mut history, kmsg(pid, 1000), OomSource::Kmsg);
+        }
+        record_all(&mut history, kmsg(101, 999), OomSource::Kmsg);
+        assert_eq!(history.reports, 100, "older than all");
+        record_all(&mut history, kmsg(102, 1000), OomSource::Kmsg);
+        assert_eq!((history.reports, history.newest().count()), (101, 100));
+    }
+
+    #[test]
+    fn without_text_the_kills_of_systemd_count() {
+        let mut history = history();
+        let kill = KillRecord::from_service_kill(&ended("a.service", 1, 7, 100), "b1");
+        record_all(&mut history, vec![kill], OomSource::Systemd);
+        assert_eq!((history.count_of_boot().reported(), history.total()), (1, 1));
     }
 
     fn ended(unit: &str, run: u64, pid: u32, seconds: u64) -> ServiceKill {

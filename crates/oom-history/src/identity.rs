@@ -127,3 +127,120 @@ impl KillRecord {
         self.reason = self.reason.take().or_else(|| other.reason.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use oom_evidence::{Killer, OomdKill, Origin, ServiceKill, parse_all};
+
+    use super::*;
+
+    fn kill(pid: u32) -> KillRecord {
+        let line = format!("Out of memory: Killed process {pid} (hog) total-vm:8kB\n");
+        KillRecord::from_report(&parse_all(Origin::Text, line.as_bytes())[0], OomSource::File)
+    }
+
+    fn kill_at(unix_micros: i64) -> KillRecord {
+        KillRecord { unix_micros: Some(unix_micros), ..kill(7) }
+    }
+
+    fn service(unit: &str, main_pid: u32) -> KillRecord {
+        let main_pid = Some(main_pid);
+        let kill = ServiceKill { unit: unit.to_owned(), run: 1, main_pid, at: UNIX_EPOCH, witnessed: true };
+        KillRecord::from_service_kill(&kill, "b1")
+    }
+
+    fn oomd(cgroup: &str) -> KillRecord {
+        let kill = OomdKill { cgroup: cgroup.to_owned(), reason: "memory-used".to_owned(), at: UNIX_EPOCH };
+        KillRecord::from_oomd_kill(&kill, "b1")
+    }
+
+    #[test]
+    fn wall_clocks_may_differ_by_two_minutes_and_both_uncertainties() {
+        assert!(kill_at(0).is_same(&kill_at(120_000_000)));
+        assert!(!kill_at(0).is_same(&kill_at(120_000_001)));
+        let uncertain = |at, error_micros| KillRecord { error_micros, ..kill_at(at) };
+        assert!(uncertain(0, 1).is_same(&uncertain(120_000_003, 2)));
+        assert!(!uncertain(0, 1).is_same(&uncertain(120_000_004, 2)));
+        assert!(kill_at(0).is_same(&kill(7)), "without a time nothing contradicts");
+    }
+
+    #[test]
+    fn times_since_boot_may_differ_by_ten_seconds_in_the_same_boot() {
+        let at = |since_boot: f64, boot: &str| KillRecord {
+            since_boot_seconds: Some(since_boot),
+            boot: Some(boot.to_owned()),
+            ..kill(7)
+        };
+        assert!(at(100.0, "b1").is_same(&at(110.0, "b1")));
+        assert!(!at(100.0, "b1").is_same(&at(110.001, "b1")));
+        assert!(!at(100.0, "b1").is_same(&at(100.0, "b2")), "another boot");
+    }
+
+    #[test]
+    fn unknown_boots_are_separated_by_half_the_age() {
+        let at = |since_boot: f64, unix_micros| KillRecord {
+            since_boot_seconds: Some(since_boot),
+            ..kill_at(unix_micros)
+        };
+        assert!(at(60.0, 0).is_same(&at(61.0, 30_000_000)));
+        assert!(!at(60.0, 0).is_same(&at(61.0, 30_000_001)));
+        assert!(at(9000.0, 0).is_same(&at(9001.0, 120_000_000)), "two minutes at most");
+        assert!(!at(9000.0, 0).is_same(&at(9001.0, 120_000_001)));
+        let hour = 3_600_000_000;
+        assert!(at(60.0, 0).is_same(&at(60.000_009, hour)), "the same line, read an hour later");
+        assert!(!at(60.0, 0).is_same(&at(60.000_011, hour)));
+    }
+
+    #[test]
+    fn reports_of_systemd_are_same_only_as_other_views_of_the_unit() {
+        let named = |unit: &str| KillRecord { unit: Some(unit.to_owned()), ..kill(9) };
+        assert!(service("a.service", 1).is_same(&named("a.service")));
+        assert!(!service("a.service", 1).is_same(&named("b.service")));
+        assert!(!service("a.slice", 1).is_same(&named("a.slice")), "a slice has many services");
+        assert!(!service("a.service", 1).is_same(&service("a.service", 1)), "systemd reports each end once");
+        let cgroup = "/system.slice/a.service";
+        assert!(!oomd(cgroup).is_same(&oomd(cgroup)), "systemd-oomd reports each kill once");
+        assert!(service("a.service", 1).is_same(&oomd(cgroup)));
+        let by_kernel =
+            KillRecord { cgroup: Some(cgroup.to_owned()), victims: Vec::new(), ..named("a.service") };
+        assert!(!oomd(cgroup).is_same(&by_kernel), "another killer");
+    }
+
+    #[test]
+    fn main_process_connects_records_in_both_directions() {
+        for (ours, theirs) in [(service("b.service", 9), kill(9)), (kill(9), service("b.service", 9))] {
+            assert!(ours.is_same(&theirs));
+            assert_eq!(ours.distance(&theirs), 0);
+        }
+        assert!(!service("b.service", 8).is_same(&kill(9)));
+        assert_eq!(kill_at(5).distance(&kill_at(5)), 1, "only the main process is certain");
+        assert_eq!(kill_at(5).distance(&kill_at(9)), 4);
+    }
+
+    #[test]
+    fn merged_record_has_the_details_of_both() {
+        let text = KillRecord { boot: Some("b1".to_owned()), counted_kills: 3, ..kill(9) };
+        let mut merged = text.clone();
+        merged.absorb(service("a.service", 9));
+        assert_eq!((merged.unit.as_deref(), merged.main_pid), (Some("a.service"), Some(9)));
+        assert_eq!((merged.trust, merged.victims.len()), (Trust::High, 0), "text can be forged");
+        assert_eq!(
+            (merged.counted_kills, merged.sources.as_slice()),
+            (3, &[OomSource::File, OomSource::Systemd][..])
+        );
+        let mut merged = service("a.service", 9);
+        merged.absorb(KillRecord { trust: Trust::High, ..text });
+        assert_eq!((merged.victims[0].pid, merged.main_pid, merged.counted_kills), (9, Some(9), 3));
+        assert_eq!(merged.sources, [OomSource::Systemd, OomSource::File]);
+        let mut merged = KillRecord { trust: Trust::High, ..kill(9) };
+        merged.absorb(KillRecord { killer: Killer::SystemdOomd, ..oomd("/a.service") });
+        assert_eq!(merged.boot.as_deref(), Some("b1"));
+        assert_eq!(
+            (merged.reason.as_deref(), merged.cgroup.as_deref()),
+            (Some("memory-used"), Some("/a.service"))
+        );
+        assert_eq!((merged.unix_micros, merged.killer), (Some(0), Killer::Kernel));
+    }
+}

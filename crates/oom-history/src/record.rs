@@ -295,7 +295,74 @@ fn unit_of_cgroup(cgroup: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use jiff::tz::TimeZone;
+    use oom_evidence::{Origin, parse_all};
+
     use super::*;
+
+    fn clocks() -> Clocks {
+        Clocks { boot: Some(1_700_000_000), zone: TimeZone::UTC, suspended: Duration::ZERO }
+    }
+
+    fn dated(text: &str, source: OomSource) -> KillRecord {
+        KillRecord::dated(&parse_all(Origin::Text, text.as_bytes())[0], source, None, &clocks())
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        let mut text = String::from("x invoked oom-killer: gfp_mask=0x0, order=0\n");
+        text += "[ pid ]   uid  tgid total_vm      rss cpu oom_adj oom_score_adj name\n";
+        for pid in 1..=30 {
+            text += &format!("[ {pid}]    0  {pid}   1000   {pid}   1       0             0 p{pid}\n");
+        }
+        for pid in 1..=30 {
+            text += &format!("Memory cgroup out of memory: Killed process {pid} (p{pid}) total-vm:8kB\n");
+            if pid == 1 {
+                text += "Tasks in /a.service are going to be killed due to memory.oom.group set\n";
+            }
+        }
+        for unit in 1..=30 {
+            text += &format!(
+                "systemd[1]: u{unit}.service: A process of this unit has been killed by the OOM killer.\n"
+            );
+        }
+        let record = dated(&text, OomSource::File);
+        assert_eq!((record.victims.len(), record.tasks.len(), record.units.len()), (20, 10, 20));
+        assert_eq!((record.kills, record.counted_kills), (Some(30), 30));
+    }
+
+    #[test]
+    fn time_since_boot_counts_only_for_the_ring_buffer() {
+        let text = "[   10.000000] Out of memory: Killed process 7 (hog) total-vm:8kB\n";
+        assert_eq!(dated(text, OomSource::Kmsg).unix_seconds(), Some(1_700_000_010));
+        let of_file = dated(text, OomSource::File);
+        assert_eq!(
+            (of_file.unix_seconds(), of_file.time().as_deref()),
+            (None, Some("10.000000 s since boot"))
+        );
+        assert_eq!(dated(text, OomSource::Journal).unix_seconds(), None);
+    }
+
+    #[test]
+    fn future_dates_count_as_now() {
+        let text =
+            "2099-01-01T00:00:00+00:00 web kernel: Out of memory: Killed process 7 (hog) total-vm:8kB\n";
+        let now = clocks::now_micros();
+        let at = dated(text, OomSource::File).unix_micros.unwrap();
+        assert!(at >= now && at <= clocks::now_micros());
+    }
+
+    #[test]
+    fn record_is_empty_only_without_any_detail() {
+        let empty = KillRecord::empty(Killer::Kernel, OomSource::File);
+        assert!(empty.is_empty());
+        assert!(!KillRecord { panic: true, ..empty.clone() }.is_empty());
+        assert!(!KillRecord { unit: Some("a.service".to_owned()), ..empty.clone() }.is_empty());
+        assert!(!KillRecord { units: vec!["a.service".to_owned()], ..empty.clone() }.is_empty());
+        assert!(!KillRecord { invoked_by: Some("x".to_owned()), ..empty }.is_empty());
+    }
 
     #[test]
     fn units_are_found_in_paths() {
@@ -303,6 +370,8 @@ mod tests {
             unit_of_cgroup("/system.slice/php-fpm.service/worker").as_deref(),
             Some("php-fpm.service")
         );
+        assert_eq!(unit_of_cgroup("/a.slice/b.socket").as_deref(), Some("b.socket"));
+        assert_eq!(unit_of_cgroup("/a.slice/b.scope").as_deref(), Some("b.scope"));
         assert_eq!(unit_of_cgroup("/owtest"), None);
     }
 

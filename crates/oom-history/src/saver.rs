@@ -44,3 +44,31 @@ impl Saver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kills_are_saved_at_once_and_positions_once_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut saver, mut history) = Saver::open(dir.path(), false);
+        let saved = || Store::open(dir.path(), true).1;
+        history.positions.kmsg = Some(1);
+        saver.save(&history);
+        assert_eq!(saved(), history, "the first save is due");
+        let before = history.clone();
+        history.positions.kmsg = Some(2);
+        saver.save(&history);
+        assert_eq!(saved(), before);
+        history.reports += 1;
+        saver.save(&history);
+        assert_eq!(saved(), history);
+        history.services.total += 1;
+        saver.save(&history);
+        assert_eq!(saved(), history);
+        history.this_boot().kernel = Some(1);
+        saver.save(&history);
+        assert_eq!(saved(), history);
+    }
+}

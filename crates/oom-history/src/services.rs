@@ -125,7 +125,7 @@ mod tests {
         for number in 0..600 {
             kills.add(&ended(&format!("{number}.service"), 1, 10 + number), "b2");
         }
-        assert_eq!((kills.total, kills.counts.len()), (604, SERVICES_MAX));
+        assert_eq!((kills.total, kills.counts.len()), (604, 500));
         assert!(kills.counts.contains_key("599.service") && !kills.counts.contains_key("a.service"));
     }
 
@@ -143,7 +143,9 @@ mod tests {
         );
         assert_eq!(total(8, 1, "b1"), (4, Some(4)), "started again, it counts from 0");
         assert_eq!(total(8, 1, "b2"), (5, Some(5)), "another boot");
+        assert_eq!(total(8, 5, "b2"), (9, Some(9)));
+        assert_eq!(total(8, 1, "b2"), (10, Some(10)), "a smaller count began again");
         assert!(kills.add(&ended("a.service", 4, 5), "b2"), "its policy was changed, and it was killed");
-        assert_eq!(kills.total, 6);
+        assert_eq!(kills.total, 11);
     }
 }

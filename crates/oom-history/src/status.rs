@@ -108,3 +108,44 @@ impl SourceStatus {
         Self { remedy, ..Self::unreadable(state, reason) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_become_states() {
+        let of = |kind: io::ErrorKind| SourceState::from_io_error(&kind.into());
+        assert_eq!(of(io::ErrorKind::NotFound), SourceState::Absent);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), SourceState::Forbidden);
+        assert_eq!(of(io::ErrorKind::InvalidInput), SourceState::Failed);
+        let of = |error| SourceState::from_journal_error(&error);
+        assert_eq!(of(JournalError::Absent), SourceState::Absent);
+        assert_eq!(of(JournalError::Refused(String::new())), SourceState::Forbidden);
+        assert_eq!(of(JournalError::Empty), SourceState::Forbidden);
+        assert_eq!(of(JournalError::Late), SourceState::Failed);
+    }
+
+    #[test]
+    fn remedies_are_for_sources_that_exist() {
+        let remedy = |state| SourceStatus::repairable(state, &"x", Remedy::ReadKmsg).remedy;
+        assert_eq!(remedy(SourceState::Forbidden), Some(Remedy::ReadKmsg));
+        assert_eq!(remedy(SourceState::Failed), Some(Remedy::ReadKmsg));
+        assert_eq!(remedy(SourceState::Absent), None);
+    }
+
+    #[test]
+    fn only_a_read_source_is_readable() {
+        assert!(SourceStatus::default().is_readable() && !SourceStatus::default().is_off());
+        assert!(SourceStatus::off().is_off() && !SourceStatus::off().is_readable());
+        let names = [
+            SourceState::Readable,
+            SourceState::Absent,
+            SourceState::Forbidden,
+            SourceState::Failed,
+            SourceState::Off,
+        ];
+        let names = names.map(SourceState::name);
+        assert_eq!(names, ["readable", "absent", "forbidden", "failed", "off"]);
+    }
+}

@@ -167,6 +167,8 @@ fn load(dir: &Path) -> Result<KillHistory, LoadError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn history() -> KillHistory {
@@ -181,6 +183,7 @@ mod tests {
         let dir = dir.path().join("new");
         let (store, empty) = Store::open(&dir, false);
         assert_eq!((store.persistence().name(), empty), ("durable", KillHistory::default()));
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o007, 0);
         store.save(&history()).unwrap();
         let (beside, seen) = Store::open(&dir, false);
         assert_eq!((beside.persistence().name(), seen), ("read-only", history()));

@@ -192,9 +192,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("messages");
         append(&path, &kill(1));
-        File::options().append(true).open(&path).unwrap().set_len(BACKLOG_BYTES + 100_000).unwrap();
+        File::options().append(true).open(&path).unwrap().set_len((16 << 20) + 100_000).unwrap();
         append(&path, &format!("\n{}", kill(2)));
         assert_eq!(pids(&mut LogFile::new(path, None)), [2]);
+    }
+
+    #[test]
+    fn one_poll_reads_a_bounded_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("messages");
+        append(&path, &kill(1));
+        let mut log = LogFile::new(path.clone(), None);
+        assert_eq!(pids(&mut log), [1]);
+        File::options().append(true).open(&path).unwrap().set_len(65 << 20).unwrap();
+        append(&path, &format!("\n{}", kill(2)));
+        assert_eq!(pids(&mut log), [0; 0]);
+        assert_eq!(pids(&mut log), [2]);
     }
 
     #[test]

@@ -101,3 +101,65 @@ impl SystemdReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::clocks::Clocks;
+    use crate::history::KillHistory;
+
+    fn after_kills(reader: &SystemdReader) -> (u64, u64) {
+        let mut history = KillHistory::default();
+        let clocks = Clocks { boot: None, zone: TimeZone::UTC, suspended: Duration::ZERO };
+        let mut recorder = Recorder { history: &mut history, clocks: &clocks, boot: "b1" };
+        let (unit, at) = ("a.service".to_owned(), UNIX_EPOCH + Duration::from_secs(5));
+        let kill = ServiceKill { unit, run: 1, main_pid: None, at, witnessed: true };
+        reader.record_service(&kill, &mut recorder);
+        let (cgroup, reason) = ("/b.service".to_owned(), "memory-used".to_owned());
+        reader.record_oomd(&OomdKill { cgroup, reason, at }, &mut recorder);
+        (history.reports, history.services.total)
+    }
+
+    #[test]
+    fn source_that_is_off_adds_no_record_and_services_are_counted_anyway() {
+        assert_eq!(after_kills(&SystemdReader::new(true, true)), (2, 1));
+        assert_eq!(after_kills(&SystemdReader::new(false, true)), (1, 1));
+        assert_eq!(after_kills(&SystemdReader::new(true, false)), (1, 1));
+        assert_eq!(after_kills(&SystemdReader::new(false, false)), (0, 1));
+    }
+
+    #[test]
+    fn state_of_the_connection_is_the_status_of_both_sources() {
+        let reader = SystemdReader::new(true, true);
+        let status = |link: &Link| {
+            [OomSource::Systemd, OomSource::SystemdOomd].map(|source| {
+                let status = reader.status(source, link);
+                (status.state, status.remedy)
+            })
+        };
+        let readable = (SourceState::Readable, None);
+        assert_eq!(status(&Link::Connected { oomd: true }), [readable; 2]);
+        let absent = (SourceState::Absent, Some(Remedy::StartOomd));
+        assert_eq!(status(&Link::Connected { oomd: false }), [readable, absent]);
+        assert_eq!(status(&Link::Connecting), [(SourceState::Failed, None); 2]);
+        for (absent, state) in [(true, SourceState::Absent), (false, SourceState::Failed)] {
+            let broken = Link::Broken { reason: "no bus".to_owned(), absent };
+            assert_eq!(status(&broken), [(state, Some(Remedy::ReachBus)); 2]);
+        }
+    }
+
+    #[test]
+    fn source_that_is_off_has_no_other_status() {
+        let connected = Link::Connected { oomd: true };
+        let reader = SystemdReader::new(false, true);
+        assert!(reader.status(OomSource::Systemd, &connected).is_off());
+        assert!(reader.status(OomSource::SystemdOomd, &connected).is_readable());
+        let reader = SystemdReader::new(true, false);
+        assert!(reader.status(OomSource::Systemd, &connected).is_readable());
+        assert!(reader.status(OomSource::SystemdOomd, &connected).is_off());
+    }
+}
