@@ -1,4 +1,4 @@
-// The last matching line, with its number: the same words may come again. Nothing where the log cannot be read.
+// Returns the last matching line with its number, because two lines may be equal. No value if the log cannot be read.
 var last = JSON.parse(value);
 if (last.readable === false) {
     return '{}';

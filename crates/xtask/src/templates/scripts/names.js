@@ -1,4 +1,4 @@
-// Names alone: rows that are the same need no new look.
+// Returns only the names in order, so that unchanged rows are discarded.
 var rows = JSON.parse(value).map(function (row) {
     return row.name;
 });

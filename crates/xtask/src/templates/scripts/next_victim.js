@@ -1,4 +1,4 @@
-// Who has the largest oom_score; nothing where processes are hidden.
+// Returns the process with the highest oom_score. No value if processes are hidden.
 var next = JSON.parse(value).next || [];
 var names = next.map(function (process) {
     return process.name + ' (pid ' + process.pid + ', oom_score ' + process.oom_score + ')';

@@ -1,4 +1,4 @@
-// The reports of the wanted scope as lines, the newest first. The last line is there for a filter, which fails without one.
+// Returns the reports of one scope as lines, the newest first. The last line exists for the filter, which fails on an empty list.
 var MEBIBYTE = 1048576;
 
 function clean(text) {
@@ -11,7 +11,7 @@ function field(name, content) {
 
 function victim(report) {
     if (!report.victims || report.victims.length === 0) {
-        // systemd names the service, and no process of it.
+        // systemd reports the service, but none of its processes.
         return report.panic ? 'kernel panic' : report.unit ? clean(report.unit) : 'victim unknown';
     }
     var first = report.victims[0];

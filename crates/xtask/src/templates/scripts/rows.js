@@ -1,10 +1,10 @@
-// What there is by name, the largest first, and whether it has a limit. The last row is there for a filter, which fails without one.
+// Returns the objects by name, the largest first, and whether each has a limit. The last row exists for the filter, which fails on an empty list.
 var LONGEST = 80;
 
-function row(of) {
-    var name = of[NAME];
+function row(object) {
+    var name = object[NAME];
     var short = name.length > LONGEST ? '...' + name.slice(-LONGEST) : name;
-    return {name: name, short: short, limited: LIMIT in of ? 1 : 0, none: 0};
+    return {name: name, short: short, limited: LIMIT in object ? 1 : 0, none: 0};
 }
 
 var rows = JSON.parse(value).map(row);

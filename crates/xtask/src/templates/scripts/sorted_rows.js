@@ -1,4 +1,4 @@
-// Rows that are the same as a minute ago need no new look.
+// Returns the rows in order of their names, so that unchanged rows are discarded.
 var rows = JSON.parse(value).filter(function (row) {
     return row.none === 0;
 });

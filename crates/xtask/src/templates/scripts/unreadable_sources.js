@@ -1,4 +1,4 @@
-// What cannot be read, and what would make it readable.
+// Returns the sources that cannot be read, with reason and remedy.
 var closed = JSON.parse(value).sources.filter(function (source) {
     return !source.readable;
 });

@@ -1,2 +1,2 @@
-// What the software itself would warn of, one a line.
+// Returns the warnings, one per line.
 return (JSON.parse(value).warnings || []).join('\n') || 'none';
