@@ -73,9 +73,7 @@ mod writer;
 
 pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};
-pub use live::{Candidate, Cgroup, CgroupError, CgroupVersion, Cgroups, Memory, Pressure, candidates};
-pub use live::{CgroupKills, CgroupLimit, HiddenCgroup};
-pub use live::{Journal, JournalError, JournalRead, KernelRing, LiveError, RingError, RingStats, oom_kills};
+pub use live::{Journal, JournalError, JournalRead, KernelRing, RingError, RingStats};
 pub use live::{Link, News, OomdKill, Service, ServiceKill, ServiceQuery, Services, Systemd};
 pub use parser::{Feed, Parser, parse_all};
 pub use report::{Constraint, Killer, Reaped, Report, Selection, Task, Victim, Witness};

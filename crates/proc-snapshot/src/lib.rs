@@ -12,6 +12,8 @@
 //!   [`Snapshot::thread_details`] and [`Snapshot::name_summaries`] (proc.get), [`Snapshot::top`], and
 //!   [`CpuSampler`] (proc.cpu.util and the ranking by CPU).
 //! * [`Visibility`] says whether what was seen is all there is.
+//! * Facts about the whole machine: [`MachineMemory`] with [`MemoryPressure`], [`Cgroups`], the [`CgroupLimit`] of a
+//!   process, [`oom_kills`] (the kernel's count), and [`oom_candidates`] (the processes it would kill next).
 //!
 //! How much memory do the processes called `httpd` have, and how many are there?
 //!
@@ -56,6 +58,7 @@ mod cpu;
 mod details;
 mod error;
 mod go_regexp;
+mod machine;
 mod memory;
 mod root;
 mod sampler;
@@ -75,6 +78,9 @@ pub use cpu::{CpuQuery, CpuRanking, CpuType, CpuWindow};
 pub use details::{NameSummary, ProcessDetails, ThreadDetails};
 pub use error::ProcError;
 pub use go_regexp::{GoPattern, PatternError, PatternErrorKind};
+pub use machine::{Cgroup, CgroupError, CgroupKills, CgroupLimit, CgroupVersion, Cgroups, HiddenCgroup};
+pub use machine::{MachineError, MachineMemory, MemoryPressure, OwnUsage};
+pub use machine::{OomCandidate, oom_candidates, oom_kills};
 pub use memory::{MemSummary, MemType};
 pub use root::{MachineFacts, ProcRoot};
 pub use sampler::{CpuSampler, SamplerStats};

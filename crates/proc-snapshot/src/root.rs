@@ -99,12 +99,7 @@ impl ProcRoot {
     ///
     /// [`ProcError::NoTotalMemory`] if the file or the line is missing or unusable.
     pub fn total_memory(&self) -> Result<u64, ProcError> {
-        let total = self.read_whole(c"meminfo").ok().and_then(|data| {
-            text::lines(&data).find_map(|(key, value)| match text::amount(value) {
-                text::Amount::Bytes(bytes) if key == b"MemTotal" => Some(bytes),
-                _ => None,
-            })
-        });
+        let total = self.read_whole(c"meminfo").ok().and_then(|data| text::meminfo_bytes(&data, "MemTotal"));
         total.ok_or_else(|| ProcError::NoTotalMemory { path: self.path.join("meminfo") })
     }
 

@@ -1,6 +1,6 @@
 //! `/proc/PID/smaps_rollup` and its ancestor `smaps`.
 //!
-//! The parser of the `procfs-core` crate keeps a map of strings for every mapping and refuses paths that are not UTF-8.
+//! The parser of the `procfs` crate keeps a map of strings for every mapping and refuses paths that are not UTF-8.
 //! A process may have 65,530 mappings and more, so this one adds up line by line in a fixed buffer instead.
 
 use std::os::fd::BorrowedFd;

@@ -46,6 +46,17 @@ pub(crate) fn amount(value: &[u8]) -> Amount {
     bytes.map_or(Amount::Garbled, Amount::Bytes)
 }
 
+/// Returns an amount of `meminfo` in bytes.
+///
+/// `procfs::Meminfo` is not used: it refuses a file that lacks any of 17 lines, `Slab` and `VmallocTotal` among them,
+/// which sandboxes such as gVisor leave out.
+pub(crate) fn meminfo_bytes(meminfo: &[u8], field: &str) -> Option<u64> {
+    lines(meminfo).find_map(|(key, value)| match amount(value) {
+        Amount::Bytes(bytes) if key == field.as_bytes() => Some(bytes),
+        _ => None,
+    })
+}
+
 /// A decimal number without sign.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {

@@ -2,9 +2,7 @@
 
 use agent2_plugin::{ItemError, Reply};
 use log_follow::Persistence;
-use proc_snapshot::{Needs, ProcError, Visibility};
-use procfs_core::FromRead;
-use procfs_core::process::{Stat, Status};
+use proc_snapshot::{Needs, OwnUsage, ProcError, Visibility};
 use serde::Serialize;
 
 use crate::json;
@@ -16,7 +14,7 @@ pub(crate) fn answer(plugin: &PluginState, arguments: Arguments<'_>) -> Result<R
     json::reply(&SelfJson {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: plugin.since.elapsed().as_secs(),
-        process: ProcessJson::read(plugin)?,
+        process: OwnUsage::read()?.into(),
         exports: ExportsJson::of(plugin),
         walks: WalksJson::of(plugin),
         cpu_sampler: SamplerJson::of(plugin),
@@ -46,19 +44,14 @@ struct ProcessJson {
     threads: u64,
 }
 
-impl ProcessJson {
-    /// Always from /proc: the host's tree under another root has other process numbers.
-    fn read(plugin: &PluginState) -> Result<Self, ItemError> {
-        let status = Status::from_file("/proc/self/status")?;
-        let stat = Stat::from_file("/proc/self/stat")?;
-        let clock_ticks = plugin.walk.root().facts().clock_ticks;
-        let seconds = |ticks: u64| ticks as f64 / clock_ticks as f64;
-        Ok(Self {
-            rss_bytes: status.vmrss.unwrap_or_default() * 1024,
-            cpu_user_seconds: seconds(stat.utime),
-            cpu_system_seconds: seconds(stat.stime),
-            threads: status.threads,
-        })
+impl From<OwnUsage> for ProcessJson {
+    fn from(usage: OwnUsage) -> Self {
+        Self {
+            rss_bytes: usage.rss_bytes,
+            cpu_user_seconds: usage.cpu_user_seconds,
+            cpu_system_seconds: usage.cpu_system_seconds,
+            threads: usage.threads,
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
-use oom_evidence::{CgroupKills, Service, ServiceQuery, Systemd, oom_kills};
+use oom_evidence::{Service, ServiceQuery, Systemd};
 use oom_history::{Access, CgroupCount, Collector, OomSource};
+use proc_snapshot::{CgroupKills, oom_kills};
 
 use crate::config::Config;
 use crate::deadline::reading_deadline;

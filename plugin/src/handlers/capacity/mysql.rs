@@ -26,7 +26,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let paths = paths(context, conf, process)?;
     let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();
     let (server, is_known) = server(context, process);
-    let machine = oom_evidence::Memory::read(context.plugin.host_root()).ok();
+    let machine = proc_snapshot::MachineMemory::read(context.plugin.host_root()).ok();
     let mem_total_bytes = machine.map_or(0, |memory| memory.total_bytes);
     let mut config = Config::read(&context.files, &paths, server, arguments, mem_total_bytes)?;
     if let Some(open_files) = process.and_then(|process| open_files(context, process.pid)) {

@@ -118,7 +118,7 @@ impl Capacity {
     ) {
         let Some(memory) = memory else { return };
         self.memory = Some(MemoryJson::of(memory));
-        let machine = match oom_evidence::Memory::read(host_root) {
+        let machine = match proc_snapshot::MachineMemory::read(host_root) {
             Ok(machine) => machine,
             Err(error) => return self.warnings.push(format!("the machine's memory is not known: {error}")),
         };
@@ -134,7 +134,7 @@ impl Capacity {
     fn cgroup(&mut self, host_root: &Path, parents: &[u32]) -> Option<Cgroup> {
         let mut limits = Vec::new();
         for pid in parents {
-            match oom_evidence::CgroupLimit::of_process(host_root, *pid) {
+            match proc_snapshot::CgroupLimit::of_process(host_root, *pid) {
                 Ok(limit) => limits.push(limit),
                 Err(error) => {
                     self.warnings.push(format!("whether a cgroup limits the memory is not known: {error}"));

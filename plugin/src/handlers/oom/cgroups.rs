@@ -1,7 +1,7 @@
 //! `oom.cgroups`: memory cgroups with a limit or with kills.
 
 use agent2_plugin::{ItemError, Reply};
-use oom_evidence::{Cgroup, CgroupVersion, Cgroups};
+use proc_snapshot::{Cgroup, CgroupVersion, Cgroups};
 use serde::Serialize;
 
 use crate::deadline::reading_deadline;

@@ -24,7 +24,7 @@ const DEFAULT_LIST: usize = 10;
 
 /// `oom.count`
 pub(crate) fn count(plugin: &PluginState, _: Arguments<'_>) -> Result<Reply, ItemError> {
-    Ok(oom_evidence::oom_kills(&plugin.oom.host_root)?.into())
+    Ok(proc_snapshot::oom_kills(&plugin.oom.host_root)?.into())
 }
 
 /// `oom.total`

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Reply};
-use oom_evidence::{Candidate, Memory, Pressure, candidates};
-use proc_snapshot::{Needs, Visibility};
+use proc_snapshot::{MachineMemory, MemoryPressure, Needs, OomCandidate, Visibility, oom_candidates};
 use serde::Serialize;
 
 use crate::json;
@@ -78,12 +77,12 @@ struct CandidateJson {
 /// `oom.risk`
 pub(crate) fn risk(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let host_root = &plugin.oom.host_root;
-    let memory = Memory::read(host_root)?;
+    let memory = MachineMemory::read(host_root)?;
     let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
     let visibility = Visibility::of(plugin.walk.root(), &snapshot);
     let next = visibility.others_visible.then(|| {
         let pids = snapshot.processes().map(|process| process.pid());
-        candidates(host_root, pids, CANDIDATES).iter().map(CandidateJson::of).collect()
+        oom_candidates(host_root, pids, CANDIDATES).iter().map(CandidateJson::of).collect()
     });
     let left = memory.available_bytes.saturating_add(memory.swap_free_bytes);
     let rate = plugin.memory_trend.sample(Instant::now(), left);
@@ -92,7 +91,7 @@ pub(crate) fn risk(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Rep
 
 impl RiskJson {
     fn of(
-        memory: &Memory,
+        memory: &MachineMemory,
         rate: Option<Rate>,
         next: Option<Vec<CandidateJson>>,
         others_visible: bool,
@@ -127,7 +126,7 @@ impl RateJson {
 }
 
 impl PressureJson {
-    fn of(pressure: &Pressure) -> Self {
+    fn of(pressure: &MemoryPressure) -> Self {
         let share = |[avg10, avg60, avg300]: [f64; 3], micros: u64| {
             let total_seconds = Duration::from_micros(micros).as_secs_f64();
             ShareJson { avg10, avg60, avg300, total_seconds }
@@ -140,7 +139,7 @@ impl PressureJson {
 }
 
 impl CandidateJson {
-    fn of(candidate: &Candidate) -> Self {
+    fn of(candidate: &OomCandidate) -> Self {
         Self {
             pid: candidate.pid,
             name: text::lossy(&candidate.name),

@@ -1,29 +1,29 @@
-//! The memory cgroup whose limit a process is under.
+//! The memory limit that applies to a process.
 
 use std::path::{Path, PathBuf};
 
-use super::cgroups::{CgroupVersion, NO_LIMIT, hierarchy, number_in};
-use super::{read_file, value_of};
+use super::hierarchy::{CgroupVersion, NO_LIMIT, find_hierarchy};
+use crate::machine::files::{read_file, read_number, value_of};
 
-/// The smallest limit among those of a process's memory cgroup and of all above it.
+/// The smallest limit among those of a process's memory cgroup and all cgroups above it.
 ///
 /// ```no_run
-/// let limit = oom_evidence::CgroupLimit::of_process("/".as_ref(), std::process::id())?;
+/// let limit = proc_snapshot::CgroupLimit::of_process("/".as_ref(), std::process::id())?;
 /// println!("{limit:?}");
-/// # Ok::<(), oom_evidence::HiddenCgroup>(())
+/// # Ok::<(), proc_snapshot::HiddenCgroup>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CgroupLimit {
-    /// The cgroup that has it, below the mount, such as `/system.slice/httpd.service`.
+    /// Path below the mount of the cgroup that has the limit, such as `/system.slice/httpd.service`.
     pub path: String,
     /// The limit, in bytes.
     pub max_bytes: u64,
-    /// What is charged to it now without the page cache, which can be dropped. In bytes.
+    /// Memory charged to the cgroup without the page cache, which the kernel can reclaim. In bytes.
     pub used_bytes: u64,
 }
 
-/// A process's cgroup cannot be seen from here, and so not its limit.
+/// The cgroup of a process, and so its limit, is not visible from this one.
 #[derive(Debug, thiserror::Error)]
 #[error("the memory cgroup {cgroup} is not below {}", mount.display())]
 pub struct HiddenCgroup {
@@ -32,25 +32,27 @@ pub struct HiddenCgroup {
 }
 
 impl CgroupLimit {
-    /// Of a process of the machine whose root is at `host_root`. Nothing where no limit is set, where no cgroup counts memory,
-    /// and where the process is gone.
+    /// Finds the limit of a process of the machine whose root is at `host_root`. `None` if no limit is set, no hierarchy has
+    /// the memory controller, or the process is gone.
     ///
     /// # Errors
     ///
-    /// [`HiddenCgroup`] where the process is in a cgroup that cannot be seen from here, as from another container.
+    /// [`HiddenCgroup`] if the process is in a cgroup that is not visible from this process, as in another container.
     pub fn of_process(host_root: &Path, pid: u32) -> Result<Option<Self>, HiddenCgroup> {
-        let Some((version, mount)) = hierarchy(&host_root.join("sys/fs/cgroup")) else { return Ok(None) };
+        let Some((version, mount)) = find_hierarchy(&host_root.join("sys/fs/cgroup")) else {
+            return Ok(None);
+        };
         let text = read_file(&host_root.join(format!("proc/{pid}/cgroup"))).unwrap_or_default();
         let Some(cgroup) = path_in(&text, version) else { return Ok(None) };
         let mut dir = mount.join(cgroup.trim_start_matches('/'));
         if cgroup.split('/').any(|part| part == "..") || !dir.is_dir() {
-            // In a container without a namespace for cgroups the mount is its own cgroup, under another name.
+            // In a container without a cgroup namespace the mount is the container's own cgroup, under another name.
             return Self::in_directory(&mount, &mount, version)
                 .map(Some)
                 .ok_or(HiddenCgroup { cgroup, mount });
         }
         let mut smallest: Option<Self> = None;
-        // The mount's own directory is a cgroup like any other where it is a container's.
+        // If the mount is a container's, its top directory may have a limit, too.
         while dir.starts_with(&mount) {
             let limit = Self::in_directory(&mount, &dir, version);
             smallest = smallest.into_iter().chain(limit).min_by_key(|limit| limit.max_bytes);
@@ -66,17 +68,18 @@ impl CgroupLimit {
             CgroupVersion::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
             CgroupVersion::V2 => ("memory.max", "memory.current", ""),
         };
-        let max_bytes = number_in(dir, max).filter(|limit| *limit < NO_LIMIT)?;
+        let max_bytes = read_number(&dir.join(max)).filter(|limit| *limit < NO_LIMIT)?;
         let stat = read_file(&dir.join("memory.stat")).unwrap_or_default();
         let cache = ["inactive_file", "active_file"]
             .map(|list| value_of(&stat, format!("{prefix}{list}").as_bytes()).unwrap_or(0));
-        let used_bytes = number_in(dir, current).unwrap_or(0).saturating_sub(cache.iter().sum());
+        let used_bytes = read_number(&dir.join(current)).unwrap_or(0).saturating_sub(cache.iter().sum());
         let path = dir.strip_prefix(mount).unwrap_or(dir).display();
         Some(Self { path: format!("/{path}"), max_bytes, used_bytes })
     }
 }
 
-/// `4:memory:/system.slice/httpd.service` of v1, `0::/system.slice/httpd.service` of v2.
+/// Returns the path in `/proc/PID/cgroup`: `4:memory:/system.slice/httpd.service` in v1, `0::/system.slice/httpd.service`
+/// in v2.
 fn path_in(text: &[u8], version: CgroupVersion) -> Option<String> {
     let text = String::from_utf8_lossy(text);
     let of_memory = |line: &str| {
@@ -97,7 +100,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Files below a root; a process 7 in the cgroup that `line` names.
+    /// Writes files below a root, with process 7 in the cgroup that `line` names.
     fn machine(line: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let all = [("proc/7/cgroup", line)].into_iter().chain(files.iter().copied());
@@ -116,7 +119,7 @@ mod tests {
     const V2: (&str, &str) = ("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
 
     #[test]
-    fn the_smallest_of_all_ancestors_counts() {
+    fn smallest_limit_of_all_ancestors_is_returned() {
         let slice = "sys/fs/cgroup/web.slice";
         let max = |name: &str| format!("{slice}{name}/memory.max");
         let (current, stat) = (format!("{slice}/memory.current"), format!("{slice}/memory.stat"));
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_s_own_root_may_have_the_limit() {
+    fn top_directory_of_a_container_may_have_the_limit() {
         for line in ["0::/\n", "0::/docker/f00\n"] {
             let root = machine(line, &[V2, ("sys/fs/cgroup/memory.max", "536870912\n")]);
             let found = limit(&root).unwrap();
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn v1_has_a_hierarchy_for_memory_alone() {
+    fn v1_uses_the_hierarchy_of_the_memory_controller() {
         let top = "sys/fs/cgroup/memory";
         let lines = "9:name=systemd:/other\n4:cpu,memory:/x\n0::/\n";
         let at = |name: &str| format!("{top}/{name}");
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_there_is_none_and_what_is_hidden_is_said_to_be() {
+    fn no_limit_is_none_and_a_hidden_cgroup_is_an_error() {
         assert_eq!(limit(&machine("0::/\n", &[])), None);
         assert_eq!(limit(&machine("0::/\n", &[V2])), None);
         assert_eq!(limit(&machine("", &[V2])), None);

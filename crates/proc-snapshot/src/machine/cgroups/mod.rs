@@ -1,0 +1,14 @@
+//! Memory cgroups of both versions.
+
+mod hierarchy;
+mod kills;
+mod limit;
+mod list;
+
+pub use hierarchy::CgroupVersion;
+pub use kills::CgroupKills;
+pub use limit::{CgroupLimit, HiddenCgroup};
+pub use list::{Cgroup, CgroupError, Cgroups};
+
+#[cfg(test)]
+mod tests;
