@@ -354,3 +354,27 @@ fn end(message: &[u8]) -> Option<Event<'_>> {
         scan::begins(cause, b"out of memory") || scan::begins(cause, b"system is deadlocked on memory");
     is_memory.then_some(Event::Panic)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_count_as_one_byte_of_a_name() {
+        let is_header =
+            |name: &str| header(format!("{name} invoked oom-killer: gfp_mask=0x0").as_bytes()).is_some();
+        assert!(is_header("abcdefghijklmno") && !is_header("abcdefghijklmnop"));
+        assert!(is_header(r"abcdefghijkl\x0ano") && !is_header(r"abcdefghijkl\x0anop"));
+        assert!(is_header("abcdefghijkl#012no") && !is_header("abcdefghijkl#012nop"));
+        assert!(!is_header("abcdefghijkl#089no") && !is_header(r"abcdefghijkl\xg0no"));
+    }
+
+    #[test]
+    fn task_in_a_name_or_a_path_does_not_end_the_path() {
+        let path = |rest: &str| before_task(rest.as_bytes()).map(<[u8]>::to_vec).unwrap();
+        assert_eq!(path("/a.service,task=x,task=y"), b"/a.service");
+        assert_eq!(path("/a,task=x/bbbbbbbbbbbbbbbb.service,task=y"), b"/a,task=x/bbbbbbbbbbbbbbbb.service");
+        assert_eq!(path("/a.service,task=123456789012345"), b"/a.service");
+        assert_eq!(before_task(b"/a.service"), None);
+    }
+}

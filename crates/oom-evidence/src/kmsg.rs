@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_joined_up_to_a_limit() {
+        let piece = |flags: &str, length: usize| {
+            KmsgRecord::parse(format!("6,1,2,{flags};{}", "x".repeat(length)).as_bytes()).unwrap()
+        };
+        let joined = |first: usize, next: usize| {
+            let mut line = piece("c", first);
+            (line.join(piece("+", next)).is_none(), line.text.len())
+        };
+        assert_eq!(joined(100, 100), (true, 200));
+        assert_eq!(joined(8000, 192), (true, 8192));
+        assert_eq!(joined(8000, 193), (false, 8000));
+        assert!(piece("-", 1).join(piece("+", 1)).is_some() && piece("c", 1).join(piece("-", 1)).is_some());
+    }
+
+    #[test]
     fn escapes_are_decoded() {
         let table: [(&[u8], &[u8]); 6] = [
             (b"a\\x0ab", b"a\nb"),

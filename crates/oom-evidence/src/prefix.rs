@@ -435,6 +435,18 @@ mod tests {
     }
 
     #[test]
+    fn line_is_bare_only_without_any_part_of_a_prefix() {
+        let is_bare = |line: &str| split(line.as_bytes()).unwrap().is_bare();
+        assert!(is_bare("x: y"));
+        for line in ["[   12.345678] x", "1712345678.123456 x", "2025-08-12T03:54:03,1+02:00 x"] {
+            assert!(!is_bare(line), "{line}: it has a time");
+        }
+        assert!(!is_bare("[C0] x"), "a caller");
+        assert!(!is_bare("kernel: x") && !is_bare("systemd[1]: x"), "a writer");
+        assert!(!is_bare("6,1,2,-;x"), "a record");
+    }
+
+    #[test]
     fn quoted_kernel_lines_are_not_split() {
         for line in ["192.0.2.1 - - \"GET /\" \"kernel: x\"", "a: b kernel: x", "grep 'kernel: x'"] {
             assert_eq!(message(line), ("unknown".to_owned(), line.to_owned()));

@@ -782,3 +782,10 @@ fn carriage_returns_are_removed() {
     assert_eq!(only_victim("Killed process 77 (x)\r\n").pid, 77);
     assert_eq!(name(&only_victim("Out of memory: Killed process 77 (x).\r\n")), "x");
 }
+
+#[test]
+fn empty_message_is_skipped() {
+    let mut parser = Parser::new(Origin::JournalKernel);
+    assert_eq!(parser.feed_message(None, None, b"").count(), 0);
+    assert_eq!(parser.finish(), []);
+}
