@@ -55,7 +55,7 @@ pub(crate) fn findings(
     timeout: Duration,
 ) -> Result<Vec<Finding>, ItemError> {
     let snapshot = plugin.snapshot(Needs::empty(), &Request::new("check", &[], timeout))?;
-    let visibility = Visibility::of(plugin.walk.root(), &snapshot);
+    let visibility = Visibility::new(plugin.walk.root(), &snapshot);
     let mut findings = vec![
         Finding::of("processes of other users (proc.*)", hidden(&visibility)),
         Finding::of("memory maps of other users (pss, uss)", unreadable_maps(&snapshot)),

@@ -7,18 +7,18 @@ use crate::error::ProcError;
 use crate::go_regexp::GoPattern;
 use crate::top::NameTotal;
 
-/// What `proc.cpu.util` asks about; empty strings do not restrict. Equal queries share a history.
+/// Processes that `proc.cpu.util` selects; empty strings do not restrict. Equal queries share a history.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct CpuQuery {
     /// Process name.
     pub name: String,
-    /// User name, looked up again from time to time.
+    /// User name, resolved again every ten seconds.
     pub user: String,
     /// Go pattern for the command line.
     pub cmdline: String,
 }
 
-/// Which CPU time counts.
+/// Mode of CPU time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CpuType {
     /// `total`, the default: user and system.
@@ -41,14 +41,14 @@ impl CpuType {
     }
 }
 
-/// Over which time the average goes.
+/// Window of the average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CpuWindow {
-    /// `avg1`, the default: the last 60 looks.
+    /// `avg1`, the default: the last 60 samples.
     Avg1,
-    /// `avg5`: the last 300 looks.
+    /// `avg5`: the last 300 samples.
     Avg5,
-    /// `avg15`: the last 900 looks.
+    /// `avg15`: the last 900 samples.
     Avg15,
 }
 
@@ -67,30 +67,30 @@ impl CpuWindow {
 /// Names ranked by CPU.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CpuRanking {
-    /// The time over which the percentages were measured: about a minute, less soon after the sampler's start.
+    /// Window over which the percentages were measured: about a minute, less soon after the sampler's start.
     pub window: Duration,
     /// Percent of one CPU by name, largest sum first, ties by name.
     pub names: Vec<NameTotal>,
 }
 
-/// How many looks are kept: a quarter of an hour.
-const LOOKS_KEPT: usize = 900;
-/// How long a query is watched after it was last asked for.
-const UNUSED: Duration = Duration::from_secs(25 * 3600);
-/// How many queries are watched at most. A full history takes 7.2 KB.
+/// Number of samples kept: a quarter of an hour.
+const SAMPLES_KEPT: usize = 900;
+/// How long a query is watched after it was last polled for.
+const QUERY_AGE_MAX: Duration = Duration::from_secs(25 * 3600);
+/// Limit for queries. A full history takes 7.2 KB.
 pub(crate) const MAX_QUERIES: usize = 2048;
 
 impl CpuWindow {
-    fn looks(self) -> usize {
+    fn samples(self) -> usize {
         match self {
             Self::Avg1 => 60,
             Self::Avg5 => 300,
-            Self::Avg15 => LOOKS_KEPT,
+            Self::Avg15 => SAMPLES_KEPT,
         }
     }
 }
 
-/// CPU time in clock ticks, counted around: only differences over a quarter of an hour matter.
+/// CPU time in clock ticks, modulo 2^32: only differences over a quarter of an hour are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Ticks {
     pub(crate) user: u32,
@@ -107,7 +107,7 @@ impl Ticks {
         Self { user: self.user.wrapping_sub(earlier.user), system: self.system.wrapping_sub(earlier.system) }
     }
 
-    pub(crate) fn of(self, kind: CpuType) -> u64 {
+    pub(crate) fn by_type(self, kind: CpuType) -> u64 {
         match kind {
             CpuType::Total => u64::from(self.user) + u64::from(self.system),
             CpuType::User => self.user.into(),
@@ -116,11 +116,11 @@ impl Ticks {
     }
 }
 
-/// Whose processes a query is about.
+/// Owner of the processes that a query selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    Anybody,
-    /// Not looked up yet.
+    AnyUser,
+    /// The name is not resolved yet.
     Pending,
     Known(u32),
     Unknown,
@@ -128,7 +128,7 @@ pub(crate) enum Owner {
     Failed(i32),
 }
 
-/// What the sampler has to match for a query.
+/// Criteria that the sampler matches for a query.
 #[derive(Debug, Clone)]
 pub(crate) struct Watch {
     pub(crate) query: CpuQuery,
@@ -139,14 +139,14 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 struct History {
     number: usize,
-    asked: Duration,
+    polled: Duration,
     total: Ticks,
-    looks: VecDeque<Ticks>,
+    samples: VecDeque<Ticks>,
 }
 
-/// The histories of all queries: no thread, no clock, no files.
+/// The histories of all queries, without thread, clock or files.
 ///
-/// All queries are looked at together, so the times of the looks are kept once and a look costs 8 bytes for each query.
+/// All queries are sampled together: the times are kept once, and a sample takes 8 bytes per query.
 #[derive(Debug, Default)]
 pub(crate) struct CpuHistory {
     histories: HashMap<CpuQuery, History>,
@@ -157,8 +157,8 @@ pub(crate) struct CpuHistory {
 }
 
 impl CpuHistory {
-    /// Utilization so far, `None` before the second look. Begins to watch what is not watched yet.
-    pub(crate) fn ask(
+    /// Returns the utilization so far, `None` before the second sample. Registers a new query.
+    pub(crate) fn utilization(
         &mut self,
         now: Duration,
         query: &CpuQuery,
@@ -170,14 +170,14 @@ impl CpuHistory {
             self.register(now, query)?;
             return Ok(None);
         };
-        history.asked = now;
+        history.polled = now;
         match self.watches[history.number].owner {
             Owner::Unknown => Err(ProcError::UnknownUser { name: query.user.clone() }),
             Owner::Failed(errno) => Err(ProcError::UserLookup {
                 name: query.user.clone(),
                 source: std::io::Error::from_raw_os_error(errno),
             }),
-            Owner::Anybody | Owner::Pending | Owner::Known(_) => {
+            Owner::AnyUser | Owner::Pending | Owner::Known(_) => {
                 Ok(history.utilization(&self.times, kind, window, clock_ticks))
             }
         }
@@ -189,19 +189,19 @@ impl CpuHistory {
         }
         let pattern =
             (!query.cmdline.is_empty()).then(|| GoPattern::new(query.cmdline.as_bytes())).transpose()?;
-        let owner = if query.user.is_empty() { Owner::Anybody } else { Owner::Pending };
+        let owner = if query.user.is_empty() { Owner::AnyUser } else { Owner::Pending };
         let number = self.watches.len();
         self.watches.push(Watch { query: query.clone(), pattern, owner });
-        let history = History { number, asked: now, total: Ticks::default(), looks: VecDeque::new() };
+        let history = History { number, polled: now, total: Ticks::default(), samples: VecDeque::new() };
         self.histories.insert(query.clone(), history);
         self.generation += 1;
         Ok(())
     }
 
-    /// Lets go of what nobody has asked for. Not while a look is under way: queries get new numbers.
+    /// Drops queries that are no longer polled. Not to be called during a sample: queries get new numbers.
     pub(crate) fn expire(&mut self, now: Duration) {
         let before = self.histories.len();
-        self.histories.retain(|_, history| now.saturating_sub(history.asked) <= UNUSED);
+        self.histories.retain(|_, history| now.saturating_sub(history.polled) <= QUERY_AGE_MAX);
         if self.histories.len() == before {
             return;
         }
@@ -219,12 +219,12 @@ impl CpuHistory {
         self.watches.len()
     }
 
-    /// What to match, and a number that changes when that changes.
+    /// Returns the criteria, and a number that changes when they change.
     pub(crate) fn watches(&self) -> (u64, &[Watch]) {
         (self.generation, &self.watches)
     }
 
-    /// Takes in who a user is now.
+    /// Records the current user id of a name.
     pub(crate) fn set_owner(&mut self, user: &str, owner: Owner) {
         for watch in self.watches.iter_mut().filter(|watch| watch.query.user == user) {
             if watch.owner != owner {
@@ -234,11 +234,11 @@ impl CpuHistory {
         }
     }
 
-    /// Takes in one look: what each query used since the look before, by its number. Queries registered while the look
-    /// was under way come behind all others and have nothing yet.
-    pub(crate) fn observe(&mut self, now: Duration, used: &[Ticks]) {
+    /// Records one sample: the CPU time of each query since the previous sample, by its number. Queries registered during
+    /// the sample have the highest numbers and no value yet.
+    pub(crate) fn record(&mut self, now: Duration, used: &[Ticks]) {
         self.times.push_back(now);
-        if self.times.len() > LOOKS_KEPT {
+        if self.times.len() > SAMPLES_KEPT {
             self.times.pop_front();
         }
         for history in self.histories.values_mut() {
@@ -252,13 +252,13 @@ impl CpuHistory {
 impl History {
     fn push(&mut self, used: Ticks) {
         self.total.add(used);
-        if self.looks.len() == LOOKS_KEPT {
-            self.looks.pop_front();
+        if self.samples.len() == SAMPLES_KEPT {
+            self.samples.pop_front();
         }
-        self.looks.push_back(self.total);
+        self.samples.push_back(self.total);
     }
 
-    /// The window begins with the oldest of so many looks, so that 60 looks span 59 seconds: so the built-in key.
+    /// 60 samples span 59 seconds, because the window starts at the oldest sample, as in the built-in key.
     fn utilization(
         &self,
         times: &VecDeque<Duration>,
@@ -266,17 +266,17 @@ impl History {
         window: CpuWindow,
         clock_ticks: u64,
     ) -> Option<f64> {
-        let looks = self.looks.len().min(window.looks());
-        if looks < 2 {
+        let samples = self.samples.len().min(window.samples());
+        if samples < 2 {
             return None;
         }
-        let span = times.back()?.checked_sub(*times.get(times.len().checked_sub(looks)?)?)?;
-        let used = self.looks.back()?.since(self.looks[self.looks.len() - looks]);
-        one_decimal(used.of(kind), span, clock_ticks)
+        let span = times.back()?.checked_sub(*times.get(times.len().checked_sub(samples)?)?)?;
+        let used = self.samples.back()?.since(self.samples[self.samples.len() - samples]);
+        one_decimal(used.by_type(kind), span, clock_ticks)
     }
 }
 
-/// Percent of one CPU with one decimal. The built-in key divides in whole numbers before it rounds.
+/// Returns the percentage of one CPU with one decimal. The built-in key divides in whole numbers before it rounds.
 #[allow(clippy::cast_precision_loss)] // far below 2^53
 fn one_decimal(ticks: u64, span: Duration, clock_ticks: u64) -> Option<f64> {
     let scaled = (u128::from(ticks) * 1_000_000_000_000).checked_div(span.as_nanos())?;
@@ -301,44 +301,44 @@ mod tests {
         Ticks { user, system }
     }
 
-    fn ask(history: &mut CpuHistory, now: u64, name: &str, kind: CpuType, window: CpuWindow) -> Option<f64> {
-        history.ask(seconds(now), &query(name), kind, window, HERTZ).unwrap()
+    fn poll(history: &mut CpuHistory, now: u64, name: &str, kind: CpuType, window: CpuWindow) -> Option<f64> {
+        history.utilization(seconds(now), &query(name), kind, window, HERTZ).unwrap()
     }
 
     #[test]
-    fn the_first_answer_comes_with_the_second_look() {
+    fn first_value_comes_with_the_second_sample() {
         let mut history = CpuHistory::default();
-        let total = |history: &mut CpuHistory, now| ask(history, now, "a", CpuType::Total, CpuWindow::Avg1);
+        let total = |history: &mut CpuHistory, now| poll(history, now, "a", CpuType::Total, CpuWindow::Avg1);
         assert_eq!(total(&mut history, 0), None);
         assert_eq!(total(&mut history, 0), None);
-        history.observe(seconds(1), &[used(1000, 1000)]);
+        history.record(seconds(1), &[used(1000, 1000)]);
         assert_eq!(total(&mut history, 1), None);
-        history.observe(seconds(2), &[used(30, 12)]);
+        history.record(seconds(2), &[used(30, 12)]);
         assert_eq!(total(&mut history, 2), Some(42.0));
-        assert_eq!(ask(&mut history, 2, "a", CpuType::User, CpuWindow::Avg1), Some(30.0));
-        assert_eq!(ask(&mut history, 2, "a", CpuType::System, CpuWindow::Avg15), Some(12.0));
+        assert_eq!(poll(&mut history, 2, "a", CpuType::User, CpuWindow::Avg1), Some(30.0));
+        assert_eq!(poll(&mut history, 2, "a", CpuType::System, CpuWindow::Avg15), Some(12.0));
     }
 
     #[test]
-    fn windows_are_60_300_and_900_looks() {
+    fn windows_are_60_300_and_900_samples() {
         let mut history = CpuHistory::default();
-        assert_eq!(ask(&mut history, 0, "a", CpuType::Total, CpuWindow::Avg1), None);
-        // One second of full use at every hundredth look.
-        for look in 1..=2000_u32 {
-            let ticks = if look % 100 == 0 { 100 } else { 0 };
-            history.observe(seconds(look.into()), &[used(ticks, 0)]);
+        assert_eq!(poll(&mut history, 0, "a", CpuType::Total, CpuWindow::Avg1), None);
+        // One second of full use at every hundredth sample.
+        for sample in 1..=2000_u32 {
+            let ticks = if sample % 100 == 0 { 100 } else { 0 };
+            history.record(seconds(sample.into()), &[used(ticks, 0)]);
         }
-        let mut answer = |window| ask(&mut history, 2000, "a", CpuType::Total, window).unwrap();
+        let mut average = |window| poll(&mut history, 2000, "a", CpuType::Total, window).unwrap();
         // One of 59 seconds, three of 299, nine of 899.
-        assert_eq!(answer(CpuWindow::Avg1), 1.7);
-        assert_eq!(answer(CpuWindow::Avg5), 1.0);
-        assert_eq!(answer(CpuWindow::Avg15), 1.0);
-        assert_eq!(history.times.len(), LOOKS_KEPT);
-        assert_eq!(history.histories[&query("a")].looks.len(), LOOKS_KEPT);
+        assert_eq!(average(CpuWindow::Avg1), 1.7);
+        assert_eq!(average(CpuWindow::Avg5), 1.0);
+        assert_eq!(average(CpuWindow::Avg15), 1.0);
+        assert_eq!(history.times.len(), SAMPLES_KEPT);
+        assert_eq!(history.histories[&query("a")].samples.len(), SAMPLES_KEPT);
     }
 
     #[test]
-    fn late_looks_are_divided_by_the_time_that_passed() {
+    fn late_samples_are_divided_by_the_elapsed_time() {
         assert_eq!(one_decimal(100, Duration::from_millis(3000), HERTZ), Some(33.3));
         assert_eq!(one_decimal(1, Duration::from_secs(59), HERTZ), Some(0.0));
         assert_eq!(one_decimal(5, Duration::from_secs(100), HERTZ), Some(0.1));
@@ -348,60 +348,61 @@ mod tests {
     }
 
     #[test]
-    fn counters_may_wrap_around() {
+    fn wrapped_counters_give_correct_differences() {
         let mut history = CpuHistory::default();
-        ask(&mut history, 0, "a", CpuType::Total, CpuWindow::Avg1);
-        history.observe(seconds(1), &[used(u32::MAX - 10, 0)]);
-        history.observe(seconds(2), &[used(50, 0)]);
-        assert_eq!(ask(&mut history, 2, "a", CpuType::Total, CpuWindow::Avg1), Some(50.0));
+        poll(&mut history, 0, "a", CpuType::Total, CpuWindow::Avg1);
+        history.record(seconds(1), &[used(u32::MAX - 10, 0)]);
+        history.record(seconds(2), &[used(50, 0)]);
+        assert_eq!(poll(&mut history, 2, "a", CpuType::Total, CpuWindow::Avg1), Some(50.0));
     }
 
     #[test]
-    fn unused_queries_go_and_the_others_keep_their_history() {
+    fn unused_queries_expire_and_others_keep_their_history() {
         let mut history = CpuHistory::default();
-        ask(&mut history, 0, "old", CpuType::Total, CpuWindow::Avg1);
-        ask(&mut history, 0, "kept", CpuType::Total, CpuWindow::Avg1);
-        history.observe(seconds(1), &[used(1, 0), used(2, 0)]);
+        poll(&mut history, 0, "old", CpuType::Total, CpuWindow::Avg1);
+        poll(&mut history, 0, "kept", CpuType::Total, CpuWindow::Avg1);
+        history.record(seconds(1), &[used(1, 0), used(2, 0)]);
         let later = 25 * 3600 + 1;
-        ask(&mut history, later, "kept", CpuType::Total, CpuWindow::Avg1);
+        poll(&mut history, later, "kept", CpuType::Total, CpuWindow::Avg1);
         history.expire(seconds(later));
         assert_eq!(history.len(), 1);
-        history.observe(seconds(2), &[used(70, 0)]);
-        assert_eq!(ask(&mut history, later, "kept", CpuType::Total, CpuWindow::Avg1), Some(70.0));
+        history.record(seconds(2), &[used(70, 0)]);
+        assert_eq!(poll(&mut history, later, "kept", CpuType::Total, CpuWindow::Avg1), Some(70.0));
     }
 
     #[test]
-    fn there_is_a_limit_to_queries() {
+    fn query_beyond_the_limit_is_rejected() {
         let mut history = CpuHistory::default();
         for number in 0..MAX_QUERIES {
-            ask(&mut history, 0, &number.to_string(), CpuType::Total, CpuWindow::Avg1);
+            poll(&mut history, 0, &number.to_string(), CpuType::Total, CpuWindow::Avg1);
         }
-        let refused = history.ask(seconds(0), &query("more"), CpuType::Total, CpuWindow::Avg1, HERTZ);
-        assert!(matches!(refused, Err(ProcError::TooManyQueries { limit: MAX_QUERIES })));
+        let rejected =
+            history.utilization(seconds(0), &query("more"), CpuType::Total, CpuWindow::Avg1, HERTZ);
+        assert!(matches!(rejected, Err(ProcError::TooManyQueries { limit: MAX_QUERIES })));
     }
 
     #[test]
-    fn a_bad_pattern_is_refused_and_not_watched() {
+    fn invalid_pattern_is_rejected_and_not_watched() {
         let mut history = CpuHistory::default();
         let bad = CpuQuery { cmdline: "(abc".to_owned(), ..CpuQuery::default() };
-        let refused = history.ask(seconds(0), &bad, CpuType::Total, CpuWindow::Avg1, HERTZ);
-        assert_eq!(refused.unwrap_err().to_string(), "error parsing regexp: missing closing ): `(abc`");
+        let rejected = history.utilization(seconds(0), &bad, CpuType::Total, CpuWindow::Avg1, HERTZ);
+        assert_eq!(rejected.unwrap_err().to_string(), "error parsing regexp: missing closing ): `(abc`");
         assert_eq!(history.len(), 0);
     }
 
     #[test]
-    fn an_unknown_user_is_told_until_it_is_known() {
+    fn unknown_user_is_an_error_until_it_exists() {
         let mut history = CpuHistory::default();
         let whose = CpuQuery { user: "ghost".to_owned(), ..CpuQuery::default() };
-        let ask = |history: &mut CpuHistory| {
-            history.ask(seconds(0), &whose, CpuType::Total, CpuWindow::Avg1, HERTZ)
+        let poll = |history: &mut CpuHistory| {
+            history.utilization(seconds(0), &whose, CpuType::Total, CpuWindow::Avg1, HERTZ)
         };
-        assert_eq!(ask(&mut history).unwrap(), None);
+        assert_eq!(poll(&mut history).unwrap(), None);
         history.set_owner("ghost", Owner::Unknown);
-        assert!(matches!(ask(&mut history), Err(ProcError::UnknownUser { name }) if name == "ghost"));
+        assert!(matches!(poll(&mut history), Err(ProcError::UnknownUser { name }) if name == "ghost"));
         history.set_owner("ghost", Owner::Known(5));
-        assert_eq!(ask(&mut history).unwrap(), None);
+        assert_eq!(poll(&mut history).unwrap(), None);
         history.set_owner("ghost", Owner::Failed(5));
-        assert!(matches!(ask(&mut history), Err(ProcError::UserLookup { .. })));
+        assert!(matches!(poll(&mut history), Err(ProcError::UserLookup { .. })));
     }
 }

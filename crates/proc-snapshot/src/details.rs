@@ -113,7 +113,7 @@ impl Snapshot {
         users: &Users,
         deadline: Instant,
     ) -> Result<Vec<ProcessDetails>, ProcError> {
-        let context = Context::new(self, users);
+        let context = DetailsReader::new(self, users);
         let mut details = Vec::new();
         for process in self.processes() {
             if selects(selector, &process) {
@@ -135,7 +135,7 @@ impl Snapshot {
         users: &Users,
         deadline: Instant,
     ) -> Result<Vec<ThreadDetails>, ProcError> {
-        let context = Context::new(self, users);
+        let context = DetailsReader::new(self, users);
         let mut details = Vec::new();
         // The pattern can be decided for the process: threads share its command line. Name and owner are their own.
         for process in self.processes().filter(|process| selector.cmdline_matches(seen_cmdline(process))) {
@@ -193,13 +193,13 @@ fn shown_name<'a>(status_name: &'a [u8], process: &Process<'a>) -> &'a [u8] {
 }
 
 /// What the details of all processes share.
-struct Context<'a> {
+struct DetailsReader<'a> {
     users: &'a Users,
     facts: MachineFacts,
     total_memory: Option<u64>,
 }
 
-impl<'a> Context<'a> {
+impl<'a> DetailsReader<'a> {
     fn new(snapshot: &Snapshot, users: &'a Users) -> Self {
         let root = snapshot.root();
         let total_memory = root.total_memory().ok().filter(|&total| total > 0);
@@ -322,7 +322,7 @@ impl<'a> Context<'a> {
         tid: u32,
         selector: &Selector,
     ) -> Option<ThreadDetails> {
-        let dir = open_dir(task, SmallPath::of(tid, b"").as_cstr()).ok()?;
+        let dir = open_dir(task, SmallPath::new(tid, b"").as_cstr()).ok()?;
         let stat = rustix::fs::fstat(&dir).ok();
         let (uid, gid) = (stat.map(|stat| stat.st_uid), stat.map(|stat| stat.st_gid));
         if selector.uid.is_some_and(|wanted| uid != Some(wanted)) {

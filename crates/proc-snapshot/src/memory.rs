@@ -217,7 +217,7 @@ impl Snapshot {
         kind: MemType,
         deadline: Instant,
     ) -> Result<MemSummary, ProcError> {
-        let scale = Scale::of(self, kind)?;
+        let scale = Scale::new(self, kind)?;
         let mut summary = MemSummary::default();
         for process in self.processes().filter(|process| selector.matches(process)) {
             process.check(deadline)?;
@@ -239,7 +239,7 @@ enum Scale {
 }
 
 impl Scale {
-    fn of(snapshot: &Snapshot, kind: MemType) -> Result<Self, ProcError> {
+    fn new(snapshot: &Snapshot, kind: MemType) -> Result<Self, ProcError> {
         if kind != MemType::Pmem {
             return Ok(Self::Bytes);
         }

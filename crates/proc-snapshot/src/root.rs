@@ -126,7 +126,7 @@ impl ProcRoot {
     /// The directory of a process. It stands for that one process: when the process has ended, reads through it fail,
     /// even if the number is used again.
     pub(crate) fn open_pid(&self, pid: u32) -> rustix::io::Result<OwnedFd> {
-        open_dir(self.dir(), SmallPath::of(pid, b"").as_cstr())
+        open_dir(self.dir(), SmallPath::new(pid, b"").as_cstr())
     }
 }
 
@@ -165,7 +165,7 @@ pub(crate) struct SmallPath {
 
 impl SmallPath {
     /// `number` followed by `rest`, of which there is room for 21 bytes.
-    pub(crate) fn of(number: u32, rest: &[u8]) -> Self {
+    pub(crate) fn new(number: u32, rest: &[u8]) -> Self {
         let mut digits = [0_u8; 10];
         let mut start = digits.len();
         let mut left = number;
@@ -269,8 +269,8 @@ mod tests {
 
     #[test]
     fn small_paths_are_numbers_with_a_tail() {
-        assert_eq!(SmallPath::of(0, b"").as_cstr(), c"0");
-        assert_eq!(SmallPath::of(u32::MAX, b"/smaps_rollup").as_cstr(), c"4294967295/smaps_rollup");
+        assert_eq!(SmallPath::new(0, b"").as_cstr(), c"0");
+        assert_eq!(SmallPath::new(u32::MAX, b"/smaps_rollup").as_cstr(), c"4294967295/smaps_rollup");
     }
 
     #[test]

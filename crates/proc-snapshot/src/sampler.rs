@@ -1,4 +1,4 @@
-//! The thread that takes one look a second.
+//! The thread that samples CPU times once a second.
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
@@ -20,35 +20,35 @@ use crate::users::Users;
 pub struct SamplerStats {
     /// Queries with a history.
     pub queries: usize,
-    /// Looks taken.
-    pub looks: u64,
-    /// Looks that ended in a panic or could not list `/proc`.
+    /// Completed samples.
+    pub samples: u64,
+    /// Samples that ended in a panic or could not list `/proc`.
     pub failed: u64,
-    /// Time spent looking.
-    pub looking: Duration,
-    /// Whether the thread is there.
+    /// Time spent on samples.
+    pub sampling: Duration,
+    /// Whether the thread runs.
     pub running: bool,
 }
 
-/// Takes one look a second at the CPU times of all processes, while anybody asks.
+/// Samples the CPU times of all processes once a second, as long as queries are polled.
 ///
-/// The thread begins with the first question and ends when there is nothing left to watch. A look reads `stat` of every
+/// The thread starts with the first query and ends when no query is left. A sample reads `stat` of every
 /// process: about 20 ms of CPU time for 2,000 processes (2 cores, Linux 6.18).
 #[derive(Debug)]
 pub struct CpuSampler {
-    shared: Arc<Shared>,
+    core: Arc<SamplerCore>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SamplerCore {
     root: Arc<ProcRoot>,
     users: Arc<Users>,
     epoch: Instant,
     state: Mutex<State>,
     changed: Condvar,
-    /// The process whose texts are being read.
+    /// The process whose command line is being read.
     at: AtomicU32,
-    /// Makes the next look panic.
+    /// Makes the next sample panic.
     #[cfg(test)]
     panic_once: std::sync::atomic::AtomicBool,
 }
@@ -57,30 +57,30 @@ struct Shared {
 struct State {
     history: CpuHistory,
     ranking: Option<(Duration, CpuRanking)>,
-    /// When the last look ended, or the thread began.
-    looked: Duration,
-    /// When the ranking was last asked for.
-    ranking_asked: Option<Duration>,
+    /// End of the last sample, or start of the thread.
+    sampled: Duration,
+    /// Time of the last request for the ranking.
+    ranking_requested: Option<Duration>,
     stats: SamplerStats,
     stopping: bool,
 }
 
-/// How often to look.
+/// Time between two samples.
 const PERIOD: Duration = Duration::from_secs(1);
-/// A thread that has not ended a look for so long stands still, and its last values say nothing of now.
+/// After this time without a completed sample the thread counts as stalled, and its last values are stale.
 const STALL: Duration = Duration::from_secs(10);
-/// How long rankings go on being made after one was asked for.
+/// How long rankings are kept up to date after the last request.
 const RANKING_UNUSED: Duration = Duration::from_secs(15 * 60);
-/// How old a ranking may be; the first look after it is due after one period.
+/// Age limit of a ranking. The next sample is due after one period.
 const RANKING_AGE: Duration = Duration::from_millis(2500);
-/// How often users are looked up again.
+/// How often users are sampled up again.
 const USERS_AGE: Duration = Duration::from_secs(10);
 
 impl CpuSampler {
-    /// A sampler that does nothing until it is asked.
+    /// Creates a sampler. Its thread starts with the first query.
     #[must_use]
     pub fn new(root: Arc<ProcRoot>, users: Arc<Users>) -> Self {
-        let shared = Shared {
+        let core = SamplerCore {
             root,
             users,
             epoch: Instant::now(),
@@ -90,41 +90,42 @@ impl CpuSampler {
             #[cfg(test)]
             panic_once: false.into(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { core: Arc::new(core) }
     }
 
-    /// CPU utilization in percent of one CPU, rounded to one decimal. `Ok(None)` when the query is new: the built-in
-    /// key has no value then either. The query is watched from the first call on, until it is not asked for 25 hours.
+    /// Returns CPU utilization in percent of one CPU, rounded to one decimal. `Ok(None)` for a new query: the built-in
+    /// key has no value then either. The query is watched from the first call until 25 hours pass without a poll.
     ///
     /// # Errors
     ///
-    /// [`ProcError::Pattern`], [`ProcError::TooManyQueries`], [`ProcError::Sampler`]; and from the second look on
-    /// [`ProcError::UnknownUser`] or [`ProcError::UserLookup`]. Agents 6.0.14 and 7.0.9 answer those two with an error,
-    /// later 7.0 with 0. [`ProcError::SamplerStalled`] where the kernel holds the sampler's thread.
+    /// [`ProcError::Pattern`], [`ProcError::TooManyQueries`], [`ProcError::Sampler`]; and from the second sample on
+    /// [`ProcError::UnknownUser`] or [`ProcError::UserLookup`]. For those two, agents 6.0.14 and 7.0.9 return an error and
+    /// later 7.0 returns 0. [`ProcError::SamplerStalled`] if the kernel blocks the sampler's thread.
     pub fn utilization(
         &self,
         query: &CpuQuery,
         kind: CpuType,
         window: CpuWindow,
     ) -> Result<Option<f64>, ProcError> {
-        let mut state = self.shared.lock();
-        let now = self.shared.now();
-        self.shared.check_stall(&state, now)?;
-        let answer = state.history.ask(now, query, kind, window, self.shared.root.facts().clock_ticks)?;
+        let mut state = self.core.lock();
+        let now = self.core.now();
+        self.core.check_stall(&state, now)?;
+        let answer =
+            state.history.utilization(now, query, kind, window, self.core.root.facts().clock_ticks)?;
         self.run(&mut state)?;
         Ok(answer)
     }
 
-    /// Names ranked by CPU over about the last minute. The first who asks waits about a second for two looks.
+    /// Returns names ranked by CPU over about the last minute. The first request waits about a second for two samples.
     ///
     /// # Errors
     ///
-    /// [`ProcError::Sampler`], [`ProcError::Deadline`] if the deadline comes before the second look.
+    /// [`ProcError::Sampler`], [`ProcError::Deadline`] if the deadline passes before the second sample.
     pub fn top(&self, deadline: Instant) -> Result<CpuRanking, ProcError> {
-        let mut state = self.shared.lock();
+        let mut state = self.core.lock();
         loop {
-            let now = self.shared.now();
-            state.ranking_asked = Some(now);
+            let now = self.core.now();
+            state.ranking_requested = Some(now);
             if let Some((made, ranking)) = &state.ranking
                 && now.saturating_sub(*made) <= RANKING_AGE
             {
@@ -133,43 +134,45 @@ impl CpuSampler {
             self.run(&mut state)?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ProcError::Deadline { doing: "before the second look at CPU times".to_owned() });
+                return Err(ProcError::Deadline {
+                    doing: "before the second sample of CPU times".to_owned(),
+                });
             }
-            state = self.shared.wait(state, left);
+            state = self.core.wait(state, left);
         }
     }
 
     /// Counts since the start.
     #[must_use]
     pub fn stats(&self) -> SamplerStats {
-        let state = self.shared.lock();
+        let state = self.core.lock();
         SamplerStats { queries: state.history.len(), ..state.stats }
     }
 
-    /// Starts the thread if it is not there.
+    /// Starts the thread if it does not run.
     fn run(&self, state: &mut State) -> Result<(), ProcError> {
         if state.stats.running {
             return Ok(());
         }
-        let shared = Arc::clone(&self.shared);
+        let core = Arc::clone(&self.core);
         let thread = std::thread::Builder::new().name("cpu-sampler".to_owned());
-        thread.spawn(move || shared.sample()).map_err(ProcError::Sampler)?;
+        thread.spawn(move || core.sample()).map_err(ProcError::Sampler)?;
         state.stats.running = true;
-        state.looked = self.shared.now();
+        state.sampled = self.core.now();
         Ok(())
     }
 }
 
 impl Drop for CpuSampler {
     fn drop(&mut self) {
-        self.shared.lock().stopping = true;
-        self.shared.changed.notify_all();
+        self.core.lock().stopping = true;
+        self.core.changed.notify_all();
     }
 }
 
 impl State {
     fn wants_ranking(&self, now: Duration) -> bool {
-        self.ranking_asked.is_some_and(|asked| now.saturating_sub(asked) <= RANKING_UNUSED)
+        self.ranking_requested.is_some_and(|requested| now.saturating_sub(requested) <= RANKING_UNUSED)
     }
 
     fn is_idle(&self, now: Duration) -> bool {
@@ -177,8 +180,8 @@ impl State {
     }
 }
 
-/// Marks the thread as gone if it panics outside of a look, so that the next question starts another.
-struct Running<'a>(&'a Shared);
+/// Records that the thread has ended if it panics outside of a sample, so that the next query starts another.
+struct Running<'a>(&'a SamplerCore);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -188,7 +191,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Shared {
+impl SamplerCore {
     fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
@@ -198,7 +201,7 @@ impl Shared {
     }
 
     fn check_stall(&self, state: &State, now: Duration) -> Result<(), ProcError> {
-        let still = now.saturating_sub(state.looked);
+        let still = now.saturating_sub(state.sampled);
         if !state.stats.running || still < STALL {
             return Ok(());
         }
@@ -210,29 +213,29 @@ impl Shared {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The thread: one look a second until there is nothing to watch.
+    /// Runs in the thread: takes one sample a second until there is no query.
     fn sample(&self) {
         let _running = Running(self);
-        let mut eye = Eye::default();
+        let mut sampling = SamplingState::default();
         let mut next = self.now();
         loop {
             {
                 let mut state = self.lock();
                 state.history.expire(self.now());
                 if state.is_idle(self.now()) {
-                    // Under the lock, so that a question that comes now finds the thread gone.
+                    // Under the lock, so that a concurrent query starts a new thread.
                     state.stats.running = false;
                     state.ranking = None;
                     return;
                 }
             }
-            let look = catch_unwind(AssertUnwindSafe(|| self.look(&mut eye)));
-            if !matches!(look, Ok(Ok(()))) {
+            let result = catch_unwind(AssertUnwindSafe(|| self.take_sample(&mut sampling)));
+            if !matches!(result, Ok(Ok(()))) {
                 self.lock().stats.failed += 1;
             }
-            if look.is_err() {
-                // What a panic left half done is not built upon.
-                eye = Eye::default();
+            if result.is_err() {
+                // A panic may have left the state inconsistent.
+                sampling = SamplingState::default();
             }
             next = (next + PERIOD).max(self.now());
             self.rest_until(next);
@@ -250,48 +253,49 @@ impl Shared {
         }
     }
 
-    /// Nothing is read while the lock is held: a file of `/proc` or the name service may take its time.
-    fn look(&self, eye: &mut Eye) -> Result<(), ProcError> {
+    /// No file is read while the lock is held, because `/proc` and the name service may block.
+    fn take_sample(&self, sampling: &mut SamplingState) -> Result<(), ProcError> {
         #[cfg(test)]
         assert!(!self.panic_once.swap(false, std::sync::atomic::Ordering::Relaxed), "panics on purpose");
         let began = self.now();
-        self.look_up_users(eye, began);
+        self.refresh_users(sampling, began);
         {
             let state = self.lock();
             let (generation, watches) = state.history.watches();
-            eye.tracker.watch(generation, watches);
+            sampling.tracker.watch(generation, watches);
         }
-        eye.tracker.begin(self.now());
-        let Eye { tracker, buffer, .. } = eye;
+        sampling.tracker.begin(self.now());
+        let SamplingState { tracker, buffer, .. } = sampling;
         self.root.each_pid(|pid| {
-            let path = SmallPath::of(pid, b"/stat");
+            let path = SmallPath::new(pid, b"/stat");
             if read_at(self.root.dir(), path.as_cstr(), buffer, WHOLE_FILE_BYTES).is_ok()
                 && let Some(stat) = Stat::parse(buffer)
             {
-                tracker.take(pid, &stat, || self.texts(pid));
+                tracker.take(pid, &stat, || self.read_texts(pid));
             }
             true
         })?;
-        self.publish(eye, began);
+        self.publish(sampling, began);
         Ok(())
     }
 
-    fn publish(&self, eye: &mut Eye, began: Duration) {
-        let now = eye.tracker.now();
-        let used = eye.tracker.end().to_vec();
+    fn publish(&self, sampling: &mut SamplingState, began: Duration) {
+        let now = sampling.tracker.now();
+        let used = sampling.tracker.end().to_vec();
         let mut state = self.lock();
-        state.history.observe(now, &used);
-        state.looked = self.now();
-        state.stats.looks += 1;
-        state.stats.looking += self.now().saturating_sub(began);
-        let ranking = state.wants_ranking(now).then(|| eye.tracker.ranking(self.root.facts().clock_ticks));
+        state.history.record(now, &used);
+        state.sampled = self.now();
+        state.stats.samples += 1;
+        state.stats.sampling += self.now().saturating_sub(began);
+        let ranking =
+            state.wants_ranking(now).then(|| sampling.tracker.ranking(self.root.facts().clock_ticks));
         state.ranking = ranking.flatten().map(|ranking| (self.now(), ranking));
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Command line and owner of a process.
-    fn texts(&self, pid: u32) -> Texts {
+    /// Reads command line and owner of a process.
+    fn read_texts(&self, pid: u32) -> Texts {
         self.at.store(pid, Ordering::Relaxed);
         let Ok(dir) = self.root.open_pid(pid) else { return Texts::default() };
         let uid = rustix::fs::fstat(&dir).ok().map(|stat| stat.st_uid);
@@ -300,21 +304,21 @@ impl Shared {
         Texts { cmdline: read.is_ok().then(|| Cmdline::new(raw)), uid }
     }
 
-    /// Looks up the users of new queries, and of all from time to time: users come and go.
-    fn look_up_users(&self, eye: &mut Eye, now: Duration) {
-        let all = eye.users_read.is_none_or(|read| now.saturating_sub(read) >= USERS_AGE);
+    /// Resolves the users of new queries, and those of all queries every [`USERS_AGE`].
+    fn refresh_users(&self, sampling: &mut SamplingState, now: Duration) {
+        let all = sampling.users_refreshed.is_none_or(|read| now.saturating_sub(read) >= USERS_AGE);
         let due: HashSet<String> = {
             let state = self.lock();
             let watches = state.history.watches().1.iter();
             let due = watches.filter(|watch| match watch.owner {
-                Owner::Anybody => false,
+                Owner::AnyUser => false,
                 Owner::Pending => true,
                 Owner::Known(_) | Owner::Unknown | Owner::Failed(_) => all,
             });
             due.map(|watch| watch.query.user.clone()).collect()
         };
         if all {
-            eye.users_read = Some(now);
+            sampling.users_refreshed = Some(now);
         }
         for user in due {
             let owner = match self.users.uid(&user) {
@@ -329,15 +333,15 @@ impl Shared {
     }
 }
 
-/// How much of a command line is matched each time; it is not kept.
+/// Limit for a command line that is matched; it is not kept.
 const CMDLINE_BYTES: usize = 4 * 1024 * 1024;
 
-/// What the thread keeps from look to look.
+/// State of the thread between two samples.
 #[derive(Debug, Default)]
-struct Eye {
+struct SamplingState {
     tracker: Tracker,
     buffer: Vec<u8>,
-    users_read: Option<Duration>,
+    users_refreshed: Option<Duration>,
 }
 
 #[cfg(test)]
@@ -347,25 +351,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sampler_that_stands_still_tells_no_old_values() {
+    fn stalled_sampler_returns_an_error_and_no_old_values() {
         let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
-        sampler.shared.at.store(42, Ordering::Relaxed);
-        let mut state = sampler.shared.lock();
+        sampler.core.at.store(42, Ordering::Relaxed);
+        let mut state = sampler.core.lock();
         let later = STALL + Duration::from_secs(1);
-        assert!(sampler.shared.check_stall(&state, later).is_ok(), "no thread, no stall");
+        assert!(sampler.core.check_stall(&state, later).is_ok(), "no thread, no stall");
         state.stats.running = true;
-        let error = sampler.shared.check_stall(&state, later).unwrap_err();
+        let error = sampler.core.check_stall(&state, later).unwrap_err();
         assert_eq!(
             error.to_string(),
             "CPU times have not been read for 11 s: the kernel holds their reader at process 42"
         );
-        state.looked = later;
-        assert!(sampler.shared.check_stall(&state, later).is_ok());
+        state.sampled = later;
+        assert!(sampler.core.check_stall(&state, later).is_ok());
     }
 
     #[test]
-    fn the_thread_comes_with_the_first_question_and_goes_with_the_sampler() {
+    fn thread_starts_with_the_first_query_and_ends_with_the_sampler() {
         let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
         let query = CpuQuery { user: "root".to_owned(), ..CpuQuery::default() };
@@ -374,33 +378,33 @@ mod tests {
         assert!(sampler.stats().running);
         let ranking = sampler.top(Instant::now() + Duration::from_secs(30)).unwrap();
         assert!(!ranking.window.is_zero());
-        assert!(sampler.stats().looks >= 2);
-        let shared = Arc::downgrade(&sampler.shared);
+        assert!(sampler.stats().samples >= 2);
+        let core = Arc::downgrade(&sampler.core);
         drop(sampler);
-        let patience = Instant::now() + Duration::from_secs(30);
-        while shared.strong_count() > 0 {
-            assert!(Instant::now() < patience, "the thread is still there");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while core.strong_count() > 0 {
+            assert!(Instant::now() < deadline, "the thread is still there");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     #[test]
-    fn a_panic_in_a_look_ends_neither_thread_nor_histories() {
+    fn panic_in_a_sample_ends_neither_thread_nor_histories() {
         let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
-        sampler.shared.panic_once.store(true, Ordering::Relaxed);
+        sampler.core.panic_once.store(true, Ordering::Relaxed);
         assert!(sampler.top(Instant::now() + Duration::from_secs(30)).is_ok());
         let stats = sampler.stats();
         assert_eq!((stats.failed, stats.running), (1, true));
     }
 
     #[test]
-    fn a_poisoned_lock_is_no_end() {
+    fn sampler_survives_a_poisoned_lock() {
         let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
-        let shared = Arc::clone(&sampler.shared);
+        let core = Arc::clone(&sampler.core);
         let poisoned = std::thread::spawn(move || {
-            let _guard = shared.lock();
+            let _guard = core.lock();
             panic!("poisons the lock on purpose");
         });
         assert!(poisoned.join().is_err());

@@ -1,4 +1,4 @@
-//! One walk for all who ask at about the same time.
+//! One walk for requests that come at about the same time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ pub struct WalkStats {
     pub walks: u64,
     /// Walks that ended in an error or a panic.
     pub failed: u64,
-    /// Requests that were answered with a walk made for another.
+    /// Requests that used a walk made for another request.
     pub shared: u64,
     /// Time spent in completed walks.
     pub walking: Duration,
     /// Time of the last completed walk.
     pub last: Duration,
-    /// Processes seen by the last completed walk.
+    /// Processes found by the last completed walk.
     pub processes: usize,
 }
 
@@ -51,12 +51,12 @@ pub struct SharedWalk {
     ended: Condvar,
 }
 
-/// A walk under way.
+/// A walk in progress.
 #[derive(Debug, Clone)]
-struct Walking {
+struct CurrentWalk {
     number: u64,
     reads: Needs,
-    /// The process that it is reading.
+    /// The process that the walk is reading.
     at: Arc<AtomicU32>,
 }
 
@@ -64,37 +64,37 @@ struct Walking {
 struct State {
     /// The last completed walk and its number.
     current: Option<(u64, Arc<Snapshot>)>,
-    walking: Option<Walking>,
-    /// Walks that stand still: their number, and the process at which they do.
+    walking: Option<CurrentWalk>,
+    /// Stalled walks: their number, and the process at which they stall.
     stalled: Vec<(u64, u32)>,
     started: u64,
-    /// When each of [`REMEMBERED`] was last asked for.
-    asked: [Option<Instant>; REMEMBERED.len()],
+    /// When each of [`REMEMBERED_NEEDS`] was last requested.
+    requested: [Option<Instant>; REMEMBERED_NEEDS.len()],
     stats: WalkStats,
 }
 
-/// What is cheap to read for all and was asked for within this time is read by every walk, so that items with different
+/// Files that were requested within this time are read by every walk if they are cheap, so that items with different
 /// needs, polled every few minutes, do not cause a walk each.
-const NEEDS_REMEMBERED: Duration = Duration::from_secs(600);
-/// A walk that stays at one process for so long is given up, and the next one does without that process's command line.
+const NEEDS_AGE_MAX: Duration = Duration::from_secs(600);
+/// After this time at one process a walk is given up, and the next walk skips that process's command line.
 ///
-/// To read a command line the kernel takes the lock of the process's memory, which a process that hangs in a page fault
-/// (its swap or its NFS is gone) can hold for minutes: the machine on which `ps` hangs is the one to be told about.
+/// To read a command line the kernel takes the lock of the process's memory. A process that hangs in a page fault (its
+/// swap or NFS is unreachable) can hold it for minutes, and then `ps` hangs, too.
 const STALL: Duration = Duration::from_secs(1);
-const REMEMBERED: [Needs; 2] = [Needs::CMDLINE, Needs::OWNER];
+const REMEMBERED_NEEDS: [Needs; 2] = [Needs::CMDLINE, Needs::OWNER];
 
 impl State {
     fn note(&mut self, needs: Needs, now: Instant) {
-        for (asked, need) in self.asked.iter_mut().zip(REMEMBERED) {
+        for (requested, need) in self.requested.iter_mut().zip(REMEMBERED_NEEDS) {
             if needs.contains(need) {
-                *asked = Some(now);
+                *requested = Some(now);
             }
         }
     }
 
-    /// `status` read process by process has its price: the directory is opened again and the start time compared. A
-    /// hundred names with twenty processes each took 95 ms that way and 75 ms in the walk. So where most of the last
-    /// walk's were asked for, the next walk reads them.
+    /// Reading `status` process by process costs more: the directory is opened again and the start time compared. A
+    /// hundred names with twenty processes each took 95 ms that way and 75 ms in the walk. So if most of the last
+    /// walk's were requested for, the next walk reads them.
     fn likely_needs(&self) -> Needs {
         let most = |snapshot: &Snapshot| snapshot.statuses_wanted() * 2 > snapshot.len();
         let expected = self.current.as_ref().is_some_and(|(_, snapshot)| most(snapshot));
@@ -102,35 +102,35 @@ impl State {
     }
 
     fn recent_needs(&self, now: Instant) -> Needs {
-        let recent = self.asked.iter().zip(REMEMBERED).filter(|(asked, _)| {
-            asked.is_some_and(|asked| now.saturating_duration_since(asked) < NEEDS_REMEMBERED)
+        let recent = self.requested.iter().zip(REMEMBERED_NEEDS).filter(|(requested, _)| {
+            requested.is_some_and(|requested| now.saturating_duration_since(requested) < NEEDS_AGE_MAX)
         });
         recent.map(|(_, need)| need).collect()
     }
 
-    /// The last walk, if it covers the needs and is young enough or the one that was waited for.
+    /// Returns the last walk if it covers the needs and is fresh, or is the one that this request waited for.
     fn usable(&self, needs: Needs, max_age: Duration, joined: Option<u64>) -> Option<Arc<Snapshot>> {
         let (number, snapshot) = self.current.as_ref()?;
         let fresh = joined == Some(*number) || snapshot.taken().elapsed() <= max_age && !max_age.is_zero();
         (fresh && covers(snapshot.needs(), needs)).then(|| Arc::clone(snapshot))
     }
 
-    fn begin(&mut self, reads: Needs) -> Walking {
+    fn begin(&mut self, reads: Needs) -> CurrentWalk {
         self.started += 1;
-        let walking = Walking { number: self.started, reads, at: Arc::default() };
+        let walking = CurrentWalk { number: self.started, reads, at: Arc::default() };
         self.walking = Some(walking.clone());
         walking
     }
 
-    /// Leaves the walk to itself, if it still is the one under way.
-    fn give_up(&mut self, stalled: &Walking) {
+    /// Stops waiting for the walk if it is still the current one.
+    fn give_up(&mut self, stalled: &CurrentWalk) {
         if self.walking.as_ref().is_some_and(|walking| walking.number == stalled.number) {
             self.walking = None;
             self.stalled.push((stalled.number, stalled.at.load(Ordering::Relaxed)));
         }
     }
 
-    /// A walk has ended. One that had stalled is overtaken by later ones.
+    /// Records the end of a walk. The snapshot of a stalled walk does not replace a later one.
     fn end(&mut self, number: u64, snapshot: Option<Arc<Snapshot>>) {
         if self.walking.as_ref().is_some_and(|walking| walking.number == number) {
             self.walking = None;
@@ -144,14 +144,14 @@ impl State {
     }
 }
 
-/// Whether a walk that read `have` can answer for `needs`. `status` can always be had later, process by process, which
-/// is less work than another walk.
+/// Returns whether a walk that read `have` suffices for `needs`. `status` can be read later, process by process, which is
+/// cheaper than another walk.
 fn covers(have: Needs, needs: Needs) -> bool {
     have.contains(needs.difference(Needs::STATUS))
 }
 
 impl SharedWalk {
-    /// A walk may be shared until `max_age` after its end.
+    /// Creates a walker whose walks are shared until `max_age` after their end.
     #[must_use]
     pub fn new(root: Arc<ProcRoot>, max_age: Duration) -> Self {
         Self { root, max_age, state: Mutex::default(), ended: Condvar::new() }
@@ -163,11 +163,11 @@ impl SharedWalk {
         &self.root
     }
 
-    /// A snapshot that covers `needs`: of a walk that is under way, of one that ended at most `max_age` ago, or of a
-    /// new one, made by the calling thread.
+    /// Returns a snapshot that covers `needs`: from a walk in progress, from one that ended at most `max_age` ago, or from
+    /// a new one, made by the calling thread.
     ///
-    /// [`Needs::STATUS`] is a wish: a snapshot without it is shared too, since [`Process::status`] reads what is
-    /// missing.
+    /// [`Needs::STATUS`] is only a hint: a snapshot without it is shared too, because [`Process::status`] reads the file
+    /// when needed.
     ///
     /// # Errors
     ///
@@ -201,12 +201,12 @@ impl SharedWalk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the walk under way to end, or to stand still. A kernel can hold a reader of `/proc` for as long as it
-    /// likes, so the error names the process where that happens.
+    /// Waits until the current walk ends or stalls. The kernel can block a reader of `/proc` without limit, so the error
+    /// names the process at which it blocks.
     fn wait<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
-        walking: &Walking,
+        walking: &CurrentWalk,
         deadline: Instant,
     ) -> Result<MutexGuard<'a, State>, ProcError> {
         let at = walking.at.load(Ordering::Relaxed);
@@ -222,13 +222,18 @@ impl SharedWalk {
         Ok(state)
     }
 
-    fn walk(&self, walking: &Walking, avoid: &[u32], deadline: Instant) -> Result<Arc<Snapshot>, ProcError> {
-        let mut ending = Ending { shared: self, number: walking.number, began: Instant::now(), made: None };
+    fn walk(
+        &self,
+        walking: &CurrentWalk,
+        avoid: &[u32],
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, ProcError> {
+        let mut ending = WalkEnd { shared: self, number: walking.number, began: Instant::now(), made: None };
         let snapshot = Snapshot::take(&self.root, walking.reads, avoid, deadline, &walking.at)?;
         Ok(Arc::clone(ending.made.insert(Arc::new(snapshot))))
     }
 
-    /// Lets go of a snapshot that ended longer ago than `age`, so that an idle plugin holds no memory for it.
+    /// Drops the last snapshot if it is older than `age`, so that an idle plugin holds no memory for it.
     pub fn forget_if_older(&self, age: Duration) {
         let mut state = self.lock();
         if state.current.as_ref().is_some_and(|(_, snapshot)| snapshot.taken().elapsed() > age) {
@@ -236,22 +241,22 @@ impl SharedWalk {
         }
     }
 
-    /// Counts since the start.
+    /// Returns counts since the start.
     #[must_use]
     pub fn stats(&self) -> WalkStats {
         self.lock().stats
     }
 }
 
-/// Ends a walk, however it ends: an error or a panic must not leave the others waiting.
-struct Ending<'a> {
+/// Records the end of a walk on drop, so that an error or a panic does not leave other requests waiting.
+struct WalkEnd<'a> {
     shared: &'a SharedWalk,
     number: u64,
     began: Instant,
     made: Option<Arc<Snapshot>>,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for WalkEnd<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         match &self.made {
@@ -285,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn a_walker_that_panics_leaves_nobody_waiting() {
+    fn panic_in_a_walk_leaves_no_request_waiting() {
         let walks = walks();
         let number = walks.lock().begin(Needs::empty()).number;
         std::thread::scope(|scope| {
             let waiting =
                 scope.spawn(|| walks.snapshot(Needs::empty(), soon()).map(|snapshot| snapshot.len()));
             let panicked = catch_unwind(AssertUnwindSafe(|| {
-                let _ending = Ending { shared: &walks, number, began: Instant::now(), made: None };
+                let _ending = WalkEnd { shared: &walks, number, began: Instant::now(), made: None };
                 panic!("on purpose");
             }));
             assert!(panicked.is_err());
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_a_walk_that_stalls_is_told_where() {
+    fn error_of_a_stalled_walk_names_the_process() {
         let walks = walks();
         walks.lock().begin(Needs::empty()).at.store(42, Ordering::Relaxed);
         let error = walks.snapshot(Needs::empty(), Instant::now() + Duration::from_millis(5)).unwrap_err();
@@ -310,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_of_most_processes_is_read_by_the_next_walk_and_by_no_other() {
+    fn status_of_most_processes_is_read_by_the_next_walk_only() {
         let walks = SharedWalk::new(Arc::new(ProcRoot::open(Path::new("/")).unwrap()), Duration::ZERO);
         let few = walks.snapshot(Needs::empty(), soon()).unwrap();
         assert!(few.processes().next().unwrap().status().is_some());
@@ -325,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn status_is_no_reason_for_another_walk() {
+    fn missing_status_does_not_cause_another_walk() {
         assert!(covers(Needs::CMDLINE, Needs::CMDLINE | Needs::STATUS));
         assert!(!covers(Needs::STATUS, Needs::OWNER));
     }

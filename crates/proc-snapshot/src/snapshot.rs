@@ -1,4 +1,4 @@
-//! What one walk saw.
+//! The result of one walk.
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,35 +15,35 @@ use crate::stat::Stat;
 use crate::status::Status;
 use crate::text;
 
-/// How much memory the command lines of one snapshot may take before further ones are cut.
+/// Memory limit for the command lines of one snapshot; further ones are truncated.
 const CMDLINES_BYTES: usize = 16 * 1024 * 1024;
-/// What is kept of each command line once that is spent.
+/// Bytes kept of each command line beyond that limit.
 const CUT_CMDLINE_BYTES: usize = 256;
 
 bitflags::bitflags! {
-    /// What a walk reads for every process, besides `stat`, which it always reads.
+    /// Files that a walk reads for every process, besides `stat`, which it always reads.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Needs: u8 {
         /// The command line (`cmdline`).
         const CMDLINE = 1;
         /// Owner and group of the process directory, which are the effective ones of a process that may be dumped.
         const OWNER = 2;
-        /// `status`, for questions about nearly all processes. Without it `status` is read for the processes that
-        /// are asked about, which is less work when they are few: identity has to be checked again then.
+        /// `status`, for items that select nearly all processes. Without it `status` is read on demand, which is cheaper
+        /// for few processes although their identity has to be checked again.
         const STATUS = 4;
     }
 }
 
-/// Every process that one walk saw, in the order of the directory.
+/// All processes that one walk found, in the order of the directory.
 ///
-/// Names and command lines of all processes lie in one piece of memory. Command lines are kept whole up to 16 MiB in
+/// Names and command lines of all processes lie in one block of memory. Command lines are kept whole up to 16 MiB in
 /// one snapshot; beyond that each is cut to 256 bytes and counted in [`Snapshot::truncated_cmdlines`].
 pub struct Snapshot {
     root: Arc<ProcRoot>,
     needs: Needs,
     taken: Instant,
-    entries: Box<[Entry]>,
-    lazy: Box<[Lazy]>,
+    rows: Box<[ProcessRow]>,
+    lazy: Box<[LazyParts]>,
     arena: Box<[u8]>,
     unreadable: usize,
     truncated: usize,
@@ -51,7 +51,7 @@ pub struct Snapshot {
 
 /// A process in the snapshot's memory. Offsets point into the arena.
 #[derive(Debug, Clone, Copy, Default)]
-struct Entry {
+struct ProcessRow {
     start: u64,
     utime: u64,
     stime: u64,
@@ -62,7 +62,7 @@ struct Entry {
     comm: usize,
     cmdline: usize,
     cmdline_len: u32,
-    /// Where the first NUL of the command line was, its length if there was none: the end of [`Process::arg0`].
+    /// Position of the first NUL of the command line, or its length if there is none: the end of [`Process::arg0`].
     first_end: u32,
     arg0_len: u32,
     pid: u32,
@@ -72,13 +72,13 @@ struct Entry {
     gid: u32,
     comm_len: u16,
     state: u8,
-    known: Known,
+    parts: ReadParts,
 }
 
 bitflags::bitflags! {
-    /// What could be read of a process.
+    /// Parts of a process that could be read.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    struct Known: u8 {
+    struct ReadParts: u8 {
         const NAME = 1;
         const NUMBERS = 2;
         const CMDLINE = 4;
@@ -86,9 +86,9 @@ bitflags::bitflags! {
     }
 }
 
-/// What is read of a process when somebody asks.
+/// Files of a process that are read on demand.
 #[derive(Debug, Default)]
-struct Lazy {
+struct LazyParts {
     status_wanted: AtomicBool,
     status: OnceLock<Option<Box<Status>>>,
     smaps: OnceLock<Option<Box<Smaps>>>,
@@ -96,28 +96,25 @@ struct Lazy {
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot")
-            .field("processes", &self.entries.len())
-            .field("needs", &self.needs)
-            .finish()
+        f.debug_struct("Snapshot").field("processes", &self.rows.len()).field("needs", &self.needs).finish()
     }
 }
 
-impl Entry {
-    /// A thread of the kernel, a zombie, or a process that is ending: its command line is empty, and need not be read for
-    /// that. On a machine with few processes that spares most of the work.
+impl ProcessRow {
+    /// Returns whether it is a kernel thread, a zombie, or a process that is ending. Its command line is empty and is not
+    /// read, which saves most of the work on a machine with few processes.
     fn has_no_memory(&self) -> bool {
-        self.known.contains(Known::NUMBERS) && self.vsize == 0
+        self.parts.contains(ReadParts::NUMBERS) && self.vsize == 0
     }
 }
 
-/// A walk under way.
+/// A walk in progress.
 struct Walk<'a> {
     root: &'a ProcRoot,
     needs: Needs,
     /// Processes whose command line is not read.
     avoid: &'a [u32],
-    entries: Vec<Entry>,
+    rows: Vec<ProcessRow>,
     statuses: Vec<Option<Box<Status>>>,
     arena: Vec<u8>,
     buffer: Vec<u8>,
@@ -126,72 +123,72 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes in one process; one that is gone leaves nothing behind.
+    /// Adds one process, unless it is gone.
     fn take(&mut self, pid: u32) {
-        let mut entry = Entry { pid, ..Entry::default() };
+        let mut row = ProcessRow { pid, ..ProcessRow::default() };
         let taken =
-            if self.needs.is_empty() { self.take_stat_only(&mut entry) } else { self.take_files(&mut entry) };
+            if self.needs.is_empty() { self.take_stat_only(&mut row) } else { self.take_files(&mut row) };
         match taken {
             Ok(()) => {}
             Err(errno) if is_gone(errno) => return,
             Err(_) => self.unreadable += 1,
         }
-        self.entries.push(entry);
+        self.rows.push(row);
     }
 
-    fn take_stat_only(&mut self, entry: &mut Entry) -> Result<(), Errno> {
-        let path = SmallPath::of(entry.pid, b"/stat");
+    fn take_stat_only(&mut self, row: &mut ProcessRow) -> Result<(), Errno> {
+        let path = SmallPath::new(row.pid, b"/stat");
         read_at(self.root.dir(), path.as_cstr(), &mut self.buffer, WHOLE_FILE_BYTES)?;
-        self.take_stat(entry)
+        self.take_stat(row)
     }
 
     /// Several files of one process are read through its directory, so that all are of the same process.
-    fn take_files(&mut self, entry: &mut Entry) -> Result<(), Errno> {
-        let dir = self.root.open_pid(entry.pid)?;
+    fn take_files(&mut self, row: &mut ProcessRow) -> Result<(), Errno> {
+        let dir = self.root.open_pid(row.pid)?;
         if self.needs.contains(Needs::OWNER)
             && let Ok(stat) = rustix::fs::fstat(&dir)
         {
-            (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
-            entry.known |= Known::OWNER;
+            (row.uid, row.gid) = (stat.st_uid, stat.st_gid);
+            row.parts |= ReadParts::OWNER;
         }
         let stat = read_at(dir.as_fd(), c"stat", &mut self.buffer, WHOLE_FILE_BYTES)
-            .and_then(|()| self.take_stat(entry));
+            .and_then(|()| self.take_stat(row));
         if stat.is_err_and(is_gone) {
             return stat;
         }
-        if self.needs.contains(Needs::CMDLINE) && !self.avoid.contains(&entry.pid) {
-            if entry.has_no_memory() {
-                entry.known |= Known::CMDLINE;
+        if self.needs.contains(Needs::CMDLINE) && !self.avoid.contains(&row.pid) {
+            if row.has_no_memory() {
+                row.parts |= ReadParts::CMDLINE;
             } else {
-                self.take_cmdline(dir.as_fd(), entry);
+                self.take_cmdline(dir.as_fd(), row);
             }
         }
         if self.needs.contains(Needs::STATUS) {
-            self.statuses.resize_with(self.entries.len(), || None);
+            self.statuses.resize_with(self.rows.len(), || None);
             self.statuses.push(read_status(dir.as_fd(), &mut self.buffer));
         }
         stat
     }
 
-    fn take_stat(&mut self, entry: &mut Entry) -> Result<(), Errno> {
+    fn take_stat(&mut self, row: &mut ProcessRow) -> Result<(), Errno> {
         let stat = Stat::parse(&self.buffer).ok_or(Errno::INVAL)?;
-        entry.comm = self.arena.len();
-        entry.comm_len = u16::try_from(stat.comm.len()).map_err(|_| Errno::INVAL)?;
+        row.comm = self.arena.len();
+        row.comm_len = u16::try_from(stat.comm.len()).map_err(|_| Errno::INVAL)?;
         self.arena.extend_from_slice(stat.comm);
-        entry.known |= Known::NAME;
-        entry.known.set(Known::NUMBERS, stat.complete);
-        entry.state = stat.state;
-        entry.ppid = stat.ppid;
-        entry.start = stat.start;
-        (entry.utime, entry.stime) = (stat.utime, stat.stime);
-        (entry.minor_faults, entry.major_faults) = (stat.minor_faults, stat.major_faults);
-        (entry.threads, entry.vsize, entry.rss_pages) = (stat.threads, stat.vsize, stat.rss_pages);
+        row.parts |= ReadParts::NAME;
+        row.parts.set(ReadParts::NUMBERS, stat.complete);
+        row.state = stat.state;
+        row.ppid = stat.ppid;
+        row.start = stat.start;
+        (row.utime, row.stime) = (stat.utime, stat.stime);
+        (row.minor_faults, row.major_faults) = (stat.minor_faults, stat.major_faults);
+        (row.threads, row.vsize, row.rss_pages) = (stat.threads, stat.vsize, stat.rss_pages);
         Ok(())
     }
 
-    fn take_cmdline(&mut self, dir: BorrowedFd<'_>, entry: &mut Entry) {
+    fn take_cmdline(&mut self, dir: BorrowedFd<'_>, row: &mut ProcessRow) {
         let limit = CMDLINES_BYTES.saturating_sub(self.arena.len()).max(CUT_CMDLINE_BYTES);
-        // One byte more than may be kept tells a cut line from one that just fits.
+        // One byte more than the limit distinguishes a truncated line from one that just fits.
         if read_at(dir, c"cmdline", &mut self.buffer, limit + 1).is_err() {
             return;
         }
@@ -202,14 +199,14 @@ impl Walk<'_> {
         let nul = self.buffer.iter().position(|&byte| byte == 0);
         let first_end = nul.unwrap_or(self.buffer.len());
         let arg0 = text::arg0(&self.buffer[..first_end], nul.is_some());
-        entry.arg0_len = u32::try_from(arg0.len()).unwrap_or(0);
+        row.arg0_len = u32::try_from(arg0.len()).unwrap_or(0);
         let offset = self.arena.len();
         self.arena.extend(self.buffer.iter().map(|&byte| if byte == 0 { b' ' } else { byte }));
         let length = text::matched_length(&self.arena[offset..]);
-        entry.cmdline = offset;
-        entry.cmdline_len = u32::try_from(length).unwrap_or(0);
-        entry.first_end = u32::try_from(first_end).unwrap_or(0);
-        entry.known |= Known::CMDLINE;
+        row.cmdline = offset;
+        row.cmdline_len = u32::try_from(length).unwrap_or(0);
+        row.first_end = u32::try_from(first_end).unwrap_or(0);
+        row.parts |= ReadParts::CMDLINE;
     }
 }
 
@@ -219,8 +216,8 @@ fn read_status(dir: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Option<Box<Status>>
 }
 
 impl Snapshot {
-    /// Walks over all processes. `at` tells which process is being read, for whoever waits; of those in `avoid` the command
-    /// line is not read.
+    /// Walks over all processes. `at` is the process being read, for error messages of waiting requests. The command lines
+    /// of processes in `avoid` are not read.
     pub(crate) fn take(
         root: &Arc<ProcRoot>,
         needs: Needs,
@@ -232,7 +229,7 @@ impl Snapshot {
             root,
             needs,
             avoid,
-            entries: Vec::new(),
+            rows: Vec::new(),
             statuses: Vec::new(),
             arena: Vec::new(),
             buffer: Vec::new(),
@@ -256,8 +253,8 @@ impl Snapshot {
 
     fn assemble(root: &Arc<ProcRoot>, walk: Walk<'_>) -> Self {
         let mut statuses = walk.statuses.into_iter();
-        let lazy = walk.entries.iter().map(|_| {
-            let lazy = Lazy::default();
+        let lazy = walk.rows.iter().map(|_| {
+            let lazy = LazyParts::default();
             if walk.needs.contains(Needs::STATUS) {
                 let _ = lazy.status.set(statuses.next().flatten());
             }
@@ -268,7 +265,7 @@ impl Snapshot {
             needs: walk.needs,
             taken: Instant::now(),
             lazy: lazy.collect(),
-            entries: walk.entries.into_boxed_slice(),
+            rows: walk.rows.into_boxed_slice(),
             arena: walk.arena.into_boxed_slice(),
             unreadable: walk.unreadable,
             truncated: walk.truncated,
@@ -281,7 +278,7 @@ impl Snapshot {
         &self.root
     }
 
-    /// What was read for every process.
+    /// Files that were read for every process.
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.needs
@@ -293,38 +290,38 @@ impl Snapshot {
         self.taken
     }
 
-    /// How many processes were seen, readable or not.
+    /// Number of processes, readable or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.rows.len()
     }
 
-    /// Whether no process at all was seen.
+    /// Whether there is no process at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.rows.is_empty()
     }
 
-    /// How many processes were listed whose `stat` could not be read (hidepid=1). Vanished ones do not count.
+    /// Number of listed processes whose `stat` could not be read (hidepid=1), without those that vanished.
     #[must_use]
     pub fn unreadable(&self) -> usize {
         self.unreadable
     }
 
-    /// How many command lines were cut because the whole would have taken more memory than a snapshot may.
+    /// Number of command lines truncated because a snapshot would have exceeded its memory limit.
     #[must_use]
     pub fn truncated_cmdlines(&self) -> usize {
         self.truncated
     }
 
-    /// How many processes' `status` somebody has asked for.
+    /// Number of processes whose `status` was requested.
     pub(crate) fn statuses_wanted(&self) -> usize {
         self.lazy.iter().filter(|lazy| lazy.status_wanted.load(Ordering::Relaxed)).count()
     }
 
     /// The processes, in the directory's order.
     pub fn processes(&self) -> impl Iterator<Item = Process<'_>> + '_ {
-        (0..self.entries.len()).map(|index| Process { snapshot: self, index })
+        (0..self.rows.len()).map(|index| Process { snapshot: self, index })
     }
 }
 
@@ -336,119 +333,119 @@ pub struct Process<'a> {
 }
 
 impl<'a> Process<'a> {
-    fn entry(&self) -> &'a Entry {
-        &self.snapshot.entries[self.index]
+    fn row(&self) -> &'a ProcessRow {
+        &self.snapshot.rows[self.index]
     }
 
-    fn known(&self, what: Known) -> Option<&'a Entry> {
-        Some(self.entry()).filter(|entry| entry.known.contains(what))
+    fn parts(&self, what: ReadParts) -> Option<&'a ProcessRow> {
+        Some(self.row()).filter(|row| row.parts.contains(what))
     }
 
     fn bytes(&self, offset: usize, length: usize) -> &'a [u8] {
         self.snapshot.arena.get(offset..offset + length).unwrap_or_default()
     }
 
-    /// The number of the process.
+    /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.entry().pid
+        self.row().pid
     }
 
     /// The name the kernel knows (at most 15 bytes, more for kernel threads), as in `stat`: it may hold spaces,
     /// parentheses, newlines and bytes that are not UTF-8. `None` if `stat` was unreadable.
     #[must_use]
     pub fn comm(&self) -> Option<&'a [u8]> {
-        self.known(Known::NAME).map(|entry| self.bytes(entry.comm, usize::from(entry.comm_len)))
+        self.parts(ReadParts::NAME).map(|row| self.bytes(row.comm, usize::from(row.comm_len)))
     }
 
     /// The state letter of `stat`: R, S, D, Z, T, t, I, X. `None` if `stat` was unreadable.
     #[must_use]
     pub fn state(&self) -> Option<u8> {
-        Some(self.entry().state).filter(|&state| state != 0)
+        Some(self.row().state).filter(|&state| state != 0)
     }
 
-    /// The parent.
+    /// Process id of the parent.
     #[must_use]
     pub fn ppid(&self) -> u32 {
-        self.entry().ppid
+        self.row().ppid
     }
 
     /// When the process started, in clock ticks since boot: with the pid it is the identity of a process.
     #[must_use]
     pub fn start_time_ticks(&self) -> u64 {
-        self.entry().start
+        self.row().start
     }
 
     /// CPU time in user mode, in clock ticks.
     #[must_use]
     pub fn utime_ticks(&self) -> u64 {
-        self.entry().utime
+        self.row().utime
     }
 
     /// CPU time in the kernel, in clock ticks.
     #[must_use]
     pub fn stime_ticks(&self) -> u64 {
-        self.entry().stime
+        self.row().stime
     }
 
     /// Page faults that needed no disk.
     #[must_use]
     pub fn minor_faults(&self) -> u64 {
-        self.entry().minor_faults
+        self.row().minor_faults
     }
 
     /// Page faults that needed the disk.
     #[must_use]
     pub fn major_faults(&self) -> u64 {
-        self.entry().major_faults
+        self.row().major_faults
     }
 
-    /// Threads.
+    /// Number of threads.
     #[must_use]
     pub fn threads(&self) -> u32 {
-        self.entry().threads
+        self.row().threads
     }
 
     /// Virtual memory in bytes, equal to `VmSize`; 0 means that the process has no memory of its own (kernel
     /// threads, zombies).
     #[must_use]
     pub fn vsize_bytes(&self) -> u64 {
-        self.entry().vsize
+        self.row().vsize
     }
 
-    /// Resident pages as `stat` counts them. `VmRSS` is exact where this may lag behind, on kernels that keep the
-    /// counter per CPU.
+    /// Resident pages as `stat` counts them. On kernels that keep the counter per CPU it lags behind; `VmRSS` is
+    /// exact.
     #[must_use]
     pub fn rss_pages(&self) -> u64 {
-        self.entry().rss_pages
+        self.row().rss_pages
     }
 
-    /// Owner of the process directory; `None` if not asked for ([`Needs::OWNER`]) or unreadable.
+    /// Owner of the process directory; `None` if not requested ([`Needs::OWNER`]) or unreadable.
     #[must_use]
     pub fn uid(&self) -> Option<u32> {
-        self.known(Known::OWNER).map(|entry| entry.uid)
+        self.parts(ReadParts::OWNER).map(|row| row.uid)
     }
 
-    /// Group of the process directory; `None` if not asked for ([`Needs::OWNER`]) or unreadable.
+    /// Group of the process directory; `None` if not requested ([`Needs::OWNER`]) or unreadable.
     #[must_use]
     pub fn gid(&self) -> Option<u32> {
-        self.known(Known::OWNER).map(|entry| entry.gid)
+        self.parts(ReadParts::OWNER).map(|row| row.gid)
     }
 
     /// The command line with NUL turned into space and one space cut from the end, as the built-in keys match it;
-    /// empty for kernel threads and zombies. `None` if not asked for ([`Needs::CMDLINE`]) or unreadable.
+    /// empty for kernel threads and zombies. `None` if not requested ([`Needs::CMDLINE`]) or unreadable.
     #[must_use]
     pub fn cmdline(&self) -> Option<&'a [u8]> {
-        self.known(Known::CMDLINE).map(|entry| self.bytes(entry.cmdline, entry.cmdline_len as usize))
+        self.parts(ReadParts::CMDLINE).map(|row| self.bytes(row.cmdline, row.cmdline_len as usize))
     }
 
     /// The last path component of the first argument, as the built-in keys compute it: what follows the last `/`
     /// before the first NUL. Without a NUL (a title set by the process) it is the whole line, slashes and all.
     #[must_use]
     pub fn arg0(&self) -> Option<&'a [u8]> {
-        let entry = self.known(Known::CMDLINE)?;
-        let (end, length) = (entry.first_end as usize, entry.arg0_len as usize);
-        Some(self.bytes(entry.cmdline + end - length, length))
+        let row = self.parts(ReadParts::CMDLINE)?;
+        let (end, length) = (row.first_end as usize, row.arg0_len as usize);
+        Some(self.bytes(row.cmdline + end - length, length))
     }
 
     /// The kernel's name, completed from the command line where the kernel cut it, as `proc.get` does.
@@ -457,7 +454,7 @@ impl<'a> Process<'a> {
         self.comm().map(|comm| text::full_name(comm, self.cmdline().unwrap_or_default()))
     }
 
-    /// `status`, read on first use and shared by all who hold this snapshot. `None` if the process is gone or the
+    /// `status`, read on first use and shared by all users of this snapshot. `None` if the process is gone or the
     /// file unreadable; never another process's.
     #[must_use]
     pub fn status(&self) -> Option<&'a Status> {
@@ -472,25 +469,25 @@ impl<'a> Process<'a> {
 
     /// Proportional and unique memory from `smaps_rollup` (or `smaps` before Linux 4.14), read on first use. The
     /// kernel walks the whole address space with the process's memory lock held: 4.5 s were seen at 210 GB. `None` if
-    /// the process is gone or is another user's: reading takes the right to trace it.
+    /// the process is gone or belongs to another user: reading requires ptrace permission.
     #[must_use]
     pub fn smaps(&self) -> Option<&'a Smaps> {
         let lazy = &self.snapshot.lazy[self.index];
         lazy.smaps.get_or_init(|| Smaps::read(self.reopen()?.as_fd()).map(Box::new)).as_deref()
     }
 
-    /// The directory of this very process: the number may belong to another by now.
+    /// Opens the directory of the process. `None` if its id belongs to another process by now.
     pub(crate) fn reopen(&self) -> Option<OwnedFd> {
-        let entry = self.known(Known::NUMBERS)?;
-        let dir = self.snapshot.root.open_pid(entry.pid).ok()?;
+        let row = self.parts(ReadParts::NUMBERS)?;
+        let dir = self.snapshot.root.open_pid(row.pid).ok()?;
         let same = with_buffer(|buffer| {
             read_at(dir.as_fd(), c"stat", buffer, WHOLE_FILE_BYTES).ok()?;
-            Stat::parse(buffer).map(|stat| stat.complete && stat.start == entry.start)
+            Stat::parse(buffer).map(|stat| stat.complete && stat.start == row.start)
         });
         (same == Some(true)).then_some(dir)
     }
 
-    /// An error if the deadline has passed before this process was looked at.
+    /// Returns an error if the deadline has passed.
     pub(crate) fn check(&self, deadline: Instant) -> Result<(), ProcError> {
         if Instant::now() < deadline {
             return Ok(());
@@ -500,6 +497,6 @@ impl<'a> Process<'a> {
 
     /// Whether CPU times and page faults could be read.
     pub(crate) fn has_numbers(&self) -> bool {
-        self.entry().known.contains(Known::NUMBERS)
+        self.row().parts.contains(ReadParts::NUMBERS)
     }
 }

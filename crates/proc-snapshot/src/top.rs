@@ -88,7 +88,7 @@ impl Snapshot {
 
 impl NameTotal {
     /// Percent of one CPU. `sum` includes processes that have ended meanwhile, which `count` does not.
-    pub(crate) fn of_cpu(name: &[u8], count: u64, sum: f64, max: f64) -> Self {
+    pub(crate) fn from_cpu(name: &[u8], count: u64, sum: f64, max: f64) -> Self {
         let avg = if count == 0 { 0.0 } else { sum / to_float(count) };
         Self { name: name.to_vec(), count, sum, avg, max, unreadable: 0 }
     }

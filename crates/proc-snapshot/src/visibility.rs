@@ -18,8 +18,8 @@ pub struct Visibility {
 impl Visibility {
     /// Judges by the mount options and by what the walk could read.
     #[must_use]
-    pub fn of(root: &ProcRoot, snapshot: &Snapshot) -> Self {
-        let hidepid = root.proc_mount_options().map(|options| hidepid_of(&options));
+    pub fn new(root: &ProcRoot, snapshot: &Snapshot) -> Self {
+        let hidepid = root.proc_mount_options().map(|options| parse_hidepid(&options));
         // Every PID namespace has a process 1, which is root's: whoever can read it can read others'.
         let first_readable =
             snapshot.processes().any(|process| process.pid() == 1 && process.comm().is_some());
@@ -35,7 +35,7 @@ impl Visibility {
 }
 
 /// The value of the `hidepid` option: Linux before 5.8 writes a number, later a word.
-fn hidepid_of(options: &str) -> u8 {
+fn parse_hidepid(options: &str) -> u8 {
     let value = options.split(',').find_map(|option| option.strip_prefix("hidepid="));
     match value {
         Some("1" | "noaccess") => 1,
@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn the_mount_is_found_by_its_device() {
-        assert_eq!(hidepid_of(&options(Some("0:41"))), 2);
-        assert_eq!(hidepid_of(&options(Some("0:20"))), 0);
-        assert_eq!(hidepid_of(&options(Some("0:99"))), 0);
+        assert_eq!(parse_hidepid(&options(Some("0:41"))), 2);
+        assert_eq!(parse_hidepid(&options(Some("0:20"))), 0);
+        assert_eq!(parse_hidepid(&options(Some("0:99"))), 0);
     }
 
     #[test]
@@ -131,14 +131,14 @@ mod tests {
             ("hidepid=ptraceable", 4),
             ("hidepid=off", 0),
         ] {
-            assert_eq!(hidepid_of(options), expected, "{options}");
+            assert_eq!(parse_hidepid(options), expected, "{options}");
         }
     }
 
     #[test]
     fn mounts_are_read_where_there_is_no_mountinfo() {
         let mount = Mount::from_mounts("proc /proc proc rw,nosuid,hidepid=1 0 0").unwrap();
-        assert_eq!(hidepid_of(&mount.options), 1);
+        assert_eq!(parse_hidepid(&mount.options), 1);
         assert!(Mount::from_mounts("tmpfs /proc tmpfs rw 0 0").is_none());
         assert!(Mount::from_mounts("short").is_none());
     }

@@ -105,7 +105,7 @@ fn one_unreadable_file_does_not_lose_the_process() {
     assert_eq!(pids(&snapshot, &Selector::by_name("b")), [2], "the kernel's name is enough");
     assert!(pids(&snapshot, &pattern("b")).is_empty());
     assert_eq!(snapshot.memory(&Selector::default(), MemType::Rss, soon()).unwrap().count, 1);
-    assert!(Visibility::of(snapshot.root(), &snapshot).is_partial());
+    assert!(Visibility::new(snapshot.root(), &snapshot).is_partial());
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn hidepid_is_told() {
     tree.write("self/mountinfo", "22 21 0:20 / /proc rw - proc proc rw,hidepid=invisible\n");
     let visibility = |tree: &Tree| {
         let snapshot = tree.snapshot(Needs::empty());
-        Visibility::of(snapshot.root(), &snapshot)
+        Visibility::new(snapshot.root(), &snapshot)
     };
     let seen = visibility(&tree);
     assert_eq!((seen.hidepid, seen.others_visible, seen.is_partial()), (Some(2), false, true));
@@ -361,7 +361,7 @@ fn hidepid_is_told() {
 fn without_mount_options_process_1_decides() {
     let tree = Tree::new();
     let snapshot = tree.process(50, b"mine", b"", 1).snapshot(Needs::empty());
-    let seen = Visibility::of(snapshot.root(), &snapshot);
+    let seen = Visibility::new(snapshot.root(), &snapshot);
     assert_eq!((seen.hidepid, seen.others_visible), (None, false));
 }
 

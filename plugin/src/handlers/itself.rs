@@ -104,7 +104,7 @@ impl WalksJson {
 #[derive(Serialize)]
 struct SamplerJson {
     queries: usize,
-    looks: u64,
+    samples: u64,
     failed: u64,
     seconds: f64,
 }
@@ -114,9 +114,9 @@ impl SamplerJson {
         let stats = plugin.sampler.stats();
         Self {
             queries: stats.queries,
-            looks: stats.looks,
+            samples: stats.samples,
             failed: stats.failed,
-            seconds: stats.looking.as_secs_f64(),
+            seconds: stats.sampling.as_secs_f64(),
         }
     }
 }
@@ -164,7 +164,7 @@ struct ProcessesJson {
 impl ProcessesJson {
     fn of(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Self, ProcError> {
         let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
-        let visibility = Visibility::of(plugin.walk.root(), &snapshot);
+        let visibility = Visibility::new(plugin.walk.root(), &snapshot);
         Ok(Self {
             seen: snapshot.len(),
             unreadable: visibility.unreadable,

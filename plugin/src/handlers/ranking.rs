@@ -34,7 +34,7 @@ impl Ranking {
             TopBy::Pss | TopBy::Cpu => Needs::CMDLINE,
         };
         let snapshot = plugin.snapshot(needs, request)?;
-        refuse_partial(&Visibility::of(plugin.walk.root(), &snapshot))?;
+        refuse_partial(&Visibility::new(plugin.walk.root(), &snapshot))?;
         let mut names = match by {
             TopBy::Cpu => plugin.sampler.top(request.deadline())?.names,
             _ => snapshot.top(by, request.deadline())?,

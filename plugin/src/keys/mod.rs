@@ -508,7 +508,7 @@ pub const KEYS: &[Key] = &[
         answer: "JSON: `version`, `uptime_seconds`; `process` (`rss_bytes`, `cpu_user_seconds`, `cpu_system_seconds`, `threads`); \
                  `exports` (`total`, `errors`, `timeouts`, `panics`, `hanging`: handlers that are late and still running, \
                  `log_lines_dropped`); `walks` over /proc (`total`, `failed`, `shared`, `seconds`, `last_seconds`); \
-                 `cpu_sampler` (`queries`, `looks`, `failed`, `seconds`); \
+                 `cpu_sampler` (`queries`, `samples`, `failed`, `seconds`); \
                  `logs` (`persistence`: `durable`, `read-only` or `memory`, null before the first log item; `reason`, `items`, \
                  `read_bytes`, `lines_too_hard`, `last_write_age_seconds`); `processes` (`seen`, `unreadable`, `hidepid`, \
                  `others_visible`, `cmdlines_cut`).",

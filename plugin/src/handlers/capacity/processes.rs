@@ -25,7 +25,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn look(plugin: &PluginState, request: &Request) -> Result<Self, ItemError> {
         let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
-        let partial = Visibility::of(plugin.walk.root(), &snapshot).is_partial();
+        let partial = Visibility::new(plugin.walk.root(), &snapshot).is_partial();
         let processes = snapshot.processes().map(|process| process_of(&process)).collect();
         Ok(Self { snapshot, processes, partial })
     }

@@ -79,7 +79,7 @@ pub(crate) fn risk(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Rep
     let host_root = &plugin.oom.host_root;
     let memory = MachineMemory::read(host_root)?;
     let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
-    let visibility = Visibility::of(plugin.walk.root(), &snapshot);
+    let visibility = Visibility::new(plugin.walk.root(), &snapshot);
     let next = visibility.others_visible.then(|| {
         let pids = snapshot.processes().map(|process| process.pid());
         oom_candidates(host_root, pids, CANDIDATES).iter().map(CandidateJson::of).collect()
