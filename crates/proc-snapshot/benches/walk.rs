@@ -1,10 +1,10 @@
-//! What a walk costs, beside the procfs crate and a bare loop that opens and reads the same files.
+//! CPU time of a walk, compared with the procfs crate and a bare loop that opens and reads the same files.
 //!
-//! `cargo bench -p proc-snapshot [-- PROCESSES]` makes that many sleeping processes (2,000 if not told), measures CPU
-//! time of this process, the median of several rounds, and ends them. The rounds of all competitors alternate, so that
-//! a noisy machine is noisy for all.
+//! `cargo bench -p proc-snapshot [-- PROCESSES]` starts that many sleeping processes (default 2,000), measures CPU
+//! time of this process, the median of several rounds, and ends them. The rounds of the variants alternate, so that
+//! noise of the machine affects all of them.
 
-#![allow(clippy::print_stdout)] // its output is what it is for
+#![expect(clippy::print_stdout, reason = "the benchmark prints its results")]
 
 use std::fs;
 use std::io::Read;
@@ -49,7 +49,7 @@ fn pids() -> Vec<String> {
     names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).collect()
 }
 
-/// Opens and reads, and looks at nothing.
+/// Opens and reads files without parsing them.
 fn bare(files: &[&str]) -> usize {
     let mut buffer = vec![0_u8; 16 * 1024];
     let mut bytes = 0;

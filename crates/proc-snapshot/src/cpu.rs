@@ -277,7 +277,7 @@ impl History {
 }
 
 /// Returns the percentage of one CPU with one decimal. The built-in key divides in whole numbers before it rounds.
-#[allow(clippy::cast_precision_loss)] // far below 2^53
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn one_decimal(ticks: u64, span: Duration, clock_ticks: u64) -> Option<f64> {
     let scaled = (u128::from(ticks) * 1_000_000_000_000).checked_div(span.as_nanos())?;
     Some((scaled as f64 / clock_ticks as f64).round() / 10.0)

@@ -1,7 +1,7 @@
-//! The data of `proc.get`, field by field as agent 7.0 gives them.
+//! The data of `proc.get`, field by field as agent 7.0 returns them.
 //!
-//! Fields have the names and the order of the JSON objects. -1 stands for "absent", as it does there. Names and
-//! command lines are bytes; Go's JSON writes U+FFFD for each byte that is not UTF-8.
+//! Fields have the names and the order of the JSON objects. -1 means "absent", as in `proc.get`. Names
+//! and command lines are bytes; Go's JSON writes U+FFFD for each byte that is not UTF-8.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,7 +19,7 @@ use crate::users::Users;
 
 /// A process, as `proc.get[,,,process]` describes it. Amounts of memory are in bytes, CPU times in seconds.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "fields are named as in the JSON of proc.get")]
 pub struct ProcessDetails {
     pub pid: u64,
     pub ppid: i64,
@@ -54,7 +54,7 @@ pub struct ProcessDetails {
 
 /// A thread, as `proc.get[,,,thread]` describes it. CPU times are in seconds.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "fields are named as in the JSON of proc.get")]
 pub struct ThreadDetails {
     pub pid: i64,
     pub ppid: i64,
@@ -72,9 +72,9 @@ pub struct ThreadDetails {
     pub page_faults: i64,
 }
 
-/// All processes of one name, as `proc.get[,,,summary]` sums them up. -1 where one of them has no value.
+/// All processes of one name, as `proc.get[,,,summary]` sums them. -1 if one of them has no value.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "fields are named as in the JSON of proc.get")]
 pub struct NameSummary {
     pub name: Vec<u8>,
     pub processes: i64,
@@ -100,7 +100,7 @@ pub struct NameSummary {
 
 impl Snapshot {
     /// The processes that the selector picks, by `proc.get`'s own naming: a name is the `Name` of `status`, completed
-    /// from the first argument where the kernel cut it. The state of the selector is ignored.
+    /// from the first argument if the kernel truncated it. The state of the selector is ignored.
     ///
     /// Needs a walk with [`Needs::CMDLINE`](crate::Needs::CMDLINE) and [`Needs::OWNER`](crate::Needs::OWNER).
     ///
@@ -124,7 +124,7 @@ impl Snapshot {
         Ok(details)
     }
 
-    /// The threads of all processes that the selector picks. Needs what [`Snapshot::process_details`] needs.
+    /// Returns the threads of all selected processes. Has the same needs as [`Snapshot::process_details`] needs.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Snapshot {
         Ok(details)
     }
 
-    /// The processes that the selector picks, summed by name in the order of first appearance. Needs what
+    /// Returns the selected processes, summed by name in the order of first appearance. Needs what
     /// [`Snapshot::process_details`] needs.
     ///
     /// # Errors
@@ -172,12 +172,12 @@ impl Snapshot {
     }
 }
 
-/// What the built-in key takes for the command line: an unreadable one is empty.
+/// Returns the command line as the built-in key sees it: an unreadable one is empty.
 fn seen_cmdline<'a>(process: &Process<'a>) -> Option<&'a [u8]> {
     Some(process.cmdline().unwrap_or_default())
 }
 
-/// Whether `proc.get` would select the process. Its name is decided from `stat`, so that nothing more has to be read of
+/// Returns whether `proc.get` selects the process. Its name is decided from `stat`, so that nothing more has to be read of
 /// the others.
 fn selects(selector: &Selector, process: &Process<'_>) -> bool {
     selector.owner_matches(process)
@@ -192,7 +192,7 @@ fn shown_name<'a>(status_name: &'a [u8], process: &Process<'a>) -> &'a [u8] {
     process.cmdline().map_or(b"", |cmdline| text::full_name(status_name, cmdline))
 }
 
-/// What the details of all processes share.
+/// Reads details; holds the values that all processes share.
 struct DetailsReader<'a> {
     users: &'a Users,
     facts: MachineFacts,
@@ -259,8 +259,8 @@ impl<'a> DetailsReader<'a> {
         }
     }
 
-    /// The built-in key's pss: 0 for a process without memory (it stops before it gets to it), else from `smaps`, else
-    /// the resident pages of `statm`, else -1.
+    /// Returns the built-in key's pss: 0 for a process without memory (the key stops earlier), else from `smaps`, else the
+    /// resident pages of `statm`, else -1.
     fn pss(&self, process: &Process<'_>, rss: i64) -> i64 {
         if rss < 0 || self.total_memory.is_none() {
             return 0;
@@ -306,7 +306,7 @@ impl<'a> DetailsReader<'a> {
         let mut threads = Vec::new();
         let Some(dir) = process.reopen() else { return threads };
         let Ok(task) = open_dir(dir.as_fd(), c"task") else { return threads };
-        // An error while listing means that the process is ending: what was seen until then stays.
+        // An error while listing means that the process is ending. The threads listed so far are kept.
         let _ = each_number(task.as_fd(), c".", |tid| {
             threads.extend(self.thread(process, task.as_fd(), tid, selector));
             true
@@ -373,12 +373,12 @@ struct Owner {
     gid: i64,
 }
 
-/// A sum in which one absent value makes the whole absent.
+/// Adds two values; the sum is absent if one of them is.
 fn plus(sum: i64, value: i64) -> i64 {
     if sum == -1 || value == -1 { -1 } else { sum.saturating_add(value) }
 }
 
-#[allow(clippy::float_cmp)] // -1 is a mark here, set as such and not computed
+#[expect(clippy::float_cmp, reason = "-1 is a sentinel that is never computed")]
 fn plus_float(sum: f64, value: f64) -> f64 {
     if sum == -1.0 || value == -1.0 { -1.0 } else { sum + value }
 }

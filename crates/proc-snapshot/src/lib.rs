@@ -1,21 +1,21 @@
-//! One walk over `/proc`, shared by many questions about processes.
+//! Processes and machine facts from `/proc` and cgroups, with one walk shared by many queries.
 //!
 //! The nouns, from the outside in:
 //!
 //! * [`ProcRoot`] is an open `/proc` directory with the machine's page size and clock ticks.
-//! * [`SharedWalk`] makes walks over it and hands out [`Snapshot`]s; requests that come close together share one walk.
+//! * [`SharedWalk`] makes walks over it and returns [`Snapshot`]s; requests that come close together share one walk.
 //! * A [`Snapshot`] holds one [`Process`] per process directory, in the directory's order. What was read for all of
-//!   them is said by [`Needs`]; the rest is read when it is first asked for.
+//!   them is given by [`Needs`]; other files are read on first use.
 //! * A [`Selector`] picks processes by name, owner, command line ([`GoPattern`]) and state, as the built-in keys of
 //!   Zabbix agent 2 do.
-//! * The answers: [`Snapshot::count`] (proc.num), [`Snapshot::memory`] (proc.mem), [`Snapshot::process_details`],
+//! * Results: [`Snapshot::count`] (proc.num), [`Snapshot::memory`] (proc.mem), [`Snapshot::process_details`],
 //!   [`Snapshot::thread_details`] and [`Snapshot::name_summaries`] (proc.get), [`Snapshot::top`], and
 //!   [`CpuSampler`] (proc.cpu.util and the ranking by CPU).
-//! * [`Visibility`] says whether what was seen is all there is.
+//! * [`Visibility`] reports whether processes may be missing.
 //! * Facts about the whole machine: [`MachineMemory`] with [`MemoryPressure`], [`Cgroups`], the [`CgroupLimit`] of a
 //!   process, [`oom_kills`] (the kernel's count), and [`oom_candidates`] (the processes it would kill next).
 //!
-//! How much memory do the processes called `httpd` have, and how many are there?
+//! Memory and number of the processes called `httpd`:
 //!
 //! ```
 //! use std::{path::Path, sync::Arc, time::{Duration, Instant}};
@@ -36,7 +36,8 @@
 //!
 //! # Why not the procfs crate
 //!
-//! It parses every field of every file into owned values; a poll needs a few fields of many. CPU time of one walk over
+//! In a walk it is too slow: it parses every field of every file into owned values, while a poll needs a few. Off the
+//! hot path it is used: pressure, vmstat, and the status of this process. CPU time of one walk over
 //! 2,000 sleeping processes (`cargo bench -p proc-snapshot`; 2 cores, Linux 6.18, median of 15):
 //!
 //! | files read | bare loop that only opens and reads | this crate | procfs crate |
@@ -45,14 +46,14 @@
 //! | `stat`, `cmdline` | 37.8 ms | 38.9 ms (1.03) | 49.4 ms (1.31) |
 //! | `stat`, `cmdline`, `status` | 61.7 ms | 64.1 ms (1.04) | 108.5 ms (1.76) |
 //!
-//! The rest is the kernel's work. That this crate can be faster than a bare loop comes from opening files relative to
-//! the open directory. A walk that reads several files of a process goes through the process's own directory
+//! The rest is the kernel's work. This crate can be faster than a bare loop because it opens files relative to the
+//! open directory. A walk that reads several files of a process goes through the process's own directory
 //! descriptor, so that they are all of the same process even if the number is used again in between.
 //!
 //! # Names, bytes and absence
 //!
 //! Names and command lines are bytes: the kernel lets any byte but NUL into them. A process that vanished, or a file
-//! that may not be read, is never an error; what could not be read is absent and counted.
+//! that may not be read, is not an error; unreadable parts are absent and counted.
 
 mod cpu;
 mod details;
@@ -92,3 +93,7 @@ pub use status::Status;
 pub use top::{NameTotal, TopBy};
 pub use users::Users;
 pub use visibility::Visibility;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -71,7 +71,7 @@ impl MemType {
         Self::WORDS.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
     }
 
-    /// What a walk should read if nearly all processes are asked about; a selector that picks few needs nothing more.
+    /// Returns the needs of a walk if nearly all processes are selected. If few are, no further files are needed.
     #[must_use]
     pub fn needs_for_all(self) -> Needs {
         match self {
@@ -80,7 +80,7 @@ impl MemType {
         }
     }
 
-    /// The lines of `status` that are added up, in the order in which the built-in key looks at them.
+    /// The lines of `status` that are added up, in the order of the built-in key.
     fn lines(self) -> &'static [&'static str] {
         match self {
             Self::Rss | Self::Pmem => &["VmRSS"],
@@ -103,10 +103,10 @@ impl MemType {
 /// Sum, smallest and largest over the processes that have the kind of memory at all.
 ///
 /// Counted in 64-bit floating point, as the built-in key does. Print a sum of bytes as an integer (`as u64`), a
-/// percentage or an average as it is. With a count of 0 the built-in answers 0.
+/// percentage or an average as it is. With a count of 0 the built-in key returns 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct MemSummary {
-    /// How many processes had a value.
+    /// Number of processes with a value.
     pub count: u64,
     /// Their sum.
     pub sum: f64,
@@ -114,13 +114,13 @@ pub struct MemSummary {
     pub min: f64,
     /// The largest, 0 if there is none.
     pub max: f64,
-    /// How many selected processes have memory of which this kind could not be read: with [`MemType::Pss`] and
-    /// [`MemType::Uss`] those of other users, unless the reader may trace them.
+    /// Number of selected processes whose memory of this kind could not be read: with [`MemType::Pss`] and
+    /// [`MemType::Uss`] those of other users, unless this user has ptrace permission.
     pub unreadable: u64,
 }
 
 impl MemSummary {
-    /// Takes in one process's value.
+    /// Adds the value of one process.
     ///
     /// ```
     /// let mut summary = proc_snapshot::MemSummary::default();
@@ -138,7 +138,7 @@ impl MemSummary {
         self.max = self.max.max(value);
     }
 
-    /// The mean, `None` if there were no values.
+    /// Returns the mean, `None` without values.
     #[must_use]
     pub fn avg(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / to_float(self.count))
@@ -146,17 +146,17 @@ impl MemSummary {
 }
 
 /// As the built-in key counts: sums above 2^53 bytes lose their last digits there too.
-#[allow(clippy::cast_precision_loss)]
+#[expect(clippy::cast_precision_loss, reason = "as in the built-in key")]
 pub(crate) fn to_float(number: u64) -> f64 {
     number as f64
 }
 
-/// What one process has of a kind of memory.
+/// Memory of one kind of one process.
 pub(crate) enum Reading {
     Bytes(u64),
-    /// It has no memory, or is gone.
+    /// The process has no memory, or is gone.
     Nothing,
-    /// It has memory, but this kind cannot be read.
+    /// The process has memory, but this kind cannot be read.
     Unreadable,
 }
 
@@ -198,14 +198,14 @@ impl Process<'_> {
 }
 
 impl Snapshot {
-    /// How many processes the selector picks (`proc.num`).
+    /// Returns the number of selected processes (`proc.num`).
     #[must_use]
     pub fn count(&self, selector: &Selector) -> usize {
         self.processes().filter(|process| selector.matches(process)).count()
     }
 
-    /// Memory of the processes that the selector picks (`proc.mem`). Kernel threads and zombies have none and are not
-    /// counted; neither are processes that vanished since the walk.
+    /// Returns the memory of the selected processes (`proc.mem`). Kernel threads and zombies have none and are not counted,
+    /// and neither are processes that vanished since the walk.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! An open `/proc` directory and how files in it are read.
+//! An open `/proc` directory and functions that read its files.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -13,14 +13,14 @@ use rustix::io::Errno;
 use crate::error::ProcError;
 use crate::text;
 
-/// How much one `getdents64` call may return: about 1,000 processes.
+/// Buffer for one `getdents64` call: about 1,000 processes.
 const LISTING_BYTES: usize = 32 * 1024;
-/// What a reading buffer starts with, and what it keeps between two reads.
+/// Initial capacity of a read buffer, and the capacity kept between two reads.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// No file that is read as a whole (`stat`, `status`, `meminfo`, `mountinfo`) is nearly as long as this.
+/// Limit for files that are read as a whole (`stat`, `status`, `meminfo`, `mountinfo`). They are far shorter.
 pub(crate) const WHOLE_FILE_BYTES: usize = 1024 * 1024;
 
-/// Facts of the machine that the numbers of `/proc` are counted in. They are passed in for captured trees.
+/// Units of the numbers in `/proc`. For a captured tree the caller passes those of its machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MachineFacts {
     /// Bytes in a page.
@@ -107,7 +107,7 @@ impl ProcRoot {
         self.dir.as_fd()
     }
 
-    /// A file of the tree that is no process's.
+    /// Reads a file that does not belong to a process.
     pub(crate) fn read_whole(&self, name: &CStr) -> io::Result<Vec<u8>> {
         let mut data = Vec::new();
         read_to_end(self.dir(), name, &mut data, WHOLE_FILE_BYTES)?;
@@ -123,14 +123,14 @@ impl ProcRoot {
         each_number(self.dir(), c".", each).map_err(|errno| self.error("", errno))
     }
 
-    /// The directory of a process. It stands for that one process: when the process has ended, reads through it fail,
-    /// even if the number is used again.
+    /// Opens the directory of a process. When the process has ended, reads through the directory fail, even if its id is
+    /// used again.
     pub(crate) fn open_pid(&self, pid: u32) -> rustix::io::Result<OwnedFd> {
         open_dir(self.dir(), SmallPath::new(pid, b"").as_cstr())
     }
 }
 
-/// A directory to open files in. `O_PATH` skips what only listing it would need.
+/// Opens a directory as a base for opening files. `O_PATH` avoids the cost of preparing to list it.
 pub(crate) fn open_dir(at: BorrowedFd<'_>, path: &CStr) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(at, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
@@ -164,7 +164,7 @@ pub(crate) struct SmallPath {
 }
 
 impl SmallPath {
-    /// `number` followed by `rest`, of which there is room for 21 bytes.
+    /// Creates the path of `number` followed by `rest`, which has at most 21 bytes.
     pub(crate) fn new(number: u32, rest: &[u8]) -> Self {
         let mut digits = [0_u8; 10];
         let mut start = digits.len();
@@ -189,8 +189,8 @@ impl SmallPath {
     }
 }
 
-/// Reads a file that the kernel gives in one piece (`stat`, `status`, `cmdline`): a read that leaves room in the buffer
-/// was the last, which saves the second call that would only say so. At most `limit` bytes are read.
+/// Reads a file that the kernel returns in one piece (`stat`, `status`, `cmdline`). A read that leaves room in the buffer
+/// is the last, which saves a second call. At most `limit` bytes are read.
 pub(crate) fn read_at(
     at: BorrowedFd<'_>,
     path: &CStr,
@@ -200,7 +200,7 @@ pub(crate) fn read_at(
     read_pieces(at, path, into, limit, false)
 }
 
-/// Reads a file to its end, in however many pieces it comes. At most `limit` bytes are read.
+/// Reads a file to its end, in any number of pieces. At most `limit` bytes are read.
 pub(crate) fn read_to_end(
     at: BorrowedFd<'_>,
     path: &CStr,
@@ -242,7 +242,7 @@ pub(crate) fn open_file(at: BorrowedFd<'_>, path: &CStr) -> rustix::io::Result<O
     rustix::fs::openat(at, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Whether an error of a process's file means that the process has ended, which is nothing special.
+/// Returns whether an error of a process's file means that the process has ended.
 pub(crate) fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::SRCH)
 }
@@ -268,13 +268,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_paths_are_numbers_with_a_tail() {
+    fn small_path_is_number_and_rest() {
         assert_eq!(SmallPath::new(0, b"").as_cstr(), c"0");
         assert_eq!(SmallPath::new(u32::MAX, b"/smaps_rollup").as_cstr(), c"4294967295/smaps_rollup");
     }
 
     #[test]
-    fn a_read_stops_at_its_limit() {
+    fn read_stops_at_its_limit() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("long"), vec![b'x'; 100_000]).unwrap();
         let at = std::fs::File::open(dir.path()).unwrap();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_is_named() {
+    fn error_names_the_missing_directory() {
         let error = ProcRoot::open(Path::new("/nonexistent")).unwrap_err();
         assert!(error.to_string().starts_with("cannot read /nonexistent/proc: "), "{error}");
     }

@@ -362,7 +362,7 @@ mod tests {
         let error = sampler.core.check_stall(&state, later).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "CPU times have not been read for 11 s: the kernel holds their reader at process 42"
+            "CPU times have not been read for 11 s: the kernel blocks the sampler at process 42"
         );
         state.sampled = later;
         assert!(sampler.core.check_stall(&state, later).is_ok());

@@ -1,9 +1,9 @@
-//! Which processes an item asks about.
+//! Selection of processes.
 
 use crate::go_regexp::GoPattern;
 use crate::snapshot::{Needs, Process};
 
-/// The states that `proc.num` can ask for.
+/// States that `proc.num` can select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateFilter {
     /// `disk`: uninterruptible sleep (D).
@@ -12,7 +12,7 @@ pub enum StateFilter {
     Run,
     /// `sleep`: interruptible sleep (S).
     Sleep,
-    /// `trace`: stopped (T), but not stopped by a debugger (t): so the built-in.
+    /// `trace`: stopped (T), but not stopped by a debugger (t), as in the built-in key.
     Trace,
     /// `zomb`: zombie (Z).
     Zombie,
@@ -47,7 +47,7 @@ impl StateFilter {
     }
 }
 
-/// Which processes an item asks about: all criteria that are given must hold. The default selects every process.
+/// Criteria that select processes; all that are set must match. The default selects every process.
 #[derive(Debug, Clone, Default)]
 pub struct Selector {
     /// The name: equal to the kernel's name or to the last component of the first argument.
@@ -61,7 +61,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// What a walk must read for this selector.
+    /// Returns the files that a walk must read for this selector.
     #[must_use]
     pub fn needs(&self) -> Needs {
         let mut needs = Needs::empty();
@@ -70,7 +70,7 @@ impl Selector {
         needs
     }
 
-    /// A selector for one name.
+    /// Creates a selector for one name.
     ///
     /// ```
     /// use proc_snapshot::{Needs, Selector};
@@ -81,9 +81,9 @@ impl Selector {
         Self { name: Some(name.as_ref().into()), ..Self::default() }
     }
 
-    /// Whether `proc.mem`, `proc.num` and `proc.cpu.util` would select the process.
+    /// Returns whether `proc.mem`, `proc.num` and `proc.cpu.util` select the process.
     ///
-    /// A file that could not be read, or was not asked for ([`Selector::needs`]), makes a criterion that needs it fail.
+    /// A criterion fails if its file could not be read or was not requested ([`Selector::needs`]).
     #[must_use]
     pub fn matches(&self, process: &Process<'_>) -> bool {
         self.name_matches(process) && self.owner_matches(process) && self.rest_matches(process)

@@ -1,7 +1,7 @@
 //! `/proc/PID/smaps_rollup` and its ancestor `smaps`.
 //!
 //! The parser of the `procfs` crate keeps a map of strings for every mapping and refuses paths that are not UTF-8.
-//! A process may have 65,530 mappings and more, so this one adds up line by line in a fixed buffer instead.
+//! A process may have 65,530 mappings and more, so this parser adds up line by line in a fixed buffer.
 
 use std::os::fd::BorrowedFd;
 
@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use crate::root::open_file;
 use crate::text;
 
-/// The built-in key takes the kernel's Pss to be rounded down to KiB and adds half of one for each mapping.
+/// The built-in key adds half a KiB for each mapping, because the kernel rounds Pss down to KiB.
 const BUILTIN_ADJUSTMENT: u64 = 512;
-/// Longer than any line: a path takes at most 4,096 bytes, escaped ones four times that.
+/// Longer than any line: a path has at most 4,096 bytes, escaped four times as many.
 const BUFFER_BYTES: usize = 32 * 1024;
 
 /// Memory shares of a process, in bytes.
@@ -70,8 +70,8 @@ impl Sums {
 }
 
 impl Smaps {
-    /// Reads the files of the process whose directory is given. `None` if neither can be read, for want of permission
-    /// or because the process is gone.
+    /// Reads the files in the directory of a process. `None` if neither can be read: no permission, or the process is
+    /// gone.
     pub(crate) fn read(process: BorrowedFd<'_>) -> Option<Self> {
         let sums = match add_up(process, c"smaps_rollup") {
             Ok(sums) => sums,
@@ -100,10 +100,10 @@ fn add_up(process: BorrowedFd<'_>, name: &std::ffi::CStr) -> rustix::io::Result<
     }
 }
 
-/// Takes the whole lines in the first `filled` bytes and moves the rest to the front. Returns the length of the rest.
+/// Adds up the whole lines in the first `filled` bytes and moves the rest to the front. Returns the length of the rest.
 fn take_lines(sums: &mut Sums, buffer: &mut [u8], filled: usize) -> usize {
     let Some(end) = buffer[..filled].iter().rposition(|&byte| byte == b'\n') else {
-        // A line that fills the buffer is no line of numbers.
+        // A line that fills the buffer cannot hold an amount.
         return if filled == buffer.len() { 0 } else { filled };
     };
     buffer[..end].split(|&byte| byte == b'\n').for_each(|line| sums.take_line(line));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn rollup_gives_shares_and_the_builtin_s_sum() {
+    fn rollup_has_shares_and_the_sum_of_the_builtin_key() {
         let smaps = read(&[("smaps_rollup", ROLLUP.as_bytes())]).unwrap();
         assert_eq!(smaps.pss_bytes, 50 << 10);
         assert_eq!(smaps.uss_bytes, (40 + 4096) << 10);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn smaps_serves_where_there_is_no_rollup() {
+    fn smaps_is_read_if_there_is_no_rollup() {
         let two = "1-2 r--p 0 08:01 5 /lib:odd \u{1b}\nPss: 1 kB\nPrivate_Clean: 1 kB\n".repeat(2);
         let mut data = two.into_bytes();
         data.extend_from_slice(b"3-4 r--p 0 08:01 5 /\xff\xfe\nPss: 2 kB");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn many_mappings_and_endless_lines_stay_bounded() {
+    fn many_mappings_and_long_lines_are_parsed() {
         let mut data = b"1-2 r--p 0 08:01 5 /x\nPss: 1 kB\n".repeat(5_000);
         data.extend(std::iter::repeat_n(b'x', 100_000));
         data.extend_from_slice(b"\nPss: 1 kB\n");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pss_lines_shared_and_private_count() {
+    fn shared_and_private_count_without_pss_lines() {
         let smaps = read(&[("smaps_rollup", b"Shared_Clean: 3 kB\nPrivate_Dirty: 4 kB\n")]).unwrap();
         assert_eq!((smaps.pss_bytes, smaps.builtin_pss_bytes), (0, 7 << 10));
         assert_eq!(read(&[]), None);

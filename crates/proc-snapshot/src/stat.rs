@@ -2,10 +2,10 @@
 
 use crate::text;
 
-/// What one `stat` line says. Numbers that are missing or unusable are 0.
+/// Fields of one `stat` line. Missing and unusable numbers are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stat<'a> {
-    /// Between the first `(` and the last `)`: any byte but NUL may stand there, parentheses and newlines too.
+    /// Between the first `(` and the last `)`: any byte but NUL is possible, parentheses and newlines too.
     pub(crate) comm: &'a [u8],
     pub(crate) state: u8,
     pub(crate) ppid: u32,
@@ -17,12 +17,12 @@ pub(crate) struct Stat<'a> {
     pub(crate) start: u64,
     pub(crate) vsize: u64,
     pub(crate) rss_pages: u64,
-    /// Whether the numbers up to the start time were all there: without it there is no identity and no CPU time.
+    /// Whether all numbers up to the start time are present. Otherwise identity and CPU time are unknown.
     pub(crate) complete: bool,
 }
 
 impl<'a> Stat<'a> {
-    /// `None` if there is no name in parentheses.
+    /// Parses a line. `None` if there is no name in parentheses.
     pub(crate) fn parse(data: &'a [u8]) -> Option<Self> {
         let right = data.iter().rposition(|&byte| byte == b')')?;
         let left = data[..right].iter().position(|&byte| byte == b'(')?;
@@ -32,7 +32,7 @@ impl<'a> Stat<'a> {
         Some(stat)
     }
 
-    /// The fields behind the name, numbered as in proc(5), where the state is the third.
+    /// Parses the fields after the name, in the order of proc(5). The state is the third field there.
     fn take_fields(&mut self, rest: &[u8]) -> Option<()> {
         let mut fields = rest.trim_ascii_end().split(|&byte| byte == b' ');
         self.state = *fields.next()?.first()?;
@@ -45,7 +45,7 @@ impl<'a> Stat<'a> {
         self.stime = number(0)?;
         self.threads = u32::try_from(number(4)?).unwrap_or(u32::MAX);
         self.start = number(1)?;
-        // Behind the start time nothing is needed for identity; a line that ends here still counts.
+        // Identity needs no field after the start time, so a line that ends here is complete.
         self.vsize = number(0).unwrap_or(0);
         self.rss_pages = number(0).unwrap_or(0);
         Some(())
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_where_proc_5_says() {
+    fn fields_are_at_the_positions_of_proc_5() {
         let data = line(b"httpd");
         let stat = Stat::parse(&data).unwrap();
         let expected = Stat {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_names_survive() {
+    fn names_with_special_bytes_are_parsed() {
         for comm in
             [&b"a) R 1"[..], b"((sd-pam))", b"tmux: server", b"new\nline", b"\xff\xfe\xe3\x81", b"", b") ("]
         {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_line_keeps_its_name() {
+    fn truncated_line_keeps_its_name() {
         let data = line(b"httpd");
         let stat = Stat::parse(&data[..20]).unwrap();
         assert_eq!((stat.comm, stat.state, stat.complete), (&b"httpd"[..], b'S', false));
@@ -110,12 +110,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn parsing_never_panics(data in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Stat::parse(&data);
         }
 
         #[test]
-        fn any_name_is_found_again(comm in proptest::collection::vec(1_u8.., 0..16)) {
+        fn any_name_is_parsed(comm in proptest::collection::vec(1_u8.., 0..16)) {
             let data = line(&comm);
             let stat = Stat::parse(&data).unwrap();
             prop_assert_eq!(stat.comm, &comm[..]);

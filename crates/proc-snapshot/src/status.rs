@@ -8,12 +8,12 @@ const VM_KEYS: [&str; 15] = [
     "VmPTE", "RssAnon", "RssFile", "RssShmem",
 ];
 
-/// What `status` says of a process.
+/// Contents of the `status` file of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// `Name`: the kernel's name with newline and backslash escaped.
     pub(crate) name: Box<[u8]>,
-    /// The word in parentheses on the `State` line, the whole line if there are none.
+    /// The word in parentheses on the `State` line, or the whole line without parentheses.
     pub(crate) state: Box<[u8]>,
     pub(crate) ppid: i64,
     pub(crate) tgid: i64,
@@ -23,7 +23,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Never fails: what is missing is absent.
+    /// Parses the file. Missing lines are absent.
     pub(crate) fn parse(data: &[u8]) -> Self {
         let mut status = Self::default();
         let (mut voluntary, mut involuntary) = (-1, -1);
@@ -56,7 +56,7 @@ impl Status {
         }
     }
 
-    /// The amount on a line such as `VmRSS`.
+    /// Returns the amount on a line such as `VmRSS`.
     pub(crate) fn amount(&self, key: &str) -> Amount {
         VM_KEYS.iter().position(|&known| known == key).map_or(Amount::Absent, |index| self.vm[index])
     }
@@ -73,8 +73,8 @@ impl Status {
         self.bytes("VmSwap")
     }
 
-    /// `RssAnon` in bytes: the part of resident memory that is heap and stack, pages that are still shared with the
-    /// parent since the fork among them. `None` for kernel threads and zombies, and before Linux 4.5.
+    /// `RssAnon` in bytes: heap and stack in resident memory, pages still shared with the parent since the fork
+    /// included. `None` for kernel threads and zombies, and before Linux 4.5.
     #[must_use]
     pub fn anon_bytes(&self) -> Option<u64> {
         self.bytes("RssAnon")
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_found_by_name() {
+    fn lines_are_parsed_by_name() {
         let status = Status::parse(
             b"Name:\thttpd\nState:\tS (sleeping)\nTgid:\t42\nPPid:\t1\nVmPeak:\t  30 kB\nVmRSS:\t  12 kB\n\
               Threads:\t3\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t7\n",
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn resident_memory_comes_in_parts() {
+    fn parts_of_resident_memory_are_parsed() {
         let status = Status::parse(b"RssAnon:\t  8 kB\nRssFile:\t  4 kB\nRssShmem:\t  2 kB\n");
         assert_eq!((status.anon_bytes(), status.mapped_bytes()), (Some(8 << 10), Some(6 << 10)));
     }
 
     #[test]
-    fn missing_and_garbled_lines_are_told_apart() {
+    fn missing_and_garbled_lines_are_distinguished() {
         let status =
             Status::parse(b"VmRSS:\tmany kB\nVmSize:\nThreads: x\nvoluntary_ctxt_switches:\t5\nState: odd\n");
         assert_eq!(status.amount("VmRSS"), Amount::Garbled);
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn parsing_never_panics(data in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Status::parse(&[b"State:", &data[..], b"\nVmRSS:", &data[..]].concat());
         }
     }

@@ -1,18 +1,18 @@
-//! Text rules that the built-in keys rest on: lines of `status` and `meminfo`, Go's idea of white space and base names.
+//! Text rules of the built-in keys: lines of `status` and `meminfo`, and Go's white space and base names.
 
 /// The amount of memory on a line of `status` or `meminfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Amount {
-    /// There is no such line, or nothing on it.
+    /// The line is missing or empty.
     Absent,
-    /// As it should be.
+    /// A number with a known unit, converted to bytes.
     Bytes(u64),
     /// Not a number with a known unit.
     Garbled,
 }
 
 impl Amount {
-    /// As `proc.get` writes it.
+    /// Returns the amount as `proc.get` writes it.
     pub(crate) fn or_minus_one(self) -> i64 {
         match self {
             Self::Bytes(bytes) => i64::try_from(bytes).unwrap_or(-1),
@@ -21,7 +21,7 @@ impl Amount {
     }
 }
 
-/// The lines that have a colon, as what stands before and behind it.
+/// Splits lines at their first colon; lines without a colon are skipped.
 pub(crate) fn lines(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     data.split(|&byte| byte == b'\n').filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
@@ -29,7 +29,7 @@ pub(crate) fn lines(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What stands behind the colon of a line such as `VmRSS:    1234 kB`.
+/// Parses the part after the colon of a line such as `VmRSS:    1234 kB`.
 pub(crate) fn amount(value: &[u8]) -> Amount {
     if value.len() < 3 {
         return Amount::Absent;
@@ -57,7 +57,7 @@ pub(crate) fn meminfo_bytes(meminfo: &[u8], field: &str) -> Option<u64> {
     })
 }
 
-/// A decimal number without sign.
+/// Parses a decimal number without sign.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -68,7 +68,7 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// A decimal number that may have a minus sign.
+/// Parses a decimal number that may have a minus sign.
 pub(crate) fn signed(digits: &[u8]) -> Option<i64> {
     match digits.strip_prefix(b"-") {
         Some(rest) => number(rest).and_then(|number| 0_i64.checked_sub_unsigned(number)),
@@ -76,7 +76,7 @@ pub(crate) fn signed(digits: &[u8]) -> Option<i64> {
     }
 }
 
-/// Cuts white space from both ends: all that Unicode calls so, as Go does, not only that of ASCII.
+/// Removes Unicode white space from both ends, as Go does.
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let Some(length) = leading_space(bytes) {
         bytes = &bytes[length..];
@@ -87,14 +87,14 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The first word.
+/// Returns the first word.
 pub(crate) fn first_word(bytes: &[u8]) -> &[u8] {
     let word = trim(bytes);
     let end = (0..word.len()).find(|&at| leading_space(&word[at..]).is_some());
     &word[..end.unwrap_or(word.len())]
 }
 
-/// How long the white-space character at the start is, if there is one.
+/// Returns the length of the white-space character at the start, if there is one.
 fn leading_space(bytes: &[u8]) -> Option<usize> {
     let first = *bytes.first()?;
     if first.is_ascii() {
@@ -118,7 +118,7 @@ fn is_one_space(bytes: &[u8]) -> bool {
     })
 }
 
-/// The last component of a path, as Go's `filepath.Base` gives it.
+/// Returns the last component of a path, as Go's `filepath.Base` does.
 pub(crate) fn base_name(path: &[u8]) -> &[u8] {
     if path.is_empty() {
         return b".";
@@ -128,8 +128,8 @@ pub(crate) fn base_name(path: &[u8]) -> &[u8] {
     &path[start..=end]
 }
 
-/// The name of a process as `proc.get` finds it: the kernel's, completed from the first word of the command line where
-/// that begins with it and is longer. A colon at the end (`nginx: worker`) is cut off.
+/// Returns the name of a process as `proc.get` does: the kernel's, completed from the first word of the command line if
+/// that begins with it and is longer. A colon at the end (`nginx: worker`) is removed.
 pub(crate) fn full_name<'a>(kernel_name: &'a [u8], cmdline: &'a [u8]) -> &'a [u8] {
     let word = first_word(cmdline);
     if !word.is_empty() {
@@ -145,7 +145,7 @@ fn without_colon(name: &[u8]) -> &[u8] {
     name.strip_suffix(b":").unwrap_or(name)
 }
 
-/// The name of `stat` as `status` writes it: newline and backslash escaped.
+/// Returns the name of `stat` as `status` writes it: newline and backslash escaped.
 pub(crate) fn status_name(comm: &[u8]) -> Vec<u8> {
     let mut name = Vec::with_capacity(comm.len());
     for &byte in comm {
@@ -174,7 +174,7 @@ impl Cmdline {
         Self { spaced: raw, first_end }
     }
 
-    /// What patterns are matched against: one space is cut from the end, whoever wrote it.
+    /// Returns the text that patterns are matched against: one space at the end is removed.
     pub(crate) fn matched(&self) -> &[u8] {
         &self.spaced[..matched_length(&self.spaced)]
     }
@@ -184,12 +184,12 @@ impl Cmdline {
     }
 }
 
-/// How much of a command line, NUL already turned into space, is matched.
+/// Returns the length of a command line, with NUL replaced by space, that is matched.
 pub(crate) fn matched_length(spaced: &[u8]) -> usize {
     spaced.len() - usize::from(spaced.last() == Some(&b' '))
 }
 
-/// The last component of the first argument. A line without NUL, which is a title set by the process, is taken whole.
+/// Returns the last component of the first argument. A line without NUL is a title set by the process and stays whole.
 pub(crate) fn arg0(first: &[u8], ended: bool) -> &[u8] {
     let slash = first.iter().rposition(|&byte| byte == b'/').filter(|_| ended);
     &first[slash.map_or(0, |slash| slash + 1)..]
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_is_unicode_s() {
+    fn white_space_is_that_of_unicode() {
         assert_eq!(trim("\u{3000} a\u{85}b \u{a0}\n".as_bytes()), "a\u{85}b".as_bytes());
         assert_eq!(trim(b"\xc2"), b"\xc2");
         assert_eq!(trim(b" \t"), b"");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn base_names_are_go_s() {
+    fn base_names_equal_those_of_go() {
         for (path, base) in
             [("", "."), ("/", "/"), ("///", "/"), ("/a/b", "b"), ("/a/b/", "b"), ("a", "a"), ("a//", "a")]
         {

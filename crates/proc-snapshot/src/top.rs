@@ -1,4 +1,4 @@
-//! Process names ranked by what they use.
+//! Process names ranked by memory or CPU.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use crate::error::ProcError;
 use crate::memory::{MemSummary, MemType, Reading, to_float};
 use crate::snapshot::Snapshot;
 
-/// What to rank by.
+/// Value by which names are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TopBy {
     /// Resident memory, bytes. Shared pages are counted once for each process.
@@ -38,12 +38,12 @@ impl TopBy {
     }
 }
 
-/// What all processes of one name use together.
+/// Totals of all processes of one name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NameTotal {
-    /// The kernel's name, completed from the first argument where the kernel cut it.
+    /// The kernel's name, completed from the first argument if the kernel truncated it.
     pub name: Vec<u8>,
-    /// How many processes have the name and a value.
+    /// Number of processes with the name and a value.
     pub count: u64,
     /// Their sum: bytes, or percent of one CPU.
     pub sum: f64,
@@ -51,15 +51,15 @@ pub struct NameTotal {
     pub avg: f64,
     /// The largest.
     pub max: f64,
-    /// How many processes of the name have memory that could not be read ([`TopBy::Pss`] of other users' processes).
+    /// Number of processes of the name whose memory could not be read ([`TopBy::Pss`] of other users' processes).
     pub unreadable: u64,
 }
 
 impl Snapshot {
-    /// Names ranked by memory, largest sum first, ties by name. Needs a walk with
+    /// Returns names ranked by memory, largest sum first, ties by name. Needs a walk with
     /// [`Needs::CMDLINE`](crate::Needs::CMDLINE); [`TopBy::Rss`] and [`TopBy::Swap`] are cheapest with
-    /// [`Needs::STATUS`](crate::Needs::STATUS). Names without any memory are left out. [`TopBy::Cpu`] gives an empty
-    /// list: ask [`CpuSampler::top`](crate::CpuSampler::top).
+    /// [`Needs::STATUS`](crate::Needs::STATUS). Names without any memory are left out. [`TopBy::Cpu`] returns an
+    /// empty list: use [`CpuSampler::top`](crate::CpuSampler::top).
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Snapshot {
             match process.memory(kind) {
                 Ok(Reading::Bytes(bytes)) => totals.entry(name).or_default().add(to_float(bytes)),
                 Ok(Reading::Unreadable) => totals.entry(name).or_default().unreadable += 1,
-                // An unusable line of one process must not spoil the ranking of the others.
+                // An unusable line of one process must not fail the whole ranking.
                 Ok(Reading::Nothing) | Err(_) => {}
             }
         }
@@ -87,7 +87,7 @@ impl Snapshot {
 }
 
 impl NameTotal {
-    /// Percent of one CPU. `sum` includes processes that have ended meanwhile, which `count` does not.
+    /// Percent of one CPU. `sum` includes processes that have ended meanwhile, but `count` does not.
     pub(crate) fn from_cpu(name: &[u8], count: u64, sum: f64, max: f64) -> Self {
         let avg = if count == 0 { 0.0 } else { sum / to_float(count) };
         Self { name: name.to_vec(), count, sum, avg, max, unreadable: 0 }

@@ -226,7 +226,7 @@ impl Tracked {
 }
 
 /// Modulo 2^32: see [`Ticks`].
-#[allow(clippy::cast_possible_truncation)]
+#[expect(clippy::cast_possible_truncation, reason = "only differences are used")]
 fn ticks_of(stat: &Stat<'_>) -> Ticks {
     Ticks { user: stat.utime as u32, system: stat.stime as u32 }
 }

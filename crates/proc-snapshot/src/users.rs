@@ -9,12 +9,12 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::error::ProcError;
 
-/// How long the name of a number is remembered: `proc.get` asks for the same few for every process.
+/// How long the name of an id is cached: `proc.get` needs the same few names for every process.
 const NAME_AGE: Duration = Duration::from_secs(30);
-/// How many names are remembered at most.
+/// Limit for cached names.
 const NAMES_KEPT: usize = 4096;
 
-/// The user database, with a short memory for names of numbers.
+/// The user database, with a short-lived cache for the names of ids.
 ///
 /// Names go through NSS, so users of a directory service (SSSD) are found, as with the built-in keys of agent 7.0.
 #[derive(Debug, Default)]
@@ -41,13 +41,13 @@ impl Names {
 }
 
 impl Users {
-    /// A user database that remembers nothing yet.
+    /// Creates a user database with an empty cache.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The number of a user, `None` if there is no such user. A name made of digits is a name like any other.
+    /// Returns the id of a user, `None` if there is no such user. A name of digits is a name, not an id.
     ///
     /// ```
     /// let users = proc_snapshot::Users::new();
@@ -70,7 +70,7 @@ impl Users {
         }
     }
 
-    /// The name of a user, the number in digits if it has none.
+    /// Returns the name of a user, or the id in digits if it has none.
     #[must_use]
     pub fn user_name(&self, uid: u32) -> String {
         let mut names = self.users.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ impl Users {
         name.unwrap_or_else(|| uid.to_string())
     }
 
-    /// The name of a group, the number in digits if it has none.
+    /// Returns the name of a group, or the id in digits if it has none.
     #[must_use]
     pub fn group_name(&self, gid: u32) -> String {
         let mut names = self.groups.lock().unwrap_or_else(PoisonError::into_inner);

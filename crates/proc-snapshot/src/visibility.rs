@@ -1,9 +1,9 @@
-//! Whether what was seen is all there is.
+//! Whether a snapshot contains all processes of the machine.
 
 use crate::root::ProcRoot;
 use crate::snapshot::Snapshot;
 
-/// How much of the machine's processes this user may see.
+/// Which processes of the machine this user may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visibility {
     /// The `hidepid` option of the mount: 0 (off), 1 (`noaccess`), 2 (`invisible`), 4 (`ptraceable`). `None` if the
@@ -16,25 +16,25 @@ pub struct Visibility {
 }
 
 impl Visibility {
-    /// Judges by the mount options and by what the walk could read.
+    /// Determines visibility from the mount options and the files that the walk could read.
     #[must_use]
     pub fn new(root: &ProcRoot, snapshot: &Snapshot) -> Self {
         let hidepid = root.proc_mount_options().map(|options| parse_hidepid(&options));
-        // Every PID namespace has a process 1, which is root's: whoever can read it can read others'.
+        // Process 1 belongs to root in every PID namespace: if it is readable, processes of other users are.
         let first_readable =
             snapshot.processes().any(|process| process.pid() == 1 && process.comm().is_some());
         let others_visible = hidepid == Some(0) || first_readable;
         Self { hidepid, others_visible, unreadable: snapshot.unreadable() }
     }
 
-    /// Whether an answer may leave processes out, so that a 0 would say nothing.
+    /// Returns whether processes may be missing, so that a count of 0 proves nothing.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         !self.others_visible || self.unreadable > 0
     }
 }
 
-/// The value of the `hidepid` option: Linux before 5.8 writes a number, later a word.
+/// Parses the `hidepid` option: Linux before 5.8 writes a number, later a word.
 fn parse_hidepid(options: &str) -> u8 {
     let value = options.split(',').find_map(|option| option.strip_prefix("hidepid="));
     match value {
@@ -46,7 +46,7 @@ fn parse_hidepid(options: &str) -> u8 {
 }
 
 impl ProcRoot {
-    /// The options of the mount that this directory is, those of the file system included.
+    /// Returns the options of the mount of this directory, those of the file system included.
     fn proc_mount_options(&self) -> Option<String> {
         let own = rustix::fs::fstat(self.dir())
             .ok()
@@ -74,7 +74,7 @@ struct Mount<'a> {
 }
 
 impl<'a> Mount<'a> {
-    /// A line of `mountinfo`: the file system's type and options stand behind a lone hyphen.
+    /// Parses a line of `mountinfo`: the file system's type and options follow a single hyphen.
     fn from_mountinfo(line: &'a str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(2);
@@ -85,7 +85,7 @@ impl<'a> Mount<'a> {
         is_proc.then_some(Self { device: Some(device), point, options })
     }
 
-    /// A line of `mounts`.
+    /// Parses a line of `mounts`.
     fn from_mounts(line: &'a str) -> Option<Self> {
         let mut fields = line.split(' ').skip(1);
         let (point, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
@@ -93,7 +93,7 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// The mount of our directory: by its device, else the last one on `/proc` (it hides the earlier ones), else the last.
+/// Finds the mount of the directory: by its device, else the last one on `/proc` (it hides earlier ones), else the last.
 fn own_mount(mounts: &[Mount<'_>], device: Option<&str>) -> Option<String> {
     let by_device = mounts.iter().rfind(|mount| device.is_some() && mount.device == device);
     let by_point = || mounts.iter().rfind(|mount| mount.point == "/proc");
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn the_mount_is_found_by_its_device() {
+    fn mount_is_found_by_its_device() {
         assert_eq!(parse_hidepid(&options(Some("0:41"))), 2);
         assert_eq!(parse_hidepid(&options(Some("0:20"))), 0);
         assert_eq!(parse_hidepid(&options(Some("0:99"))), 0);
     }
 
     #[test]
-    fn old_and_new_spellings() {
+    fn old_and_new_spellings_of_hidepid_are_parsed() {
         for (options, expected) in [
             ("rw", 0),
             ("rw,hidepid=0", 0),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_are_read_where_there_is_no_mountinfo() {
+    fn mounts_is_parsed_if_there_is_no_mountinfo() {
         let mount = Mount::from_mounts("proc /proc proc rw,nosuid,hidepid=1 0 0").unwrap();
         assert_eq!(parse_hidepid(&mount.options), 1);
         assert!(Mount::from_mounts("tmpfs /proc tmpfs rw 0 0").is_none());

@@ -1,6 +1,6 @@
 //! The running machine's `/proc`, against the procfs crate's reading of it.
 
-#![allow(clippy::unwrap_used)] // helpers of tests, too, fail by panicking
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use proc_snapshot::{
     Snapshot, StateFilter, Users,
 };
 
-/// Sleeping processes of our own, told apart by their first argument.
+/// Sleeping child processes, distinguished by their first argument.
 struct Sleepers(Vec<Child>);
 
 impl Sleepers {
@@ -81,7 +81,7 @@ fn sums_equal_those_of_the_procfs_crate() {
 }
 
 #[test]
-fn a_zombie_counts_as_a_process_but_has_no_memory() {
+fn zombie_is_counted_but_has_no_memory() {
     let title = format!("zombie-{}", std::process::id() % 10_000_000);
     let mut child =
         Command::new("sh").args(["-c", "printf %s \"$0\" >/proc/$$/comm", &title]).spawn().unwrap();
@@ -104,7 +104,7 @@ fn a_zombie_counts_as_a_process_but_has_no_memory() {
 }
 
 #[test]
-fn our_own_process_is_seen_as_it_is() {
+fn own_process_is_read_correctly() {
     let snapshot = snapshot(Needs::CMDLINE | Needs::OWNER);
     let own = snapshot.processes().find(|process| process.pid() == std::process::id()).unwrap();
     let theirs = procfs::process::Process::myself().unwrap();
@@ -119,7 +119,7 @@ fn our_own_process_is_seen_as_it_is() {
 }
 
 #[test]
-fn a_pattern_finds_a_process_by_its_title() {
+fn pattern_matches_the_title_of_a_process() {
     let title = format!("live-title-{} with spaces", std::process::id());
     let _sleepers = Sleepers::start(&title, 2);
     let pattern = GoPattern::new(format!("^{title} 600$").as_bytes()).unwrap();
@@ -128,7 +128,7 @@ fn a_pattern_finds_a_process_by_its_title() {
 }
 
 #[test]
-fn a_process_that_ends_between_walk_and_question_has_no_status() {
+fn process_that_ended_after_the_walk_has_no_status() {
     let title = format!("live-ends-{}", std::process::id());
     let sleepers = Sleepers::start(&title, 1);
     let pid = sleepers.0[0].id();
@@ -141,7 +141,7 @@ fn a_process_that_ends_between_walk_and_question_has_no_status() {
 }
 
 #[test]
-fn a_busy_process_shows_in_utilization_and_ranking() {
+fn busy_process_is_in_utilization_and_ranking() {
     let title = format!("live-busy-{}", std::process::id());
     let busy = Command::new("sh").arg0(&title).args(["-c", "while :; do :; done"]).spawn().unwrap();
     let _busy = Sleepers(vec![busy]);

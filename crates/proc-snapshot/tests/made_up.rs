@@ -1,6 +1,6 @@
-//! Walks over made-up trees: what real machines show on bad days.
+//! Walks over constructed trees, with inputs that real machines produce only rarely.
 
-#![allow(clippy::unwrap_used)] // helpers of tests, too, fail by panicking
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
 mod support;
 
@@ -33,7 +33,7 @@ fn pids(snapshot: &Snapshot, selector: &Selector) -> Vec<u32> {
 }
 
 #[test]
-fn names_match_the_kernel_s_and_the_first_argument_s() {
+fn names_match_the_kernel_name_and_the_first_argument() {
     let tree = Tree::new();
     tree.process(1, b"httpd", b"/usr/sbin/httpd\0-DFOREGROUND\0", 1);
     tree.process(2, b"php", b"/opt/bin/httpd\0x\0", 1);
@@ -61,7 +61,7 @@ fn command_lines_are_matched_with_spaces_for_nul() {
 }
 
 #[test]
-fn odd_names_survive() {
+fn names_with_special_bytes_are_kept() {
     let tree = Tree::new();
     let names: [&[u8]; 5] = [b"a) R 1 2", b"((sd-pam))", b"new\nline", b"\xe3\x81", b"two words"];
     for (pid, name) in (1..).zip(names) {
@@ -76,7 +76,7 @@ fn odd_names_survive() {
 }
 
 #[test]
-fn a_vanished_process_is_no_error() {
+fn vanished_process_is_not_an_error() {
     let tree = Tree::new();
     tree.process(1, b"stays", b"", 1);
     fs::create_dir(tree.path("2")).unwrap();
@@ -89,7 +89,7 @@ fn a_vanished_process_is_no_error() {
 }
 
 #[test]
-fn one_unreadable_file_does_not_lose_the_process() {
+fn process_with_an_unreadable_file_is_kept() {
     // A directory in the place of a file cannot be read, even by root.
     let tree = Tree::new();
     tree.process(1, b"a", b"a\0", 1).process(2, b"b", b"b\0", 2).process(3, b"c", b"c\0", 3);
@@ -109,7 +109,7 @@ fn one_unreadable_file_does_not_lose_the_process() {
 }
 
 #[test]
-fn a_truncated_stat_keeps_the_name() {
+fn truncated_stat_keeps_the_name() {
     let tree = Tree::new();
     tree.process(1, b"cut", b"cut\0", 1);
     tree.write("1/stat", "1 (cut) S 1 1");
@@ -119,7 +119,7 @@ fn a_truncated_stat_keeps_the_name() {
 }
 
 #[test]
-fn a_reused_number_never_answers_for_the_old_process() {
+fn reused_pid_never_returns_data_for_the_old_process() {
     let tree = Tree::new();
     tree.process(7, b"old", b"old\0", 1);
     tree.write("7/smaps_rollup", "Pss: 1 kB\n");
@@ -169,7 +169,7 @@ fn memory_is_summed_as_the_builtin_key_does() {
 }
 
 #[test]
-fn a_garbled_line_is_named_and_a_missing_one_is_not_counted() {
+fn garbled_line_is_an_error_and_a_missing_one_is_not_counted() {
     let tree = Tree::new();
     tree.process(1, b"a", b"", 1).write("1/status", "VmRSS:\tmany kB\nVmData:\t1 kB\n");
     let snapshot = tree.snapshot(Needs::empty());
@@ -179,7 +179,7 @@ fn a_garbled_line_is_named_and_a_missing_one_is_not_counted() {
 }
 
 #[test]
-fn percentages_need_the_machine_s_memory() {
+fn percentages_need_the_total_memory() {
     let tree = Tree::new();
     let snapshot = tree.process(1, b"a", b"", 1).snapshot(Needs::empty());
     let pmem = || snapshot.memory(&Selector::default(), MemType::Pmem, soon());
@@ -189,7 +189,7 @@ fn percentages_need_the_machine_s_memory() {
 }
 
 #[test]
-fn memory_that_cannot_be_read_is_not_zero() {
+fn unreadable_memory_is_not_zero() {
     let tree = Tree::new();
     tree.process(1, b"mine", b"", 1).process(2, b"yours", b"", 1);
     tree.write("1/smaps_rollup", "Pss: 3 kB\nPrivate_Dirty: 2 kB\n");
@@ -202,7 +202,7 @@ fn memory_that_cannot_be_read_is_not_zero() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_is_told() {
+fn passed_deadline_is_an_error() {
     let tree = Tree::new();
     let snapshot = tree.process(1, b"a", b"", 1).snapshot(Needs::CMDLINE);
     let past = Instant::now();
@@ -214,7 +214,7 @@ fn a_deadline_that_has_passed_is_told() {
 }
 
 #[test]
-fn states_are_letters_of_stat() {
+fn states_match_the_letters_of_stat() {
     let tree = Tree::new();
     for (pid, state) in (1..).zip(["R", "S", "D", "T", "t", "Z", "I"]) {
         tree.write(
@@ -246,7 +246,7 @@ fn huge_command_lines_are_kept_up_to_a_limit() {
 }
 
 #[test]
-fn details_are_those_of_proc_get() {
+fn details_equal_those_of_proc_get() {
     let tree = Tree::new();
     tree.process(9, b"systemd-journal", b"/usr/lib/systemd/systemd-journald\0-x\0", 100);
     tree.write("meminfo", "MemTotal:       1000 kB\n").write("9/statm", "500 25 1 1 0 1 0\n");
@@ -282,7 +282,7 @@ fn details_of_kernel_threads_are_minus_one() {
 }
 
 #[test]
-fn an_escaped_newline_is_selected_as_it_is_shown() {
+fn escaped_newline_is_selected_as_displayed() {
     let tree = Tree::new();
     tree.process(3, b"new\nline", b"x\0", 1).write("3/status", b"Name:\tnew\\nline\nState:\tS (sleeping)\n");
     let snapshot = tree.snapshot(Needs::CMDLINE | Needs::OWNER);
@@ -292,7 +292,7 @@ fn an_escaped_newline_is_selected_as_it_is_shown() {
 }
 
 #[test]
-fn summaries_add_up_in_order_of_appearance() {
+fn summaries_are_in_order_of_appearance() {
     let tree = Tree::new();
     tree.process(1, b"a", b"", 100).process(2, b"b", b"", 50).process(3, b"a", b"", 200);
     tree.write("3/status", "Name:\ta\nVmRSS:\t200 kB\nThreads:\t4\n").write("meminfo", "MemTotal: 1000 kB\n");
@@ -306,7 +306,7 @@ fn summaries_add_up_in_order_of_appearance() {
 }
 
 #[test]
-fn threads_come_from_task_directories() {
+fn threads_are_read_from_task_directories() {
     let tree = Tree::new();
     tree.process(5, b"main", b"/bin/main\0", 10);
     for (tid, name) in [(5_u32, "main"), (6, "worker")] {
@@ -343,7 +343,7 @@ fn names_are_ranked_largest_first_and_ties_by_name() {
 }
 
 #[test]
-fn hidepid_is_told() {
+fn hidepid_is_reported() {
     let tree = Tree::new();
     tree.process(50, b"mine", b"", 1);
     tree.write("self/mountinfo", "22 21 0:20 / /proc rw - proc proc rw,hidepid=invisible\n");
@@ -386,10 +386,10 @@ fn concurrent_requests_share_one_walk() {
 }
 
 #[test]
-fn a_command_line_that_holds_its_reader_holds_up_nobody_else() {
+fn blocking_command_line_does_not_block_other_requests() {
     let tree = Tree::new();
     tree.process(1, b"init", b"init\0", 1).process(7, b"httpd", b"", 1).process(9, b"mysqld", b"mysqld\0", 1);
-    // A FIFO without a writer: whoever opens it stands still, as at a process that hangs with its memory locked.
+    // A FIFO without a writer blocks its reader, as a process does that hangs with its memory locked.
     let fifo = tree.path("7/cmdline");
     std::fs::remove_file(&fifo).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -399,13 +399,13 @@ fn a_command_line_that_holds_its_reader_holds_up_nobody_else() {
         let (walks, sender) = (Arc::clone(&walks), sender.clone());
         std::thread::spawn(move || sender.send(walks.snapshot(Needs::CMDLINE, soon()).unwrap()));
     }
-    // One of the two stands still; the other gives its walk up and makes one of its own.
+    // One of the two blocks; the other gives up that walk and makes its own.
     let snapshot = answers.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(pids(&snapshot, &Selector::by_name("httpd")), [7], "the kernel's name is enough");
     assert_eq!(find(&snapshot, 7).cmdline(), None);
     assert_eq!(find(&snapshot, 9).cmdline(), Some(&b"mysqld"[..]));
     assert!(answers.try_recv().is_err());
-    // A writer that comes and goes ends the wait; what the old walk saw does not replace what a later one saw.
+    // A writer ends the wait. The snapshot of the old walk does not replace that of a later one.
     drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
     assert_eq!(answers.recv_timeout(Duration::from_secs(20)).unwrap().len(), 3);
     assert_eq!(find(&walks.snapshot(Needs::CMDLINE, soon()).unwrap(), 7).cmdline(), None);
@@ -427,7 +427,7 @@ fn alternating_needs_do_not_cause_alternating_walks() {
 }
 
 #[test]
-fn an_old_walk_is_not_shared_and_can_be_forgotten() {
+fn old_walk_is_not_shared_and_can_be_dropped() {
     let tree = Tree::new();
     let walks = SharedWalk::new(tree.process(1, b"a", b"", 1).root(), Duration::ZERO);
     let snapshot = walks.snapshot(Needs::empty(), soon()).unwrap();

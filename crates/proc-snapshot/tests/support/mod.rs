@@ -1,4 +1,4 @@
-//! A made-up `/proc` for tests.
+//! A constructed `/proc` for tests.
 
 use std::fs;
 use std::path::PathBuf;
