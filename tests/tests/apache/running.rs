@@ -273,7 +273,7 @@ fn is_of_these_maps(found: &Found) {
 
 /// Without privileges the figure is the anonymous memory, and the figures of the maps lie within the reported error.
 fn is_of_anonymous_memory(found: &Found) {
-    let Some(capacity_json) = capacity_for_a_stranger(&found.files) else { return };
+    let capacity_json = capacity_for_a_stranger(&found.files);
     let [.., anon, inherited] = of_maps(found);
     let children = found.running().children;
     let dirty =
