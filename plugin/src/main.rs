@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use agent2_plugin::AgentCall;
+use agent2_plugin::LaunchArguments;
 use oomwatch::{OomWatch, command_line, plugin};
 
 fn main() -> ExitCode {
-    match AgentCall::from_args(std::env::args_os().skip(1)) {
-        Some(call) => plugin().answer::<OomWatch>(&call),
+    match LaunchArguments::from_args(std::env::args_os().skip(1)) {
+        Some(call) => plugin().run_with::<OomWatch>(&call),
         None => command_line(),
     }
 }

@@ -5,14 +5,14 @@
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
-use agent2_plugin::{FakeAgent, Pass};
+use agent2_plugin::{FakeAgent, LaunchMode};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
 
-fn launched(pass: Pass) -> FakeAgent {
-    FakeAgent::launch(Path::new(PROGRAM), "OomWatch", pass).unwrap()
+fn launched(mode: LaunchMode) -> FakeAgent {
+    FakeAgent::launch(Path::new(PROGRAM), "OomWatch", mode).unwrap()
 }
 
 /// A plugin that answers polls, with a state directory of its own.
@@ -41,7 +41,7 @@ fn serving(conf: &str) -> Serving {
 }
 
 fn serving_from(state: &Path, conf: &str) -> FakeAgent {
-    let mut agent = launched(Pass::Serve);
+    let mut agent = launched(LaunchMode::Serve);
     agent.configure(&format!("Plugins.OomWatch.StateDir={}\n{conf}", state.display()), 3).unwrap();
     agent
 }
@@ -60,7 +60,7 @@ fn error(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> String {
 
 #[test]
 fn every_key_of_the_table_is_registered_and_answers_its_example() {
-    let mut agent = launched(Pass::Register);
+    let mut agent = launched(LaunchMode::Register);
     let registration = agent.register("6.0.13").unwrap();
     assert_eq!((registration.name.as_str(), registration.error.as_str()), ("OomWatch", ""));
     let registered: Vec<_> = registration.metrics.into_iter().map(|(key, _)| key).collect();
@@ -91,7 +91,7 @@ fn every_key_of_the_table_is_registered_and_answers_its_example() {
 
 #[test]
 fn a_wrong_option_is_refused_with_its_name() {
-    let mut agent = launched(Pass::Register);
+    let mut agent = launched(LaunchMode::Register);
     agent.register("6.4.0").unwrap();
     assert_eq!(agent.validate("Plugins.OomWatch.Proc.MaxAge=0.5").unwrap(), Ok(()));
     let refusal = agent.validate("\n\nPlugins.OomWatch.Proc.MaxAeg=1").unwrap().unwrap_err();
@@ -205,7 +205,7 @@ fn polls_that_come_together_share_one_walk() {
         agent.send_export("oomwatch.proc.num", &[&format!("name{name}")]).unwrap();
     }
     for _ in 0..100 {
-        assert_eq!(agent.next_answer().unwrap().1, Ok(Some("0".into())));
+        assert_eq!(agent.next_result().unwrap().1, Ok(Some("0".into())));
     }
     assert_eq!(json(&mut agent, "oomwatch.self", &[])["walks"]["total"].as_u64().unwrap(), before);
 }
@@ -288,8 +288,8 @@ fn failure_28_maps_are_read_only_when_asked_for_and_hold_up_nobody() {
     assert_eq!(value(&mut agent, "oomwatch.proc.mem", &["httpd", "", "", "", "rss"]), "104857600");
     let standing = agent.send_export("oomwatch.proc.mem", &["httpd", "", "", "", "pss"]).unwrap();
     let other = agent.send_export("oomwatch.proc.num", &["httpd"]).unwrap();
-    assert_eq!(agent.next_answer().unwrap(), (other, Ok(Some("2".into()))));
-    let (id, answer) = agent.next_answer().unwrap();
+    assert_eq!(agent.next_result().unwrap(), (other, Ok(Some("2".into()))));
+    let (id, answer) = agent.next_result().unwrap();
     assert_eq!(id, standing);
     assert!(answer.unwrap_err().contains("was not ready after 1.0 s"));
     assert_eq!(json(&mut agent, "oomwatch.self", &[])["exports"]["hanging"], 1);

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agent2_plugin::{Answer, FakeAgent, Pass};
+use agent2_plugin::{ExportResult, FakeAgent, LaunchMode};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
@@ -59,13 +59,13 @@ impl Scene {
         );
         fs::write(&script, text).unwrap();
         allow(&script, EVERYONE);
-        let mut agent = FakeAgent::launch(&script, "OomWatch", Pass::Serve).unwrap();
+        let mut agent = FakeAgent::launch(&script, "OomWatch", LaunchMode::Serve).unwrap();
         let state = room.path().join("state");
         agent.configure(&format!("Plugins.OomWatch.StateDir={}", state.display()), 3).unwrap();
         Some(Self { agent, log: room.path().join("log/messages"), room })
     }
 
-    fn poll(&mut self) -> Answer {
+    fn poll(&mut self) -> ExportResult {
         self.agent.export("oomwatch.log", &[self.log.to_str().unwrap(), "", "", "100"]).unwrap()
     }
 

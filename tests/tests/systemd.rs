@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-use agent2_plugin::{FakeAgent, Pass};
+use agent2_plugin::{FakeAgent, LaunchMode};
 use oomwatch_tests::bus::{FakeService, Machine, Manager};
 use oomwatch_tests::{Error, Generation, PluginSpec, RealAgent, Reply, binaries, wait_until};
 use serde_json::Value;
@@ -26,7 +26,7 @@ fn state_dir() -> TempDir {
 /// A plugin with this machine as its root, polled as by an agent whose timeout is 3 s.
 fn plugin(machine: &Machine, state: &Path, conf: &str) -> FakeAgent {
     let program = binaries::find(binaries::PLUGIN).expect("the plugin is built");
-    let mut agent = FakeAgent::launch(&program, "OomWatch", Pass::Serve).expect("the plugin starts");
+    let mut agent = FakeAgent::launch(&program, "OomWatch", LaunchMode::Serve).expect("the plugin starts");
     let conf = format!(
         "Plugins.OomWatch.HostRoot={}\nPlugins.OomWatch.StateDir={}\n{conf}",
         machine.root().display(),

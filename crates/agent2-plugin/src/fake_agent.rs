@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::exporter::Exporter;
 use crate::frame::{self, Frame};
+use crate::launch::LaunchMode;
 use crate::node::Node;
-use crate::plugin::{Exporter, Pass, Plugin};
+use crate::plugin::Plugin;
 
 /// How long a plugin may take for what agents expect at once.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,7 +40,7 @@ const MAX_FRAME_BYTES: u32 = i32::MAX as u32;
 /// }
 ///
 /// let plugin = Plugin::new("Answer").metric("answer", "The answer.");
-/// let mut agent = FakeAgent::beside::<Answer>(&plugin)?;
+/// let mut agent = FakeAgent::in_thread::<Answer>(&plugin)?;
 /// agent.configure("", 3)?;
 /// assert_eq!(agent.export("answer", &[])?, Ok(Some("42".to_owned())));
 /// agent.terminate()?;
@@ -56,7 +58,7 @@ pub struct FakeAgent {
 }
 
 /// What an item was answered: a value, no value, or an error.
-pub type Answer = Result<Option<String>, String>;
+pub type ExportResult = Result<Option<String>, String>;
 
 /// A plugin's answer to *register*.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,12 +108,12 @@ impl FakeAgent {
     ///
     /// # Errors
     /// When it cannot be started or does not connect in time.
-    pub fn launch(program: &Path, name: &str, pass: Pass) -> io::Result<Self> {
+    pub fn launch(program: &Path, name: &str, mode: LaunchMode) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("plugin.sock");
         let listener = UnixListener::bind(&socket)?;
         listener.set_nonblocking(true)?;
-        let register_only = if pass == Pass::Register { "true" } else { "false" };
+        let register_only = if mode == LaunchMode::Register { "true" } else { "false" };
         let mut child = Command::new(program).arg(&socket).arg(register_only).stdin(Stdio::null()).spawn()?;
         match accept(&listener) {
             Ok(stream) => Self::over(stream, Some(child), Some(directory), name),
@@ -123,23 +125,23 @@ impl FakeAgent {
         }
     }
 
-    /// Serves the plugin by a thread of this process.
+    /// Serves the plugin in a thread of this process.
     ///
     /// # Errors
     /// When no socket pair can be made.
-    pub fn beside<E: Exporter>(plugin: &Plugin) -> io::Result<Self> {
-        Self::beside_in::<E>(plugin, Pass::Serve)
+    pub fn in_thread<E: Exporter>(plugin: &Plugin) -> io::Result<Self> {
+        Self::in_thread_with::<E>(plugin, LaunchMode::Serve)
     }
 
-    /// As [`FakeAgent::beside`], for either pass.
+    /// As [`FakeAgent::in_thread`], for either mode.
     ///
     /// # Errors
     /// When no socket pair can be made.
-    pub fn beside_in<E: Exporter>(plugin: &Plugin, pass: Pass) -> io::Result<Self> {
+    pub fn in_thread_with<E: Exporter>(plugin: &Plugin, mode: LaunchMode) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let plugin = plugin.clone();
-        let name = plugin.name.clone();
-        thread::spawn(move || plugin.serve::<E>(theirs, pass));
+        let name = plugin.name().to_owned();
+        thread::spawn(move || plugin.serve::<E>(theirs, mode));
         Self::over(ours, None, None, &name)
     }
 
@@ -210,10 +212,10 @@ impl FakeAgent {
     ///
     /// # Errors
     /// When the plugin does not answer.
-    pub fn export(&mut self, key: &str, parameters: &[&str]) -> io::Result<Answer> {
+    pub fn export(&mut self, key: &str, parameters: &[&str]) -> io::Result<ExportResult> {
         let id = self.send_export(key, parameters)?;
         loop {
-            let (answered, answer) = self.next_answer()?;
+            let (answered, answer) = self.next_result()?;
             if answered == id {
                 return Ok(answer);
             }
@@ -239,7 +241,7 @@ impl FakeAgent {
     ///
     /// # Errors
     /// When none comes, or one that is not of the protocol: a value that is not a string, for example.
-    pub fn next_answer(&mut self) -> io::Result<(u32, Answer)> {
+    pub fn next_result(&mut self) -> io::Result<(u32, ExportResult)> {
         let message = self.next_of(7)?;
         let answer = match (message.error, message.value) {
             (Some(error), _) => Err(error),

@@ -64,10 +64,12 @@
 //! differ on the wire.
 
 mod export;
+mod exporter;
 #[cfg(feature = "fake-agent")]
 mod fake_agent;
 mod frame;
 mod guard;
+mod launch;
 mod logger;
 mod message;
 mod node;
@@ -75,14 +77,18 @@ mod options;
 mod outbox;
 mod plugin;
 mod session;
+mod settings;
 mod stats;
 mod workers;
 
 pub use export::{Delivery, Generation, ItemError, Reply, Request};
+pub use exporter::{Context, Exporter};
 #[cfg(feature = "fake-agent")]
-pub use fake_agent::{Answer, FakeAgent, LogLine, Registration};
-pub use node::{Child, Node, Value};
+pub use fake_agent::{ExportResult, FakeAgent, LogLine, Registration};
+pub use launch::{LaunchArguments, LaunchMode};
+pub use node::{Node, NodeChild, NodeValue};
 pub use options::OptionError;
-pub use plugin::{AgentCall, Context, Exporter, MetricError, Pass, Plugin};
+pub use plugin::Plugin;
 pub use session::SessionError;
+pub use settings::MetricError;
 pub use stats::Stats;

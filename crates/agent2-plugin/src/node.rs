@@ -12,21 +12,21 @@ use serde::{Deserialize, Deserializer};
 pub struct Node {
     name: String,
     line: u64,
-    children: Vec<Child>,
+    children: Vec<NodeChild>,
 }
 
 /// What stands in a [`Node`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Child {
+pub enum NodeChild {
     /// A group of options, or an option with its values.
     Node(Node),
     /// One value of an option.
-    Value(Value),
+    Value(NodeValue),
 }
 
 /// A value, with the line of the configuration file that it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub struct NodeValue {
     bytes: Vec<u8>,
     line: u64,
 }
@@ -46,21 +46,21 @@ impl Node {
 
     /// Groups, options and values below this node, in the file's order.
     #[must_use]
-    pub fn children(&self) -> &[Child] {
+    pub fn children(&self) -> &[NodeChild] {
         &self.children
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Self> {
         self.children.iter().filter_map(|child| match child {
-            Child::Node(node) => Some(node),
-            Child::Value(_) => None,
+            NodeChild::Node(node) => Some(node),
+            NodeChild::Value(_) => None,
         })
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &NodeValue> {
         self.children.iter().filter_map(|child| match child {
-            Child::Value(value) => Some(value),
-            Child::Node(_) => None,
+            NodeChild::Value(value) => Some(value),
+            NodeChild::Node(_) => None,
         })
     }
 
@@ -87,36 +87,36 @@ impl Node {
 
     fn insert(&mut self, path: &str, value: &str, line: u64) {
         let node = path.split('.').fold(self, |node, part| node.child_mut(part, line));
-        node.children.push(Child::Value(Value { bytes: value.as_bytes().to_vec(), line }));
+        node.children.push(NodeChild::Value(NodeValue { bytes: value.as_bytes().to_vec(), line }));
     }
 
     fn child_mut(&mut self, name: &str, line: u64) -> &mut Self {
         let position =
-            self.children.iter().position(|child| matches!(child, Child::Node(n) if n.name == name));
+            self.children.iter().position(|child| matches!(child, NodeChild::Node(n) if n.name == name));
         let position = position.unwrap_or_else(|| {
-            self.children.push(Child::Node(Self { name: name.to_owned(), line, children: Vec::new() }));
+            self.children.push(NodeChild::Node(Self { name: name.to_owned(), line, children: Vec::new() }));
             self.children.len() - 1
         });
         match &mut self.children[position] {
-            Child::Node(node) => node,
-            Child::Value(_) => unreachable!("the position is that of a node"),
+            NodeChild::Node(node) => node,
+            NodeChild::Value(_) => unreachable!("the position is that of a node"),
         }
     }
 
     /// A node around one of several values, so that each can be read as an option of its own.
-    pub(crate) fn single(value: &Value) -> Self {
-        Self { name: String::new(), line: value.line, children: vec![Child::Value(value.clone())] }
+    pub(crate) fn single(value: &NodeValue) -> Self {
+        Self { name: String::new(), line: value.line, children: vec![NodeChild::Value(value.clone())] }
     }
 
     /// The tree as an agent writes it.
     #[cfg(any(test, feature = "fake-agent"))]
     pub(crate) fn to_wire(&self) -> serde_json::Value {
-        let children: Vec<_> = self.children.iter().map(Child::to_wire).collect();
+        let children: Vec<_> = self.children.iter().map(NodeChild::to_wire).collect();
         serde_json::json!({"Name": self.name, "Line": self.line, "Nodes": children})
     }
 }
 
-impl Child {
+impl NodeChild {
     #[cfg(any(test, feature = "fake-agent"))]
     fn to_wire(&self) -> serde_json::Value {
         match self {
@@ -128,7 +128,7 @@ impl Child {
     }
 }
 
-impl Value {
+impl NodeValue {
     /// The bytes after the equals sign.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -156,12 +156,12 @@ struct WireNode {
 }
 
 impl WireNode {
-    fn into_child<E: serde::de::Error>(self) -> Result<Child, E> {
-        let Some(value) = &self.value else { return Ok(Child::Node(self.into_node()?)) };
+    fn into_child<E: serde::de::Error>(self) -> Result<NodeChild, E> {
+        let Some(value) = &self.value else { return Ok(NodeChild::Node(self.into_node()?)) };
         let bytes = STANDARD
             .decode(value)
             .map_err(|error| E::custom(format_args!("configuration value is not base64: {error}")))?;
-        Ok(Child::Value(Value { bytes, line: self.line.unwrap_or_default() }))
+        Ok(NodeChild::Value(NodeValue { bytes, line: self.line.unwrap_or_default() }))
     }
 
     fn into_node<E: serde::de::Error>(self) -> Result<Node, E> {

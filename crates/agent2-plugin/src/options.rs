@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, IntoDeserializer, Visitor};
 
-use crate::node::{Node, Value};
+use crate::node::{Node, NodeValue};
 
 /// Options that the agent adds to every plugin's own, such as `System.Path` and `System.Capacity`.
 const AGENTS_OWN: &str = "System";
@@ -180,7 +180,7 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn line(&self) -> u64 {
-        self.node.values().last().map_or(self.node.line(), Value::line)
+        self.node.values().last().map_or(self.node.line(), NodeValue::line)
     }
 
     fn text(&self) -> Result<&'a str, OptionError> {
@@ -205,7 +205,7 @@ impl<'a> Member<'a> {
     }
 }
 
-fn utf8(value: &Value) -> Result<&str, OptionError> {
+fn utf8(value: &NodeValue) -> Result<&str, OptionError> {
     std::str::from_utf8(value.bytes()).map_err(|_| OptionError::new("is not UTF-8 text"))
 }
 
@@ -321,7 +321,7 @@ struct Values<'a, I> {
     values: I,
 }
 
-impl<'de, 'a, I: Iterator<Item = &'a Value>> de::SeqAccess<'de> for Values<'a, I> {
+impl<'de, 'a, I: Iterator<Item = &'a NodeValue>> de::SeqAccess<'de> for Values<'a, I> {
     type Error = OptionError;
 
     fn next_element_seed<T: de::DeserializeSeed<'de>>(

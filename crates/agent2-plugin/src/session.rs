@@ -8,14 +8,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::export::{Generation, Request};
+use crate::exporter::{Context, Exporter};
 use crate::frame::{self, Frame};
 use crate::guard::guarded;
+use crate::launch::LaunchMode;
 use crate::logger;
 use crate::message::{AnswerType, ExportRequest, Incoming, MessageError, Outgoing};
 use crate::node::Node;
 use crate::options::OptionError;
 use crate::outbox::Outbox;
-use crate::plugin::{Context, Exporter, Pass, Plugin};
+use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::workers::Workers;
 
@@ -61,9 +63,9 @@ enum Ending {
 }
 
 pub(crate) struct Session<'a, E: Exporter> {
-    plugin: &'a Plugin,
+    settings: &'a Settings,
     stream: UnixStream,
-    pass: Pass,
+    mode: LaunchMode,
     outbox: Arc<Outbox>,
     has_writer: bool,
     stats: Arc<Stats>,
@@ -78,15 +80,19 @@ struct Service<E> {
 }
 
 impl<'a, E: Exporter> Session<'a, E> {
-    pub(crate) fn open(plugin: &'a Plugin, stream: UnixStream, pass: Pass) -> Result<Self, SessionError> {
+    pub(crate) fn open(
+        settings: &'a Settings,
+        stream: UnixStream,
+        mode: LaunchMode,
+    ) -> Result<Self, SessionError> {
         let stats = Arc::new(Stats::default());
-        let outbox = Arc::new(Outbox::new(plugin.max_reply_bytes, Arc::clone(&stats)));
-        logger::log_to(&outbox, plugin.log_level);
-        if pass == Pass::Register {
+        let outbox = Arc::new(Outbox::new(settings.max_reply_bytes, Arc::clone(&stats)));
+        logger::log_to(&outbox, settings.log_level);
+        if mode == LaunchMode::Register {
             stream.set_read_timeout(Some(REGISTER_SILENCE))?;
         }
         let (timeout, has_writer, service) = (DEFAULT_TIMEOUT, false, None);
-        Ok(Self { plugin, stream, pass, outbox, has_writer, stats, timeout, service })
+        Ok(Self { settings, stream, mode, outbox, has_writer, stats, timeout, service })
     }
 
     /// Sees to it that what is queued is written. Where a machine in need has no thread for that, this one writes what is
@@ -119,7 +125,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     /// Answers until *terminate* or the end of the stream.
     pub(crate) fn run(mut self) -> Result<(), SessionError> {
         let outcome = self.read_messages();
-        if self.pass == Pass::Register {
+        if self.mode == LaunchMode::Register {
             // Everything has been answered, or the agent would not have gone on to *terminate*. It pays to be quick:
             // an agent 6.0 panics now and then when this process ends only after its start is complete ("failed to
             // obtain PID of dead child process"), because two of its threads then wait for the same child.
@@ -137,7 +143,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     fn read_messages(&mut self) -> Result<Ending, SessionError> {
         let mut reader = BufReader::new(self.stream.try_clone()?);
         loop {
-            let frame = match frame::read(&mut reader, self.plugin.max_request_bytes) {
+            let frame = match frame::read(&mut reader, self.settings.max_request_bytes) {
                 Ok(frame) => frame,
                 Err(error) if self.is_silence(&error) => return Ok(Ending::Vanished),
                 Err(error) => return Err(error.into()),
@@ -151,7 +157,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     }
 
     fn is_silence(&self, error: &io::Error) -> bool {
-        self.pass == Pass::Register
+        self.mode == LaunchMode::Register
             && matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
     }
 
@@ -198,15 +204,15 @@ impl<'a, E: Exporter> Session<'a, E> {
 
     fn register(&self, id: u32, version: &str) {
         log::debug!("an agent registers the plugin with protocol version {version}");
-        let error = self.plugin.check().err().map(|error| error.to_string());
+        let error = self.settings.check().err().map(|error| error.to_string());
         self.outbox.send(&self.registered(id, error.as_deref()));
     }
 
     fn registered<'m>(&'m self, id: u32, error: Option<&'m str>) -> Outgoing<'m> {
-        let metrics = self.plugin.metrics.iter();
+        let metrics = self.settings.metrics.iter();
         let metrics = metrics.flat_map(|metric| [metric.key.as_str(), metric.description.as_str()]).collect();
         let interfaces = EXPORTER | CONFIGURATOR | RUNNER;
-        Outgoing::Registered { id, name: &self.plugin.name, metrics, interfaces, error }
+        Outgoing::Registered { id, name: &self.settings.name, metrics, interfaces, error }
     }
 
     fn validate(&self, id: u32, options: &Node) {
@@ -245,7 +251,7 @@ impl<'a, E: Exporter> Session<'a, E> {
         let exports = Arc::clone(&exporter);
         let handler = Box::new(move |request: &Request| exports.export(request));
         let (outbox, stats) = (Arc::clone(&self.outbox), Arc::clone(&self.stats));
-        Service { exporter, workers: Workers::start(self.plugin.limits, handler, outbox, stats) }
+        Service { exporter, workers: Workers::start(self.settings.limits, handler, outbox, stats) }
     }
 
     fn start(&mut self) {

@@ -10,7 +10,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{
-    Context, Delivery, Exporter, FakeAgent, Generation, ItemError, OptionError, Pass, Plugin, Reply, Request,
+    Context, Delivery, Exporter, FakeAgent, Generation, ItemError, LaunchMode, OptionError, Plugin, Reply,
+    Request,
 };
 
 /// Its items do what their keys say.
@@ -79,7 +80,7 @@ fn faulty() -> Plugin {
 }
 
 fn serving(conf: &str) -> FakeAgent {
-    let mut agent = FakeAgent::beside::<Faulty>(&faulty()).unwrap();
+    let mut agent = FakeAgent::in_thread::<Faulty>(&faulty()).unwrap();
     agent.configure(conf, 3).unwrap();
     agent
 }
@@ -94,7 +95,7 @@ fn echo_program() -> PathBuf {
 #[test]
 fn registration_tells_name_metrics_and_interfaces_to_any_version() {
     for version in ["6.0.13", "6.4.0", "8.0.0-rc1", ""] {
-        let mut agent = FakeAgent::beside_in::<Faulty>(&faulty(), Pass::Register).unwrap();
+        let mut agent = FakeAgent::in_thread_with::<Faulty>(&faulty(), LaunchMode::Register).unwrap();
         let registration = agent.register(version).unwrap();
         assert_eq!((registration.name.as_str(), registration.interfaces), ("Faulty", 7));
         assert_eq!(registration.metrics[0], ("echo".into(), "Echo.".into()));
@@ -106,14 +107,14 @@ fn registration_tells_name_metrics_and_interfaces_to_any_version() {
 #[test]
 fn metrics_that_would_panic_an_agent_are_an_error_of_the_registration() {
     let plugin = Plugin::new("Faulty").metric("echo", "no capital");
-    let mut agent = FakeAgent::beside_in::<Faulty>(&plugin, Pass::Register).unwrap();
+    let mut agent = FakeAgent::in_thread_with::<Faulty>(&plugin, LaunchMode::Register).unwrap();
     let error = agent.register("6.0.13").unwrap().error;
     assert!(error.contains("`echo`"), "{error}");
 }
 
 #[test]
 fn validation_answers_with_the_option_and_its_line() {
-    let mut agent = FakeAgent::beside_in::<Faulty>(&faulty(), Pass::Register).unwrap();
+    let mut agent = FakeAgent::in_thread_with::<Faulty>(&faulty(), LaunchMode::Register).unwrap();
     assert_eq!(agent.validate("Plugins.Faulty.Word=good\nPlugins.Faulty.System.Path=/x").unwrap(), Ok(()));
     assert_eq!(agent.validate("Plugins.Faulty.Word=bad").unwrap(), Err("Word must not be bad".into()));
     let error = agent.validate("\nPlugins.Faulty.Wrod=x").unwrap().unwrap_err();
@@ -158,7 +159,7 @@ fn a_failed_configuration_is_each_items_error() {
 
 #[test]
 fn an_export_before_configure_is_served_without_options() {
-    let mut agent = FakeAgent::beside::<Faulty>(&faulty()).unwrap();
+    let mut agent = FakeAgent::in_thread::<Faulty>(&faulty()).unwrap();
     assert_eq!(agent.export("echo", &["a"]).unwrap(), Ok(Some("a".into())));
 }
 
@@ -179,8 +180,8 @@ fn a_hanging_handler_is_answered_by_its_deadline_and_the_others_in_the_meantime(
     let began = Instant::now();
     let hanging = agent.send_export("hang", &["3000"]).unwrap();
     let quick = agent.send_export("echo", &["a"]).unwrap();
-    assert_eq!(agent.next_answer().unwrap(), (quick, Ok(Some("a".into()))));
-    let (id, answer) = agent.next_answer().unwrap();
+    assert_eq!(agent.next_result().unwrap(), (quick, Ok(Some("a".into()))));
+    let (id, answer) = agent.next_result().unwrap();
     assert_eq!(id, hanging);
     assert!(answer.unwrap_err().contains("was not ready"));
     assert!(began.elapsed() >= Duration::from_secs(1));
@@ -193,7 +194,7 @@ fn a_hanging_handler_is_answered_by_its_deadline_and_the_others_in_the_meantime(
 fn a_thousand_exports_at_once_are_each_answered() {
     let mut agent = serving("");
     let ids: Vec<_> = (0..1000).map(|n: u32| agent.send_export("echo", &[&n.to_string()]).unwrap()).collect();
-    let mut answers: Vec<_> = ids.iter().map(|_| agent.next_answer().unwrap()).collect();
+    let mut answers: Vec<_> = ids.iter().map(|_| agent.next_result().unwrap()).collect();
     answers.sort();
     let expected: Vec<_> = ids.iter().enumerate().map(|(n, &id)| (id, Ok(Some(n.to_string())))).collect();
     assert_eq!(answers, expected);
@@ -220,7 +221,7 @@ fn junk_from_the_agent_is_skipped_without_losing_step() {
     agent.send_raw(&frame(1, b"{\"id\":5,\"type\":77}")).unwrap();
     agent.send_raw(&frame(1, &vec![b' '; 17 << 20])).unwrap();
     agent.send_raw(&frame(1, b"{\"id\":5,\"type\":6,\"key\":[]}")).unwrap();
-    let (id, answer) = agent.next_answer().unwrap();
+    let (id, answer) = agent.next_result().unwrap();
     assert_eq!(id, 5);
     assert!(answer.unwrap_err().starts_with("malformed request"));
     assert_eq!(agent.export("echo", &["a"]).unwrap(), Ok(Some("a".into())));
@@ -242,7 +243,7 @@ fn deliveries_are_told_as_written_or_lost() {
 
 #[test]
 fn a_register_only_process_ends_by_itself_when_the_agent_falls_silent() {
-    let mut agent = FakeAgent::launch(&echo_program(), "Echo", Pass::Register).unwrap();
+    let mut agent = FakeAgent::launch(&echo_program(), "Echo", LaunchMode::Register).unwrap();
     agent.register("6.4.0").unwrap();
     let began = Instant::now();
     let status = agent.wait(Duration::from_secs(20)).unwrap().unwrap();
@@ -252,7 +253,7 @@ fn a_register_only_process_ends_by_itself_when_the_agent_falls_silent() {
 
 #[test]
 fn a_process_survives_signals_and_ends_at_terminate_and_at_the_end_of_the_socket() {
-    let mut agent = FakeAgent::launch(&echo_program(), "Echo", Pass::Serve).unwrap();
+    let mut agent = FakeAgent::launch(&echo_program(), "Echo", LaunchMode::Serve).unwrap();
     agent.configure("Plugins.Echo.Separator=-", 3).unwrap();
     assert_eq!(agent.export("echo", &["a", "b"]).unwrap(), Ok(Some("a-b".into())));
     let process = agent.process_id().unwrap().to_string();
@@ -262,7 +263,7 @@ fn a_process_survives_signals_and_ends_at_terminate_and_at_the_end_of_the_socket
     }
     agent.terminate().unwrap();
 
-    let agent = FakeAgent::launch(&echo_program(), "Echo", Pass::Serve).unwrap();
+    let agent = FakeAgent::launch(&echo_program(), "Echo", LaunchMode::Serve).unwrap();
     let process = agent.process_id().unwrap();
     // Ends the agent's side of the socket; its Drop reaps what ended, or kills what did not.
     let status = agent.hang_up(Duration::from_secs(10)).unwrap().unwrap();
@@ -309,7 +310,7 @@ impl Exporter for Stopping {
 fn stop_is_called_when_the_agent_says_terminate_and_not_when_it_is_gone() {
     let plugin = Plugin::new("Stopping").metric("stopping", "It stops.");
     let started = || {
-        let mut agent = FakeAgent::beside::<Stopping>(&plugin).unwrap();
+        let mut agent = FakeAgent::in_thread::<Stopping>(&plugin).unwrap();
         agent.configure("", 3).unwrap();
         assert_eq!(agent.export("stopping", &[]).unwrap(), Ok(Some("still here".into())));
         agent
@@ -329,16 +330,13 @@ fn stop_is_called_when_the_agent_says_terminate_and_not_when_it_is_gone() {
     assert_eq!(STOPS.load(Ordering::SeqCst), 1);
 }
 
-/// A user of whom there is no other process.
+/// A user id without other processes.
 const USER: &str = "54399";
 
-/// A machine so short of memory that it has no thread to give is the one to be told about: the process must live on.
+/// A machine without memory for a thread must stay monitored, so the process must not exit.
 #[test]
-fn a_process_that_gets_no_thread_lives_on_and_serves_once_it_gets_some() {
-    let Some(mut agent) = launched_without_threads() else {
-        eprintln!("skipped: only root can start a process as a user whose threads are limited");
-        return;
-    };
+fn process_without_threads_stays_alive_and_serves_when_it_gets_some() {
+    let mut agent = launch_without_threads();
     agent.configure("", 3).unwrap();
     for _ in 0..3 {
         let refusal = agent.export("echo", &["x"]).unwrap().unwrap_err();
@@ -352,13 +350,14 @@ fn a_process_that_gets_no_thread_lives_on_and_serves_once_it_gets_some() {
     agent.terminate().unwrap();
 }
 
-/// The limit counts all of a user's threads, and root has none: so it runs as a user of its own, who has the right to pass by
-/// permissions, to reach the socket.
-fn launched_without_threads() -> Option<FakeAgent> {
-    if !Command::new("setpriv").args(["--reuid", USER, "true"]).status().is_ok_and(|status| status.success())
-    {
-        return None;
-    }
+/// The limit counts all threads of a user and does not apply to root. So the plugin runs as a separate user, with the
+/// capability to bypass permissions, which it needs to reach the socket.
+fn launch_without_threads() -> FakeAgent {
+    let switched = Command::new("setpriv").args(["--reuid", USER, "true"]).status();
+    assert!(
+        switched.is_ok_and(|status| status.success()),
+        "this test needs root and setpriv: it starts a process as a user whose threads are limited"
+    );
     let rights = "--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override";
     let program = echo_program();
     let script = format!(
@@ -370,5 +369,5 @@ fn launched_without_threads() -> Option<FakeAgent> {
     let path = directory.path().join("echo");
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Some(FakeAgent::launch(&path, "Echo", Pass::Serve).unwrap())
+    FakeAgent::launch(&path, "Echo", LaunchMode::Serve).unwrap()
 }

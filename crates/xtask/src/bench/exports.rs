@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agent2_plugin::{FakeAgent, Pass};
+use agent2_plugin::{FakeAgent, LaunchMode};
 
 use super::processes::NAME;
 use super::{Row, Samples, Target, Unit};
@@ -76,7 +76,7 @@ struct Exports(FakeAgent);
 
 impl Exports {
     fn open(plugin: &Path) -> io::Result<Self> {
-        let mut agent = FakeAgent::launch(plugin, NAME, Pass::Serve)?;
+        let mut agent = FakeAgent::launch(plugin, NAME, LaunchMode::Serve)?;
         agent.configure("", 3)?;
         let mut exports = Self(agent);
         exports.one()?;
@@ -97,7 +97,7 @@ impl Exports {
                 self.0.send_export(KEY, &PARAMETERS)?;
             }
             if sent >= WINDOW {
-                let (_, answer) = self.0.next_answer()?;
+                let (_, answer) = self.0.next_result()?;
                 answer.map_err(io::Error::other)?;
             }
         }

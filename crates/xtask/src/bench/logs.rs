@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use agent2_plugin::{FakeAgent, Pass};
+use agent2_plugin::{FakeAgent, LaunchMode};
 use oomwatch_tests::cost::{self, CpuTimes};
 use oomwatch_tests::{
     ActiveServer, Generation, Item, Key, PluginSpec, RealAgent, Received, binaries, debian,
@@ -193,7 +193,7 @@ impl Bench {
     /// A plugin that has answered something already, with positions of its own.
     fn launch(&self) -> Outcome<Plugin> {
         let state = tempfile::tempdir_in(self.room.path())?;
-        let mut agent = FakeAgent::launch(&self.plugin, NAME, Pass::Serve)?;
+        let mut agent = FakeAgent::launch(&self.plugin, NAME, LaunchMode::Serve)?;
         agent.set_request_timeout(Some(30));
         agent.configure(&format!("Plugins.{NAME}.StateDir={}", state.path().display()), 30)?;
         agent.export("oomwatch.proc.num", &["kthreadd"])?.map_err(io::Error::other)?;
@@ -388,7 +388,7 @@ impl Plugin {
         }
         let mut values = 0;
         for _ in items {
-            let (_, answer) = self.agent.next_answer()?;
+            let (_, answer) = self.agent.next_result()?;
             values += usize::from(answer.map_err(io::Error::other)?.is_some());
         }
         let cost = CpuTimes::read(self.pid)?.since(&before);
