@@ -14,3 +14,27 @@ fn the_key_reference_is_fresh() {
         panic!("docs/keys.md was stale and has been made anew: look at it and commit it");
     }
 }
+
+/// The Japanese page is written by hand, so it must have each key, parameter and word of the table.
+#[test]
+fn japanese_key_reference_has_every_key_parameter_and_word() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/ja/keys.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let mut missing = Vec::new();
+    for key in oomwatch::KEYS {
+        let names: Vec<_> = key.parameters.iter().map(|parameter| parameter.name).collect();
+        let parameters = if names.is_empty() { String::new() } else { format!("[{}]", names.join(",")) };
+        let heading = format!("\n## `{}{parameters}`\n", key.name);
+        let section = page.split_once(&heading).map_or("", |(_, rest)| rest);
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let words = key.parameters.iter().flat_map(|parameter| parameter.words.iter().copied());
+        let alias = key.mirrors.map(|builtin| format!("Alias={builtin}[*]:{}[*]", key.name));
+        let wanted = names.iter().copied().chain(words).chain([key.example]).map(str::to_owned).chain(alias);
+        missing.extend(
+            wanted
+                .filter(|text| !section.contains(&format!("`{text}`")))
+                .map(|text| format!("{heading}{text}")),
+        );
+    }
+    assert!(missing.is_empty(), "docs/ja/keys.md has no {missing:#?}");
+}
