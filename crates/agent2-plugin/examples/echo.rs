@@ -1,4 +1,4 @@
-//! The smallest useful plugin: `echo[a,b]` answers `a b`, or what `Plugins.Echo.Separator` puts between them.
+//! The smallest useful plugin: `echo[a,b]` returns `a b`, joined by `Plugins.Echo.Separator` if it is set.
 
 use std::process::ExitCode;
 

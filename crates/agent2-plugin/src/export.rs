@@ -1,11 +1,11 @@
-//! What a poll asks and what it is answered with.
+//! Requests and replies of one poll.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Which generation of agents asks.
+/// Generation of the agent that sent a request.
 ///
-/// Told by the request itself: an agent since 6.4 sends a timeout with each, an older one does not.
+/// The request itself shows it: agents since 6.4 send a timeout with each request, older ones do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Generation {
@@ -15,7 +15,7 @@ pub enum Generation {
     Since6_4,
 }
 
-/// One poll of one item: the key's name, its parameters and the time by which the agent wants an answer.
+/// One poll of one item: the key's name, its parameters and the deadline for the reply.
 #[derive(Debug, Clone)]
 pub struct Request {
     key: String,
@@ -25,7 +25,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request as an agent's would be, for tests and command lines.
+    /// Creates a request like an agent's, for tests and command lines.
     #[must_use]
     pub fn new(key: &str, parameters: &[&str], timeout: Duration) -> Self {
         let parameters = parameters.iter().map(|&parameter| parameter.to_owned()).collect();
@@ -42,95 +42,94 @@ impl Request {
         Self { key, parameters, deadline, generation }
     }
 
-    /// The key's name, without parameters: `echo.text`.
+    /// Returns the key's name without parameters, such as `echo.text`.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The parameters as the agent unquoted them. None at all and one empty one are different lists.
+    /// Returns the parameters without quotes. No parameter and one empty parameter are different lists.
     #[must_use]
     pub fn parameters(&self) -> &[String] {
         &self.parameters
     }
 
-    /// A parameter by its place, counted from 0; empty where the key gives none, as agents treat it.
+    /// Returns a parameter by its index, counted from 0. A missing parameter is empty, as in agents.
     #[must_use]
     pub fn parameter(&self, place: usize) -> &str {
         self.parameters.get(place).map_or("", String::as_str)
     }
 
-    /// When the answer must have been written. After it the agent is told that the item was late.
+    /// Returns the deadline for writing the reply. After it the agent receives an error that the item was late.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// The time left until the deadline; zero after it.
+    /// Returns the time left until the deadline; zero after it.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Which generation of agents asks.
+    /// Returns the generation of the agent.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
     }
 }
 
-/// What became of a [`Reply`].
+/// Outcome of sending a [`Reply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// It was written to the agent before the deadline.
+    /// The reply was written to the agent before the deadline.
     Written,
-    /// It came too late or could not be written: the agent has not seen it, or has dropped it.
+    /// The reply was late or could not be written: the agent did not receive it, or dropped it.
     Lost,
 }
 
 type DeliveryCallback = Box<dyn FnOnce(Delivery) + Send>;
 
-/// The answer to a [`Request`]: one string, or no value at all.
+/// The reply to a [`Request`]: one string, or no value.
 ///
-/// One poll is one string. Lists would look right and lose data, since all elements of a list get the same time and
-/// a server keeps one value for each; numbers would pass through a 64-bit float. So both are sent as text.
+/// One poll returns one string. Lists would lose data: all elements of a list get the same time, and a server keeps one
+/// value for each time. Numbers would pass through a 64-bit float. So both are sent as text.
 pub struct Reply {
     value: Option<String>,
     on_delivery: Option<DeliveryCallback>,
 }
 
 impl Reply {
-    /// A value.
+    /// Creates a reply with a value.
     pub fn value(value: impl Into<String>) -> Self {
         Self { value: Some(value.into()), on_delivery: None }
     }
 
-    /// No value: an active check's item keeps its last one and stays supported.
+    /// Creates a reply without value: the item of an active check keeps its last value and stays supported.
     ///
-    /// A passive check has no such answer: the agent says that there is no data.
+    /// For a passive check the agent reports that there is no data.
     #[must_use]
     pub fn none() -> Self {
         Self { value: None, on_delivery: None }
     }
 
-    /// Calls `callback` once it is known whether the reply was written in time.
+    /// Calls `callback` when it is known whether the reply was written in time.
     ///
-    /// This is where a position may move: not earlier, because a reply that comes late is lost without a word.
-    /// The callback runs on the thread that writes to the agent, so it has to be short; a panic in it is caught.
-    /// The next poll of the same item can arrive before the callback has run: a handler for which that matters
-    /// waits for its own pending reply.
+    /// Commit offsets here and not earlier, because the agent drops a late reply silently. The callback runs on the thread
+    /// that writes to the agent, so it must be short; a panic in it is caught. The next poll of the same item can arrive
+    /// before the callback has run. If that matters, the handler must wait for its own pending reply.
     #[must_use]
     pub fn on_delivery(self, callback: impl FnOnce(Delivery) + Send + 'static) -> Self {
         Self { on_delivery: Some(Box::new(callback)), ..self }
     }
 
-    /// The value, if there is one.
+    /// Returns the value, if there is one.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         self.value.as_deref()
     }
 
-    /// Settles a reply that goes nowhere near an agent, such as a command line's: its callback learns the outcome.
+    /// Calls the callback of a reply that is not sent to an agent, such as that of a command line tool.
     pub fn settle(self, delivery: Delivery) {
         if let Some(callback) = self.on_delivery {
             callback(delivery);
@@ -169,15 +168,15 @@ impl From<String> for Reply {
     }
 }
 
-/// Why an item has no value: the item becomes *not supported* with this text.
+/// The reason why an item has no value: the item becomes *not supported* with this text.
 ///
 /// Any error converts into it, so `?` works in handlers. Agents since 6.4 capitalise the text and end it with a full
-/// stop; 6.0 shows it as it is.
+/// stop. Agents 6.0 and 6.2 show it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemError(String);
 
 impl ItemError {
-    /// An error with a text for the administrator.
+    /// Creates an error with a text for the administrator.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -190,7 +189,7 @@ impl fmt::Display for ItemError {
 }
 
 impl<E: std::error::Error> From<E> for ItemError {
-    /// The error with its causes, as `what: why: why`.
+    /// Joins an error and its causes with colons.
     fn from(error: E) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();

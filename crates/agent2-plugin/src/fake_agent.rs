@@ -17,9 +17,9 @@ use crate::launch::LaunchMode;
 use crate::node::Node;
 use crate::plugin::Plugin;
 
-/// How long a plugin may take for what agents expect at once.
+/// Time limit for replies that agents expect at once.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A plugin's frames may be as large as the protocol allows an agent to take.
+/// The largest frame that an agent accepts.
 const MAX_FRAME_BYTES: u32 = i32::MAX as u32;
 
 /// Speaks to a plugin as an agent does: over a real socket, to a real process or to a thread of the test.
@@ -57,10 +57,10 @@ pub struct FakeAgent {
     log: Vec<LogLine>,
 }
 
-/// What an item was answered: a value, no value, or an error.
+/// Result of a poll: a value, no value, or an error.
 pub type ExportResult = Result<Option<String>, String>;
 
-/// A plugin's answer to *register*.
+/// A plugin's response to *register*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Registration {
@@ -70,7 +70,7 @@ pub struct Registration {
     pub metrics: Vec<(String, String)>,
     /// Bits: 1 exporter, 2 configurator, 4 runner.
     pub interfaces: u32,
-    /// Why the plugin cannot be used; empty when it can.
+    /// The reason why the plugin cannot be used; empty if it can.
     pub error: String,
 }
 
@@ -107,7 +107,7 @@ impl FakeAgent {
     /// Starts the program as an agent does and waits until it connects.
     ///
     /// # Errors
-    /// When it cannot be started or does not connect in time.
+    /// The program cannot be started or does not connect in time.
     pub fn launch(program: &Path, name: &str, mode: LaunchMode) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("plugin.sock");
@@ -128,7 +128,7 @@ impl FakeAgent {
     /// Serves the plugin in a thread of this process.
     ///
     /// # Errors
-    /// When no socket pair can be made.
+    /// No socket pair can be created.
     pub fn in_thread<E: Exporter>(plugin: &Plugin) -> io::Result<Self> {
         Self::in_thread_with::<E>(plugin, LaunchMode::Serve)
     }
@@ -136,7 +136,7 @@ impl FakeAgent {
     /// As [`FakeAgent::in_thread`], for either mode.
     ///
     /// # Errors
-    /// When no socket pair can be made.
+    /// No socket pair can be created.
     pub fn in_thread_with<E: Exporter>(plugin: &Plugin, mode: LaunchMode) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let plugin = plugin.clone();
@@ -170,10 +170,10 @@ impl FakeAgent {
         self.request_timeout = seconds;
     }
 
-    /// *register*, with a version text of your choice.
+    /// Sends *register* with this protocol version.
     ///
     /// # Errors
-    /// When the plugin does not answer.
+    /// The plugin does not reply.
     pub fn register(&mut self, version: &str) -> io::Result<Registration> {
         let id = self.send(json!({"type": 2, "version": version}))?;
         let answer = self.answer_to(id, 3)?;
@@ -187,20 +187,20 @@ impl FakeAgent {
         })
     }
 
-    /// *validate* with the lines `Plugins.<Name>.*` of a configuration file; the plugin's complaint is the inner error.
+    /// Sends *validate* with the lines `Plugins.<Name>.*` of a configuration file. The inner error is the plugin's.
     ///
     /// # Errors
-    /// When the plugin does not answer.
+    /// The plugin does not reply.
     pub fn validate(&mut self, conf: &str) -> io::Result<Result<(), String>> {
         let options = Node::from_conf(&self.name, conf).to_wire();
         let id = self.send(json!({"type": 9, "private_options": options}))?;
         Ok(self.answer_to(id, 10)?.error.map_or(Ok(()), Err))
     }
 
-    /// *configure* with the agent's `Timeout` in seconds, then *start*. Plugins answer neither.
+    /// Sends *configure* with the agent's `Timeout` in seconds, then *start*. Neither has a response.
     ///
     /// # Errors
-    /// When the plugin is gone.
+    /// The plugin is gone.
     pub fn configure(&mut self, conf: &str, timeout: u32) -> io::Result<()> {
         let options = Node::from_conf(&self.name, conf).to_wire();
         let global = json!({"Timeout": timeout, "SourceIP": ""});
@@ -208,10 +208,10 @@ impl FakeAgent {
         self.send(json!({"type": 4})).map(drop)
     }
 
-    /// *export*: one poll and its answer.
+    /// Sends *export*, a poll, and waits for its result.
     ///
     /// # Errors
-    /// When the plugin does not answer.
+    /// The plugin does not reply.
     pub fn export(&mut self, key: &str, parameters: &[&str]) -> io::Result<ExportResult> {
         let id = self.send_export(key, parameters)?;
         loop {
@@ -222,10 +222,10 @@ impl FakeAgent {
         }
     }
 
-    /// Asks without waiting for the answer.
+    /// Sends a poll without waiting for its result.
     ///
     /// # Errors
-    /// When the plugin is gone.
+    /// The plugin is gone.
     pub fn send_export(&mut self, key: &str, parameters: &[&str]) -> io::Result<u32> {
         let mut request = json!({"type": 6, "key": key});
         if !parameters.is_empty() {
@@ -237,10 +237,10 @@ impl FakeAgent {
         self.send(request)
     }
 
-    /// The next answer to an export, with the request's id.
+    /// Waits for the next result of a poll, with the id of its request.
     ///
     /// # Errors
-    /// When none comes, or one that is not of the protocol: a value that is not a string, for example.
+    /// There is no response, or it violates the protocol, for example with a value that is not a string.
     pub fn next_result(&mut self) -> io::Result<(u32, ExportResult)> {
         let message = self.next_of(7)?;
         let answer = match (message.error, message.value) {
@@ -254,10 +254,10 @@ impl FakeAgent {
         Ok((message.id, answer))
     }
 
-    /// *terminate*, and waits until the plugin has closed the socket and its process has ended.
+    /// Sends *terminate* and waits until the plugin has closed the socket and its process has ended.
     ///
     /// # Errors
-    /// When it does not.
+    /// The plugin does not end.
     pub fn terminate(&mut self) -> io::Result<()> {
         self.send(json!({"type": 5}))?;
         while self.next_message()?.is_some() {}
@@ -269,19 +269,19 @@ impl FakeAgent {
         }
     }
 
-    /// Closes the socket without a word, as an agent that was killed, and waits for the end of the process.
+    /// Closes the socket without *terminate*, like an agent that was killed, and waits for the end of the process.
     ///
     /// # Errors
-    /// When it is still running after `limit`.
+    /// The process is still running after `limit`.
     pub fn hang_up(mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
         self.writer.shutdown(Shutdown::Both)?;
         self.wait(limit)
     }
 
-    /// Waits for the end of the process; nothing to wait for when the plugin is a thread.
+    /// Waits for the end of the process. Returns at once if the plugin is a thread.
     ///
     /// # Errors
-    /// When it is still running after `limit`.
+    /// The process is still running after `limit`.
     pub fn wait(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         let give_up = Instant::now() + limit;
@@ -296,21 +296,21 @@ impl FakeAgent {
         }
     }
 
-    /// The process's id, where the plugin is a process.
+    /// Returns the process id if the plugin is a process.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Sends any bytes, for what an agent would never send.
+    /// Sends any bytes, for input that violates the protocol.
     ///
     /// # Errors
-    /// When the plugin is gone.
+    /// The plugin is gone.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.writer.write_all(bytes)
     }
 
-    /// Log lines that came while answers were read.
+    /// Returns the log lines received while results were read.
     #[must_use]
     pub fn log(&self) -> &[LogLine] {
         &self.log

@@ -6,13 +6,13 @@ use std::io::{self, Read};
 const TYPE_JSON: u32 = 1;
 const HEADER_BYTES: usize = 8;
 
-/// What stood in the stream where a frame was expected.
+/// Result of reading one frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// The bytes of one JSON message.
     Message(Vec<u8>),
-    /// A frame of an unknown type or beyond the size cap. Its bytes were read and thrown away, so the stream is
-    /// still in step.
+    /// A frame of an unknown type or beyond the size limit. Its bytes were read and discarded, so the next frame can be
+    /// read.
     Skipped { frame_type: u32, length: u32 },
     /// The peer closed the stream.
     End,
@@ -52,7 +52,7 @@ fn skip(stream: &mut impl Read, length: u32) -> io::Result<()> {
 
 /// Appends `message` as a frame to `batch`.
 ///
-/// The caller has checked the size: an agent panics at a length of 2^31 or more.
+/// The caller must check the size: an agent panics at a length of 2^31 or more.
 pub(crate) fn append(batch: &mut Vec<u8>, message: &[u8]) {
     let length = u32::try_from(message.len()).expect("messages are capped far below 4 GiB");
     batch.extend_from_slice(&TYPE_JSON.to_le_bytes());
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_frame_reads_back() {
+    fn written_frame_is_read_back() {
         let mut batch = Vec::new();
         append(&mut batch, b"{\"id\":1}");
         append(&mut batch, b"{}");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_stays_in_step_after_a_frame_that_is_too_large_or_of_another_type() {
+    fn next_frame_is_read_after_a_frame_that_is_too_large_or_of_another_type() {
         let mut bytes = frame(1, &[b'x'; 200]);
         bytes.extend(frame(7, b"junk"));
         bytes.extend(frame(1, b"{}"));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_length_is_not_allocated() {
+    fn announced_length_is_not_allocated() {
         // 4 GiB are announced and three bytes come.
         let mut bytes = 1_u32.to_le_bytes().to_vec();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_cut_in_mid_frame_is_an_end() {
+    fn stream_that_ends_within_a_frame_is_an_end() {
         let whole = frame(1, b"{\"id\":1}");
         for cut in 0..whole.len() {
             assert_eq!(read(&mut &whole[..cut], 100).unwrap(), Frame::End, "cut at {cut}");

@@ -1,4 +1,4 @@
-//! The one place where panics are caught.
+//! The only place where panics are caught.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs code that is not ours to trust; a panic becomes an error with its message and place.
+/// Runs code that may panic. A panic becomes an error with its message and location.
 pub(crate) fn guarded<T>(stats: &Stats, code: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
         stats.count_panic();
@@ -18,7 +18,7 @@ pub(crate) fn guarded<T>(stats: &Stats, code: impl FnOnce() -> T) -> Result<T, S
     })
 }
 
-/// Sends panics to the agent's log instead of standard error, which the agent would keep in its memory without bound.
+/// Sends panics to the agent's log instead of standard error, which the agent would keep in memory without limit.
 pub(crate) fn install_hook() {
     panic::set_hook(Box::new(|info| {
         let report = describe(info);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_becomes_its_message() {
+    fn panic_becomes_an_error_with_its_message() {
         let stats = Stats::default();
         let number = 7;
         let error = guarded(&stats, || panic!("no {number}")).unwrap_err();

@@ -1,13 +1,13 @@
 //! Write loadable plugins for Zabbix agent 2 in Rust.
 //!
-//! The nouns:
+//! The types:
 //!
 //! * A [`Plugin`] has a name and metrics, which are item keys with descriptions. [`Plugin::run`] is the whole `main`
 //!   of the process that an agent starts.
-//! * An [`Exporter`] is what you write: it takes your options and answers polls.
-//! * A [`Request`] is one poll of one item: a key, its parameters and a deadline. It is answered with a [`Reply`],
-//!   one string or no value, or with an [`ItemError`].
-//! * A [`Node`] is the configuration as the agent hands it over; your options are read from it with serde, and an
+//! * An [`Exporter`] is the trait that you implement: it receives your options and serves polls.
+//! * A [`Request`] is one poll of one item: a key, its parameters and a deadline. The result is a [`Reply`] (one string or
+//!   no value) or an [`ItemError`].
+//! * A [`Node`] is the configuration as the agent sends it. Your options are read from it with serde. An
 //!   [`OptionError`] names the option and the line.
 //! * `FakeAgent` (feature `fake-agent`) is the agent's side of the socket, for tests.
 //!
@@ -43,25 +43,25 @@
 //! }
 //! ```
 //!
-//! In the agent's configuration: `Plugins.Greeter.System.Path=/usr/local/lib/greeter` and, if you like,
+//! In the agent's configuration: `Plugins.Greeter.System.Path=/usr/local/lib/greeter` and optionally
 //! `Plugins.Greeter.Greeting=Good morning`.
 //!
-//! # What it takes care of
+//! # Failures that it handles
 //!
 //! An agent goes down with its plugin: 7.0 panics when a plugin exits unexpectedly, 6.0 exits. So nothing that
-//! happens in a handler ends the process. A panic is an error of that item alone. A handler that is late is answered
-//! for, and its thread is replaced; while it hangs, further polls of the same item are refused at once. SIGTERM and
+//! happens in a handler ends the process. A panic is an error of that item alone. If a handler is late,
+//! the item gets an error and the thread is replaced. While it hangs, further polls of the same item are rejected. SIGTERM and
 //! SIGINT, which reach the whole process group, are ignored. A frame that is too large or unknown is skipped without
-//! losing step. `log` records go to the agent's log and never hold up a handler. What would panic the agent, such as
-//! a reply beyond 2 GiB or a metric without a full stop in its description, is refused here.
+//! losing the next frame. `log` records go to the agent's log and never block a handler. Input that would panic the
+//! agent, such as a reply beyond 2 GiB or a metric without a full stop in its description, is rejected here.
 //!
-//! What it cannot take care of: a stack overflow, an allocation that fails, `process::exit` in a handler, and the
+//! Failures that it cannot handle: a stack overflow, an allocation that fails, `process::exit` in a handler, and the
 //! kernel's OOM killer.
 //!
 //! # Agents
 //!
-//! Every version that loads plugins: 6.0, 6.2, 6.4, 7.0 and later. [`Request::generation`] tells those apart that
-//! differ on the wire.
+//! Every version that loads plugins: 6.0, 6.2, 6.4, 7.0 and later. [`Request::generation`] distinguishes those
+//! with different protocols.
 
 mod export;
 mod exporter;

@@ -1,4 +1,4 @@
-//! Records of the `log` crate, on their way to the agent's log.
+//! Sends records of the `log` crate to the agent's log.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
@@ -6,10 +6,10 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::outbox::Outbox;
 
-/// A longer message is cut: the agent writes it into one line of its log.
+/// Limit for a message, which the agent writes into one line of its log. Longer ones are truncated.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// The process has one logger; it follows the session that was opened last.
+/// The logger of the process. It sends to the session that was opened last.
 static LOGGER: OnceLock<AgentLog> = OnceLock::new();
 
 #[derive(Default)]
@@ -17,11 +17,11 @@ struct AgentLog {
     outbox: RwLock<Weak<Outbox>>,
 }
 
-/// From now on `log` records go to the agent at the other end of `outbox`.
+/// Sends all further `log` records to the agent at the other end of `outbox`.
 pub(crate) fn log_to(outbox: &Arc<Outbox>, level: LevelFilter) {
     let logger = LOGGER.get_or_init(AgentLog::default);
     *logger.outbox.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(outbox);
-    // A plugin that has set a logger of its own keeps it.
+    // A plugin that has set its own logger keeps it.
     if log::set_logger(logger).is_ok() {
         log::set_max_level(level);
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_one_line_of_bounded_length() {
+    fn message_is_one_line_of_limited_length() {
         assert_eq!(one_line("a\nb\r\nc\n"), "a b  c");
         let long = "あ".repeat(MAX_MESSAGE_BYTES);
         assert!(one_line(&long).len() <= MAX_MESSAGE_BYTES);

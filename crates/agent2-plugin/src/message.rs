@@ -1,4 +1,4 @@
-//! Messages: what the JSON in the frames says.
+//! Messages: the JSON in the frames.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ mod kind {
     pub(super) const VALIDATE_RESPONSE: u32 = 10;
 }
 
-/// What an agent asks.
+/// Messages from an agent.
 #[derive(Debug)]
 pub(crate) enum Incoming {
     Register { id: u32, version: String },
@@ -38,14 +38,14 @@ pub(crate) struct ExportRequest {
     pub(crate) timeout_seconds: Option<f64>,
 }
 
-/// Why a message was not understood.
+/// The reason why a message cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MessageError {
     #[error("not a message: {0}")]
     NotAMessage(serde_json::Error),
     #[error("message type {0} is unknown")]
     UnknownType(u32),
-    /// The type is known and wants an answer, so the answer can say what was wrong.
+    /// The type is known and requires a response, so the response can contain the error.
     #[error("malformed request: {error}")]
     Malformed { id: u32, answer: AnswerType, error: serde_json::Error },
 }
@@ -150,7 +150,7 @@ fn export(id: u32, json: &[u8]) -> serde_json::Result<Incoming> {
     }))
 }
 
-/// What a plugin says.
+/// Messages from a plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outgoing<'a> {
     Log { severity: u32, message: &'a str },
@@ -207,7 +207,7 @@ impl<'a> Outgoing<'a> {
 
     fn wire(&self) -> Wire<'a> {
         match self {
-            // The agent takes messages of id 0 for log lines.
+            // The agent treats messages with id 0 as log lines.
             Self::Log { severity, message } => {
                 Wire { severity: Some(*severity), message: Some(message), ..Wire::new(0, kind::LOG) }
             }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_of_agent_6_0_has_no_timeout_and_may_have_no_parameters() {
+    fn export_of_agent_6_0_has_no_timeout_and_may_have_no_parameters() {
         let Incoming::Export(request) = parse(r#"{"id":7,"type":6,"key":"echo"}"#).unwrap() else {
             panic!("not an export")
         };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_of_agent_7_0_brings_its_timeout() {
+    fn export_of_agent_7_0_has_a_timeout() {
         let json = r#"{"id":7,"type":6,"key":"echo","parameters":["a",""],"timeout":3,"later":{"x":1}}"#;
         let Incoming::Export(request) = parse(json).unwrap() else { panic!("not an export") };
         assert_eq!(request.parameters, ["a", ""]);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_request_keeps_its_id_so_that_it_can_be_answered() {
+    fn malformed_request_keeps_its_id_for_the_response() {
         let error = parse(r#"{"id":9,"type":6,"key":5}"#).unwrap_err();
         assert!(
             matches!(error, MessageError::Malformed { id: 9, answer: AnswerType::Export, .. }),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_the_fields_that_agents_read_and_no_others() {
+    fn responses_have_exactly_the_fields_that_agents_read() {
         let json = |message: Outgoing<'_>| String::from_utf8(message.to_json()).unwrap();
         assert_eq!(
             json(Outgoing::Exported { id: 3, answer: Ok(Some("1\n2")) }),

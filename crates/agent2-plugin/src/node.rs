@@ -1,4 +1,4 @@
-//! Configuration nodes: the tree in which an agent hands over `Plugins.<Name>.*`.
+//! Configuration nodes: the tree in which an agent sends `Plugins.<Name>.*`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 /// A node of the configuration: `Plugins.Echo.Limits.Lines=5` arrives as node `Echo`, in it node `Limits`, in it
 /// node `Lines`, in it the value `5`.
 ///
-/// Plugins rarely touch nodes: [`Node::options`] turns a tree into a type of the plugin's own.
+/// Plugins rarely need nodes: [`Node::options`] converts a tree into a type of the plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     name: String,
@@ -15,7 +15,7 @@ pub struct Node {
     children: Vec<NodeChild>,
 }
 
-/// What stands in a [`Node`].
+/// A child of a [`Node`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeChild {
     /// A group of options, or an option with its values.
@@ -24,7 +24,7 @@ pub enum NodeChild {
     Value(NodeValue),
 }
 
-/// A value, with the line of the configuration file that it came from.
+/// A value with its line of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeValue {
     bytes: Vec<u8>,
@@ -32,19 +32,19 @@ pub struct NodeValue {
 }
 
 impl Node {
-    /// The last part of the option's name; the plugin's name at the root.
+    /// Returns the last part of the option's name. For the root it is the plugin's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The line of the configuration file, counted from 1; 0 where the agent did not say.
+    /// Returns the line of the configuration file, counted from 1; 0 if the agent did not send it.
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// Groups, options and values below this node, in the file's order.
+    /// Returns groups, options and values below this node, in the order of the file.
     #[must_use]
     pub fn children(&self) -> &[NodeChild] {
         &self.children
@@ -64,7 +64,7 @@ impl Node {
         })
     }
 
-    /// Reads the lines `Plugins.<plugin>.*` of an agent's configuration file, as the agent would hand them over.
+    /// Reads the lines `Plugins.<plugin>.*` of an agent's configuration file, as the agent would send them.
     ///
     /// For command lines and tests. `Include` is not followed.
     ///
@@ -103,12 +103,12 @@ impl Node {
         }
     }
 
-    /// A node around one of several values, so that each can be read as an option of its own.
+    /// Wraps one of several values in a node, so that it can be read like a single option.
     pub(crate) fn single(value: &NodeValue) -> Self {
         Self { name: String::new(), line: value.line, children: vec![NodeChild::Value(value.clone())] }
     }
 
-    /// The tree as an agent writes it.
+    /// Converts to the JSON that an agent sends.
     #[cfg(any(test, feature = "fake-agent"))]
     pub(crate) fn to_wire(&self) -> serde_json::Value {
         let children: Vec<_> = self.children.iter().map(NodeChild::to_wire).collect();
@@ -129,20 +129,20 @@ impl NodeChild {
 }
 
 impl NodeValue {
-    /// The bytes after the equals sign.
+    /// Returns the bytes after the equals sign.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The line of the configuration file, counted from 1; 0 where the agent did not say.
+    /// Returns the line of the configuration file, counted from 1; 0 if the agent did not send it.
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line
     }
 }
 
-/// Nodes and values come in one list, told apart by their fields.
+/// Nodes and values are in one list and are distinguished by their fields.
 #[derive(Deserialize)]
 struct WireNode {
     #[serde(rename = "Name", default)]
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_from_the_wire_keeps_names_values_and_lines() {
+    fn node_from_json_keeps_names_values_and_lines() {
         let json = r#"{"Name":"OomWatch","Line":0,"Nodes":[
             {"Name":"Foo","Line":3,"Nodes":[{"Value":"YmFy","Line":3}]},
             {"Name":"Empty","Line":4,"Nodes":null}]}"#;
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_base64_is_an_error() {
+    fn value_that_is_not_base64_is_an_error() {
         let json = r#"{"Name":"X","Nodes":[{"Value":"%%","Line":3}]}"#;
         let error = serde_json::from_str::<Node>(json).unwrap_err();
         assert!(error.to_string().contains("not base64"), "{error}");
     }
 
     #[test]
-    fn a_conf_file_becomes_the_tree_that_the_agent_makes_of_it() {
+    fn conf_file_gives_the_same_tree_as_the_agent() {
         let conf = "# Plugins.Echo.No=1\nPlugins.Other.A=1\n Plugins.Echo.A.B = 1 = 2 \nPlugins.Echo.A.B=3\n";
         let node = Node::from_conf("Echo", conf);
         let wire: Node = serde_json::from_value(node.to_wire()).unwrap();

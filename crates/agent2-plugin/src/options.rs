@@ -1,4 +1,4 @@
-//! From [`Node`]s to a plugin's own type, with errors that name the option and its line.
+//! Converts [`Node`]s to a type of the plugin, with errors that name the option and its line.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ const GROUP_WITH_VALUE: &str = "is a group of options and takes no value itself"
 
 /// A wrong, unknown or missing option.
 ///
-/// As a validation's answer it stops the agent's start, and the administrator reads it there.
+/// If validation returns it, the agent does not start and shows it to the administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionError {
     message: String,
@@ -27,29 +27,29 @@ struct Place {
 }
 
 impl OptionError {
-    /// An error that a plugin's own check found, for example two options that exclude each other.
+    /// Creates an error of a plugin's own check, for example for two options that exclude each other.
     pub fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), place: None }
     }
 
-    /// An error about one option, by its whole name, such as `Plugins.Echo.Limits.Lines`.
+    /// Creates an error about one option with its full name, such as `Plugins.Echo.Limits.Lines`.
     pub fn about(option: &str, message: impl fmt::Display) -> Self {
         Self::new(message).at(option, 0)
     }
 
-    /// The option's whole name, such as `Plugins.Echo.Limits.Lines`, where one option is to blame.
+    /// Returns the option's full name, such as `Plugins.Echo.Limits.Lines`, if the error is about one option.
     #[must_use]
     pub fn option(&self) -> Option<&str> {
         self.place.as_ref().map(|place| place.option.as_str())
     }
 
-    /// The line of the configuration file that has the option; 0 where the agent did not say.
+    /// Returns the option's line of the configuration file; 0 if the agent did not send it.
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         self.place.as_ref().map(|place| place.line)
     }
 
-    /// The innermost place wins: it is the closest to what is wrong.
+    /// Keeps the innermost option, which is the most specific.
     fn at(mut self, option: &str, line: u64) -> Self {
         self.place.get_or_insert_with(|| Place { option: option.to_owned(), line });
         self
@@ -93,7 +93,7 @@ impl Node {
     /// `System` group is left out.
     ///
     /// # Errors
-    /// Says which option is wrong, in which line, and what was expected.
+    /// Names the wrong option, its line, and the expected value.
     ///
     /// ```
     /// use agent2_plugin::Node;
@@ -172,7 +172,7 @@ impl<'de, 'a, I: Iterator<Item = &'a Node>> de::MapAccess<'de> for Members<'a, I
     }
 }
 
-/// One option or group with its whole name.
+/// One option or group with its full name.
 struct Member<'a> {
     node: &'a Node,
     path: String,
@@ -235,7 +235,7 @@ impl<'de> de::Deserializer<'de> for Member<'_> {
         deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64
     }
 
-    /// Asked for where the type takes what comes: a group for a node with nodes below it, else its text.
+    /// Used if the type accepts any kind: a node with nodes below it is a group, any other is text.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionError> {
         if self.node.nodes().next().is_some() {
             self.deserialize_map(visitor)
@@ -315,7 +315,7 @@ impl<'de> de::Deserializer<'de> for Member<'_> {
     }
 }
 
-/// The values of an option that may be given several times.
+/// The values of an option that may be set several times.
 struct Values<'a, I> {
     path: &'a str,
     values: I,
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_option_its_line_and_what_is_wrong() {
+    fn errors_name_the_option_its_line_and_the_expected_value() {
         let table = [
             (
                 "\nPlugins.Oom.Log.MaxLines=70000",
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_option_is_named() {
+    fn error_names_a_missing_option() {
         #[derive(Debug, Deserialize)]
         struct Needy {
             #[serde(rename = "Must")]
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_utf_8_is_named() {
+    fn error_names_an_option_that_is_not_utf_8() {
         let json =
             r#"{"Name":"Oom","Nodes":[{"Name":"StateDir","Line":4,"Nodes":[{"Value":"/w==","Line":4}]}]}"#;
         let node: Node = serde_json::from_str(json).unwrap();

@@ -1,4 +1,4 @@
-//! The one writer: whole frames, replies before log lines, and the moment at which a reply counts as delivered.
+//! Queue of outgoing frames: whole frames, replies before log lines, and delivery callbacks.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,12 +11,12 @@ use crate::guard::guarded;
 use crate::message::Outgoing;
 use crate::stats::Stats;
 
-/// Frames are written together up to about this size: one system call for many small replies.
+/// Frames are written together up to about this size, with one system call for many small replies.
 const BATCH_BYTES: usize = 64 * 1024;
-/// Log lines that wait for the agent. Beyond it lines are dropped and counted: no worker ever waits for the log.
+/// Limit for queued log lines. Further lines are dropped and counted, so that no worker waits for the log.
 const MAX_LOG_LINES: usize = 256;
 
-/// Frames on their way to the agent.
+/// Frames that are queued for the agent.
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     ready: Condvar,
@@ -34,7 +34,7 @@ struct Queue {
     is_closed: bool,
 }
 
-/// A message, and whom to tell what became of it.
+/// A message with its delivery callback.
 struct Letter {
     json: Vec<u8>,
     receipt: Option<Receipt>,
@@ -75,7 +75,7 @@ impl Outbox {
         self.send(&Outgoing::Exported { id, answer: Err(error) });
     }
 
-    /// Queues a poll's answer; its receipt is settled once it was written or turned out to be late.
+    /// Queues the reply to a poll. Its callback runs after the write, or when the reply is late.
     pub(crate) fn send_reply(&self, id: u32, deadline: Instant, reply: Reply) {
         let (value, callback) = reply.into_parts();
         let receipt = callback.map(|callback| Receipt { id, deadline, callback });
@@ -91,7 +91,7 @@ impl Outbox {
         self.push(Letter { json, receipt });
     }
 
-    /// Queues a log line, or drops and counts it where too many are waiting. Never waits.
+    /// Queues a log line without waiting. If the queue is full, drops and counts it.
     pub(crate) fn send_log(&self, severity: u32, message: &str) {
         let json = Outgoing::Log { severity, message }.to_json();
         let mut queue = self.lock();
@@ -109,14 +109,13 @@ impl Outbox {
         self.ready.notify_one();
     }
 
-    /// Lets the writer end once everything queued is written.
+    /// Ends the writer when all queued frames are written.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
         self.ready.notify_all();
     }
 
-    /// Waits until everything queued has been written, but no longer than `limit`: the agent may have stopped
-    /// reading.
+    /// Waits until all queued frames are written, but no longer than `limit`, because the agent may have stopped reading.
     pub(crate) fn flush(&self, limit: Duration) {
         let is_busy =
             |queue: &mut Queue| queue.is_writing || !queue.letters.is_empty() || !queue.log_lines.is_empty();
@@ -126,7 +125,7 @@ impl Outbox {
     /// Writes frames until the outbox is closed and empty.
     ///
     /// # Errors
-    /// When the agent no longer takes frames. What is left unwritten is settled as lost.
+    /// The agent no longer reads frames. Unwritten replies are reported as lost.
     pub(crate) fn write_to(&self, stream: &mut impl Write) -> io::Result<()> {
         while let Some(batch) = self.next_batch() {
             self.write(batch, stream)?;
@@ -134,7 +133,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes what is queued and waits for nothing more, where no thread can be had that would.
+    /// Writes the queued frames and returns, for use if no writer thread can be started.
     ///
     /// # Errors
     /// As [`Outbox::write_to`].
@@ -156,7 +155,7 @@ impl Outbox {
         written
     }
 
-    /// Nobody will read what is still queued.
+    /// Reports all queued replies as lost.
     fn give_up(&self) {
         let letters = {
             let mut queue = self.lock();
@@ -218,7 +217,7 @@ impl Batch {
         }
     }
 
-    /// A reply that became late while it waited is not handed over: its receipt could not say that it was.
+    /// Drops replies that became late in the queue, because the agent would not accept them.
     fn add(&mut self, letter: Letter, stats: &Stats) {
         match letter.receipt {
             Some(receipt) if receipt.deadline < Instant::now() => {
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_beyond_the_cap_becomes_an_error_and_is_lost() {
+    fn reply_beyond_the_limit_becomes_an_error_and_is_lost() {
         let outbox = outbox(100);
         let (sender, receiver) = mpsc::channel();
         let reply = Reply::value("x".repeat(500)).on_delivery(move |delivery| sender.send(delivery).unwrap());
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_settled_after_the_write_and_not_before() {
+    fn callback_runs_after_the_write_and_not_before() {
         let outbox = outbox(1000);
         let (sender, receiver) = mpsc::channel();
         outbox.send_reply(5, soon(), Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
@@ -298,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_became_late_while_waiting_is_lost_and_not_handed_over() {
+    fn reply_that_became_late_in_the_queue_is_lost_and_not_written() {
         let outbox = outbox(1000);
         let (sender, receiver) = mpsc::channel();
         let past = Instant::now().checked_sub(Duration::from_millis(1)).unwrap();
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_stream_loses_the_reply() {
+    fn reply_is_lost_if_the_stream_breaks() {
         struct Broken;
         impl Write for Broken {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panicking_callback_does_not_end_the_writer() {
+    fn panic_in_a_callback_does_not_end_the_writer() {
         let outbox = outbox(1000);
         outbox.send_reply(1, soon(), Reply::value("a").on_delivery(|_| panic!("in a callback")));
         outbox.send_reply(2, soon(), Reply::value("b"));

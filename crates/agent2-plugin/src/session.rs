@@ -1,4 +1,4 @@
-//! One conversation with an agent, from *register* to *terminate*.
+//! One session with an agent, from *register* to *terminate*.
 
 use std::io::{self, BufReader};
 use std::net::Shutdown;
@@ -21,44 +21,44 @@ use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::workers::Workers;
 
-/// An agent 7.0 that could not use the register response waits for the plugin's end and never says *terminate*.
+/// An agent 7.0 that cannot use the register response waits for the plugin's exit and never sends *terminate*.
 const REGISTER_SILENCE: Duration = Duration::from_secs(5);
-/// The agent's own default, until *configure* tells its `Timeout`.
+/// The agent's default, until *configure* sends its `Timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// An older agent waits exactly its `Timeout` from the moment it asked; a newer one half a second longer. So much
-/// earlier is the older one answered.
+/// Reply this long before the deadline to agents before 6.4, because they stop waiting exactly at the deadline. Newer
+/// agents wait half a second longer.
 const HEAD_START: Duration = Duration::from_millis(200);
-/// How long the agent may take to read the last replies and log lines.
+/// Time limit for the agent to read the last replies and log lines.
 const FLUSH_FOR: Duration = Duration::from_millis(500);
-/// How long [`Exporter::stop`] may take; the agent kills the process after its timeout.
+/// Time limit for [`Exporter::stop`]. The agent kills the process after its own timeout.
 const STOP_FOR: Duration = Duration::from_secs(2);
 
 const EXPORTER: u32 = 1;
 const CONFIGURATOR: u32 = 2;
 const RUNNER: u32 = 4;
 
-/// Why a session ended before the agent said *terminate* or closed the socket.
+/// The reason why a session ended without *terminate* or a closed socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The socket could not be reached, or broke.
+    /// The socket cannot be reached, or failed.
     #[error("the agent's socket: {0}")]
     Socket(#[from] io::Error),
 }
 
-/// Whether the conversation goes on.
+/// Next step of the session.
 #[derive(PartialEq, Eq)]
 enum Next {
     Read,
     End(Ending),
 }
 
-/// How a conversation ends when nothing breaks.
+/// Normal end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// The agent said *terminate*.
+    /// The agent sent *terminate*.
     Terminated,
-    /// The agent is gone, or said nothing when it should have.
+    /// The agent is gone, or did not send an expected message.
     Vanished,
 }
 
@@ -95,8 +95,8 @@ impl<'a, E: Exporter> Session<'a, E> {
         Ok(Self { settings, stream, mode, outbox, has_writer, stats, timeout, service })
     }
 
-    /// Sees to it that what is queued is written. Where a machine in need has no thread for that, this one writes what is
-    /// there, and tries again with the agent's next message: the process must not end for it.
+    /// Ensures that queued frames are written. If the machine cannot start a writer thread, this thread writes them and
+    /// retries at the agent's next message. The process must not exit for lack of a thread.
     fn keep_writing(&mut self) {
         if self.has_writer {
             return;
@@ -104,8 +104,8 @@ impl<'a, E: Exporter> Session<'a, E> {
         match self.start_writer() {
             Ok(()) => self.has_writer = true,
             Err(error) => {
-                log::warn!("no thread to write to the agent: {error}");
-                // What is wrong with the stream the reader finds out.
+                log::warn!("cannot start a thread that writes to the agent: {error}");
+                // The reader detects errors of the stream.
                 let _ = self.outbox.write_queued(&mut &self.stream);
             }
         }
@@ -115,20 +115,20 @@ impl<'a, E: Exporter> Session<'a, E> {
         let (mut stream, letters) = (self.stream.try_clone()?, Arc::clone(&self.outbox));
         let body = move || {
             if letters.write_to(&mut stream).is_err() {
-                // The reader learns of it as of the end of the stream.
+                // The reader sees this as the end of the stream.
                 let _ = stream.shutdown(Shutdown::Both);
             }
         };
         thread::Builder::new().name("writer".to_owned()).spawn(body).map(drop)
     }
 
-    /// Answers until *terminate* or the end of the stream.
+    /// Serves until *terminate* or the end of the stream.
     pub(crate) fn run(mut self) -> Result<(), SessionError> {
         let outcome = self.read_messages();
         if self.mode == LaunchMode::Register {
-            // Everything has been answered, or the agent would not have gone on to *terminate*. It pays to be quick:
-            // an agent 6.0 panics now and then when this process ends only after its start is complete ("failed to
-            // obtain PID of dead child process"), because two of its threads then wait for the same child.
+            // All requests have their responses, or the agent would not have sent *terminate*. Exit quickly: an agent
+            // 6.0 sometimes panics if this process exits only after the agent's start is complete ("failed to obtain
+            // PID of dead child process"), because two of its threads then wait for the same child.
             self.outbox.close();
             return outcome.map(drop);
         }
@@ -169,7 +169,7 @@ impl<'a, E: Exporter> Session<'a, E> {
             }
             Frame::Message(json) => match Incoming::parse(&json) {
                 Ok(message) => return self.handle(message),
-                Err(error) => self.complain(error),
+                Err(error) => self.report_malformed(error),
             },
         }
         Next::Read
@@ -189,9 +189,9 @@ impl<'a, E: Exporter> Session<'a, E> {
         Next::Read
     }
 
-    /// A request that cannot be read is answered where its id is known, so that the item says what is wrong.
-    fn complain(&self, error: MessageError) {
-        log::error!("a message from the agent was not understood: {error}");
+    /// Sends an error for a malformed request if its id is known, so that the item shows the error.
+    fn report_malformed(&self, error: MessageError) {
+        log::error!("cannot parse a message from the agent: {error}");
         let MessageError::Malformed { id, answer, error } = error else { return };
         let text = format!("malformed request: {error}");
         match answer {
@@ -262,7 +262,7 @@ impl<'a, E: Exporter> Session<'a, E> {
         }
     }
 
-    /// The exporter; made from no options where the agent has not said *configure*.
+    /// Returns the exporter. Without *configure* it is created from empty options.
     fn service(&mut self) -> Result<&Service<E>, &str> {
         if self.service.is_none() {
             self.configure(&Node::default(), None, String::new());
@@ -275,7 +275,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     }
 
     fn export(&mut self, export: ExportRequest) {
-        let (wait, generation) = self.patience(export.timeout_seconds);
+        let (wait, generation) = self.time_limit(export.timeout_seconds);
         let deadline = Instant::now() + wait;
         let outbox = Arc::clone(&self.outbox);
         match self.service() {
@@ -286,11 +286,11 @@ impl<'a, E: Exporter> Session<'a, E> {
         }
     }
 
-    /// How long this request's answer may take.
-    fn patience(&self, timeout_seconds: Option<f64>) -> (Duration, Generation) {
+    /// Returns the time limit for this request.
+    fn time_limit(&self, timeout_seconds: Option<f64>) -> (Duration, Generation) {
         let of_request = timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         match of_request {
-            // A day bounds what a wild number could do to the clock's arithmetic.
+            // A day at most, so that adding it to a time cannot overflow.
             Some(timeout) => (timeout.min(Duration::from_secs(86_400)), Generation::Since6_4),
             None => {
                 let head_start = HEAD_START.min(self.timeout / 5);
@@ -299,7 +299,7 @@ impl<'a, E: Exporter> Session<'a, E> {
         }
     }
 
-    /// Lets the exporter put its things in order, for a bounded time: it may hang as any handler may.
+    /// Calls [`Exporter::stop`] with a time limit, because it may hang like any handler.
     fn stop(&mut self) {
         let Some(Ok(service)) = self.service.take() else { return };
         let (done, wait) = mpsc::channel();

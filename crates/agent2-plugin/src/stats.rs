@@ -1,8 +1,8 @@
-//! Counts of what a session did.
+//! Counters of a session.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts since the process started, for a plugin's item about itself.
+/// Counters since the process started, for an item about the plugin itself.
 #[derive(Debug, Default)]
 pub struct Stats {
     exports: AtomicU64,
@@ -26,17 +26,17 @@ macro_rules! counts {
 }
 
 counts! {
-    /// Polls that were answered, in whatever way.
+    /// Polls with a reply, errors included.
     exports,
-    /// Polls that were answered with an error, late ones and panics among them.
+    /// Polls with an error, late handlers and panics included.
     errors,
-    /// Polls whose handler was late, so that an error was answered for it.
+    /// Polls with an error because their handler was late.
     timeouts,
-    /// Panics that were caught.
+    /// Caught panics.
     panics,
-    /// Handlers that are past their deadline and still running, now.
+    /// Handlers that are now running past their deadline.
     hanging,
-    /// Log lines that were dropped because the agent did not take them fast enough.
+    /// Log lines dropped because the agent did not read them fast enough.
     log_lines_dropped
 }
 

@@ -1,9 +1,9 @@
-//! Workers: the threads that run handlers, and the watch that answers for the ones that are late.
+//! Workers: the threads that run handlers, and the watch, which replies for late handlers.
 //!
-//! A thread cannot be torn from what it does, such as reading from an NFS server that is gone. So a handler that
-//! misses its deadline is answered for with an error and its thread is given up: a new one takes its place, and the
-//! old one ends by itself should the handler ever return. While it hangs, further polls of the same item are
-//! refused at once, or an item polled each second would take a thread each second.
+//! A blocked thread cannot be stopped, for example while it reads from an NFS server that is gone. So if a handler
+//! misses its deadline, the watch sends an error and gives up the thread: a new thread replaces it, and the old one ends
+//! if the handler ever returns. While a handler hangs, further polls of the same item are rejected at once. Otherwise an
+//! item polled each second would block one more thread each second.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,12 @@ use crate::guard::guarded;
 use crate::outbox::Outbox;
 use crate::stats::Stats;
 
-/// How many threads may run and hang.
+/// Limits for threads and queued polls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Threads that run handlers within their deadline.
     pub(crate) workers: usize,
-    /// Threads given up. At this number no more are replaced.
+    /// Threads given up. At this limit no more are replaced.
     pub(crate) hanging: usize,
     /// Polls that wait for a worker. An agent has at most 1,000 under way, unless its Capacity says more.
     pub(crate) queued: usize,
@@ -29,26 +29,26 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        // A thread that waits costs a few pages. What hangs should run out of them as late as can be.
+        // A waiting thread costs a few pages, so the limit for hanging ones can be high.
         Self { workers: 128, hanging: 256, queued: 10_000 }
     }
 }
 
-/// Threads that are kept while there is nothing to do.
+/// Threads kept while idle.
 const KEPT_WORKERS: usize = 2;
-/// How long a thread beyond those waits for work before it ends.
+/// Time after which further idle threads end.
 const IDLE_TIME: Duration = Duration::from_secs(5);
-/// A poll that has waited this long for a worker gets one more thread. Shorter handlers than this share the few.
+/// After this wait for a worker a poll gets one more thread. Faster handlers share the existing threads.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// Stack of a worker: room for deep recursion in a pattern's compiler, touched only when used.
+/// Stack of a worker: enough for deep recursion in a pattern compiler. Pages are allocated on use.
 const STACK_BYTES: usize = 1024 * 1024;
 
 pub(crate) type Handler = dyn Fn(&Request) -> Result<Reply, ItemError> + Send + Sync;
 
-/// The item of a poll, as far as a plugin can tell items apart.
+/// The item of a poll: key and parameters, because the protocol does not contain item ids.
 type Item = (String, Vec<String>);
 
-/// A poll under way. Whoever claims it first, its worker or the watch, answers it.
+/// A poll in progress. The worker or the watch replies, the one that claims it first.
 struct Job {
     id: u32,
     request: Request,
@@ -89,7 +89,7 @@ struct Shared {
 struct State {
     queue: VecDeque<Arc<Job>>,
     running: HashMap<u64, Arc<Job>>,
-    /// Handlers past their deadline, by worker, and since when each runs.
+    /// Handlers past their deadline by worker, and their start times.
     hanging: HashMap<u64, (Item, Instant)>,
     workers: usize,
     idle: usize,
@@ -110,7 +110,7 @@ impl Workers {
         Self { shared: Arc::new(Shared { state, work, watch, limits, handler, outbox, stats }) }
     }
 
-    /// Queues a poll. Every poll is answered exactly once, by its deadline.
+    /// Queues a poll. Every poll gets exactly one reply by its deadline.
     pub(crate) fn submit(&self, id: u32, request: Request) {
         if let Err(refusal) = self.shared.admit(id, request) {
             self.shared.outbox.send_error(id, &refusal);
@@ -138,7 +138,8 @@ impl Shared {
     fn admit(self: &Arc<Self>, id: u32, request: Request) -> Result<(), String> {
         let now = Instant::now();
         let mut state = self.lock();
-        self.see_to_watch(&mut state).map_err(|error| format!("no thread to watch deadlines: {error}"))?;
+        self.ensure_watch(&mut state)
+            .map_err(|error| format!("cannot start a thread that watches deadlines: {error}"))?;
         if state.queue.len() >= self.limits.queued {
             return Err(format!("{} polls are waiting already", state.queue.len()));
         }
@@ -159,8 +160,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Where no thread can be had for the watch, no poll is taken on, and the next one tries again.
-    fn see_to_watch(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+    /// Starts the watch. If no thread can be started, the poll is rejected and the next one retries.
+    fn ensure_watch(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
         if !state.is_watched {
             let watched = Arc::clone(self);
             spawn("watch", move || watched.keep_watch())?;
@@ -169,7 +170,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Wakes the watch if it would otherwise sleep for longer.
+    /// Wakes the watch if its timeout is later.
     fn look_by(&self, state: &mut State, time: Instant) {
         if state.next_look.is_none_or(|next| time < next) {
             state.next_look = Some(time);
@@ -177,7 +178,7 @@ impl Shared {
         }
     }
 
-    /// One more thread, within the limits.
+    /// Starts one more thread, within the limits.
     fn grow(self: &Arc<Self>, state: &mut State) {
         if state.workers >= self.limits.workers || state.hanging.len() >= self.limits.hanging {
             return;
@@ -188,8 +189,8 @@ impl Shared {
                 state.next_worker += 1;
                 state.workers += 1;
             }
-            // The queue stays; another worker takes it, or the watch answers at the deadline and tries again.
-            Err(error) => log::warn!("no further worker thread: {error}"),
+            // The poll stays queued for another worker. At the deadline the watch sends an error and retries.
+            Err(error) => log::warn!("cannot start a further worker thread: {error}"),
         }
     }
 
@@ -210,7 +211,7 @@ impl Shared {
         }
     }
 
-    /// The next poll, or nothing when this thread is no longer needed.
+    /// Returns the next poll, or `None` if this thread is no longer needed.
     fn next_job(&self, worker: u64) -> Option<Arc<Job>> {
         let mut state = self.lock();
         loop {
@@ -243,7 +244,7 @@ impl Shared {
         match outcome {
             Ok(Ok(reply)) if is_mine => self.outbox.send_reply(job.id, job.request.deadline(), reply),
             Ok(Ok(reply)) => {
-                // The watch has answered: whatever the reply carries has not been seen by anyone.
+                // The watch has sent an error, so the agent has not received this reply.
                 if guarded(&self.stats, || reply.settle(Delivery::Lost)).is_err() {
                     log::error!("a delivery callback of {} panicked", job.request.key());
                 }
@@ -257,7 +258,7 @@ impl Shared {
         }
     }
 
-    /// Answers for late handlers and adds threads while polls wait.
+    /// Sends errors for late handlers and adds threads while polls wait.
     fn keep_watch(self: &Arc<Self>) {
         let mut state = self.lock();
         while !state.is_closed {
@@ -299,7 +300,7 @@ impl Shared {
         state.hanging.insert(worker, (job.item(), job.queued_at));
         state.workers -= 1;
         let hanging = state.hanging.len();
-        // Counted before it is told: whoever asks after the answer finds it.
+        // Counted first, so that a poll after the reply sees the new count.
         self.stats.count_timeout();
         self.stats.set_hanging(hanging);
         let waited = now.duration_since(job.queued_at).as_secs_f64();
@@ -307,7 +308,7 @@ impl Shared {
         log::warn!("the handler of {} is late and cannot be stopped; {hanging} hang now", job.request.key());
     }
 
-    /// One more thread for polls that have waited too long for one.
+    /// Starts one more thread if a poll has waited too long.
     fn relieve(self: &Arc<Self>, state: &mut State, now: Instant) {
         let is_waiting = state.queue.front().is_some_and(|job| job.queued_at + PATIENCE <= now);
         if is_waiting {
@@ -338,7 +339,7 @@ mod tests {
     use super::*;
     use crate::frame;
 
-    /// Workers whose answers are read from the outbox as (id, value or error).
+    /// Workers whose results are read from the outbox as (id, value or error).
     struct Bench {
         workers: Workers,
         answers: mpsc::Receiver<(u64, Result<String, String>)>,
@@ -400,7 +401,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(100);
 
-    /// Handlers of "hang" wait for the sender; others answer their key.
+    /// Handlers of "hang" wait for the sender; others return their key.
     fn hang_on(release: mpsc::Receiver<()>) -> impl Fn(&Request) -> Result<Reply, ItemError> {
         let release = Mutex::new(release);
         move |request| {
@@ -412,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hanging_handler_is_answered_for_and_others_are_served_meanwhile() {
+    fn hanging_handler_gets_an_error_and_others_are_served() {
         let (release, gate) = mpsc::channel();
         let bench = bench(Limits::default(), hang_on(gate));
         bench.poll(1, "hang", SHORT);
@@ -437,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn more_hanging_handlers_than_workers_do_not_starve_the_others() {
+    fn more_hanging_handlers_than_workers_do_not_block_others() {
         let limits = Limits { workers: 3, hanging: 50, queued: 100 };
         let (_release, gate) = mpsc::channel();
         let bench = bench(limits, hang_on(gate));
@@ -455,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_reply_is_lost_to_its_callback() {
+    fn late_reply_is_reported_as_lost() {
         let (sender, receiver) = mpsc::channel();
         let bench = bench(Limits::default(), move |request| {
             let sender = sender.clone();
@@ -471,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_answered_and_the_worker_lives_on() {
+    fn panic_becomes_an_error_and_the_worker_continues() {
         let bench = bench(Limits { workers: 1, ..Limits::default() }, |request| match request.key() {
             "panic" => panic!("on purpose"),
             key => Ok(Reply::value(key)),
@@ -487,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_a_thousand_polls_is_answered_once() {
+    fn each_of_a_thousand_polls_gets_one_reply() {
         let bench = bench(Limits::default(), |request| Ok(Reply::value(request.key())));
         for id in 0..1000 {
             bench.poll(id, &id.to_string(), LONG);
@@ -505,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses() {
+    fn poll_beyond_the_queue_limit_is_rejected() {
         let (_release, gate) = mpsc::channel();
         let bench = bench(Limits { workers: 1, hanging: 1, queued: 1 }, hang_on(gate));
         for id in 0..6 {

@@ -1,4 +1,4 @@
-//! Conversations between [`FakeAgent`] and plugins, over real sockets and with the real example as a process.
+//! Sessions between [`FakeAgent`] and plugins, over real sockets and with the example as a process.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,7 @@ use agent2_plugin::{
     Request,
 };
 
-/// Its items do what their keys say.
+/// A plugin whose items do what their keys name.
 struct Faulty {
     context: Context,
     word: Option<String>,
@@ -93,7 +93,7 @@ fn echo_program() -> PathBuf {
 }
 
 #[test]
-fn registration_tells_name_metrics_and_interfaces_to_any_version() {
+fn registration_has_name_metrics_and_interfaces_for_any_version() {
     for version in ["6.0.13", "6.4.0", "8.0.0-rc1", ""] {
         let mut agent = FakeAgent::in_thread_with::<Faulty>(&faulty(), LaunchMode::Register).unwrap();
         let registration = agent.register(version).unwrap();
@@ -105,7 +105,7 @@ fn registration_tells_name_metrics_and_interfaces_to_any_version() {
 }
 
 #[test]
-fn metrics_that_would_panic_an_agent_are_an_error_of_the_registration() {
+fn metrics_that_agents_do_not_accept_are_a_registration_error() {
     let plugin = Plugin::new("Faulty").metric("echo", "no capital");
     let mut agent = FakeAgent::in_thread_with::<Faulty>(&plugin, LaunchMode::Register).unwrap();
     let error = agent.register("6.0.13").unwrap().error;
@@ -113,7 +113,7 @@ fn metrics_that_would_panic_an_agent_are_an_error_of_the_registration() {
 }
 
 #[test]
-fn validation_answers_with_the_option_and_its_line() {
+fn validation_error_names_the_option_and_its_line() {
     let mut agent = FakeAgent::in_thread_with::<Faulty>(&faulty(), LaunchMode::Register).unwrap();
     assert_eq!(agent.validate("Plugins.Faulty.Word=good\nPlugins.Faulty.System.Path=/x").unwrap(), Ok(()));
     assert_eq!(agent.validate("Plugins.Faulty.Word=bad").unwrap(), Err("Word must not be bad".into()));
@@ -125,7 +125,7 @@ fn validation_answers_with_the_option_and_its_line() {
 }
 
 #[test]
-fn exports_bring_parameters_options_and_the_agents_timeout() {
+fn exports_get_parameters_options_and_the_agents_timeout() {
     let mut agent = serving("Plugins.Faulty.Word=hello");
     assert_eq!(agent.export("echo", &["a", "", "c,d"]).unwrap(), Ok(Some("a||c,d".into())));
     assert_eq!(agent.export("echo", &[]).unwrap(), Ok(Some(String::new())));
@@ -137,7 +137,7 @@ fn exports_bring_parameters_options_and_the_agents_timeout() {
 }
 
 #[test]
-fn the_deadline_is_the_requests_timeout_or_a_little_less_than_the_agents() {
+fn deadline_is_the_requests_timeout_or_slightly_before_the_agents() {
     let mut agent = serving("");
     agent.set_request_timeout(Some(7));
     assert_eq!(agent.export("generation", &[]).unwrap(), Ok(Some("Since6_4 7.0".into())));
@@ -147,7 +147,7 @@ fn the_deadline_is_the_requests_timeout_or_a_little_less_than_the_agents() {
 }
 
 #[test]
-fn a_failed_configuration_is_each_items_error() {
+fn failed_configuration_is_the_error_of_each_item() {
     let mut agent = serving("Plugins.Faulty.Word=refused");
     for _ in 0..2 {
         assert_eq!(agent.export("echo", &["a"]).unwrap(), Err("cannot be configured".into()));
@@ -158,13 +158,13 @@ fn a_failed_configuration_is_each_items_error() {
 }
 
 #[test]
-fn an_export_before_configure_is_served_without_options() {
+fn export_before_configure_is_served_without_options() {
     let mut agent = FakeAgent::in_thread::<Faulty>(&faulty()).unwrap();
     assert_eq!(agent.export("echo", &["a"]).unwrap(), Ok(Some("a".into())));
 }
 
 #[test]
-fn a_panic_is_that_items_error_and_the_next_is_answered() {
+fn panic_is_the_error_of_that_item_and_the_next_is_served() {
     let mut agent = serving("");
     for _ in 0..20 {
         let error = agent.export("panic", &[]).unwrap().unwrap_err();
@@ -174,7 +174,7 @@ fn a_panic_is_that_items_error_and_the_next_is_answered() {
 }
 
 #[test]
-fn a_hanging_handler_is_answered_by_its_deadline_and_the_others_in_the_meantime() {
+fn hanging_handler_gets_an_error_by_its_deadline_and_others_are_served() {
     let mut agent = serving("");
     agent.set_request_timeout(Some(1));
     let began = Instant::now();
@@ -191,7 +191,7 @@ fn a_hanging_handler_is_answered_by_its_deadline_and_the_others_in_the_meantime(
 }
 
 #[test]
-fn a_thousand_exports_at_once_are_each_answered() {
+fn a_thousand_concurrent_exports_each_get_a_reply() {
     let mut agent = serving("");
     let ids: Vec<_> = (0..1000).map(|n: u32| agent.send_export("echo", &[&n.to_string()]).unwrap()).collect();
     let mut answers: Vec<_> = ids.iter().map(|_| agent.next_result().unwrap()).collect();
@@ -201,7 +201,7 @@ fn a_thousand_exports_at_once_are_each_answered() {
 }
 
 #[test]
-fn replies_of_several_megabytes_pass_and_larger_ones_are_an_error() {
+fn replies_of_several_megabytes_are_sent_and_larger_ones_are_an_error() {
     let mut agent = serving("");
     let answer = agent.export("big", &["5000000"]).unwrap().unwrap().unwrap();
     assert_eq!(answer.len(), 5_000_000);
@@ -210,7 +210,7 @@ fn replies_of_several_megabytes_pass_and_larger_ones_are_an_error() {
 }
 
 #[test]
-fn junk_from_the_agent_is_skipped_without_losing_step() {
+fn invalid_frames_are_skipped_and_the_next_is_read() {
     let mut agent = serving("");
     let frame = |kind: u32, body: &[u8]| {
         let length = u32::try_from(body.len()).unwrap();
@@ -228,7 +228,7 @@ fn junk_from_the_agent_is_skipped_without_losing_step() {
 }
 
 #[test]
-fn deliveries_are_told_as_written_or_lost() {
+fn deliveries_are_reported_as_written_or_lost() {
     let mut agent = serving("");
     agent.set_request_timeout(Some(1));
     let mut deliver = |milliseconds: &str| {
@@ -242,7 +242,7 @@ fn deliveries_are_told_as_written_or_lost() {
 }
 
 #[test]
-fn a_register_only_process_ends_by_itself_when_the_agent_falls_silent() {
+fn register_only_process_ends_if_the_agent_sends_nothing() {
     let mut agent = FakeAgent::launch(&echo_program(), "Echo", LaunchMode::Register).unwrap();
     agent.register("6.4.0").unwrap();
     let began = Instant::now();
@@ -252,7 +252,7 @@ fn a_register_only_process_ends_by_itself_when_the_agent_falls_silent() {
 }
 
 #[test]
-fn a_process_survives_signals_and_ends_at_terminate_and_at_the_end_of_the_socket() {
+fn process_ignores_signals_and_ends_at_terminate_and_at_end_of_socket() {
     let mut agent = FakeAgent::launch(&echo_program(), "Echo", LaunchMode::Serve).unwrap();
     agent.configure("Plugins.Echo.Separator=-", 3).unwrap();
     assert_eq!(agent.export("echo", &["a", "b"]).unwrap(), Ok(Some("a-b".into())));
@@ -265,20 +265,20 @@ fn a_process_survives_signals_and_ends_at_terminate_and_at_the_end_of_the_socket
 
     let agent = FakeAgent::launch(&echo_program(), "Echo", LaunchMode::Serve).unwrap();
     let process = agent.process_id().unwrap();
-    // Ends the agent's side of the socket; its Drop reaps what ended, or kills what did not.
+    // Closes the agent's side of the socket. Drop reaps the process, or kills it if it still runs.
     let status = agent.hang_up(Duration::from_secs(10)).unwrap().unwrap();
     assert!(status.success(), "process {process}: {status}");
 }
 
 #[test]
-fn a_person_is_told_how_the_plugin_is_used() {
+fn start_without_agent_prints_the_configuration_line() {
     let output = Command::new(echo_program()).output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("Plugins.Echo.System.Path="), "{text}");
 }
 
-/// Counts how often it was stopped, and how often it ended.
+/// Counts calls of `stop`, and drops.
 struct Stopping;
 
 static STOPS: AtomicUsize = AtomicUsize::new(0);
@@ -307,7 +307,7 @@ impl Exporter for Stopping {
 }
 
 #[test]
-fn stop_is_called_when_the_agent_says_terminate_and_not_when_it_is_gone() {
+fn stop_is_called_at_terminate_and_not_if_the_agent_is_gone() {
     let plugin = Plugin::new("Stopping").metric("stopping", "It stops.");
     let started = || {
         let mut agent = FakeAgent::in_thread::<Stopping>(&plugin).unwrap();
@@ -340,9 +340,14 @@ fn process_without_threads_stays_alive_and_serves_when_it_gets_some() {
     agent.configure("", 3).unwrap();
     for _ in 0..3 {
         let refusal = agent.export("echo", &["x"]).unwrap().unwrap_err();
-        assert!(refusal.starts_with("no thread to watch deadlines: "), "{refusal}");
+        assert!(refusal.starts_with("cannot start a thread that watches deadlines: "), "{refusal}");
     }
-    assert!(agent.log().iter().any(|line| line.message.starts_with("no thread to write to the agent: ")));
+    assert!(
+        agent
+            .log()
+            .iter()
+            .any(|line| line.message.starts_with("cannot start a thread that writes to the agent: "))
+    );
     let pid = agent.process_id().unwrap().to_string();
     let lift = ["--reuid", USER, "--regid", USER, "--clear-groups", "prlimit", "--nproc=100:", "--pid", &pid];
     assert!(Command::new("setpriv").args(lift).status().unwrap().success());
