@@ -18,8 +18,8 @@ use crate::Error;
 use crate::buffers::Buffers;
 use crate::encoding::{Codec, LineEnd};
 use crate::file::{Stat, read_at};
-use crate::pattern::{Pattern, Searcher, TextSearch, Verdict};
 use crate::share::{self, Part, Segment};
+use regex_dialects::pcre2::{Pattern, Searcher, TextSearch, Verdict};
 use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
@@ -325,7 +325,7 @@ impl Matcher<'_, '_> {
         match if matches { Verdict::Yes } else { self.scan.pattern.verdict(&line) } {
             Verdict::Yes => self.sink.line(&line, self.scan.path),
             Verdict::No => Flow::Next,
-            Verdict::TooHard => {
+            Verdict::StepLimit => {
                 self.counters.lines_too_hard += 1;
                 Flow::Next
             }

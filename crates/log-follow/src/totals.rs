@@ -1,7 +1,7 @@
 //! Answers that only grow: counted from the moment when an item was first asked for.
 
-use crate::pattern::{Captures, Template};
 use crate::value::{char_boundary, cut};
+use crate::{Captures, Template};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Reverse;
 use std::collections::HashMap;

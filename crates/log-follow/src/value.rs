@@ -1,8 +1,8 @@
 //! Sinks: what becomes of matching lines.
 
-use crate::pattern::{Pattern, Template};
 use crate::scan::{Flow, Sink};
 use crate::totals::Tally;
+use crate::{Pattern, Template};
 use std::path::Path;
 
 /// The longest value, in bytes of UTF-8.

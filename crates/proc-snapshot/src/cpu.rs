@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::GoPattern;
 use crate::error::ProcError;
-use crate::go_regexp::GoPattern;
 use crate::top::NameTotal;
 
 /// Processes that `proc.cpu.util` selects; empty strings do not restrict. Equal queries share a history.

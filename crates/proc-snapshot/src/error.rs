@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::go_regexp::PatternError;
+use crate::PatternError;
 
 /// The reason why a query about processes failed.
 ///

@@ -1,6 +1,6 @@
 //! Selection of processes.
 
-use crate::go_regexp::GoPattern;
+use crate::GoPattern;
 use crate::snapshot::{Needs, Process};
 
 /// States that `proc.num` can select.

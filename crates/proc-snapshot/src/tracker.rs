@@ -251,8 +251,8 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GoPattern;
     use crate::cpu::CpuQuery;
-    use crate::go_regexp::GoPattern;
 
     fn stat(comm: &'static str, start: u64, ticks: u64) -> Stat<'static> {
         Stat { comm: comm.as_bytes(), start, utime: ticks, complete: true, ..Stat::default() }

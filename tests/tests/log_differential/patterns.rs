@@ -5,7 +5,7 @@ use oomwatch_tests::Generation;
 use crate::differences::{AGENTS_PARSER, Difference, NO_ENGINE, NOT_UTF8};
 use crate::scene::{Question, Scene};
 
-#[path = "../../../crates/log-follow/tests/tables/patterns.rs"]
+#[path = "../../../crates/regex-dialects/tests/tables/pcre2.rs"]
 mod tables;
 
 use tables::{INVALID, LINES, UNSUPPORTED, VALID};

@@ -1,20 +1,20 @@
-//! Patterns against PCRE2 itself, compiled with the agent's options: the same are valid, match the same lines, with the same
-//! groups.
+//! Compares patterns with PCRE2 itself, compiled with the agent's options: the same patterns are valid and match the same lines
+//! with the same groups.
 
-#![allow(clippy::unwrap_used)] // a test that panics has failed
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-#[path = "tables/patterns.rs"]
+#[path = "tables/pcre2.rs"]
 mod tables;
 
-use log_follow::{Pattern, Template};
+use regex_dialects::pcre2::Pattern;
 use tables::{INVALID, LINES, UNSUPPORTED, VALID};
 
-/// The agents of Debian 12 have PCRE2 10.42, the reference of this test is newer: where they differ, this crate does as 10.42.
+/// The agents of Debian 12 have PCRE2 10.42. The reference of this test is newer; if they differ, this crate follows 10.42.
 const REFUSED_BY_10_42: &[&str] =
     &["(?<=a{1,3})b", "(?<=ab(c|de))f", "(?<abcdefghijklmnopqrstuvwxyzabcdefghijklmn>a)"];
 
-/// The reference for lines that are not UTF-8: as the agent from 7.0 on, invalid bytes match nothing. The binding sets
-/// that option together with UCP only, and `(?a)` takes the effects of UCP away again.
+/// The reference for lines that are not UTF-8: invalid bytes match nothing, as in agents from 7.0 on. The binding sets this
+/// option only together with UCP, whose effects `(?a)` removes.
 fn tolerant_oracle(pattern: &str) -> Result<pcre2::bytes::Regex, pcre2::Error> {
     pcre2::bytes::RegexBuilder::new().ucp(true).multi_line(true).build(&format!("(?a){pattern}"))
 }
@@ -35,7 +35,7 @@ fn ours(pattern: &Pattern, line: &[u8]) -> Found {
     Some((0..=captures.groups()).map(|i| captures.get(i).map(<[u8]>::to_vec)).collect())
 }
 
-/// PCRE2 reports as many groups as were set, or all of them; groups at the end that took no part do not count.
+/// PCRE2 reports either all groups or those up to the last one that matched, so unmatched groups at the end are ignored.
 fn trimmed(mut found: Found) -> Found {
     if let Some(groups) = &mut found {
         while groups.last().is_some_and(Option::is_none) {
@@ -85,25 +85,25 @@ fn valid_patterns_match_the_same_lines_with_the_same_groups() {
 }
 
 #[test]
-fn what_pcre2_refuses_is_refused() {
+fn pattern_that_pcre2_refuses_is_refused() {
     let mut differences = Vec::new();
     for text in INVALID {
         if oracle(text).is_ok() {
-            differences.push(format!("{text:?}: the reference takes it"));
+            differences.push(format!("{text:?}: the reference accepts it"));
         }
         if let Ok(pattern) = Pattern::new(text) {
-            differences.push(format!("{text:?}: taken as {pattern:?}"));
+            differences.push(format!("{text:?}: accepted as {pattern:?}"));
         }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }
 
 #[test]
-fn errors_are_worded_as_pcre2_words_them() {
+fn error_texts_equal_those_of_pcre2() {
     let mut differences = Vec::new();
     for text in INVALID {
         let (Err(theirs), Err(ours)) = (oracle(text), Pattern::new(text)) else { continue };
-        // Newer versions say it in other words, because they allow more.
+        // Newer versions have other texts, because they allow more.
         let reworded = ours.reason.starts_with("digits missing")
             || ours.reason == "lookbehind assertion is not fixed length"
             || *text == "\\x{";
@@ -121,13 +121,13 @@ fn differences_between_versions_follow_10_42() {
     }
     assert!(!Pattern::new(r"(?i)\p{Lu}").unwrap().is_match(b"a"));
     assert!(Pattern::new(r"\x").is_ok() && Pattern::new(r"(?<=\R)b").is_err());
-    // A quantifier since 10.43, text before.
+    // `{,3}` is a quantifier since 10.43 and text before.
     assert!(Pattern::new("a{,3}x").unwrap().is_match(b"a{,3}x"));
     assert!(!Pattern::new("a{,3}x").unwrap().is_match(b"aax"));
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
+fn unsupported_constructs_are_named_in_the_error() {
     for (text, name) in UNSUPPORTED {
         assert!(oracle(text).is_ok(), "{text:?} is valid in PCRE2");
         let error = Pattern::new(text).expect_err(text);
@@ -136,31 +136,8 @@ fn what_is_not_supported_is_named() {
 }
 
 #[test]
-fn templates_replace_groups_and_keep_the_rest() {
-    let pattern = Pattern::new("(a)(b)(c)(d)(e)(f)(g)(h)(i)(x)?").unwrap();
-    let captures = pattern.captures(b"<abcdefghi>").unwrap();
-    let cases = [
-        ("", "<abcdefghi>"),
-        (r"\0", "abcdefghi"),
-        (r"\1\2\3\4\5\6\7\8\9", "abcdefghi"),
-        (r"\9\1", "ia"),
-        (r"[\1] and \\1", r"[a] and \1"),
-        (r"\10", "a0"),
-        (r"\n\@", r"\n\@"),
-        ("text", "text"),
-        (r"end\", r"end\"),
-        (r"日\1本", "日a本"),
-    ];
-    for (template, expected) in cases {
-        assert_eq!(Template::new(template).apply(&captures), expected, "{template:?}");
-    }
-    let pattern = Pattern::new("(x)?(a)").unwrap();
-    assert_eq!(Template::new(r"<\1\2\3>").apply(&pattern.captures(b"a").unwrap()), "<a>");
-}
-
-#[test]
-fn without_groups_refers_as_the_agent_compiles_it() {
-    // No back-reference by number in the text: plain parentheses do not capture.
+fn without_groups_compiles_as_the_agent_does() {
+    // Without a back-reference by number plain parentheses do not capture.
     assert!(Pattern::without_groups("(a)?(?(1)b|c)").is_err());
     assert!(Pattern::without_groups("(?<n>a)?(?(n)b|c)").is_ok());
     // With one they do.
@@ -169,11 +146,11 @@ fn without_groups_refers_as_the_agent_compiles_it() {
 }
 
 #[test]
-fn failure_12_pattern_blow_up_ends() {
+fn failure_12_exponential_pattern_ends() {
     let line = [b"a".repeat(5000), b"!".to_vec()].concat();
     // Exponential in a backtracking engine, linear here.
     assert!(!Pattern::new("(a+)+$").unwrap().is_match(&line));
-    // Needs backtracking: it gives up, and the line does not match.
+    // Needs backtracking: the engine gives up, and the line does not match.
     assert!(!Pattern::new(r"^(?=(a+)+$)(a+)+\2b$").unwrap().is_match(&line));
     assert!(!Pattern::new(r"(a|aa)+(?<!x)\1\1b").unwrap().is_match(&line));
 }

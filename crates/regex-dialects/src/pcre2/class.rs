@@ -1,18 +1,19 @@
 //! Sets of characters by the names that PCRE2 gives them, without UCP: the named classes are ASCII.
 
 use super::ast::{negated, set};
+use crate::ascii;
 use regex_syntax::hir::{Class, ClassUnicode, HirKind};
 
 pub(super) fn digit() -> ClassUnicode {
-    set(&[(0x30, 0x39)])
+    set(ascii::DIGIT)
 }
 
 pub(super) fn word() -> ClassUnicode {
-    set(&[(0x30, 0x39), (0x41, 0x5a), (0x5f, 0x5f), (0x61, 0x7a)])
+    set(ascii::WORD)
 }
 
 pub(super) fn space() -> ClassUnicode {
-    set(&[(0x09, 0x0d), (0x20, 0x20)])
+    set(ascii::SPACE)
 }
 
 pub(super) fn horizontal() -> ClassUnicode {
@@ -40,24 +41,8 @@ pub(super) fn any() -> ClassUnicode {
 
 /// A class of `[:name:]`. With `caseless`, `upper` and `lower` are `alpha`, as in PCRE2.
 pub(super) fn posix(name: &str, caseless: bool) -> Option<ClassUnicode> {
-    let ranges: &[(u32, u32)] = match name {
-        "upper" | "lower" if caseless => &[(0x41, 0x5a), (0x61, 0x7a)],
-        "alpha" => &[(0x41, 0x5a), (0x61, 0x7a)],
-        "lower" => &[(0x61, 0x7a)],
-        "upper" => &[(0x41, 0x5a)],
-        "alnum" => &[(0x30, 0x39), (0x41, 0x5a), (0x61, 0x7a)],
-        "ascii" => &[(0, 0x7f)],
-        "blank" => &[(0x09, 0x09), (0x20, 0x20)],
-        "cntrl" => &[(0, 0x1f), (0x7f, 0x7f)],
-        "digit" => &[(0x30, 0x39)],
-        "graph" => &[(0x21, 0x7e)],
-        "print" => &[(0x20, 0x7e)],
-        "punct" => &[(0x21, 0x2f), (0x3a, 0x40), (0x5b, 0x60), (0x7b, 0x7e)],
-        "space" => &[(0x09, 0x0d), (0x20, 0x20)],
-        "word" => return Some(word()),
-        "xdigit" => &[(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)],
-        _ => return None,
-    };
+    let folds = caseless && matches!(name, "upper" | "lower");
+    let ranges = if folds { ascii::ALPHA } else { ascii::posix(name.as_bytes())? };
     Some(set(ranges))
 }
 

@@ -4,8 +4,7 @@
 //! ranges, every option is spelt out. CR and LF are taken out of every class, because a line holds neither: that is what
 //! allows a whole buffer of lines to be searched at once without a match ever reaching into the next line.
 
-use super::ast::{Greed, Node, Test, fixed_width, negated, set};
-use super::parse::branches;
+use super::ast::{Greed, Node, Test, branches, fixed_width, negated, set};
 use regex_syntax::hir::ClassUnicode;
 use std::fmt::Write as _;
 

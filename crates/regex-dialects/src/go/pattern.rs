@@ -1,20 +1,12 @@
-//! Patterns in Go's syntax on the regex crate.
-//!
-//! The built-in keys compile patterns with Go's `regexp` package. The regex crate is a relative of it (both come from
-//! RE2, both match in linear time), but the same text can mean something else: `\d` and `\w` know ASCII only in Go, `\s`
-//! leaves out the vertical tab, `&&` in a class is two ampersands, `\<` is a literal. So a pattern is parsed by Go's rules
-//! and written anew with everything spelled out. What Go refuses is refused with Go's words.
-
-mod class;
-mod error;
-mod parser;
+//! A compiled pattern.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-pub use error::{PatternError, PatternErrorKind};
+use super::error::{PatternError, PatternErrorKind};
+use super::parser;
 
 /// Longer patterns are refused; an item key has at most 2,048 characters.
 const PATTERN_BYTES: usize = 64 * 1024;
@@ -30,21 +22,21 @@ const NESTING: u32 = 2 * parser::MAX_HEIGHT + 10;
 /// Named groups may be written `(?<name>...)`, which agent 7.0 accepts and 6.0, built with an older Go, does not.
 ///
 /// ```
-/// use proc_snapshot::GoPattern;
+/// use regex_dialects::go::Pattern;
 ///
-/// let pattern = GoPattern::new(br"^/usr/sbin/httpd\s-D")?;
+/// let pattern = Pattern::new(br"^/usr/sbin/httpd\s-D")?;
 /// assert!(pattern.is_match(b"/usr/sbin/httpd -D FOREGROUND"));
-/// let error = GoPattern::new(b"(abc").unwrap_err();
+/// let error = Pattern::new(b"(abc").unwrap_err();
 /// assert_eq!(error.to_string(), "error parsing regexp: missing closing ): `(abc`");
-/// # Ok::<(), proc_snapshot::PatternError>(())
+/// # Ok::<(), regex_dialects::go::PatternError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct GoPattern {
+pub struct Pattern {
     regex: Regex,
     source: Arc<[u8]>,
 }
 
-impl GoPattern {
+impl Pattern {
     /// Compiles a pattern.
     ///
     /// # Errors
@@ -95,4 +87,5 @@ fn as_go_sees(subject: &[u8]) -> Cow<'_, [u8]> {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -278,7 +278,7 @@ const REFUSED: &[(&[u8], &[u8])] = &[
 #[test]
 fn matches_are_those_of_the_agent() {
     for (pattern, expected) in MATCHES {
-        let compiled = match GoPattern::new(pattern) {
+        let compiled = match Pattern::new(pattern) {
             Ok(compiled) => compiled,
             Err(error) => panic!("{}: {error}", pattern.escape_ascii()),
         };
@@ -292,7 +292,7 @@ fn matches_are_those_of_the_agent() {
 #[test]
 fn errors_are_those_of_the_agent() {
     for (pattern, expected) in REFUSED {
-        let Err(error) = GoPattern::new(pattern) else { panic!("{} is accepted", pattern.escape_ascii()) };
+        let Err(error) = Pattern::new(pattern) else { panic!("{} is accepted", pattern.escape_ascii()) };
         let expected = format!("error parsing regexp: {}", String::from_utf8_lossy(expected));
         assert_eq!(error.to_string(), expected, "{}", pattern.escape_ascii());
     }
@@ -301,7 +301,7 @@ fn errors_are_those_of_the_agent() {
 #[test]
 fn nesting_is_bounded_as_in_go() {
     let nested = |open: &str, middle: &str, close: &str, times: usize| {
-        GoPattern::new(format!("{}{middle}{}", open.repeat(times), close.repeat(times)).as_bytes())
+        Pattern::new(format!("{}{middle}{}", open.repeat(times), close.repeat(times)).as_bytes())
     };
     assert!(nested("(", "a", ")", 999).is_ok());
     assert_eq!(nested("(", "a", ")", 1000).unwrap_err().kind(), PatternErrorKind::NestingDepth);
@@ -312,7 +312,7 @@ fn nesting_is_bounded_as_in_go() {
 
 #[test]
 fn what_compiles_too_large_is_refused() {
-    let kind = |pattern: &[u8]| GoPattern::new(pattern).map(|_| ()).map_err(|error| error.kind());
+    let kind = |pattern: &[u8]| Pattern::new(pattern).map(|_| ()).map_err(|error| error.kind());
     assert_eq!(kind(br"(?i)[\pL\pN]{1000}"), Err(PatternErrorKind::TooLarge));
     assert_eq!(kind(&[b'a'; PATTERN_BYTES + 1]), Err(PatternErrorKind::TooLarge));
     assert_eq!(kind(&[b'a'; 2048]), Ok(()));
@@ -328,21 +328,21 @@ fn each_bad_byte_is_one_character() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(pattern in proptest::collection::vec(any::<u8>(), 0..40), subject: Vec<u8>) {
-        if let Ok(pattern) = GoPattern::new(&pattern) {
+        if let Ok(pattern) = Pattern::new(&pattern) {
             let _ = pattern.is_match(&subject);
         }
     }
 
     #[test]
     fn what_go_accepts_the_regex_crate_compiles(pattern in r"[()\[\]{}|*+?^$.\\a-f0-9,:<>iPpQEbdswxz&~ -]{0,24}") {
-        if let Err(error) = GoPattern::new(pattern.as_bytes()) {
+        if let Err(error) = Pattern::new(pattern.as_bytes()) {
             prop_assert_ne!(error.kind(), PatternErrorKind::TooLarge, "{}", pattern);
         }
     }
 
     #[test]
     fn a_quoted_text_matches_itself(text in "[^\\\\]{0,20}") {
-        let pattern = GoPattern::new(format!(r"^\Q{text}\E$").as_bytes()).unwrap();
+        let pattern = Pattern::new(format!(r"^\Q{text}\E$").as_bytes()).unwrap();
         prop_assert!(pattern.is_match(text.as_bytes()));
     }
 }

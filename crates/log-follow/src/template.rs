@@ -1,6 +1,6 @@
-//! What to deliver of a matching line.
+//! Output templates for matching lines.
 
-use super::Captures;
+use crate::Captures;
 
 /// What to deliver of a matching line: `\0` stands for the whole match, `\1` to `\9` for groups, `\\` for a backslash. The
 /// empty template, which is the default, delivers the whole line.
@@ -55,5 +55,34 @@ impl Template {
         }
         out.extend_from_slice(rest);
         String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Pattern;
+
+    #[test]
+    fn templates_replace_groups_and_keep_the_rest() {
+        let pattern = Pattern::new("(a)(b)(c)(d)(e)(f)(g)(h)(i)(x)?").unwrap();
+        let captures = pattern.captures(b"<abcdefghi>").unwrap();
+        let cases = [
+            ("", "<abcdefghi>"),
+            (r"\0", "abcdefghi"),
+            (r"\1\2\3\4\5\6\7\8\9", "abcdefghi"),
+            (r"\9\1", "ia"),
+            (r"[\1] and \\1", r"[a] and \1"),
+            (r"\10", "a0"),
+            (r"\n\@", r"\n\@"),
+            ("text", "text"),
+            (r"end\", r"end\"),
+            (r"日\1本", "日a本"),
+        ];
+        for (template, expected) in cases {
+            assert_eq!(Template::new(template).apply(&captures), expected, "{template:?}");
+        }
+        let pattern = Pattern::new("(x)?(a)").unwrap();
+        assert_eq!(Template::new(r"<\1\2\3>").apply(&pattern.captures(b"a").unwrap()), "<a>");
     }
 }

@@ -105,3 +105,11 @@ fn same_width<'a>(mut nodes: impl Iterator<Item = &'a Node>) -> Option<usize> {
     let first = fixed_width(nodes.next()?)?;
     nodes.all(|n| fixed_width(n) == Some(first)).then_some(first)
 }
+
+/// The alternatives of a node at its top.
+pub(super) fn branches(node: &Node) -> &[Node] {
+    match node {
+        Node::Alternatives(nodes) => nodes,
+        other => std::slice::from_ref(other),
+    }
+}

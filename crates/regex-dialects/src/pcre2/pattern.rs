@@ -1,38 +1,36 @@
-//! Patterns in the syntax of PCRE2, as Zabbix compiles it, and templates for what a match delivers.
+//! Compiled patterns and their matches.
 
-mod ast;
-mod class;
-mod emit;
-mod literal;
-mod parse;
-mod template;
-
-pub use template::Template;
-
-use emit::{Dialect, Emitted, NOT_UTF8};
-use memchr::memmem;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// A compiled pattern. The default one, and the empty one, match every line.
+use memchr::memmem;
+
+use super::emit::{self, Dialect, Emitted, NOT_UTF8};
+use super::error::PatternError;
+use super::parser::{self, Parsed};
+use super::required;
+use super::search::TextSearch;
+
+/// A compiled pattern. The default pattern and the empty pattern match every line.
 ///
-/// The syntax is that of PCRE2 10.42 with the options that the agent sets (UTF, not UCP): `\d`, `\w`, `\s`, `\b` and the
-/// POSIX classes are ASCII, `.` is any character, bytes that are not UTF-8 match nothing. Patterns run on the regex crate, in
-/// time linear in the line, unless they need what it cannot do: look-around, back-references, possessive quantifiers, atomic
-/// and conditional groups, `\K` and `\B`. Those run on a backtracking engine that gives up on a line after
+/// The syntax is that of PCRE2 10.42 with the options that the agent sets (UTF, not UCP). `\d`, `\w`, `\s`, `\b` and the
+/// POSIX classes are ASCII, `.` is any character, and bytes that are not UTF-8 match nothing.
+///
+/// Patterns run on the regex crate in linear time, unless they contain look-around, back-references, possessive quantifiers,
+/// atomic or conditional groups, `\K` or `\B`. Those run on a backtracking engine that gives up on a line after
 /// [`Pattern::STEP_LIMIT`] steps, as the agent does.
 ///
-/// Not supported, with an error that says so: recursion and subroutine calls, `\X`, `\C`, `(*UCP)`, the verbs that steer
-/// backtracking.
+/// Recursion, subroutine calls, `\X`, `\C`, `(*UCP)` and the verbs that control backtracking are refused with an error that
+/// names them.
 ///
-/// Known differences: a group that can be empty, inside a repeat (`(a*)*b`), holds its last text that was not; an empty match
-/// at the start of a line that begins with bytes that are not UTF-8 is found here and not there.
+/// Known differences from PCRE2: a group inside a repeat that can be empty (`(a*)*b`) keeps its last text that was not empty.
+/// An empty match at the start of a line that begins with bytes that are not UTF-8 is found here and not by PCRE2.
 ///
-/// Compiled once, shared by its clones, and safe to use from many threads.
+/// Clones share the compiled pattern. It may be used by many threads.
 ///
 /// ```
-/// use log_follow::Pattern;
+/// use regex_dialects::pcre2::Pattern;
 ///
 /// let pattern: Pattern = r"MaxClients|MaxRequestWorkers(?! is)".parse().unwrap();
 /// assert!(pattern.is_match(b"AH00161: server reached MaxRequestWorkers setting"));
@@ -44,41 +42,11 @@ pub struct Pattern(Option<Arc<Compiled>>);
 struct Compiled {
     text: String,
     engine: Engine,
-    /// Of each group of the text, its numbers in the engine.
+    /// The engine's numbers of each group in the text.
     groups: Vec<Vec<usize>>,
     required: Option<Vec<Vec<u8>>>,
-    /// Made when it is first needed: most patterns never need it.
+    /// Built at first use, because most patterns never need it.
     required_search: OnceLock<Option<TextSearch>>,
-}
-
-/// A fast search for any of some texts.
-#[derive(Debug)]
-pub(crate) enum TextSearch {
-    One(Box<memmem::Finder<'static>>),
-    /// Vectorised, for some dozens of texts.
-    Some(Box<aho_corasick::packed::Searcher>),
-    Many(aho_corasick::AhoCorasick),
-}
-
-impl TextSearch {
-    pub(crate) fn new(texts: &[Vec<u8>]) -> Option<Self> {
-        match texts {
-            [text] => Some(Self::One(Box::new(memmem::Finder::new(text).into_owned()))),
-            texts => match aho_corasick::packed::Searcher::new(texts) {
-                Some(search) => Some(Self::Some(Box::new(search))),
-                None => aho_corasick::AhoCorasick::new(texts).ok().map(Self::Many),
-            },
-        }
-    }
-
-    /// Where the first of them begins.
-    pub(crate) fn find(&self, buffer: &[u8]) -> Option<usize> {
-        match self {
-            Self::One(finder) => finder.find(buffer),
-            Self::Some(search) => search.find(buffer).map(|m| m.start()),
-            Self::Many(search) => search.find(buffer).map(|m| m.start()),
-        }
-    }
 }
 
 enum Engine {
@@ -87,72 +55,62 @@ enum Engine {
     Backtracking(Box<fancy_regex::Regex>),
 }
 
-/// Why a text is no pattern.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}, position {position}")]
-pub struct PatternError {
-    /// What is wrong, in PCRE2's words where it would refuse the pattern too.
-    pub reason: String,
-    /// Byte offset in the pattern.
-    pub position: usize,
-    /// PCRE2 would refuse it, too. Otherwise it is something that is not supported here.
-    pub refused_by_pcre2: bool,
-}
-
-/// What the engine said about a line.
+/// The engine's result for a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// The line does not match.
     No,
+    /// The line matches.
     Yes,
-    /// The backtracking engine reached its limit.
-    TooHard,
+    /// The backtracking engine reached its limit of steps.
+    StepLimit,
 }
 
 impl Pattern {
-    /// The backtracking engine gives up on a line after so many steps. (PCRE2 counts its steps in another way; the agent's
-    /// limit is the same number.)
+    /// The backtracking engine gives up on a line after this many steps. The agent's limit is the same number, but PCRE2
+    /// counts its steps differently.
     pub const STEP_LIMIT: usize = 1_000_000;
 
     /// Compiles `text` with capture groups.
     ///
     /// # Errors
     ///
-    /// When PCRE2 would not compile it, when it needs something that is not supported, or when it is too large.
+    /// Returns an error if PCRE2 refuses the pattern, if it contains an unsupported construct, or if it is too large.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         Self::compile(text, false)
     }
 
-    /// Compiles `text` as the agent does for an item without an `output` template: plain parentheses do not capture (unless
-    /// the text has a back-reference by number). Nothing matches differently, but a reference to such a group is an error.
+    /// Compiles `text` as the agent does for an item without an `output` template: plain parentheses do not capture, unless
+    /// the text has a back-reference by number. The same lines match, but a reference to such a group is an error.
     ///
     /// # Errors
     ///
-    /// As [`Pattern::new`].
+    /// The errors are those of [`Pattern::new`].
     pub fn without_groups(text: &str) -> Result<Self, PatternError> {
         Self::compile(text, true)
     }
 
-    /// Whether plain parentheses capture even [without groups](Self::without_groups): the text looks to the agent as if it
-    /// referred to a group by number.
+    /// Returns whether plain parentheses capture even [without groups](Self::without_groups), because the agent finds a
+    /// reference to a group by number in the text.
     ///
     /// ```
-    /// use log_follow::Pattern;
+    /// use regex_dialects::pcre2::Pattern;
     ///
     /// assert!(Pattern::refers_by_number(r"(a)\1"));
     /// assert!(!Pattern::refers_by_number(r"(a)b"));
     /// ```
     #[must_use]
     pub fn refers_by_number(text: &str) -> bool {
-        parse::has_numbered_reference(text)
+        parser::has_numbered_reference(text)
     }
 
     fn compile(text: &str, no_capture: bool) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Ok(Self(None));
         }
-        let parsed = parse::parse(text, no_capture)?;
-        let required = literal::required(&parsed.node);
-        let (engine, groups) = match literal::whole(&parsed.node) {
+        let parsed = parser::parse(text, no_capture)?;
+        let required = required::required(&parsed.node);
+        let (engine, groups) = match required::whole(&parsed.node) {
             Some(literal) => {
                 (Engine::Literal(Box::new(memmem::Finder::new(&literal).into_owned())), vec![vec![0]])
             }
@@ -167,19 +125,19 @@ impl Pattern {
         }))))
     }
 
-    /// The text that it was compiled from.
+    /// The pattern's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().map_or("", |c| &c.text)
     }
 
-    /// Whether `line` (without its end) matches. A line on which the backtracking engine reaches its limit does not.
+    /// Returns whether `line`, given without its line end, matches. If the backtracking engine reaches its limit, it does not.
     #[must_use]
     pub fn is_match(&self, line: &[u8]) -> bool {
         self.verdict(line) == Verdict::Yes
     }
 
-    /// The match in `line` and its groups.
+    /// Returns the match in `line` with its groups.
     #[must_use]
     pub fn captures<'l>(&self, line: &'l [u8]) -> Option<Captures<'l>> {
         let Some(compiled) = self.0.as_deref() else {
@@ -199,21 +157,24 @@ impl Pattern {
         Some(Captures { line, groups: compiled.original_groups(&found) })
     }
 
-    pub(crate) fn verdict(&self, line: &[u8]) -> Verdict {
+    /// Returns whether `line` matches, or that the engine gave up.
+    #[must_use]
+    pub fn verdict(&self, line: &[u8]) -> Verdict {
         let yes = match self.0.as_deref().map(|c| &c.engine) {
             None => true,
             Some(Engine::Literal(finder)) => finder.find(line).is_some(),
             Some(Engine::Linear(regex)) => regex.is_match(line),
             Some(Engine::Backtracking(regex)) => match regex.is_match(&as_text(line)) {
                 Ok(yes) => yes,
-                Err(_) => return Verdict::TooHard,
+                Err(_) => return Verdict::StepLimit,
             },
         };
         if yes { Verdict::Yes } else { Verdict::No }
     }
 
-    /// How to search a whole buffer of UTF-8 lines for it.
-    pub(crate) fn searcher(&self) -> Searcher<'_> {
+    /// Returns the way to search a buffer of UTF-8 lines for the pattern.
+    #[must_use]
+    pub fn searcher(&self) -> Searcher<'_> {
         match self.0.as_deref() {
             None => Searcher::EveryLine,
             Some(Compiled { engine: Engine::Literal(finder), .. }) => Searcher::Literal(finder),
@@ -222,30 +183,36 @@ impl Pattern {
         }
     }
 
-    /// Whether one line can take long.
-    pub(crate) fn is_slow(&self) -> bool {
+    /// Returns whether a single line may take long, because the pattern runs on the backtracking engine.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
         matches!(self.0.as_deref(), Some(Compiled { engine: Engine::Backtracking(_), .. }))
     }
 
-    /// A search for [`Pattern::required_texts`].
-    pub(crate) fn required_search(&self) -> Option<&TextSearch> {
+    /// Returns a search for [`Pattern::required_texts`].
+    #[must_use]
+    pub fn required_search(&self) -> Option<&TextSearch> {
         let compiled = self.0.as_deref()?;
         compiled.required_search.get_or_init(|| TextSearch::new(compiled.required.as_deref()?)).as_ref()
     }
 
-    /// Texts of which each matching line contains at least one.
-    pub(crate) fn required_texts(&self) -> Option<&[Vec<u8>]> {
+    /// Returns texts of which each matching line contains at least one. `None` if the pattern requires no such text.
+    #[must_use]
+    pub fn required_texts(&self) -> Option<&[Vec<u8>]> {
         self.0.as_deref()?.required.as_deref()
     }
 }
 
-/// How a buffer of lines is searched.
-#[derive(Clone, Copy)]
-pub(crate) enum Searcher<'p> {
+/// The way to search a buffer of lines for a pattern.
+#[derive(Debug, Clone, Copy)]
+pub enum Searcher<'p> {
+    /// Every line matches.
     EveryLine,
+    /// Lines with this text match.
     Literal(&'p memmem::Finder<'static>),
+    /// The expression may run over several lines at once, because it never matches a line end.
     Linear(&'p regex::bytes::Regex),
-    /// Each line by itself.
+    /// Each line is matched on its own.
     EachLine,
 }
 
@@ -264,7 +231,7 @@ impl std::str::FromStr for Pattern {
 }
 
 impl Compiled {
-    /// Groups by their number in the text: of several with one number, the one that took part.
+    /// Orders groups by their number in the text. If several have one number, the group that matched is taken.
     fn original_groups(&self, found: &[Option<Range<usize>>]) -> Vec<Option<Range<usize>>> {
         self.groups
             .iter()
@@ -287,20 +254,20 @@ impl<'l> Captures<'l> {
         self.line
     }
 
-    /// Group 0 is the match; `None` for a group that took no part or does not exist.
+    /// Returns a group; group 0 is the match. `None` if the group did not match or does not exist.
     #[must_use]
     pub fn get(&self, group: usize) -> Option<&'l [u8]> {
         self.groups.get(group)?.clone().map(|range| &self.line[range])
     }
 
-    /// The number of groups of the pattern, the match itself not counted.
+    /// The number of groups of the pattern, without the match itself.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.groups.len().saturating_sub(1)
     }
 }
 
-fn engine(text: &str, parsed: &parse::Parsed) -> Result<(Engine, Vec<Vec<usize>>), PatternError> {
+fn engine(text: &str, parsed: &Parsed) -> Result<(Engine, Vec<Vec<usize>>), PatternError> {
     let error = |reason: String| PatternError { reason, position: text.len(), refused_by_pcre2: false };
     let backtracking = emit::needs_backtracking(&parsed.node);
     let dialect = if backtracking { Dialect::Backtracking } else { Dialect::Linear };
@@ -318,7 +285,7 @@ fn engine(text: &str, parsed: &parse::Parsed) -> Result<(Engine, Vec<Vec<usize>>
     Ok((Engine::Backtracking(Box::new(regex)), groups))
 }
 
-/// The parser refused everything that is not a pattern, so what an engine refuses is size, or something unforeseen.
+/// The parser has refused invalid patterns, so an engine refuses only patterns that are too large.
 fn too_large(reason: &str) -> String {
     if reason.contains("size limit") { "regular expression is too large".into() } else { reason.into() }
 }
@@ -334,7 +301,7 @@ fn backtracking_captures(regex: &fancy_regex::Regex, line: &[u8]) -> Option<Vec<
     Some((0..captures.len()).map(|i| captures.get(i).map(range)).collect())
 }
 
-/// The line as the backtracking engine takes it: each byte that is not UTF-8 becomes a character that nothing matches.
+/// Converts a line for the backtracking engine: each byte that is not UTF-8 becomes a character that no class contains.
 fn as_text(line: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(line) {
         return Cow::Borrowed(text);
@@ -347,7 +314,7 @@ fn as_text(line: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Back from an offset in what [`as_text`] made: each stand-in was one byte.
+/// Converts an offset in the result of [`as_text`] back: each replacement was one byte.
 fn original_offset(text: &str, offset: usize) -> usize {
     offset - text[..offset].matches(NOT_UTF8).count() * (NOT_UTF8.len_utf8() - 1)
 }

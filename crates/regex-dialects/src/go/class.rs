@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::ascii;
+
 const MAX_RUNE: u32 = 0x10_FFFF;
+const SPACE_WITHOUT_VERTICAL_TAB: ascii::Ranges = &[(0x09, 0x0a), (0x0c, 0x0d), (0x20, 0x20)];
 
 /// A class of characters on its way to being written.
 #[derive(Debug, Default)]
@@ -57,42 +60,26 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn new(items: &str, negated: bool) -> Self {
-        Self { items: items.to_owned(), negated }
+    fn from_ranges(ranges: ascii::Ranges, negated: bool) -> Self {
+        let items = ranges.iter().map(|(low, high)| format!("\\x{{{low:X}}}-\\x{{{high:X}}}")).collect();
+        Self { items, negated }
     }
 
     /// What `\d`, `\D`, `\s`, `\S`, `\w` and `\W` stand for: ASCII only, and no vertical tab in `\s`.
     pub(super) fn perl(letter: u8) -> Option<Self> {
-        let items = match letter.to_ascii_lowercase() {
-            b'd' => "0-9",
-            b's' => r"\t\n\x0C\r\x20",
-            b'w' => "0-9A-Za-z_",
+        let ranges = match letter.to_ascii_lowercase() {
+            b'd' => ascii::DIGIT,
+            b's' => SPACE_WITHOUT_VERTICAL_TAB,
+            b'w' => ascii::WORD,
             _ => return None,
         };
-        Some(Self::new(items, letter.is_ascii_uppercase()))
+        Some(Self::from_ranges(ranges, letter.is_ascii_uppercase()))
     }
 
     /// What stands between `[:` and `:]`.
     pub(super) fn posix(name: &[u8]) -> Option<Self> {
         let (name, negated) = name.strip_prefix(b"^").map_or((name, false), |name| (name, true));
-        let items = match name {
-            b"alnum" => "0-9A-Za-z",
-            b"alpha" => "A-Za-z",
-            b"ascii" => r"\x00-\x7F",
-            b"blank" => r"\t\x20",
-            b"cntrl" => r"\x00-\x1F\x7F",
-            b"digit" => "0-9",
-            b"graph" => r"\x21-\x7E",
-            b"lower" => "a-z",
-            b"print" => r"\x20-\x7E",
-            b"punct" => r"\x21-\x2F\x3A-\x40\x5B-\x60\x7B-\x7E",
-            b"space" => r"\t-\r\x20",
-            b"upper" => "A-Z",
-            b"word" => "0-9A-Za-z_",
-            b"xdigit" => "0-9A-Fa-f",
-            _ => return None,
-        };
-        Some(Self::new(items, negated))
+        Some(Self::from_ranges(ascii::posix(name)?, negated))
     }
 
     /// What `\p{name}` stands for. Names are taken as Go 1.23 (agent 7.0) knows them: exactly, without the aliases and
