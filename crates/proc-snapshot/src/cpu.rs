@@ -405,4 +405,14 @@ mod tests {
         history.set_owner("ghost", Owner::Failed(5));
         assert!(matches!(poll(&mut history), Err(ProcError::UserLookup { .. })));
     }
+
+    #[test]
+    fn query_expires_after_25_hours_without_a_poll() {
+        let mut history = CpuHistory::default();
+        poll(&mut history, 0, "a", CpuType::Total, CpuWindow::Avg1);
+        history.expire(seconds(25 * 3600));
+        assert_eq!(history.len(), 1);
+        history.expire(seconds(25 * 3600 + 1));
+        assert_eq!(history.len(), 0);
+    }
 }

@@ -417,4 +417,15 @@ mod tests {
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
         assert!(matches!(sampler.top(Instant::now()), Err(ProcError::Deadline { .. })));
     }
+
+    #[test]
+    fn ranking_is_maintained_for_15_minutes_after_the_last_request() {
+        let requested = Duration::from_secs(100);
+        let state = State { ranking_requested: Some(requested), ..State::default() };
+        let later = requested + Duration::from_secs(15 * 60);
+        assert!(state.wants_ranking(later) && !state.is_idle(later));
+        let too_late = later + Duration::from_millis(1);
+        assert!(!state.wants_ranking(too_late) && state.is_idle(too_late));
+        assert!(!State::default().wants_ranking(Duration::ZERO));
+    }
 }

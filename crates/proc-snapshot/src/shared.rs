@@ -334,4 +334,15 @@ mod tests {
         assert!(covers(Needs::CMDLINE, Needs::CMDLINE | Needs::STATUS));
         assert!(!covers(Needs::STATUS, Needs::OWNER));
     }
+
+    #[test]
+    fn needs_are_remembered_for_ten_minutes() {
+        let mut state = State::default();
+        let now = Instant::now();
+        state.note(Needs::CMDLINE | Needs::STATUS, now);
+        state.note(Needs::OWNER, now + Duration::from_secs(1));
+        assert_eq!(state.recent_needs(now + Duration::from_secs(599)), Needs::CMDLINE | Needs::OWNER);
+        assert_eq!(state.recent_needs(now + Duration::from_secs(600)), Needs::OWNER);
+        assert_eq!(state.recent_needs(now + Duration::from_secs(601)), Needs::empty());
+    }
 }

@@ -88,3 +88,31 @@ impl Users {
         name.unwrap_or_else(|| gid.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_cache_is_cleared_at_its_limit() {
+        let mut names = Names::default();
+        let limit = u32::try_from(NAMES_KEPT).unwrap();
+        for id in 0..limit {
+            names.get(id, |id| Some(id.to_string()));
+        }
+        assert_eq!(names.by_id.len(), 4096);
+        assert_eq!(names.get(limit, |_| None), None);
+        assert_eq!(names.by_id.len(), 1);
+    }
+
+    #[test]
+    fn names_are_cached_for_30_seconds() {
+        let mut names = Names::default();
+        names.get(1, |_| Some("old".to_owned()));
+        assert_eq!(names.get(1, |_| Some("new".to_owned())).as_deref(), Some("old"));
+        names.since = Instant::now().checked_sub(Duration::from_secs(29));
+        assert_eq!(names.get(1, |_| Some("new".to_owned())).as_deref(), Some("old"));
+        names.since = Instant::now().checked_sub(Duration::from_secs(30));
+        assert_eq!(names.get(1, |_| Some("new".to_owned())).as_deref(), Some("new"));
+    }
+}

@@ -81,4 +81,15 @@ mod tests {
         assert_eq!((found[0].oom_score_adj, found[0].rss_bytes), (Some(-17), Some(102_400)));
         assert_eq!((&*found[0].name, found[1].rss_bytes), (&b"a (b) c"[..], None));
     }
+
+    #[test]
+    fn processes_that_are_never_killed_are_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        for (pid, score) in [(10, 1), (11, 0), (12, 1)] {
+            write(root.path(), &format!("{pid}/oom_score"), &format!("{score}\n"));
+            write(root.path(), &format!("{pid}/comm"), "x\n");
+        }
+        let found = oom_candidates(root.path(), [12, 11, 10], 10);
+        assert_eq!(found.iter().map(|candidate| candidate.pid).collect::<Vec<_>>(), [10, 12]);
+    }
 }
