@@ -126,9 +126,7 @@ impl CpuSampler {
         loop {
             let now = self.core.now();
             state.ranking_requested = Some(now);
-            if let Some((made, ranking)) = &state.ranking
-                && now.saturating_sub(*made) <= RANKING_AGE
-            {
+            if let Some(ranking) = state.fresh_ranking(now) {
                 return Ok(ranking.clone());
             }
             self.run(&mut state)?;
@@ -173,6 +171,11 @@ impl Drop for CpuSampler {
 impl State {
     fn wants_ranking(&self, now: Duration) -> bool {
         self.ranking_requested.is_some_and(|requested| now.saturating_sub(requested) <= RANKING_UNUSED)
+    }
+
+    fn fresh_ranking(&self, now: Duration) -> Option<&CpuRanking> {
+        let (made, ranking) = self.ranking.as_ref()?;
+        (now.saturating_sub(*made) <= RANKING_AGE).then_some(ranking)
     }
 
     fn is_idle(&self, now: Duration) -> bool {
@@ -412,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_is_too_short_is_told() {
+    fn passed_deadline_is_an_error() {
         let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
         let sampler = CpuSampler::new(root, Arc::new(Users::new()));
         assert!(matches!(sampler.top(Instant::now()), Err(ProcError::Deadline { .. })));
@@ -427,5 +430,35 @@ mod tests {
         let too_late = later + Duration::from_millis(1);
         assert!(!state.wants_ranking(too_late) && state.is_idle(too_late));
         assert!(!State::default().wants_ranking(Duration::ZERO));
+    }
+
+    #[test]
+    fn ranking_is_fresh_for_two_and_a_half_seconds() {
+        let ranking = CpuRanking { window: Duration::from_secs(60), names: Vec::new() };
+        let made = Duration::from_secs(100);
+        let state = State { ranking: Some((made, ranking)), ..State::default() };
+        assert!(state.fresh_ranking(made + Duration::from_millis(2500)).is_some());
+        assert!(state.fresh_ranking(made + Duration::from_millis(2501)).is_none());
+    }
+
+    #[test]
+    fn known_users_are_resolved_again_after_ten_seconds() {
+        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
+        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        let core = &sampler.core;
+        let query = CpuQuery { user: "root".to_owned(), ..CpuQuery::default() };
+        core.lock()
+            .history
+            .utilization(Duration::ZERO, &query, CpuType::Total, CpuWindow::Avg1, 100)
+            .unwrap();
+        let owner = || core.lock().history.watches().1[0].owner;
+        let mut sampling = SamplingState::default();
+        core.refresh_users(&mut sampling, Duration::from_secs(5));
+        assert_eq!(owner(), Owner::Known(0));
+        core.lock().history.set_owner("root", Owner::Unknown);
+        core.refresh_users(&mut sampling, Duration::from_millis(14_999));
+        assert_eq!(owner(), Owner::Unknown);
+        core.refresh_users(&mut sampling, Duration::from_secs(15));
+        assert_eq!(owner(), Owner::Known(0));
     }
 }

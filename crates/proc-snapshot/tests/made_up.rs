@@ -243,6 +243,9 @@ fn huge_command_lines_are_kept_up_to_a_limit() {
     assert_eq!(snapshot.truncated_cmdlines(), 2);
     assert_eq!(pids(&snapshot, &pattern("the end$")).len(), 1);
     assert_eq!(pids(&snapshot, &pattern("^xxx")).len(), 3);
+    let mut lengths: Vec<_> = snapshot.processes().map(|process| process.cmdline().unwrap().len()).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [256, 256, (9 << 20) + 8]);
 }
 
 #[test]
@@ -354,7 +357,7 @@ fn hidepid_is_reported() {
     let seen = visibility(&tree);
     assert_eq!((seen.hidepid, seen.others_visible, seen.is_partial()), (Some(2), false, true));
     tree.process(1, b"init", b"", 1);
-    assert!(!visibility(&tree).is_partial(), "whoever sees process 1 is exempt");
+    assert!(!visibility(&tree).is_partial(), "hidepid does not apply if process 1 is readable");
 }
 
 #[test]

@@ -74,12 +74,16 @@ impl Cgroups {
     ///
     /// [`CgroupError::NoController`] if no hierarchy has the memory controller.
     pub fn read(host_root: &Path, deadline: Instant) -> Result<Self, CgroupError> {
+        Self::read_up_to(DIRECTORIES_MAX, host_root, deadline)
+    }
+
+    pub(super) fn read_up_to(limit: usize, host_root: &Path, deadline: Instant) -> Result<Self, CgroupError> {
         let mount = host_root.join("sys/fs/cgroup");
         let (version, top) = find_hierarchy(&mount).ok_or(CgroupError::NoController { path: mount })?;
         let mut cgroups = Self { version, scanned: 0, complete: true, list: Vec::new() };
         let mut pending = vec![top.clone()];
         while let Some(dir) = pending.pop() {
-            if cgroups.scanned >= DIRECTORIES_MAX || Instant::now() >= deadline {
+            if cgroups.scanned >= limit || Instant::now() >= deadline {
                 cgroups.complete = false;
                 break;
             }

@@ -89,3 +89,17 @@ fn list_is_incomplete_if_the_deadline_has_passed() {
     write(root.path(), "cgroup.controllers", "memory\n");
     assert!(!Cgroups::read(root.path(), Instant::now()).unwrap().complete);
 }
+
+#[test]
+fn scan_stops_at_the_limit_of_directories() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "cgroup.controllers", "memory\n");
+    for name in ["a.slice", "b.slice", "c.slice"] {
+        group_v2(root.path(), name, "50\n", "100\n", 0);
+    }
+    let scanned = |limit| {
+        let cgroups = Cgroups::read_up_to(limit, root.path(), soon()).unwrap();
+        (cgroups.scanned, cgroups.complete)
+    };
+    assert_eq!([scanned(3), scanned(4)], [(3, false), (4, true)]);
+}
