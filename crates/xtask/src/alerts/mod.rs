@@ -1,5 +1,5 @@
 //! Every trigger of the templates on its cause, in real servers with real agents, at the intervals that operators get, and hosts on
-//! which nothing may happen. `docs/alerts.md` and `docs/benchmarks.md` tell
+//! which nothing may happen. `docs/alerts.md` and `docs/benchmarks.md` contain
 //! the last result.
 
 mod hosts;

@@ -1,4 +1,4 @@
-//! What an operator would see: problems as the API tells them, with the moments at which it did.
+//! What an operator would see: the problems that the API returns, with the times at which it returned them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,7 +46,7 @@ impl Observed {
         self.problems().values().filter(|raised| raised.host == host).cloned().collect()
     }
 
-    /// Looks until it is told to stop. A request that fails is made again: the last word counts.
+    /// Polls the API until it has to stop. A failed request is repeated.
     pub(super) fn watch(&self, zabbix: &Zabbix, is_over: impl Fn() -> bool) -> Result<(), Broken> {
         let mut failed = Instant::now();
         while !is_over() {

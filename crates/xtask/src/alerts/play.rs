@@ -139,7 +139,7 @@ impl Playing<'_> {
         Ok(outcomes)
     }
 
-    /// A kill by somebody else on this machine may have come first.
+    /// Another kill on this machine may have come first.
     fn cause_at(&self, began: SystemTime) -> SystemTime {
         match self.cause.end {
             End::AfterAnyKill => self.kills.first().map_or(began, |first| first.min(began)),

@@ -35,7 +35,7 @@ pub(super) enum Kind {
     MariaDb,
 }
 
-/// Whoever holds it keeps a worker busy: nothing else is done with it.
+/// A connection that keeps a worker busy while it is open.
 enum Held {
     Connection(#[expect(dead_code, reason = "held open")] TcpStream),
     Script(#[expect(dead_code, reason = "held open")] Request),
@@ -111,7 +111,7 @@ impl Program {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Keeps so many workers busy, those of a pool where it is php-fpm.
+    /// Keeps this number of workers busy. For php-fpm, those of one pool.
     pub(super) fn occupy(&self, count: usize, pool: &str) -> io::Result<()> {
         for _ in 0..count {
             let held = self.occupied(pool)?;

@@ -34,7 +34,7 @@ pub(super) struct Scene {
     pub(super) has_aliases: bool,
     /// Problems that such a host rightly has from the beginning, or may get from what others do on this machine.
     pub(super) expected: Vec<&'static str>,
-    /// Whether its items without a value are to be told.
+    /// Whether the page lists its items without a value.
     pub(super) is_host: bool,
     pub(super) causes: Vec<Cause>,
 }
@@ -55,7 +55,7 @@ pub(super) enum End {
     ByItself(&'static str),
     /// As before, and every kill on this machine that comes later prolongs it.
     AfterTheLastKill,
-    /// And whoever had a process killed before has caused it.
+    /// As before, and an earlier kill on this machine counts as the cause.
     AfterAnyKill,
     By(&'static str, Act),
 }
@@ -155,7 +155,7 @@ impl Cause {
         Self { what, raises: raises.to_vec(), lasts: Duration::ZERO, begin: Box::new(begin), end }
     }
 
-    /// Lasts so long at least.
+    /// Sets the minimum duration.
     pub(super) fn lasting(mut self, seconds: u64) -> Self {
         self.lasts = Duration::from_secs(seconds);
         self

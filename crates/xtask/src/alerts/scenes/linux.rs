@@ -61,8 +61,7 @@ fn kill_once(directory: &Path) -> Done {
 /// Others have processes killed on this machine, too: theirs are expected.
 fn kill(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let room = room.to_owned();
-    let what =
-        "a real OOM kill in a memory cgroup ({$OOMWATCH.OOM.EXPECTED} is whatever others do on this machine)";
+    let what = "a real OOM kill in a memory cgroup ({$OOMWATCH.OOM.EXPECTED} matches every other kill on this machine)";
     let cause = Cause::new(what, &[("Linux", MEMCG)], move |_| kill_once(&room), End::AfterTheLastKill);
     let scene =
         Scene::new(name, "this machine, the agent is root", &["Linux"]).expecting(&[EXPECTED, UNREPORTED]);
@@ -150,7 +149,7 @@ fn waiting(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (begin, end) = (machine.clone(), machine.clone());
     let raises =
         [("Linux", "Memory: all processes wait more than {$OOMWATCH.PSI.FULL.MAX} % of the time for 5m")];
-    let end = by("nobody waits", move |_| Ok(end.pressure(0.0)?));
+    let end = by("PSI full at 0 %", move |_| Ok(end.pressure(0.0)?));
     let pressure = Cause::new("PSI full at 40 %", &raises, move |_| Ok(begin.pressure(40.0)?), end);
     let (begin, end) = (machine.clone(), machine.clone());
     let set = |machine: &MadeUp, value: &str| machine.write("proc/sys/vm/panic_on_oom", value);
@@ -173,7 +172,7 @@ fn silent(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(cause))
 }
 
-/// A file system whose server never answers: what a dead NFS server is to whoever reads.
+/// A file system whose server never responds, like a dead NFS server.
 fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
     let mount = machine.path("srv");
@@ -182,7 +181,7 @@ fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let server: Arc<Mutex<Option<Child>>> = Arc::default();
     let (held, at) = (Arc::clone(&server), mount.clone());
     let begin = move |_: &_| {
-        // Whoever holds this descriptor is the server.
+        // The process that holds this descriptor is the server.
         let script = "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none \"$0\" && exec sleep 3600";
         let mut command = Command::new("setpriv");
         let child = command.args(["--pdeathsig", "KILL", "--", "sh", "-c", script]).arg(&at).spawn()?;
@@ -229,7 +228,7 @@ fn blind(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it may again", move |_| Ok(end.allow(SYSLOG, 0o644)?));
-    let what = "the agent's user may no longer read /var/log/messages, and nothing else tells";
+    let what = "the agent's user may no longer read /var/log/messages, the only source";
     let cause = Cause::new(what, &[("Linux", UNREADABLE)], move |_| Ok(begin.allow(SYSLOG, 0o600)?), end);
     Ok(Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"])
         .on(&machine)
@@ -277,7 +276,7 @@ fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     Ok(scene.on(&machine).rights(STRANGER).with("{$OOMWATCH.PSS.REQUIRED}", "1").cause(cause))
 }
 
-/// A service's memory against its limit, as cgroup v2 tells it.
+/// A service's memory and its limit in cgroup v2.
 fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     fn uses(machine: &MadeUp, mebibytes: u64) -> Done {
         let file = |name: &str| format!("sys/fs/cgroup/system.slice/shop.service/memory.{name}");

@@ -17,7 +17,7 @@ pub(super) const SCENES: &[Make] = &[("whole-machine", whole_machine), ("sites",
 const APACHE_LINE: &str = "[Tue Nov 24 10:00:00.000000 2026] [mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, \
                            consider raising the MaxRequestWorkers setting";
 
-/// Three templates watch for the same: each tells it once.
+/// Three templates detect the same kill. Each raises one problem.
 fn whole_machine(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?;
     let begin = machine.clone();

@@ -69,7 +69,7 @@ fn mysql(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene,
     Ok((scene.expecting(&[MYSQL_ODD]), program))
 }
 
-/// So many workers are kept busy, and let go.
+/// Keeps this number of workers busy, and releases them at the end.
 fn busy(
     program: &Arc<Program>,
     (count, pool): (usize, &'static str),
@@ -95,7 +95,7 @@ fn apache_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     )))
 }
 
-/// The log is elsewhere, so that the workers alone tell.
+/// The log is elsewhere, so that only the number of workers shows it.
 fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let (mut scene, program) = apache(name, room, &prefork(8))?;
     let log = room.join("other.log");
