@@ -287,6 +287,16 @@ mod tests {
     }
 
     #[test]
+    fn reply_of_exactly_the_limit_is_sent() {
+        let json = Outgoing::Exported { id: 5, answer: Ok(Some("x")) }.to_json();
+        for (limit, is_error) in [(json.len(), false), (json.len() - 1, true)] {
+            let outbox = outbox(limit);
+            outbox.send_reply(5, soon(), Reply::value("x"));
+            assert_eq!(written(&outbox)[0].get("error").is_some(), is_error);
+        }
+    }
+
+    #[test]
     fn callback_runs_after_the_write_and_not_before() {
         let outbox = outbox(1000);
         let (sender, receiver) = mpsc::channel();

@@ -275,7 +275,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     }
 
     fn export(&mut self, export: ExportRequest) {
-        let (wait, generation) = self.time_limit(export.timeout_seconds);
+        let (wait, generation) = time_limit(export.timeout_seconds, self.timeout);
         let deadline = Instant::now() + wait;
         let outbox = Arc::clone(&self.outbox);
         match self.service() {
@@ -283,19 +283,6 @@ impl<'a, E: Exporter> Session<'a, E> {
                 .workers
                 .submit(export.id, Request::from_agent(export.key, export.parameters, deadline, generation)),
             Err(error) => outbox.send_error(export.id, error),
-        }
-    }
-
-    /// Returns the time limit for this request.
-    fn time_limit(&self, timeout_seconds: Option<f64>) -> (Duration, Generation) {
-        let of_request = timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        match of_request {
-            // A day at most, so that adding it to a time cannot overflow.
-            Some(timeout) => (timeout.min(Duration::from_secs(86_400)), Generation::Since6_4),
-            None => {
-                let head_start = HEAD_START.min(self.timeout / 5);
-                (self.timeout.saturating_sub(head_start), Generation::Before6_4)
-            }
         }
     }
 
@@ -313,5 +300,36 @@ impl<'a, E: Exporter> Session<'a, E> {
         if stopping.is_ok() && wait.recv_timeout(STOP_FOR) == Err(mpsc::RecvTimeoutError::Timeout) {
             log::warn!("the plugin's stop takes longer than {} s and is cut short", STOP_FOR.as_secs());
         }
+    }
+}
+
+/// Returns the time limit of a request and the generation of its agent.
+fn time_limit(timeout_seconds: Option<f64>, agent_timeout: Duration) -> (Duration, Generation) {
+    match timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        // A day at most, so that adding it to a time cannot overflow.
+        Some(timeout) => (timeout.min(Duration::from_secs(86_400)), Generation::Since6_4),
+        None => {
+            let head_start = HEAD_START.min(agent_timeout / 5);
+            (agent_timeout.saturating_sub(head_start), Generation::Before6_4)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_limit_is_at_most_a_day() {
+        let limit = |seconds| time_limit(Some(seconds), Duration::from_secs(3)).0;
+        assert_eq!(limit(86_399.0), Duration::from_secs(86_399));
+        assert_eq!(limit(1e15), Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn old_agents_get_the_reply_before_their_timeout() {
+        let limit = |millis| time_limit(None, Duration::from_millis(millis)).0;
+        assert_eq!(limit(3000), Duration::from_millis(2800));
+        assert_eq!(limit(500), Duration::from_millis(400));
     }
 }
