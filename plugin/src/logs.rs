@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use agent2_plugin::ItemError;
 use log_follow::{
-    Encoding, Follower, Item, Pattern, PatternError, Query, Rotation, Settings, Source, SourceError, Start,
-    Status, Template,
+    Encoding, Follower, FollowerStatus, Item, LogSource, LogSourceError, Pattern, PatternError, Query,
+    Rotation, Settings, Start, Template,
 };
 
 use crate::config::Config;
@@ -90,7 +90,7 @@ impl Logs {
     }
 
     /// The follower's health, if any log item was asked for.
-    pub(crate) fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<FollowerStatus> {
         self.follower.get().map(Follower::status)
     }
 
@@ -153,12 +153,12 @@ impl Logs {
             .max_delay(max_delay))
     }
 
-    fn source(&self, arguments: Arguments<'_>) -> Result<Source, ItemError> {
+    fn source(&self, arguments: Arguments<'_>) -> Result<LogSource, ItemError> {
         let path = self.on_host(arguments.text(0));
         if arguments.place("file_regexp").is_none() {
-            return Ok(Source::file(path));
+            return Ok(LogSource::file(path));
         }
-        Source::names(&path.to_string_lossy()).map_err(|error| source_error(arguments, error))
+        LogSource::names(&path.to_string_lossy()).map_err(|error| source_error(arguments, error))
     }
 
     /// The path as this process sees it, where the watched machine's root is mounted elsewhere.
@@ -269,9 +269,9 @@ fn encoding(name: &str) -> Result<Encoding, ItemError> {
     })
 }
 
-fn source_error(arguments: Arguments<'_>, error: SourceError) -> ItemError {
+fn source_error(arguments: Arguments<'_>, error: LogSourceError) -> ItemError {
     match error {
-        SourceError::Pattern(error) if error.refused_by_pcre2 => {
+        LogSourceError::Pattern(error) if error.refused_by_pcre2 => {
             let why = "Cannot compile a regular expression describing filename pattern";
             let captures = Pattern::refers_by_number(arguments.text(0));
             let told = if arguments.is_before_6_4() { error.reason } else { with_flags(&error, captures) };

@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout)] // a benchmark prints its numbers
 
-use log_follow::{Ask, Follower, Item, Query, Settings, Source, Start};
+use log_follow::{Follower, Item, LogSource, Poll, Query, Settings, Start};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -62,17 +62,17 @@ fn timed(run: impl FnOnce()) -> Duration {
 }
 
 fn item(log: &Path, name: &str, pattern: &str) -> Item {
-    let query = Query::new(Source::file(log)).pattern(pattern.parse().expect("a pattern"));
+    let query = Query::new(LogSource::file(log)).pattern(pattern.parse().expect("a pattern"));
     Item::new(name, query.max_lines_per_sec(100_000_000.try_into().expect("not zero")))
 }
 
-fn ask() -> Ask {
-    Ask::within(Duration::from_secs(600))
+fn poll_now() -> Poll {
+    Poll::within(Duration::from_secs(600))
 }
 
 fn count_once(file: &str, pattern: &str) {
     let follower = Follower::open(Settings::in_memory());
-    let total = follower.total(&item(Path::new(file), "count", pattern), &ask()).expect("a count");
+    let total = follower.total(&item(Path::new(file), "count", pattern), &poll_now()).expect("a count");
     println!("{}", total.lines);
 }
 
@@ -100,7 +100,7 @@ fn one_poll(log: &Path) {
     let start = Instant::now();
     let follower = Follower::open(Settings::in_memory());
     let value =
-        follower.lines(&item(log, "last line", "oom-killer: last line"), &ask()).expect("a value").value;
+        follower.lines(&item(log, "last line", "oom-killer: last line"), &poll_now()).expect("a value").value;
     println!(
         "line at the end, one poll: {:.3} s, {:?}",
         start.elapsed().as_secs_f64(),
@@ -133,7 +133,7 @@ fn many_items(log: &Path, bytes: u64) {
         let round = |follower: &Follower| {
             timed(|| {
                 for item in &items {
-                    follower.total(item, &ask()).expect("a count");
+                    follower.total(item, &poll_now()).expect("a count");
                 }
             })
         };
@@ -164,14 +164,14 @@ fn idle_files(dir: &Path) {
             .map(|i| {
                 let path = dir.join(format!("idle{i}"));
                 fs::write(&path, "a line\n").expect("a file");
-                let query = Query::new(Source::file(path)).start(Start::Skip);
+                let query = Query::new(LogSource::file(path)).start(Start::Skip);
                 Item::new(&format!("idle {i}"), query)
             })
             .collect();
         let follower = Follower::open(Settings::in_memory());
         let round = || {
             for item in &items {
-                let delivery = follower.lines(item, &ask()).expect("an answer");
+                let delivery = follower.lines(item, &poll_now()).expect("an answer");
                 assert_eq!(delivery.value, None);
                 delivery.pending.commit();
             }

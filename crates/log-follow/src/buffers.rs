@@ -2,7 +2,7 @@
 //!
 //! A hundred items on one log, polled at once, would otherwise hold half a megabyte each while they wait for one another.
 
-use crate::scan::CHUNK_BYTES;
+use crate::chunk::CHUNK_BYTES;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Kept for whoever reads next; others are freed when they come back.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 /// An encoding by the name that iconv and Zabbix use, in any case; the empty name, and the default, is UTF-8.
 ///
-/// Known are the UTFs (UTF-16 and UTF-32 with and without LE or BE; without it a byte order mark at the start of the file
+/// CheckpointMatch are the UTFs (UTF-16 and UTF-32 with and without LE or BE; without it a byte order checkpoint at the start of the file
 /// decides, else little-endian, as in the agent), and everything that browsers know: ISO-8859-x, windows-125x, KOI8, Shift_JIS
-/// (CP932), EUC-JP, ISO-2022-JP, GBK, GB18030, Big5, EUC-KR. Bytes that are not valid become U+FFFD. A byte order mark at the
+/// (CP932), EUC-JP, ISO-2022-JP, GBK, GB18030, Big5, EUC-KR. Bytes that are not valid become U+FFFD. A byte order checkpoint at the
 /// start of a file is not part of its first line.
 ///
 /// ```
@@ -113,7 +113,7 @@ fn byte_order_mark(head: &[u8], unit: usize) -> Option<Order> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Codec {
     kind: CodecKind,
-    /// Length of the byte order mark at the start of the file.
+    /// Length of the byte order checkpoint at the start of the file.
     pub(crate) bom_bytes: usize,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file or directory is not there (yet): ask again later.
+    /// The file or directory is not there (yet): poll again later.
     #[error("Cannot obtain information for file \"{}\": {}", path.display(), os_text(source))]
     Missing {
         /// The path that was asked for.
@@ -46,7 +46,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Reading failed (EIO, ESTALE on NFS and so on): the position stays before what cannot be read, ask again.
+    /// Reading failed (EIO, ESTALE on NFS and so on): the position stays before what cannot be read, poll again.
     #[error("Cannot read from file \"{}\": {}", path.display(), os_text(source))]
     Read {
         /// The file.

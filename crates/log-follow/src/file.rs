@@ -35,7 +35,7 @@ impl From<&Metadata> for Stat {
 
 impl Stat {
     /// Which file it is, under whatever name.
-    pub(crate) fn place(self) -> (u64, u64) {
+    pub(crate) fn inode(self) -> (u64, u64) {
         (self.dev, self.ino)
     }
 

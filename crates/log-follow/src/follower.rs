@@ -1,17 +1,19 @@
 //! The follower: answers items, and moves their positions when told that an answer arrived.
 
 use crate::buffers::Buffers;
-use crate::position::{Position, unix_secs};
+use crate::checkpoint::Position;
+use crate::chunk::Counters;
+use crate::clock::unix_secs;
 use crate::reader::{Behind, Progress, Reader};
-use crate::scan::{Counters, Sink};
-use crate::share::Shared;
+use crate::record::Record;
+use crate::share::SharedSearches;
+use crate::sink::Sink;
 use crate::store::Store;
 use crate::totals::Tally;
 use crate::value::{Count, Lines, Tallying, Want};
-use crate::{AllowPath, Error, Groups, Item, Last, Status, Total, Warning};
-use serde::{Deserialize, Serialize};
+use crate::{AllowPath, Error, FollowerStatus, Groups, Item, Last, Poll, Settings, Total, Warning};
+use serde::Deserialize;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -27,62 +29,20 @@ const MISSES_ALLOWED: u32 = 2;
 const TAKE_OVER: Duration = Duration::from_secs(10);
 const TAKE_OVER_LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How a [`Follower`] is opened.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where positions are kept; `None` keeps them in memory. Created when it is absent.
-    pub state_dir: Option<PathBuf>,
-    /// Look at the positions of another process and write nothing.
-    pub read_only: bool,
-    /// Which files may be read.
-    pub allow: AllowPath,
-}
-
-impl Settings {
-    /// Positions in `state_dir`, every file allowed.
-    #[must_use]
-    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: Some(state_dir.into()), read_only: false, allow: AllowPath::everything() }
-    }
-
-    /// Positions in memory, every file allowed.
-    #[must_use]
-    pub fn in_memory() -> Self {
-        Self { state_dir: None, read_only: false, allow: AllowPath::everything() }
-    }
-}
-
-/// One poll: when it is, and until when its answer is of use.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask {
-    /// What was found until then is the answer; the next poll goes on from there.
-    pub deadline: Instant,
-    /// The time of the poll.
-    pub now: SystemTime,
-}
-
-impl Ask {
-    /// A poll now, to be answered within `time`.
-    #[must_use]
-    pub fn within(time: Duration) -> Self {
-        Self { deadline: Instant::now() + time, now: SystemTime::now() }
-    }
-}
-
 /// An answer whose position has not moved yet.
 #[derive(Debug)]
 #[must_use]
-pub struct Delivery<T> {
+pub struct PolledValue<T> {
     /// The answer.
     pub value: T,
     /// The position that it leads to.
-    pub pending: Pending,
+    pub pending: PendingCheckpoint,
 }
 
 /// A position that waits for its answer to arrive. Dropped, it leaves the item where it was: the next poll gives the same
 /// lines again. Until it is committed or dropped, other polls of the same item wait, each until its own deadline.
 #[must_use]
-pub struct Pending {
+pub struct PendingCheckpoint {
     turn: Turn,
     record: Record,
     behind: Option<Behind>,
@@ -91,16 +51,18 @@ pub struct Pending {
     tells: bool,
 }
 
-impl std::fmt::Debug for Pending {
+impl std::fmt::Debug for PendingCheckpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pending").field("identity", &self.turn.slot.identity).finish_non_exhaustive()
+        f.debug_struct("PendingCheckpoint")
+            .field("identity", &self.turn.slot.identity)
+            .finish_non_exhaustive()
     }
 }
 
-impl Pending {
+impl PendingCheckpoint {
     /// Whether a file was not read to its end: the answer has its limits, or the file cannot be read, or moved meanwhile.
     fn leaves_some(&self) -> bool {
-        self.record.position.marks.iter().any(|mark| mark.more)
+        self.record.position.checkpoints.iter().any(|checkpoint| checkpoint.more)
     }
 
     /// Moves the position. To be called when the answer has been written in time, and not before.
@@ -151,9 +113,9 @@ struct Inner {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     store: Mutex<Store>,
     buffers: Buffers,
-    shared: Shared,
+    shared: SharedSearches,
     read_bytes: AtomicU64,
-    lines_too_hard: AtomicU64,
+    lines_over_step_limit: AtomicU64,
     last_forgetting: Mutex<SystemTime>,
 }
 
@@ -173,21 +135,6 @@ struct SlotState {
     behind: Option<Behind>,
     misses: u32,
     stored_seen: u64,
-}
-
-/// What is kept of an item.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Record {
-    position: Position,
-    /// Where it was before the last answer, as long as that answer may have been lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    before: Option<Position>,
-    /// Seconds since 1970 when it was first asked for.
-    since: u64,
-    /// And when last; written down once a day at least.
-    seen: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tally: Option<Tally>,
 }
 
 /// The right to move an item, given back when dropped.
@@ -221,11 +168,11 @@ impl Slot {
     }
 
     /// Waits for other polls of this item.
-    fn take(&self, ask: &Ask) -> Result<(), Error> {
+    fn take(&self, poll: &Poll) -> Result<(), Error> {
         let started = Instant::now();
         let mut state = self.lock();
         while state.taken {
-            let left = ask.deadline.saturating_duration_since(Instant::now());
+            let left = poll.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Error::Busy { waited: started.elapsed() });
             }
@@ -267,8 +214,8 @@ impl Inner {
     }
 
     /// Waits for a predecessor that is about to end. What was told from its positions before would be told again.
-    fn take_over(&self, ask: &Ask) -> Result<(), Error> {
-        let until = ask.deadline.min(self.opened + TAKE_OVER);
+    fn take_over(&self, poll: &Poll) -> Result<(), Error> {
+        let until = poll.deadline.min(self.opened + TAKE_OVER);
         loop {
             let mut store = lock(&self.store);
             if store.may_move() {
@@ -294,7 +241,7 @@ impl Inner {
     fn read(
         &self,
         item: &Item,
-        ask: &Ask,
+        poll: &Poll,
         at: &Position,
         behind: Option<Behind>,
         sink: &mut dyn Sink,
@@ -302,7 +249,7 @@ impl Inner {
         let mut reader = Reader {
             query: item.query(),
             allow: &self.allow,
-            ask,
+            poll,
             shared: &self.shared,
             identity: item.shared_identity(),
             buffers: &self.buffers,
@@ -311,7 +258,7 @@ impl Inner {
         let progress = reader.read(at, behind, sink);
         let counters = reader.counters;
         self.read_bytes.fetch_add(counters.read_bytes, Ordering::Relaxed);
-        self.lines_too_hard.fetch_add(counters.lines_too_hard, Ordering::Relaxed);
+        self.lines_over_step_limit.fetch_add(counters.lines_over_step_limit, Ordering::Relaxed);
         progress
     }
 }
@@ -330,9 +277,9 @@ impl Follower {
                 slots: Mutex::default(),
                 store: Mutex::new(Store::open(state_dir, read_only)),
                 buffers: Buffers::default(),
-                shared: Shared::default(),
+                shared: SharedSearches::default(),
                 read_bytes: AtomicU64::new(0),
-                lines_too_hard: AtomicU64::new(0),
+                lines_over_step_limit: AtomicU64::new(0),
                 last_forgetting: Mutex::new(SystemTime::UNIX_EPOCH),
             }),
         }
@@ -345,14 +292,14 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`]. The position stays before what could not be read.
-    pub fn lines(&self, item: &Item, ask: &Ask) -> Result<Delivery<Option<String>>, Error> {
-        let turn = self.turn(item, ask)?;
-        let mut sink = lines_sink(item, turn.budget(item, ask));
-        let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
+    pub fn lines(&self, item: &Item, poll: &Poll) -> Result<PolledValue<Option<String>>, Error> {
+        let turn = self.turn(item, poll)?;
+        let mut sink = lines_sink(item, turn.budget(item, poll));
+        let (mut pending, error) = self.advance(turn, item, poll, &mut sink)?;
         pending.tells = sink.value.is_some();
         match (sink.value, error) {
             (None, Some(error)) => Err(pending.commit_before(error)),
-            (value, _) => Ok(Delivery { value, pending }),
+            (value, _) => Ok(PolledValue { value, pending }),
         }
     }
 
@@ -361,14 +308,14 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`]. The position stays before what could not be read.
-    pub fn count(&self, item: &Item, ask: &Ask) -> Result<Delivery<u64>, Error> {
-        let turn = self.turn(item, ask)?;
-        let mut sink = Count::new(turn.budget(item, ask));
-        let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
+    pub fn count(&self, item: &Item, poll: &Poll) -> Result<PolledValue<u64>, Error> {
+        let turn = self.turn(item, poll)?;
+        let mut sink = Count::new(turn.budget(item, poll));
+        let (mut pending, error) = self.advance(turn, item, poll, &mut sink)?;
         pending.tells = sink.lines > 0;
         match (sink.lines, error) {
             (0, Some(error)) => Err(pending.commit_before(error)),
-            (value, _) => Ok(Delivery { value, pending }),
+            (value, _) => Ok(PolledValue { value, pending }),
         }
     }
 
@@ -377,10 +324,10 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn peek_lines(&self, item: &Item, ask: &Ask) -> Result<Option<String>, Error> {
-        let (record, budget) = self.look(item, ask);
+    pub fn peek_lines(&self, item: &Item, poll: &Poll) -> Result<Option<String>, Error> {
+        let (record, budget) = self.look(item, poll);
         let mut sink = lines_sink(item, budget);
-        let progress = self.inner.read(item, ask, &record.position, None, &mut sink)?;
+        let progress = self.inner.read(item, poll, &record.position, None, &mut sink)?;
         match (sink.value, progress.error) {
             (None, Some(error)) => Err(error),
             (value, _) => Ok(value),
@@ -392,10 +339,10 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn peek_count(&self, item: &Item, ask: &Ask) -> Result<u64, Error> {
-        let (record, budget) = self.look(item, ask);
+    pub fn peek_count(&self, item: &Item, poll: &Poll) -> Result<u64, Error> {
+        let (record, budget) = self.look(item, poll);
         let mut sink = Count::new(budget);
-        let progress = self.inner.read(item, ask, &record.position, None, &mut sink)?;
+        let progress = self.inner.read(item, poll, &record.position, None, &mut sink)?;
         match (sink.lines, progress.error) {
             (0, Some(error)) => Err(error),
             (lines, _) => Ok(lines),
@@ -408,8 +355,8 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn total(&self, item: &Item, ask: &Ask) -> Result<Total, Error> {
-        self.tally(item, ask, Want::Total).map(|(_, total)| total)
+    pub fn total(&self, item: &Item, poll: &Poll) -> Result<Total, Error> {
+        self.tally(item, poll, Want::Total).map(|(_, total)| total)
     }
 
     /// The last matching line, and how many there were since the item was first asked for.
@@ -417,8 +364,8 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn last(&self, item: &Item, ask: &Ask) -> Result<Last, Error> {
-        self.tally(item, ask, Want::Last).map(|(tally, total)| Last { total, last: tally.last })
+    pub fn last(&self, item: &Item, poll: &Poll) -> Result<Last, Error> {
+        self.tally(item, poll, Want::Last).map(|(tally, total)| Last { total, last: tally.last })
     }
 
     /// Matching lines by the value of the first capture group, the `limit` largest (at most [`Groups::MAX_VALUES`]).
@@ -426,13 +373,13 @@ impl Follower {
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn groups(&self, item: &Item, limit: usize, ask: &Ask) -> Result<Groups, Error> {
-        self.tally(item, ask, Want::Groups).map(|(tally, total)| tally.groups(total, limit))
+    pub fn groups(&self, item: &Item, limit: usize, poll: &Poll) -> Result<Groups, Error> {
+        self.tally(item, poll, Want::Groups).map(|(tally, total)| tally.groups(total, limit))
     }
 
     /// Counts what came and commits it at once: to read a total again is harmless.
-    fn tally(&self, item: &Item, ask: &Ask, want: Want) -> Result<(Tally, Total), Error> {
-        let turn = self.turn(item, ask)?;
+    fn tally(&self, item: &Item, poll: &Poll, want: Want) -> Result<(Tally, Total), Error> {
+        let turn = self.turn(item, poll)?;
         let query = item.query();
         let before = turn.slot.lock().record.tally.clone().unwrap_or_default();
         let lines_before = before.lines;
@@ -440,11 +387,11 @@ impl Follower {
             pattern: &query.pattern,
             template: &query.template,
             want,
-            read_unix_secs: unix_secs(ask.now),
+            read_unix_secs: unix_secs(poll.now),
             tally: before,
             begun: Tally::default(),
         };
-        let (mut pending, error) = self.advance(turn, item, ask, &mut sink)?;
+        let (mut pending, error) = self.advance(turn, item, poll, &mut sink)?;
         let tally = sink.tally;
         let leaves_some = error.is_some() || pending.leaves_some();
         if let Some(error) = error.filter(|_| tally.lines == lines_before) {
@@ -459,13 +406,13 @@ impl Follower {
 
     // ---- one poll
 
-    fn turn(&self, item: &Item, ask: &Ask) -> Result<Turn, Error> {
-        self.inner.take_over(ask)?;
+    fn turn(&self, item: &Item, poll: &Poll) -> Result<Turn, Error> {
+        self.inner.take_over(poll)?;
         let slot = self.inner.slot(item);
-        slot.take(ask)?;
+        slot.take(poll)?;
         let turn = Turn { inner: self.inner.clone(), slot };
         // Whoever asks again has what was told before.
-        self.inner.settle(&turn.slot, ask.now);
+        self.inner.settle(&turn.slot, poll.now);
         Ok(turn)
     }
 
@@ -475,35 +422,35 @@ impl Follower {
         &self,
         turn: Turn,
         item: &Item,
-        ask: &Ask,
+        poll: &Poll,
         sink: &mut dyn Sink,
-    ) -> Result<(Pending, Option<Error>), Error> {
+    ) -> Result<(PendingCheckpoint, Option<Error>), Error> {
         let (mut record, behind) = {
             let state = turn.slot.lock();
             (state.record.clone(), state.behind)
         };
-        record.seen = unix_secs(ask.now);
+        record.seen = unix_secs(poll.now);
         if record.since == 0 {
             record.since = record.seen;
         }
-        let progress = match self.inner.read(item, ask, &record.position, behind, sink) {
+        let progress = match self.inner.read(item, poll, &record.position, behind, sink) {
             Ok(progress) => progress,
-            Err(error) => return Err(turn.failed(record, error, ask)),
+            Err(error) => return Err(turn.failed(record, error, poll)),
         };
         record.position = progress.position;
         let error = turn.excuse(progress.error);
-        Ok((Pending { turn, record, behind: progress.behind, now: ask.now, tells: false }, error))
+        Ok((PendingCheckpoint { turn, record, behind: progress.behind, now: poll.now, tells: false }, error))
     }
 
     /// The record and the budget of an item, nothing taken.
-    fn look(&self, item: &Item, ask: &Ask) -> (Record, u64) {
+    fn look(&self, item: &Item, poll: &Poll) -> (Record, u64) {
         let slot = lock(&self.inner.slots).get(item.identity()).cloned();
         match slot {
             Some(slot) => {
                 let state = slot.lock();
-                (state.record.clone(), budget(item, ask, state.last_poll))
+                (state.record.clone(), budget(item, poll, state.last_poll))
             }
-            None => (self.inner.stored(item.identity()), budget(item, ask, None)),
+            None => (self.inner.stored(item.identity()), budget(item, poll, None)),
         }
     }
 
@@ -554,13 +501,13 @@ impl Follower {
 
     /// Health and counters.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> FollowerStatus {
         let store = lock(&self.inner.store);
-        Status {
+        FollowerStatus {
             persistence: store.persistence(),
             items: store.len(),
             read_bytes: self.inner.read_bytes.load(Ordering::Relaxed),
-            lines_too_hard: self.inner.lines_too_hard.load(Ordering::Relaxed),
+            lines_over_step_limit: self.inner.lines_over_step_limit.load(Ordering::Relaxed),
             last_write: store.last_write(),
         }
     }
@@ -579,19 +526,19 @@ struct Seen {
 }
 
 impl Turn {
-    fn budget(&self, item: &Item, ask: &Ask) -> u64 {
-        budget(item, ask, self.slot.lock().last_poll)
+    fn budget(&self, item: &Item, poll: &Poll) -> u64 {
+        budget(item, poll, self.slot.lock().last_poll)
     }
 
     /// The item stays where it was, and was asked for. Where nothing is there and the item is new that settles its start:
     /// what comes later is read from its beginning.
-    fn failed(&self, mut record: Record, error: Error, ask: &Ask) -> Error {
+    fn failed(&self, mut record: Record, error: Error, poll: &Poll) -> Error {
         let mut state = self.slot.lock();
         let settles = error.is_absence() && !record.position.started;
         record.position.started |= settles;
         if settles || (record.position.started && state.is_stale(&record)) {
             state.stored_seen = record.seen;
-            self.inner.store(&self.slot.identity, &record, ask.now);
+            self.inner.store(&self.slot.identity, &record, poll.now);
         }
         state.record = record;
         error
@@ -615,8 +562,8 @@ impl Turn {
 }
 
 /// Lines that one poll may deliver.
-fn budget(item: &Item, ask: &Ask, last_poll: Option<SystemTime>) -> u64 {
-    let elapsed = last_poll.and_then(|last| ask.now.duration_since(last).ok()).unwrap_or_default();
+fn budget(item: &Item, poll: &Poll, last_poll: Option<SystemTime>) -> u64 {
+    let elapsed = last_poll.and_then(|last| poll.now.duration_since(last).ok()).unwrap_or_default();
     let seconds = (elapsed + Duration::from_millis(500)).as_secs().max(1);
     u64::from(item.query().max_lines_per_sec.get()).saturating_mul(seconds)
 }
@@ -631,17 +578,17 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a test that panics has failed
 
     use super::*;
+    use crate::chunk::CHUNK_BYTES;
     use crate::file::BROKEN_FROM;
-    use crate::scan::CHUNK_BYTES;
-    use crate::{Query, Source};
+    use crate::{LogSource, Query};
     use std::fs;
 
-    fn ask() -> Ask {
-        Ask::within(Duration::from_secs(60))
+    fn poll_now() -> Poll {
+        Poll::within(Duration::from_secs(60))
     }
 
     /// A log with a match at its beginning and one at its end, three chunks later, of which the last cannot be read.
-    fn broken_log() -> (tempfile::TempDir, PathBuf) {
+    fn broken_log() -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("messages");
         fs::write(&log, format!("oom 1\n{}oom 2\n", "a line\n".repeat(3 * CHUNK_BYTES / 7))).unwrap();
@@ -656,42 +603,46 @@ mod tests {
     #[test]
     fn failure_06_lines_before_an_error_are_counted_once_and_the_error_is_told() {
         let (_dir, log) = broken_log();
-        let item = Item::new("total", Query::new(Source::file(&log)).pattern("oom".parse().unwrap()));
+        let item = Item::new("total", Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
-        let total = follower.total(&item, &ask()).unwrap();
+        let total = follower.total(&item, &poll_now()).unwrap();
         assert_eq!((total.lines, total.complete), (1, false));
         for _ in 0..2 {
-            assert!(matches!(follower.total(&item, &ask()), Err(Error::Read { path, .. }) if path == log));
+            assert!(
+                matches!(follower.total(&item, &poll_now()), Err(Error::Read { path, .. }) if path == log)
+            );
         }
         mended();
-        let total = follower.total(&item, &ask()).unwrap();
+        let total = follower.total(&item, &poll_now()).unwrap();
         assert_eq!((total.lines, total.complete), (2, true));
     }
 
     #[test]
     fn failure_06_lines_before_an_error_are_delivered_once_and_the_error_is_told() {
         let (_dir, log) = broken_log();
-        let query = Query::new(Source::file(&log)).pattern("oom".parse().unwrap());
+        let query = Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap());
         let item = Item::new("lines", query);
         // With another item of the same log the search is shared.
         let other = Item::new("other", item.query().clone().pattern("nothing".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
-        assert!(follower.lines(&other, &ask()).is_err());
-        let delivery = follower.lines(&item, &ask()).unwrap();
+        assert!(follower.lines(&other, &poll_now()).is_err());
+        let delivery = follower.lines(&item, &poll_now()).unwrap();
         assert_eq!(delivery.value.as_deref(), Some("oom 1"));
         delivery.pending.commit();
         for _ in 0..2 {
-            assert!(matches!(follower.lines(&item, &ask()), Err(Error::Read { path, .. }) if path == log));
+            assert!(
+                matches!(follower.lines(&item, &poll_now()), Err(Error::Read { path, .. }) if path == log)
+            );
         }
         mended();
-        assert_eq!(follower.lines(&item, &ask()).unwrap().value.as_deref(), Some("oom 2"));
+        assert_eq!(follower.lines(&item, &poll_now()).unwrap().value.as_deref(), Some("oom 2"));
     }
 
     /// Breaks the disk when it gets a line.
     struct Breaking(Count);
 
     impl Sink for Breaking {
-        fn line(&mut self, line: &[u8], file: &std::path::Path) -> crate::scan::Flow {
+        fn line(&mut self, line: &[u8], file: &std::path::Path) -> crate::sink::Flow {
             BROKEN_FROM.set(0);
             self.0.line(line, file)
         }
@@ -710,13 +661,14 @@ mod tests {
     fn failure_06_lines_whose_position_cannot_be_kept_are_taken_back() {
         let (_dir, log) = broken_log();
         mended();
-        let item = Item::new("count", Query::new(Source::file(&log)).pattern("oom".parse().unwrap()));
+        let item = Item::new("count", Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
         let mut sink = Breaking(Count::new(10));
-        let progress = follower.inner.read(&item, &ask(), &Position::default(), None, &mut sink).unwrap();
+        let progress =
+            follower.inner.read(&item, &poll_now(), &Position::default(), None, &mut sink).unwrap();
         assert!(matches!(progress.error, Some(Error::Read { path, .. }) if path == log));
-        assert_eq!((sink.0.lines, progress.position.marks[0].offset), (0, 0));
+        assert_eq!((sink.0.lines, progress.position.checkpoints[0].offset), (0, 0));
         mended();
-        assert_eq!(follower.count(&item, &ask()).unwrap().value, 2);
+        assert_eq!(follower.count(&item, &poll_now()).unwrap().value, 2);
     }
 }

@@ -1,6 +1,6 @@
 //! What is asked for: a query, and the item under whose name its position is kept.
 
-use crate::{Encoding, Pattern, Source, Template};
+use crate::{Encoding, LogSource, Pattern, Template};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Which lines of which files, and how many at a time. Cheap to clone once it is inside an [`Item`].
 #[derive(Debug, Clone)]
 pub struct Query {
-    pub(crate) source: Source,
+    pub(crate) source: LogSource,
     pub(crate) pattern: Pattern,
     pub(crate) template: Template,
     pub(crate) encoding: Encoding,
@@ -49,7 +49,7 @@ impl Query {
 
     /// Every line of `source`, as UTF-8, from the beginning.
     #[must_use]
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: LogSource) -> Self {
         Self {
             source,
             pattern: Pattern::default(),

@@ -1,11 +1,17 @@
-//! Takes the steps of a plan: opens, reads, moves the marks.
+//! Takes the steps of a plan: opens, reads, moves the checkpoints.
 
 use crate::buffers::Buffers;
+use crate::checkpoint::Position;
+use crate::chunk::Counters;
 use crate::file::{Stat, open, read_at};
-use crate::position::{Plan, Position, Step, plan};
-use crate::scan::{Counters, Scan, Sink, Spot, Stop};
-use crate::share::Shared;
-use crate::{AllowPath, Ask, Error, Query, Source, rotation};
+use crate::file_position::FilePosition;
+use crate::plan::Plan;
+use crate::planner::plan;
+use crate::scan::{Scan, Stop};
+use crate::share::SharedSearches;
+use crate::sink::Sink;
+use crate::step::Step;
+use crate::{AllowPath, Error, LogSource, Poll, Query, rotation};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,14 +24,14 @@ const OPEN_ATTEMPTS: usize = 5;
 pub(crate) struct Reader<'a> {
     pub(crate) query: &'a Query,
     pub(crate) allow: &'a AllowPath,
-    pub(crate) ask: &'a Ask,
-    pub(crate) shared: &'a Shared,
+    pub(crate) poll: &'a Poll,
+    pub(crate) shared: &'a SharedSearches,
     pub(crate) identity: &'a Arc<str>,
     pub(crate) buffers: &'a Buffers,
     pub(crate) counters: Counters,
 }
 
-/// Delivery fell behind: how much one poll dealt with, and when it began.
+/// PolledValue fell behind: how much one poll dealt with, and when it began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Behind {
     since: SystemTime,
@@ -49,38 +55,38 @@ impl Reader<'_> {
         behind: Option<Behind>,
         sink: &mut dyn Sink,
     ) -> Result<Progress, Error> {
-        let mut plan = plan(self.query, at, self.allow, self.ask.now)?;
+        let mut plan = plan(self.query, at, self.allow, self.poll.now)?;
         if let Some((max_delay, behind)) = self.query.max_delay.zip(behind) {
             self.jump(&mut plan.steps, max_delay, behind)?;
         }
         let mut error = plan.error.take();
-        let before: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
+        let before: u64 = plan.steps.iter().map(|step| step.checkpoint.offset).sum();
         let stop = self.take_steps(&mut plan, sink, &mut error);
-        let after: u64 = plan.steps.iter().map(|step| step.mark.offset).sum();
+        let after: u64 = plan.steps.iter().map(|step| step.checkpoint.offset).sum();
         let bytes = after.saturating_sub(before);
         Ok(Progress {
-            position: plan.position(self.ask.now),
-            behind: matches!(stop, Stop::Full | Stop::Late).then_some(Behind { since: self.ask.now, bytes }),
+            position: plan.position(self.poll.now),
+            behind: matches!(stop, Stop::Full | Stop::Late).then_some(Behind { since: self.poll.now, bytes }),
             error,
         })
     }
 
-    /// Why something was left, if not all was read to its end. A file that cannot be read keeps its mark,
+    /// Why something was left, if not all was read to its end. A file that cannot be read keeps its checkpoint,
     /// and those after it are read all the same: the trouble of one, which may be a rotated file that changed its owner,
     /// must not hold up the others.
     fn take_steps(&mut self, plan: &mut Plan, sink: &mut dyn Sink, error: &mut Option<Error>) -> Stop {
-        let fixed = matches!(self.query.source, Source::File(_));
+        let fixed = matches!(self.query.source, LogSource::File(_));
         let last = plan.steps.len().saturating_sub(1);
         let mut why = Stop::End;
         for (i, step) in plan.steps.iter_mut().enumerate().filter(|(_, step)| !step.idle) {
             if why != Stop::End {
-                step.mark.more = true;
+                step.checkpoint.more = true;
                 continue;
             }
             match self.take(step, sink) {
                 Ok(stop) => why = stop,
                 Err(e) => {
-                    step.mark.more = true;
+                    step.checkpoint.more = true;
                     if !fixed || i == last {
                         error.get_or_insert(e);
                     }
@@ -96,24 +102,30 @@ impl Reader<'_> {
     fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
         if let Some((path, file, stat)) = self.open(step)? {
             sink.begin();
-            let (before, mut spot) = (step.mark.clone(), step.mark.spot());
-            let stop = self.scan(step.finished, &mut spot, (&path, &file, stat), sink);
-            let moved = self.move_mark(step, spot, !matches!(stop, Ok(Stop::End)), &file);
+            let (before, mut position) = (step.checkpoint.clone(), step.checkpoint.position());
+            let stop = self.scan(step.finished, &mut position, (&path, &file, stat), sink);
+            let moved = self.move_mark(step, position, !matches!(stop, Ok(Stop::End)), &file);
             if matches!(moved, Ok(true)) {
                 return stop;
             }
             sink.take_back();
-            step.mark = before;
+            step.checkpoint = before;
             moved?;
         }
-        step.mark.more = true;
+        step.checkpoint.more = true;
         Ok(Stop::Moved)
     }
 
     /// `false` when the file shrank under it, or is another one.
-    fn move_mark(&self, step: &mut Step, spot: Spot, more: bool, file: &File) -> Result<bool, Error> {
+    fn move_mark(
+        &self,
+        step: &mut Step,
+        position: FilePosition,
+        more: bool,
+        file: &File,
+    ) -> Result<bool, Error> {
         let error = |source| Error::Read { path: step.path.clone(), source };
-        let moved = step.mark.moved(spot, more, file).map_err(error)?;
+        let moved = step.checkpoint.moved(position, more, file).map_err(error)?;
         Ok(moved && self.is_anchored(step, file)?)
     }
 
@@ -121,11 +133,11 @@ impl Reader<'_> {
         step.is_anchored_in(file).map_err(|source| Error::Read { path: step.path.clone(), source })
     }
 
-    /// Moves `spot` over everything that was given to the sink, also when it ends with an error.
+    /// Moves `position` over everything that was given to the sink, also when it ends with an error.
     fn scan(
         &mut self,
         finished: bool,
-        spot: &mut Spot,
+        position: &mut FilePosition,
         (path, file, stat): (&Path, &File, Stat),
         sink: &mut dyn Sink,
     ) -> Result<Stop, Error> {
@@ -143,10 +155,10 @@ impl Reader<'_> {
             part: part.as_ref(),
             pattern: &query.pattern,
             finished,
-            deadline: self.ask.deadline,
+            deadline: self.poll.deadline,
             buffers: self.buffers,
         };
-        scan.run(spot, sink, &mut self.counters)
+        scan.run(position, sink, &mut self.counters)
     }
 
     /// Opens the file of a step. Rotation may have moved it since the plan was made: then it is looked for by its inode.
@@ -156,7 +168,7 @@ impl Reader<'_> {
         for _ in 0..OPEN_ATTEMPTS {
             if let Some(path) = path.take() {
                 match open(&path, self.allow) {
-                    Ok((file, stat)) if step.mark.is_place_of(stat) => {
+                    Ok((file, stat)) if step.checkpoint.is_inode_of(stat) => {
                         let same = stat.size >= step.size && self.is_anchored(step, &file)?;
                         return Ok(same.then_some((path, file, stat)));
                     }
@@ -164,15 +176,18 @@ impl Reader<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            path = rotation::list(&step.path)?.into_iter().find(|e| e.ino == step.mark.ino).map(|e| e.path);
+            path = rotation::list(&step.path)?
+                .into_iter()
+                .find(|e| e.ino == step.checkpoint.ino)
+                .map(|e| e.path);
         }
         Ok(None)
     }
 
     /// Skips so much that what remains is read within `max_delay`, at the rate of the last poll.
     fn jump(&self, steps: &mut [Step], max_delay: Duration, behind: Behind) -> Result<(), Error> {
-        let remaining: u64 = steps.iter().map(|step| step.size.saturating_sub(step.mark.offset)).sum();
-        let took = self.ask.now.duration_since(behind.since).unwrap_or_default();
+        let remaining: u64 = steps.iter().map(|step| step.size.saturating_sub(step.checkpoint.offset)).sum();
+        let took = self.poll.now.duration_since(behind.since).unwrap_or_default();
         let mut bytes = bytes_to_jump(remaining, behind.bytes, took, max_delay);
         for step in steps {
             if bytes < 4 {
@@ -180,9 +195,11 @@ impl Reader<'_> {
             }
             // A file that cannot be opened now must not hold up the others.
             let Ok((file, _)) = open(&step.path, self.allow) else { continue };
-            bytes -= step.mark.jump(bytes, step.size).min(bytes);
+            bytes -= step.checkpoint.jump(bytes, step.size).min(bytes);
             step.idle = false;
-            step.mark.refresh(&file).map_err(|source| Error::Read { path: step.path.clone(), source })?;
+            step.checkpoint
+                .refresh(&file)
+                .map_err(|source| Error::Read { path: step.path.clone(), source })?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What rotation does to names: which files of a directory were once the log, and in what order.
 
+use crate::checkpoint::FileCheckpoint;
 use crate::file::Stat;
-use crate::position::Mark;
 use crate::{Error, Pattern};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -124,7 +124,7 @@ pub(crate) fn after<'e>(
     path: &'e Path,
     listing: &'e [Entry],
     found: Option<&Path>,
-    last: &Mark,
+    last: &FileCheckpoint,
 ) -> Vec<&'e Entry> {
     let base = path.file_name().unwrap_or_default();
     let stamp_of = |path: &Path| path.file_name().and_then(|name| stamp(base, name));

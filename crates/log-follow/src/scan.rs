@@ -16,48 +16,16 @@
 
 use crate::Error;
 use crate::buffers::Buffers;
+use crate::chunk::{CHUNK_BYTES, Counters, MAX_LINE_BYTES, replace_nul};
 use crate::encoding::{Codec, LineEnd};
 use crate::file::{Stat, read_at};
-use crate::share::{self, Part, Segment};
+use crate::file_position::FilePosition;
+use crate::share::{self, SearchMember, Segment};
+use crate::sink::{Flow, Sink};
 use regex_dialects::pcre2::{Pattern, Searcher, TextSearch, Verdict};
 use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
-
-/// A line is matched, and shown, up to here; the rest of it is skipped. The agent's own limit.
-pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024;
-/// Bytes read at a time. Twice the longest line, so that a whole one always fits; small enough for the L2 cache.
-pub(crate) const CHUNK_BYTES: usize = 2 * MAX_LINE_BYTES;
-
-/// What a sink says to a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flow {
-    Next,
-    /// It does not take this line: the next poll begins with it.
-    Full,
-}
-
-/// Where matching lines go.
-pub(crate) trait Sink {
-    /// A matching line as UTF-8, without its end.
-    fn line(&mut self, line: &[u8], file: &Path) -> Flow;
-
-    /// What comes now may have to be taken back.
-    fn begin(&mut self);
-
-    /// Forgets all lines since the last [`Sink::begin`].
-    fn take_back(&mut self);
-}
-
-/// A position in one file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Spot {
-    pub(crate) offset: u64,
-    /// In the middle of a line that was too long, or was jumped into: skip to its end.
-    pub(crate) skipping: bool,
-    /// The last line ended with a CR: a LF here belongs to it.
-    pub(crate) after_cr: bool,
-}
 
 /// Why scanning stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,33 +52,28 @@ pub(crate) struct Scan<'a> {
     /// Of the file when it was opened.
     pub(crate) stat: Stat,
     /// What other items on this file have found already.
-    pub(crate) part: Option<&'a Part>,
+    pub(crate) part: Option<&'a SearchMember>,
     pub(crate) buffers: &'a Buffers,
 }
 
-/// What a scan did, beside moving the spot.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Counters {
-    pub(crate) read_bytes: u64,
-    pub(crate) lines_too_hard: u64,
-}
-
 impl Scan<'_> {
-    /// Reads from `spot` on. `spot` moves over everything that was dealt with, also before an error.
+    /// Reads from `position` on. `position` moves over everything that was dealt with, also before an error.
     pub(crate) fn run(
         &self,
-        spot: &mut Spot,
+        position: &mut FilePosition,
         sink: &mut dyn Sink,
         counters: &mut Counters,
     ) -> Result<Stop, Error> {
-        if spot.offset == 0 {
-            spot.offset = self.codec.bom_bytes as u64;
+        if position.offset == 0 {
+            position.offset = self.codec.bom_bytes as u64;
         }
         loop {
-            if let Some(stop) = self.noted(spot, sink, counters)? {
+            if let Some(stop) = self.noted(position, sink, counters)? {
                 return Ok(stop);
             }
-            if let Some(stop) = self.buffers.lend(|buffer| self.next_chunk(spot, buffer, sink, counters))? {
+            if let Some(stop) =
+                self.buffers.lend(|buffer| self.next_chunk(position, buffer, sink, counters))?
+            {
                 return Ok(stop);
             }
             if self.is_late() {
@@ -122,38 +85,39 @@ impl Scan<'_> {
     /// Reads a chunk and searches it; why that was the last one, if it was.
     fn next_chunk(
         &self,
-        spot: &mut Spot,
+        position: &mut FilePosition,
         buffer: &mut Vec<u8>,
         sink: &mut dyn Sink,
         counters: &mut Counters,
     ) -> Result<Option<Stop>, Error> {
-        let length = self.fill(spot.offset, buffer)?;
+        let length = self.fill(position.offset, buffer)?;
         counters.read_bytes += length as u64;
         let at_end = length < buffer.len();
         let chunk = &mut buffer[..length];
         if self.codec.unit() == 1 {
             replace_nul(chunk);
         }
-        Ok(self.chunk(chunk, at_end, spot, sink, counters).or(at_end.then_some(Stop::End)))
+        Ok(self.chunk(chunk, at_end, position, sink, counters).or(at_end.then_some(Stop::End)))
     }
 
     /// Goes through stretches that were searched for all items at once. `None` when it is at one that was not.
     fn noted(
         &self,
-        spot: &mut Spot,
+        position: &mut FilePosition,
         sink: &mut dyn Sink,
         counters: &mut Counters,
     ) -> Result<Option<Stop>, Error> {
         let Some(part) = self.part else { return Ok(None) };
         let place = (self.stat.dev, self.stat.ino);
         let error = |source| Error::Read { path: self.path.into(), source };
-        while !spot.skipping
-            && !spot.after_cr
-            && self.stat.size.saturating_sub(spot.offset) >= share::MIN_BYTES
+        while !position.skipping
+            && !position.after_cr
+            && self.stat.size.saturating_sub(position.offset) >= share::MIN_BYTES
         {
-            let segment = part.segment((self.file, place), self.codec, spot.offset, self.buffers, counters);
+            let segment =
+                part.segment((self.file, place), self.codec, position.offset, self.buffers, counters);
             let Some(segment) = segment.map_err(error)? else { return Ok(None) };
-            if let Some(stop) = self.noted_lines(&segment, spot, Matcher { scan: self, sink, counters }) {
+            if let Some(stop) = self.noted_lines(&segment, position, Matcher { scan: self, sink, counters }) {
                 return Ok(Some(stop));
             }
             if self.is_late() {
@@ -164,10 +128,15 @@ impl Scan<'_> {
     }
 
     /// Goes through one of them; why it did not come to its end, if so.
-    fn noted_lines(&self, segment: &Segment, spot: &mut Spot, mut matcher: Matcher<'_, '_>) -> Option<Stop> {
+    fn noted_lines(
+        &self,
+        segment: &Segment,
+        position: &mut FilePosition,
+        mut matcher: Matcher<'_, '_>,
+    ) -> Option<Stop> {
         let mut late = false;
-        for (start, line) in segment.lines_from(spot.offset) {
-            spot.offset = start;
+        for (start, line) in segment.lines_from(position.offset) {
+            position.offset = start;
             if late {
                 return Some(Stop::Late);
             }
@@ -177,7 +146,7 @@ impl Scan<'_> {
             // A hard line costs far more than the clock.
             late = self.pattern.is_slow() && self.is_late();
         }
-        spot.offset = segment.end();
+        position.offset = segment.end();
         None
     }
 
@@ -207,20 +176,21 @@ impl Scan<'_> {
         &self,
         chunk: &[u8],
         at_end: bool,
-        spot: &mut Spot,
+        position: &mut FilePosition,
         sink: &mut dyn Sink,
         counters: &mut Counters,
     ) -> Option<Stop> {
-        let mut start = if spot.after_cr && self.codec.starts_with_lf(chunk) { self.codec.unit() } else { 0 };
+        let mut start =
+            if position.after_cr && self.codec.starts_with_lf(chunk) { self.codec.unit() } else { 0 };
         if !chunk.is_empty() {
-            spot.after_cr = false;
+            position.after_cr = false;
         }
-        if spot.skipping {
+        if position.skipping {
             match self.codec.line_end(chunk, start) {
                 Some(end) => {
                     start = end.next;
-                    spot.skipping = false;
-                    spot.after_cr = start == chunk.len() && self.codec.ends_with_cr(chunk);
+                    position.skipping = false;
+                    position.after_cr = start == chunk.len() && self.codec.ends_with_cr(chunk);
                 }
                 None => start = self.whole_units(chunk),
             }
@@ -229,30 +199,19 @@ impl Scan<'_> {
         let mut matcher = Matcher { scan: self, sink, counters };
         let (done, stop) = matcher.lines(chunk, start, complete);
         if stop.is_some() {
-            spot.offset += done as u64;
+            position.offset += done as u64;
             return stop;
         }
         if complete > start {
-            spot.after_cr = self.codec.ends_with_cr(&chunk[..complete]);
+            position.after_cr = self.codec.ends_with_cr(&chunk[..complete]);
         }
-        let (done, stop) = matcher.rest(chunk, complete, at_end, spot);
-        spot.offset += done as u64;
+        let (done, stop) = matcher.rest(chunk, complete, at_end, position);
+        position.offset += done as u64;
         stop
     }
 
     fn whole_units(&self, chunk: &[u8]) -> usize {
         chunk.len() / self.codec.unit() * self.codec.unit()
-    }
-}
-
-/// A NUL in a line counts as a question mark, as in the agent. A search for it costs next to nothing.
-pub(crate) fn replace_nul(chunk: &mut [u8]) {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(0, &chunk[at..]) {
-        at += found;
-        let run = chunk[at..].iter().take_while(|b| **b == 0).count();
-        chunk[at..at + run].fill(b'?');
-        at += run;
     }
 }
 
@@ -326,17 +285,23 @@ impl Matcher<'_, '_> {
             Verdict::Yes => self.sink.line(&line, self.scan.path),
             Verdict::No => Flow::Next,
             Verdict::StepLimit => {
-                self.counters.lines_too_hard += 1;
+                self.counters.lines_over_step_limit += 1;
                 Flow::Next
             }
         }
     }
 
     /// What is left after the last line end: a partial line, which waits, unless it is too long or the file is finished.
-    fn rest(&mut self, chunk: &[u8], start: usize, at_end: bool, spot: &mut Spot) -> (usize, Option<Stop>) {
+    fn rest(
+        &mut self,
+        chunk: &[u8],
+        start: usize,
+        at_end: bool,
+        position: &mut FilePosition,
+    ) -> (usize, Option<Stop>) {
         let rest = &chunk[start..];
         let whole = self.scan.whole_units(chunk);
-        if spot.skipping || rest.is_empty() {
+        if position.skipping || rest.is_empty() {
             return (whole, None);
         }
         let too_long = rest.len() >= MAX_LINE_BYTES;
@@ -348,7 +313,7 @@ impl Matcher<'_, '_> {
             return (start, Some(Stop::Full));
         }
         // A finished file may still grow, when its writer was slow to let go: what comes is a line of its own.
-        spot.skipping = too_long;
+        position.skipping = too_long;
         (whole, None)
     }
 }

@@ -9,9 +9,9 @@
 
 use crate::Query;
 use crate::buffers::Buffers;
+use crate::chunk::{CHUNK_BYTES, Counters, MAX_LINE_BYTES, replace_nul};
 use crate::encoding::Codec;
 use crate::file::read_at;
-use crate::scan::{CHUNK_BYTES, Counters, MAX_LINE_BYTES, replace_nul};
 use regex_dialects::pcre2::TextSearch;
 use siphasher::sip::SipHasher13;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -36,7 +36,7 @@ const CHECK_BYTES: usize = 256;
 
 /// Notes of all logs.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct SharedSearches {
     logs: Mutex<Logs>,
 }
 
@@ -104,14 +104,14 @@ impl Segment {
 }
 
 /// One item's part in the notes of one file.
-pub(crate) struct Part {
+pub(crate) struct SearchMember {
     notes: Arc<Mutex<Notes>>,
     identity: Arc<str>,
 }
 
-impl Shared {
+impl SharedSearches {
     /// The part of an item in its log, when its pattern has texts to search for.
-    pub(crate) fn join(&self, identity: &Arc<str>, query: &Query) -> Option<Part> {
+    pub(crate) fn join(&self, identity: &Arc<str>, query: &Query) -> Option<SearchMember> {
         let texts = query.pattern.required_texts()?;
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = query.source.describe();
@@ -121,7 +121,7 @@ impl Shared {
         let notes = logs.entry(log).or_default().clone();
         drop(logs);
         notes.lock().unwrap_or_else(PoisonError::into_inner).join(identity, texts);
-        Some(Part { notes, identity: identity.clone() })
+        Some(SearchMember { notes, identity: identity.clone() })
     }
 
     /// Drops the notes of logs whose items do not come any more.
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-impl Part {
+impl SearchMember {
     /// The noted lines of the stretch at `offset`, which must be between two lines. Whoever asks first searches it; the
     /// others wait for that, which takes as long as the search of one chunk. `None` when the item must search by itself.
     pub(crate) fn segment(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Where lines come from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum LogSource {
     /// A fixed name. What rotation made of the file that was read last (`messages.1`, `messages-20240101`) is read to its
     /// end before the new one.
     File(PathBuf),
@@ -21,7 +21,7 @@ pub enum Source {
 /// Why a path with a pattern in its last component cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SourceError {
+pub enum LogSourceError {
     /// There is no directory part.
     #[error("Cannot find separator \"/\" in path.")]
     NoSeparator,
@@ -33,7 +33,7 @@ pub enum SourceError {
     Pattern(#[from] PatternError),
 }
 
-impl Source {
+impl LogSource {
     /// A file by its name.
     #[must_use]
     pub fn file(path: impl AsRef<Path>) -> Self {
@@ -53,10 +53,10 @@ impl Source {
     /// # Errors
     ///
     /// When there is no `/` or nothing after it, or the last component does not compile.
-    pub fn names(path: &str) -> Result<Self, SourceError> {
-        let (directory, name) = path.rsplit_once('/').ok_or(SourceError::NoSeparator)?;
+    pub fn names(path: &str) -> Result<Self, LogSourceError> {
+        let (directory, name) = path.rsplit_once('/').ok_or(LogSourceError::NoSeparator)?;
         if name.is_empty() {
-            return Err(SourceError::NoName);
+            return Err(LogSourceError::NoName);
         }
         let directory = if directory.is_empty() { "/" } else { directory };
         Ok(Self::Names { directory: directory.into(), name: Pattern::without_groups(name)? })

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 /// Counters and health of a [`Follower`](crate::Follower), for an item or a self-check to show.
 #[derive(Debug, Clone)]
-pub struct Status {
+pub struct FollowerStatus {
     /// Where positions live.
     pub persistence: Persistence,
     /// Items with a position.
@@ -13,7 +13,7 @@ pub struct Status {
     /// Bytes read from logs since the start of the process.
     pub read_bytes: u64,
     /// Lines skipped since the start because the backtracking engine reached its limit on them.
-    pub lines_too_hard: u64,
+    pub lines_over_step_limit: u64,
     /// When a position was last written, `None` when none was since the start.
     pub last_write: Option<SystemTime>,
 }

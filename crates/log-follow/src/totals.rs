@@ -1,6 +1,6 @@
 //! Answers that only grow: counted from the moment when an item was first asked for.
 
-use crate::value::{char_boundary, cut};
+use crate::text::{char_boundary, cut};
 use crate::{Captures, Template};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Reverse;

@@ -1,29 +1,13 @@
 //! Sinks: what becomes of matching lines.
 
-use crate::scan::{Flow, Sink};
+use crate::sink::{Flow, Sink};
+use crate::text::cut;
 use crate::totals::Tally;
 use crate::{Pattern, Template};
 use std::path::Path;
 
 /// The longest value, in bytes of UTF-8.
 pub const MAX_VALUE_BYTES: usize = 65_535;
-
-/// Stands at the end of a text that was cut.
-const CUT_MARK: &str = "…";
-
-/// At most `max` bytes of a text, cut at a character's boundary and marked.
-pub(crate) fn cut(mut text: String, max: usize) -> String {
-    if text.len() > max {
-        text.truncate(char_boundary(&text, max - CUT_MARK.len()));
-        text.push_str(CUT_MARK);
-    }
-    text
-}
-
-/// The last boundary of a character at or before `at`.
-pub(crate) fn char_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
 
 /// Lines joined into one value.
 pub(crate) struct Lines<'a> {
@@ -153,17 +137,5 @@ impl Sink for Tallying<'_> {
 
     fn take_back(&mut self) {
         self.tally = std::mem::take(&mut self.begun);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cutting_respects_characters_and_says_so() {
-        assert_eq!(cut("abc".into(), 3), "abc");
-        assert_eq!(cut("abcdef".into(), 5), "ab…");
-        assert_eq!(cut("日本語".into(), 8), "日…");
     }
 }

@@ -8,10 +8,10 @@
 
 mod common;
 
-use common::{Place, append, ask, ask_in, drain, poll, poll_with, set_mtime};
+use common::{LogDirectory, append, ask_in, drain, poll, poll_now, poll_with, set_mtime};
 use log_follow::{
-    AllowPath, Ask, Delivery, Encoding, Error, Follower, Item, MAX_VALUE_BYTES, Pattern, Persistence, Query,
-    Rotation, Settings, Source, Start, Template,
+    AllowPath, Encoding, Error, Follower, Item, LogSource, MAX_VALUE_BYTES, Pattern, Persistence, Poll,
+    PolledValue, Query, Rotation, Settings, Start, Template,
 };
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -31,28 +31,28 @@ fn inode(path: &std::path::Path) -> u64 {
 
 #[test]
 fn failure_01_inode_reuse_starts_at_the_beginning() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("old 1\nold 2\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "old 1\nold 2");
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("old 1\nold 2\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "old 1\nold 2");
     // The same inode with another content is what a reused inode looks like; and the new file is longer.
-    fs::write(&place.log, "new 1\nnew 2\nnew 3\n").unwrap();
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "new 1\nnew 2\nnew 3");
+    fs::write(&directory.log, "new 1\nnew 2\nnew 3\n").unwrap();
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "new 1\nnew 2\nnew 3");
 }
 
 #[test]
 fn failure_01_inode_of_a_rotated_file_is_reused_by_the_log() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("first\n");
-    poll(&follower, &place.item());
-    let before = inode(&place.log);
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("first\n");
+    poll(&follower, &directory.item());
+    let before = inode(&directory.log);
     let mut reused = false;
     for round in 0..50 {
-        fs::remove_file(&place.log).unwrap();
-        place.append(format!("round {round}\n"));
-        reused |= inode(&place.log) == before;
-        assert_eq!(poll(&follower, &place.item()).unwrap(), format!("round {round}"));
+        fs::remove_file(&directory.log).unwrap();
+        directory.append(format!("round {round}\n"));
+        reused |= inode(&directory.log) == before;
+        assert_eq!(poll(&follower, &directory.item()).unwrap(), format!("round {round}"));
     }
     // Not every file system reuses inodes; where it does, this test has seen it.
     eprintln!("the inode was reused: {reused}");
@@ -62,32 +62,32 @@ fn failure_01_inode_of_a_rotated_file_is_reused_by_the_log() {
 
 #[test]
 fn failure_02_equal_first_lines_are_two_files() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     let header = format!("# a header of a fixed text {}\n", "=".repeat(2000));
-    append(&place.file("messages-a"), format!("{header}only in a\n"));
-    append(&place.file("messages-b"), format!("{header}only in b\n"));
-    let item = place.item_of(Query::new(place.names()).pattern("only".parse().unwrap()));
-    let follower = place.follower();
+    append(&directory.file("messages-a"), format!("{header}only in a\n"));
+    append(&directory.file("messages-b"), format!("{header}only in b\n"));
+    let item = directory.item_of(Query::new(directory.names()).pattern("only".parse().unwrap()));
+    let follower = directory.follower();
     let mut found = lines(poll(&follower, &item));
     found.sort();
     assert_eq!(found, ["only in a", "only in b"]);
-    append(&place.file("messages-a"), "only in a again\n");
+    append(&directory.file("messages-a"), "only in a again\n");
     assert_eq!(poll(&follower, &item).unwrap(), "only in a again");
 }
 
 #[test]
 fn failure_02_empty_and_tiny_files_are_each_their_own() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     for name in ["messages-a", "messages-b", "messages-c"] {
-        append(&place.file(name), "");
+        append(&directory.file(name), "");
     }
-    let item = place.item_of(Query::new(place.names()));
-    let follower = place.follower();
+    let item = directory.item_of(Query::new(directory.names()));
+    let follower = directory.follower();
     assert_eq!(poll(&follower, &item), None);
-    append(&place.file("messages-b"), "x\n");
+    append(&directory.file("messages-b"), "x\n");
     assert_eq!(poll(&follower, &item).unwrap(), "x");
-    append(&place.file("messages-a"), "x\n");
-    append(&place.file("messages-c"), "\n");
+    append(&directory.file("messages-a"), "x\n");
+    append(&directory.file("messages-c"), "\n");
     let mut found = lines(poll(&follower, &item));
     found.sort();
     assert_eq!(found, ["", "x"]);
@@ -98,94 +98,94 @@ fn failure_02_empty_and_tiny_files_are_each_their_own() {
 
 #[test]
 fn failure_03_truncated_then_grown_past_offset() {
-    let place = Place::new();
-    place.append("old line 1\nold line 2\n");
-    poll(&place.follower(), &place.item());
+    let directory = LogDirectory::new();
+    directory.append("old line 1\nold line 2\n");
+    poll(&directory.follower(), &directory.item());
     // While nobody looks: truncated, and longer than before, so that the size tells nothing.
     let mut new = String::new();
     for n in 0..100 {
         new += &format!("new line {n}\n");
     }
-    OpenOptions::new().write(true).truncate(true).open(&place.log).unwrap();
-    place.append(&new);
-    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), new.trim_end());
+    OpenOptions::new().write(true).truncate(true).open(&directory.log).unwrap();
+    directory.append(&new);
+    assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), new.trim_end());
 }
 
 #[test]
 fn failure_03_truncated_with_the_same_head_and_grown() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     let head = format!("{}.\n", "the same head ".repeat(100));
-    place.append(format!("{head}old\n"));
-    let follower = place.follower();
-    poll(&follower, &place.item());
-    fs::write(&place.log, format!("{head}new, and longer than before\n")).unwrap();
+    directory.append(format!("{head}old\n"));
+    let follower = directory.follower();
+    poll(&follower, &directory.item());
+    fs::write(&directory.log, format!("{head}new, and longer than before\n")).unwrap();
     assert_eq!(
-        poll(&follower, &place.item()).unwrap(),
+        poll(&follower, &directory.item()).unwrap(),
         format!("{}\nnew, and longer than before", head.trim_end())
     );
 }
 
 #[test]
 fn failure_03_offset_beyond_the_end() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("a line\n".repeat(100));
-    poll(&follower, &place.item());
-    fs::write(&place.log, "short\n").unwrap();
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "short");
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("a line\n".repeat(100));
+    poll(&follower, &directory.item());
+    fs::write(&directory.log, "short\n").unwrap();
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "short");
 }
 
 #[test]
 fn failure_03_copytruncate_loses_nothing() {
     for by_name in [false, true] {
-        let place = Place::new();
-        let source = if by_name { place.names() } else { Source::file(&place.log) };
-        let item = place.item_of(Query::new(source).rotation(Rotation::CopyTruncate));
-        let follower = place.follower();
-        place.append("1\n2\n");
+        let directory = LogDirectory::new();
+        let source = if by_name { directory.names() } else { LogSource::file(&directory.log) };
+        let item = directory.item_of(Query::new(source).rotation(Rotation::CopyTruncate));
+        let follower = directory.follower();
+        directory.append("1\n2\n");
         assert_eq!(poll(&follower, &item).unwrap(), "1\n2");
-        place.append("3\n");
-        fs::copy(&place.log, place.file("messages.1")).unwrap();
-        File::create(&place.log).unwrap();
-        place.append("4\n5\n6\n7\n8\n");
+        directory.append("3\n");
+        fs::copy(&directory.log, directory.file("messages.1")).unwrap();
+        File::create(&directory.log).unwrap();
+        directory.append("4\n5\n6\n7\n8\n");
         assert_eq!(drain(&follower, &item), ["3", "4", "5", "6", "7", "8"], "by name: {by_name}");
     }
 }
 
 #[test]
 fn failure_03_copy_of_what_is_not_truncated_yet_is_not_read_twice() {
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     let page = |name: &str| (0..200).map(|n| format!("{name} {n}\n")).collect::<String>();
     let copy_and_truncate = |to: &str| {
-        fs::copy(&place.log, place.file(to)).unwrap();
-        fs::write(&place.log, "").unwrap();
+        fs::copy(&directory.log, directory.file(to)).unwrap();
+        fs::write(&directory.log, "").unwrap();
     };
-    place.append(page("a"));
-    poll(&follower, &place.item());
+    directory.append(page("a"));
+    poll(&follower, &directory.item());
     copy_and_truncate("messages.2");
-    place.append(page("b"));
+    directory.append(page("b"));
     // A rotation that was not seen yet, and in the middle of the next one.
-    fs::copy(&place.log, place.file("messages.1")).unwrap();
-    assert_eq!(poll(&follower, &place.item()).unwrap() + "\n", page("b"));
+    fs::copy(&directory.log, directory.file("messages.1")).unwrap();
+    assert_eq!(poll(&follower, &directory.item()).unwrap() + "\n", page("b"));
     copy_and_truncate("messages.1");
-    place.append("c\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "c");
+    directory.append("c\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "c");
 }
 
 #[test]
 fn failure_03_copy_that_is_not_finished_is_not_read() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()).rotation(Rotation::CopyTruncate));
-    let follower = place.follower();
-    place.append("1\n2\n3\n");
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()).rotation(Rotation::CopyTruncate));
+    let follower = directory.follower();
+    directory.append("1\n2\n3\n");
     assert_eq!(poll(&follower, &item).unwrap(), "1\n2\n3");
-    append(&place.file("messages.1"), "1\n2");
+    append(&directory.file("messages.1"), "1\n2");
     assert_eq!(poll(&follower, &item), None);
-    append(&place.file("messages.1"), "\n3\n");
+    append(&directory.file("messages.1"), "\n3\n");
     assert_eq!(poll(&follower, &item), None);
-    File::create(&place.log).unwrap();
-    place.append("4\n");
+    File::create(&directory.log).unwrap();
+    directory.append("4\n");
     assert_eq!(drain(&follower, &item), ["4"]);
 }
 
@@ -193,64 +193,64 @@ fn failure_03_copy_that_is_not_finished_is_not_read() {
 
 #[test]
 fn failure_04_rotations_between_polls_and_while_down() {
-    let place = Place::new();
-    place.append("1\n");
-    poll(&place.follower(), &place.item());
-    place.append("2\n");
+    let directory = LogDirectory::new();
+    directory.append("1\n");
+    poll(&directory.follower(), &directory.item());
+    directory.append("2\n");
     for n in 3..8 {
         for old in (1..10).rev() {
             let _ = fs::rename(
-                place.file(&format!("messages.{old}")),
-                place.file(&format!("messages.{}", old + 1)),
+                directory.file(&format!("messages.{old}")),
+                directory.file(&format!("messages.{}", old + 1)),
             );
         }
-        fs::rename(&place.log, place.file("messages.1")).unwrap();
-        place.append(format!("{n}\n"));
+        fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+        directory.append(format!("{n}\n"));
     }
-    let follower = place.follower();
-    assert_eq!(drain(&follower, &place.item()), ["2", "3", "4", "5", "6", "7"]);
-    assert_eq!(poll(&follower, &place.item()), None);
+    let follower = directory.follower();
+    assert_eq!(drain(&follower, &directory.item()), ["2", "3", "4", "5", "6", "7"]);
+    assert_eq!(poll(&follower, &directory.item()), None);
 }
 
 #[test]
 fn failure_04_renamed_file_is_not_read_again() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()));
-    let follower = place.follower();
-    place.append("1\n2\n");
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    let follower = directory.follower();
+    directory.append("1\n2\n");
     poll(&follower, &item);
-    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
     assert_eq!(poll(&follower, &item), None);
-    place.append("3\n");
+    directory.append("3\n");
     assert_eq!(poll(&follower, &item).unwrap(), "3");
 }
 
 #[test]
 fn failure_04_slow_writer_still_writes_to_the_rotated_file() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("1\n");
-    poll(&follower, &place.item());
-    fs::rename(&place.log, place.file("messages.1")).unwrap();
-    place.append("2\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
-    append(&place.file("messages.1"), "late\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "late");
-    assert_eq!(poll(&follower, &place.item()), None);
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("1\n");
+    poll(&follower, &directory.item());
+    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+    directory.append("2\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
+    append(&directory.file("messages.1"), "late\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "late");
+    assert_eq!(poll(&follower, &directory.item()), None);
 }
 
 #[test]
 fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     let items: Vec<(Item, u32)> = (0..5)
         .map(|f| {
-            let query = Query::new(Source::file(place.file(&format!("log{f}"))));
+            let query = Query::new(LogSource::file(directory.file(&format!("log{f}"))));
             (Item::new(&format!("file {f}"), query.max_lines_per_sec(1_000_000.try_into().unwrap())), f)
         })
         .collect();
-    let follower = place.follower();
+    let follower = directory.follower();
     for (item, f) in &items {
-        let log = place.file(&format!("log{f}"));
+        let log = directory.file(&format!("log{f}"));
         append(&log, "");
         let (mut delivered, mut size, mut chunk) = (0_u32, 0, String::new());
         let mut take = |value: Option<String>| {
@@ -268,10 +268,10 @@ fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
             if size > 256 * 1024 {
                 size = 0;
                 for old in (1..40).rev() {
-                    let from = place.file(&format!("log{f}.{old}"));
-                    let _ = fs::rename(from, place.file(&format!("log{f}.{}", old + 1)));
+                    let from = directory.file(&format!("log{f}.{old}"));
+                    let _ = fs::rename(from, directory.file(&format!("log{f}.{}", old + 1)));
                 }
-                fs::rename(&log, place.file(&format!("log{f}.1"))).unwrap();
+                fs::rename(&log, directory.file(&format!("log{f}.1"))).unwrap();
                 append(&log, "");
             }
             if n % 9_999 == 0 {
@@ -290,28 +290,32 @@ fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
 #[test]
 fn failure_04_rotated_file_is_not_read_again_when_its_successor_stayed_empty() {
     for copies in [false, true] {
-        let place = Place::new();
-        let follower = place.follower();
-        place.append("1\n");
-        poll(&follower, &place.item());
-        rotate(&place, copies);
-        append(&place.file("messages.1"), "2\n");
-        assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+        let directory = LogDirectory::new();
+        let follower = directory.follower();
+        directory.append("1\n");
+        poll(&follower, &directory.item());
+        rotate(&directory, copies);
+        append(&directory.file("messages.1"), "2\n");
+        assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
         for hours in 1..5 {
-            assert_eq!(poll_with(&follower, &place.item(), &ask_in(hours * 3600)), None);
+            assert_eq!(poll_with(&follower, &directory.item(), &ask_in(hours * 3600)), None);
         }
-        place.append("3\n");
-        assert_eq!(poll_with(&follower, &place.item(), &ask_in(5 * 3600)).unwrap(), "3", "copies: {copies}");
+        directory.append("3\n");
+        assert_eq!(
+            poll_with(&follower, &directory.item(), &ask_in(5 * 3600)).unwrap(),
+            "3",
+            "copies: {copies}"
+        );
     }
 }
 
-fn rotate(place: &Place, by_copy: bool) {
+fn rotate(directory: &LogDirectory, by_copy: bool) {
     if by_copy {
-        fs::copy(&place.log, place.file("messages.1")).unwrap();
-        fs::write(&place.log, "").unwrap();
+        fs::copy(&directory.log, directory.file("messages.1")).unwrap();
+        fs::write(&directory.log, "").unwrap();
     } else {
-        fs::rename(&place.log, place.file("messages.1")).unwrap();
-        place.append("");
+        fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+        directory.append("");
     }
 }
 
@@ -319,24 +323,24 @@ fn rotate(place: &Place, by_copy: bool) {
 #[test]
 fn failure_04_many_rotations_within_one_tick_of_the_clock_repeat_nothing() {
     const ROTATIONS: usize = 12;
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     let time = SystemTime::now();
     for rotation in 1..=ROTATIONS {
-        place.append(format!("{rotation}\n"));
-        set_mtime(&place.log, time);
-        assert_eq!(poll(&follower, &place.item()), Some(rotation.to_string()));
+        directory.append(format!("{rotation}\n"));
+        set_mtime(&directory.log, time);
+        assert_eq!(poll(&follower, &directory.item()), Some(rotation.to_string()));
         for older in (1..rotation).rev() {
-            let name = |number| place.file(&format!("messages.{number}"));
+            let name = |number| directory.file(&format!("messages.{number}"));
             fs::rename(name(older), name(older + 1)).unwrap();
         }
-        fs::rename(&place.log, place.file("messages.1")).unwrap();
-        place.append("");
-        set_mtime(&place.log, time);
-        assert_eq!(poll(&follower, &place.item()), None);
+        fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+        directory.append("");
+        set_mtime(&directory.log, time);
+        assert_eq!(poll(&follower, &directory.item()), None);
     }
-    place.append("last\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "last");
+    directory.append("last\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "last");
 }
 
 /// Between two looks of a poll at names, every one of them may have changed.
@@ -347,11 +351,11 @@ fn failure_05_rotations_at_full_speed_while_polls_run() {
     /// Files that were written in the same tick of the file system's clock could not be told apart by their times.
     const TICK: Duration = Duration::from_millis(5);
     for by_name in [false, true] {
-        let place = Place::new();
-        let source = if by_name { place.names() } else { Source::file(&place.log) };
-        let item = place.item_of(Query::new(source).rotation(Rotation::NoReread));
-        let follower = place.follower();
-        place.append("0\n");
+        let directory = LogDirectory::new();
+        let source = if by_name { directory.names() } else { LogSource::file(&directory.log) };
+        let item = directory.item_of(Query::new(source).rotation(Rotation::NoReread));
+        let follower = directory.follower();
+        directory.append("0\n");
         assert_eq!(poll(&follower, &item).unwrap(), "0");
         let mut found: Vec<usize> = vec![0];
         std::thread::scope(|scope| {
@@ -360,18 +364,18 @@ fn failure_05_rotations_at_full_speed_while_polls_run() {
                     std::thread::sleep(TICK);
                     for older in (1..=rotation).rev() {
                         let (from, to) = (format!("messages.{older}"), format!("messages.{}", older + 1));
-                        fs::rename(place.file(&from), place.file(&to)).unwrap();
+                        fs::rename(directory.file(&from), directory.file(&to)).unwrap();
                     }
-                    fs::rename(&place.log, place.file("messages.1")).unwrap();
+                    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
                     let lines = rotation * LINES + 1..(rotation + 1) * LINES + 1;
-                    lines.for_each(|n| place.append(format!("{n}\n")));
+                    lines.for_each(|n| directory.append(format!("{n}\n")));
                 }
             });
             let mut is_over = false;
             while !is_over {
                 is_over = writing.is_finished();
-                let delivery = follower.lines(&item, &ask());
-                let Ok(Delivery { value, pending }) = delivery else { continue };
+                let delivery = follower.lines(&item, &poll_now());
+                let Ok(PolledValue { value, pending }) = delivery else { continue };
                 pending.commit();
                 found.extend(
                     value.iter().flat_map(|v| v.split('\n')).map(|line| line.parse::<usize>().unwrap()),
@@ -390,46 +394,46 @@ fn failure_05_rotations_at_full_speed_while_polls_run() {
 
 #[test]
 fn failure_05_log_vanishes_and_comes_back() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("1\n");
-    poll(&follower, &place.item());
-    place.append("2\n");
-    fs::rename(&place.log, place.file("messages.1")).unwrap();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("1\n");
+    poll(&follower, &directory.item());
+    directory.append("2\n");
+    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
     // Between the rename and the creation: the rest comes, and it is no error.
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
-    assert_eq!(poll(&follower, &place.item()), None);
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
+    assert_eq!(poll(&follower, &directory.item()), None);
     // Missing for long is one, with the path and the reason.
-    let error = follower.lines(&place.item(), &ask()).unwrap_err().to_string();
-    let path = place.log.display();
+    let error = follower.lines(&directory.item(), &poll_now()).unwrap_err().to_string();
+    let path = directory.log.display();
     assert_eq!(
         error,
         format!("Cannot obtain information for file \"{path}\": [2] No such file or directory")
     );
-    place.append("3\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+    directory.append("3\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "3");
 }
 
 #[test]
 fn failure_05_created_through_a_temporary_file() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("1\n");
-    poll(&follower, &place.item());
-    place.append("2\n");
-    fs::rename(&place.log, place.file("messages.1")).unwrap();
-    append(&place.file("messages.tmp"), "3\n");
-    fs::rename(place.file("messages.tmp"), &place.log).unwrap();
-    assert_eq!(drain(&follower, &place.item()), ["2", "3"]);
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("1\n");
+    poll(&follower, &directory.item());
+    directory.append("2\n");
+    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+    append(&directory.file("messages.tmp"), "3\n");
+    fs::rename(directory.file("messages.tmp"), &directory.log).unwrap();
+    assert_eq!(drain(&follower, &directory.item()), ["2", "3"]);
 }
 
 #[test]
 fn failure_05_files_that_vanish_while_they_are_listed() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()));
-    let follower = place.follower();
-    append(&place.file("messages-a"), "a\n");
-    symlink("/nowhere/at/all", place.file("messages-dangling")).unwrap();
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    let follower = directory.follower();
+    append(&directory.file("messages-a"), "a\n");
+    symlink("/nowhere/at/all", directory.file("messages-dangling")).unwrap();
     assert_eq!(poll(&follower, &item).unwrap(), "a");
 }
 
@@ -437,51 +441,51 @@ fn failure_05_files_that_vanish_while_they_are_listed() {
 
 #[test]
 fn failure_06_what_is_no_regular_file_is_an_error_at_once() {
-    let place = Place::new();
-    let follower = place.follower();
-    let fifo = place.file("fifo");
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    let fifo = directory.file("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    for path in [fifo, place.log.parent().unwrap().to_owned(), "/dev/null".into()] {
-        let item = Item::new(path.to_str().unwrap(), Query::new(Source::file(&path)));
-        let error = follower.lines(&item, &ask()).unwrap_err();
+    for path in [fifo, directory.log.parent().unwrap().to_owned(), "/dev/null".into()] {
+        let item = Item::new(path.to_str().unwrap(), Query::new(LogSource::file(&path)));
+        let error = follower.lines(&item, &poll_now()).unwrap_err();
         assert_eq!(error.to_string(), format!("\"{}\" is not a regular file.", path.display()));
     }
 }
 
 #[test]
 fn failure_06_links_are_judged_by_where_they_lead() {
-    let place = Place::new();
-    let secret = place.dir.path().join("secret");
+    let directory = LogDirectory::new();
+    let secret = directory.dir.path().join("secret");
     fs::write(&secret, "secret\n").unwrap();
-    let inside = place.log.parent().unwrap().canonicalize().unwrap();
+    let inside = directory.log.parent().unwrap().canonicalize().unwrap();
     let allow = AllowPath::only(vec![Pattern::new(&format!("^{}/", inside.display())).unwrap()]);
     let follower = Follower::open(Settings { allow, ..Settings::in_memory() });
-    symlink(&secret, &place.log).unwrap();
-    let error = follower.lines(&place.item(), &ask()).unwrap_err();
+    symlink(&secret, &directory.log).unwrap();
+    let error = follower.lines(&directory.item(), &poll_now()).unwrap_err();
     assert!(matches!(error, Error::NotAllowed { .. }), "{error}");
     assert!(error.to_string().contains("secret") && error.to_string().contains("messages"), "{error}");
-    fs::remove_file(&place.log).unwrap();
-    append(&place.file("real"), "fine\n");
-    symlink(place.file("real"), &place.log).unwrap();
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "fine");
+    fs::remove_file(&directory.log).unwrap();
+    append(&directory.file("real"), "fine\n");
+    symlink(directory.file("real"), &directory.log).unwrap();
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "fine");
 }
 
 #[test]
 fn failure_06_trouble_that_ends_resumes_where_it_was() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("1\n");
-    poll(&follower, &place.item());
-    place.append("2\n");
-    // For root no file is forbidden: a directory in its place is as unreadable for everyone.
-    fs::rename(&place.log, place.file("aside")).unwrap();
-    fs::create_dir(&place.log).unwrap();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("1\n");
+    poll(&follower, &directory.item());
+    directory.append("2\n");
+    // For root no file is forbidden: a directory in its directory is as unreadable for everyone.
+    fs::rename(&directory.log, directory.file("aside")).unwrap();
+    fs::create_dir(&directory.log).unwrap();
     for _ in 0..3 {
-        assert!(matches!(follower.lines(&place.item(), &ask()), Err(Error::NotRegular { .. })));
+        assert!(matches!(follower.lines(&directory.item(), &poll_now()), Err(Error::NotRegular { .. })));
     }
-    fs::remove_dir(&place.log).unwrap();
-    fs::rename(place.file("aside"), &place.log).unwrap();
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+    fs::remove_dir(&directory.log).unwrap();
+    fs::rename(directory.file("aside"), &directory.log).unwrap();
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
 }
 
 /// The kernel says EINVAL to whoever asks the loopback device for its duplex mode, as a broken disk says EIO.
@@ -492,44 +496,44 @@ fn failure_06_file_that_cannot_be_read_is_an_error_and_nothing_else() {
         eprintln!("skipped: this kernel has no file that cannot be read");
         return;
     }
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     for start in [Start::All, Start::Skip] {
-        let query = Query::new(Source::file(unreadable)).start(start);
+        let query = Query::new(LogSource::file(unreadable)).start(start);
         let item = Item::new(&format!("{start:?}"), query);
         for _ in 0..3 {
-            let error = follower.lines(&item, &ask()).unwrap_err();
+            let error = follower.lines(&item, &poll_now()).unwrap_err();
             assert!(matches!(error, Error::Read { .. }), "{error:?}");
             let expected = "Cannot read from file \"/sys/class/net/lo/duplex\": [22] Invalid argument";
             assert_eq!(error.to_string(), expected);
         }
     }
     // A rotated file that cannot be read holds up nobody.
-    place.append("1\n");
-    poll(&follower, &place.item());
-    fs::remove_file(&place.log).unwrap();
-    symlink(unreadable, place.file("messages.1")).unwrap();
-    place.append("2\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "2");
+    directory.append("1\n");
+    poll(&follower, &directory.item());
+    fs::remove_file(&directory.log).unwrap();
+    symlink(unreadable, directory.file("messages.1")).unwrap();
+    directory.append("2\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
 }
 
 /// A file of a name pattern that cannot be read, beside others that can and hold nothing of interest.
 #[test]
 fn failure_06_what_was_read_beside_an_unreadable_file_is_not_read_again() {
-    let place = Place::new();
-    let outside = place.dir.path().join("outside");
+    let directory = LogDirectory::new();
+    let outside = directory.dir.path().join("outside");
     fs::write(&outside, "oom 1\n").unwrap();
-    symlink(&outside, place.file("messages.1")).unwrap();
-    place.append("nothing of interest in this line\n".repeat(30_000));
-    assert_eq!(fs::metadata(&place.log).unwrap().len().div_ceil(512 * 1024), 2);
-    let inside = place.log.parent().unwrap().canonicalize().unwrap();
+    symlink(&outside, directory.file("messages.1")).unwrap();
+    directory.append("nothing of interest in this line\n".repeat(30_000));
+    assert_eq!(fs::metadata(&directory.log).unwrap().len().div_ceil(512 * 1024), 2);
+    let inside = directory.log.parent().unwrap().canonicalize().unwrap();
     let allow = AllowPath::only(vec![Pattern::new(&format!("^{}/", inside.display())).unwrap()]);
-    let item = place.item_of(Query::new(place.names()).pattern("oom".parse().unwrap()));
+    let item = directory.item_of(Query::new(directory.names()).pattern("oom".parse().unwrap()));
     for what in [Asked::Lines, Asked::Count, Asked::Total] {
         let follower = Follower::open(Settings { allow: allow.clone(), ..Settings::in_memory() });
         let read_by_poll_of = |time| {
             let before = follower.status().read_bytes;
-            assert!(matches!(what.error(&follower, &item, &Ask::within(time)), Error::NotAllowed { .. }));
+            assert!(matches!(what.error(&follower, &item, &Poll::within(time)), Error::NotAllowed { .. }));
             follower.status().read_bytes - before
         };
         // Two chunks, and a poll that has no time reads one.
@@ -548,11 +552,11 @@ enum Asked {
 }
 
 impl Asked {
-    fn error(self, follower: &Follower, item: &Item, ask: &Ask) -> Error {
+    fn error(self, follower: &Follower, item: &Item, poll: &Poll) -> Error {
         match self {
-            Self::Lines => follower.lines(item, ask).map(drop).unwrap_err(),
-            Self::Count => follower.count(item, ask).map(drop).unwrap_err(),
-            Self::Total => follower.total(item, ask).map(drop).unwrap_err(),
+            Self::Lines => follower.lines(item, poll).map(drop).unwrap_err(),
+            Self::Count => follower.count(item, poll).map(drop).unwrap_err(),
+            Self::Total => follower.total(item, poll).map(drop).unwrap_err(),
         }
     }
 }
@@ -562,35 +566,35 @@ impl Asked {
 fn failure_06_trouble_of_a_month_is_no_reason_to_forget() {
     const DAY: u64 = 24 * 3600;
     for in_its_place in [true, false] {
-        let place = Place::new();
-        let follower = place.follower();
-        place.append("1\n");
-        assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
-        fs::rename(&place.log, place.file("aside")).unwrap();
+        let directory = LogDirectory::new();
+        let follower = directory.follower();
+        directory.append("1\n");
+        assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
+        fs::rename(&directory.log, directory.file("aside")).unwrap();
         if in_its_place {
-            fs::create_dir(&place.log).unwrap();
+            fs::create_dir(&directory.log).unwrap();
         }
         // The first few times a missing log is no error.
         for day in 26..30 {
-            let asked = follower.lines(&place.item(), &ask_in(day * DAY));
+            let asked = follower.lines(&directory.item(), &ask_in(day * DAY));
             assert!(day < 29 || asked.is_err());
             asked.into_iter().for_each(|delivery| delivery.pending.commit());
         }
         follower.tidy(SystemTime::now() + Duration::from_secs(31 * DAY));
-        let _ = fs::remove_dir(&place.log);
-        fs::rename(place.file("aside"), &place.log).unwrap();
-        place.append("2\n");
-        let restarted = place.follower_after(follower);
-        let value = poll_with(&restarted, &place.item(), &ask_in(31 * DAY));
-        assert_eq!(value.as_deref(), Some("2"), "something in its place: {in_its_place}");
+        let _ = fs::remove_dir(&directory.log);
+        fs::rename(directory.file("aside"), &directory.log).unwrap();
+        directory.append("2\n");
+        let restarted = directory.follower_after(follower);
+        let value = poll_with(&restarted, &directory.item(), &ask_in(31 * DAY));
+        assert_eq!(value.as_deref(), Some("2"), "something in its directory: {in_its_place}");
     }
 }
 
 #[test]
 fn failure_06_missing_directory_of_a_name_pattern() {
     let follower = Follower::open(Settings::in_memory());
-    let item = Item::new("x", Query::new(Source::names("/no/such/dir/^log$").unwrap()));
-    let error = follower.lines(&item, &ask()).unwrap_err().to_string();
+    let item = Item::new("x", Query::new(LogSource::names("/no/such/dir/^log$").unwrap()));
+    let error = follower.lines(&item, &poll_now()).unwrap_err().to_string();
     assert_eq!(error, "Cannot obtain directory information: [2] No such file or directory");
 }
 
@@ -598,39 +602,39 @@ fn failure_06_missing_directory_of_a_name_pattern() {
 
 #[test]
 fn failure_07_partial_last_line_waits_for_its_end() {
-    let place = Place::new();
-    place.append("whole\npar");
-    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), "whole");
-    let follower = place.follower();
-    assert_eq!(poll(&follower, &place.item()), None);
-    place.append("tial");
-    assert_eq!(poll(&follower, &place.item()), None);
-    place.append("\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "partial");
+    let directory = LogDirectory::new();
+    directory.append("whole\npar");
+    assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), "whole");
+    let follower = directory.follower();
+    assert_eq!(poll(&follower, &directory.item()), None);
+    directory.append("tial");
+    assert_eq!(poll(&follower, &directory.item()), None);
+    directory.append("\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "partial");
 }
 
 #[test]
 fn failure_07_partial_last_line_of_a_rotated_file_is_delivered() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("1\nunfinished");
-    poll(&follower, &place.item());
-    fs::rename(&place.log, place.file("messages.1")).unwrap();
-    place.append("");
-    assert_eq!(poll(&follower, &place.item()), None, "its writer may still end it");
-    append(&place.file("messages.1"), " but then ended");
-    place.append("2\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "unfinished but then ended\n2");
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("1\nunfinished");
+    poll(&follower, &directory.item());
+    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+    directory.append("");
+    assert_eq!(poll(&follower, &directory.item()), None, "its writer may still end it");
+    append(&directory.file("messages.1"), " but then ended");
+    directory.append("2\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "unfinished but then ended\n2");
 }
 
 #[test]
 fn failure_07_partial_last_line_of_an_older_file_settles() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()));
-    let follower = place.follower();
-    append(&place.file("messages-1"), "1\nunfinished");
-    set_mtime(&place.file("messages-1"), SystemTime::now() - Duration::from_secs(2));
-    append(&place.file("messages-2"), "2\n");
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    let follower = directory.follower();
+    append(&directory.file("messages-1"), "1\nunfinished");
+    set_mtime(&directory.file("messages-1"), SystemTime::now() - Duration::from_secs(2));
+    append(&directory.file("messages-2"), "2\n");
     assert_eq!(poll(&follower, &item).unwrap(), "1\n2");
     assert_eq!(poll_with(&follower, &item, &ask_in(60)).unwrap(), "unfinished");
     assert_eq!(poll_with(&follower, &item, &ask_in(70)), None);
@@ -640,13 +644,13 @@ fn failure_07_partial_last_line_of_an_older_file_settles() {
 
 #[test]
 fn failure_08_over_long_lines_are_cut_and_passed() {
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     for size in
         [65_535, 65_536, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 512 * 1024, 512 * 1024 + 1, 5_000_000]
     {
-        place.append([&b"long "[..], &vec![b'x'; size - 5], b"\nafter\n"].concat());
-        let found = drain(&follower, &place.item());
+        directory.append([&b"long "[..], &vec![b'x'; size - 5], b"\nafter\n"].concat());
+        let found = drain(&follower, &directory.item());
         assert_eq!(found.len(), 2, "a line of {size} bytes");
         let expected = if size <= MAX_VALUE_BYTES { size } else { MAX_VALUE_BYTES };
         assert_eq!(found[0].len(), expected);
@@ -657,11 +661,12 @@ fn failure_08_over_long_lines_are_cut_and_passed() {
 
 #[test]
 fn failure_08_only_the_first_256_kib_are_matched() {
-    let place = Place::new();
-    let follower = place.follower();
-    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("needle".parse().unwrap()));
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    let item =
+        directory.item_of(Query::new(LogSource::file(&directory.log)).pattern("needle".parse().unwrap()));
     let hay = "x".repeat(256 * 1024);
-    place.append(format!("needle {hay}\n{hay} needle\n{hay}{hay}{hay} needle\nneedle\n"));
+    directory.append(format!("needle {hay}\n{hay} needle\n{hay}{hay}{hay} needle\nneedle\n"));
     let found = drain(&follower, &item);
     assert_eq!(found.len(), 2);
     assert!(found[0].starts_with("needle xxx") && found[1] == "needle");
@@ -669,19 +674,19 @@ fn failure_08_only_the_first_256_kib_are_matched() {
 
 #[test]
 fn failure_08_endless_line_neither_stalls_nor_grows() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("x".repeat(3_000_000));
-    assert_eq!(poll(&follower, &place.item()).map(|v| v.len()), Some(MAX_VALUE_BYTES));
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("x".repeat(3_000_000));
+    assert_eq!(poll(&follower, &directory.item()).map(|v| v.len()), Some(MAX_VALUE_BYTES));
     for _ in 0..5 {
-        place.append("y".repeat(1_000_000));
-        assert_eq!(poll(&follower, &place.item()), None);
+        directory.append("y".repeat(1_000_000));
+        assert_eq!(poll(&follower, &directory.item()), None);
     }
-    place.append("\nnext\n");
-    assert_eq!(poll(&place.follower_after(follower), &place.item()).unwrap(), "next");
+    directory.append("\nnext\n");
+    assert_eq!(poll(&directory.follower_after(follower), &directory.item()).unwrap(), "next");
 }
 
-impl Place {
+impl LogDirectory {
     /// A new follower when the old one has let the state go.
     fn follower_after(&self, old: Follower) -> Follower {
         drop(old);
@@ -691,12 +696,12 @@ impl Place {
 
 #[test]
 fn failure_08_value_limit_splits_between_lines() {
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     let written: Vec<String> = (0..2000).map(|n| format!("{n} {}", "é".repeat(50))).collect();
-    place.append(written.join("\n") + "\n");
+    directory.append(written.join("\n") + "\n");
     let mut found = Vec::new();
-    while let Some(value) = poll(&follower, &place.item()) {
+    while let Some(value) = poll(&follower, &directory.item()) {
         assert!(value.len() <= MAX_VALUE_BYTES);
         assert!(value.len() > MAX_VALUE_BYTES - 200 || found.len() + value.split('\n').count() == 2000);
         found.extend(value.split('\n').map(str::to_owned));
@@ -708,37 +713,40 @@ fn failure_08_value_limit_splits_between_lines() {
 
 #[test]
 fn failure_09_compressed_files_are_never_read() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()));
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    let follower = directory.follower();
     for (name, head) in [
         ("gz", &b"\x1f\x8b\x08\0"[..]),
         ("xz", b"\xfd7zXZ\0"),
         ("bz2", b"BZh9"),
         ("zst", b"\x28\xb5\x2f\xfd"),
     ] {
-        append(&place.file(&format!("messages.1.{name}")), [head, b"text\nin a compressed file\n"].concat());
+        append(
+            &directory.file(&format!("messages.1.{name}")),
+            [head, b"text\nin a compressed file\n"].concat(),
+        );
         // Compressed under a name that does not say so.
-        append(&place.file(&format!("messages-{name}")), [head, b"more\n"].concat());
+        append(&directory.file(&format!("messages-{name}")), [head, b"more\n"].concat());
     }
-    place.append("text\n");
+    directory.append("text\n");
     assert_eq!(drain(&follower, &item), ["text"]);
-    let fixed = Item::new("fixed", Query::new(Source::file(&place.log)));
+    let fixed = Item::new("fixed", Query::new(LogSource::file(&directory.log)));
     assert_eq!(drain(&follower, &fixed), ["text"]);
-    fs::rename(&place.log, place.file("messages.2")).unwrap();
-    append(&place.file("messages.1"), b"\x1f\x8b\x08\0compressed\n");
-    place.append("next\n");
+    fs::rename(&directory.log, directory.file("messages.2")).unwrap();
+    append(&directory.file("messages.1"), b"\x1f\x8b\x08\0compressed\n");
+    directory.append("next\n");
     assert_eq!(drain(&follower, &fixed), ["next"]);
 }
 
 // ---- 10
 
 /// Leaves a state directory whose item has read one line, and the path of its file.
-fn state_after_one_line(place: &Place) -> std::path::PathBuf {
-    place.append("1\n");
-    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), "1");
-    place.append("2\n");
-    place.state().join("positions")
+fn state_after_one_line(directory: &LogDirectory) -> std::path::PathBuf {
+    directory.append("1\n");
+    assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), "1");
+    directory.append("2\n");
+    directory.state().join("positions")
 }
 
 type Damage = fn(&[u8]) -> Vec<u8>;
@@ -754,205 +762,209 @@ fn failure_10_damaged_state_costs_a_warning_and_never_a_start() {
         ("cut in the header", |b| b[..5].to_vec()),
     ];
     for (name, damage) in damages {
-        let place = Place::new();
-        let path = state_after_one_line(&place);
+        let directory = LogDirectory::new();
+        let path = state_after_one_line(&directory);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, damage(&bytes)).unwrap();
-        let follower = place.follower();
+        let follower = directory.follower();
         assert_eq!(follower.take_warnings().len(), 1, "{name}");
-        assert_eq!(poll(&follower, &place.item()).unwrap(), "1\n2", "{name}: repeated, not lost");
+        assert_eq!(poll(&follower, &directory.item()).unwrap(), "1\n2", "{name}: repeated, not lost");
         drop(follower);
-        let follower = place.follower();
+        let follower = directory.follower();
         assert_eq!(follower.take_warnings(), [], "{name}");
-        assert_eq!(poll(&follower, &place.item()), None, "{name}");
+        assert_eq!(poll(&follower, &directory.item()), None, "{name}");
     }
 }
 
 #[test]
 fn failure_10_state_cut_anywhere_falls_back_and_goes_on() {
-    let place = Place::new();
-    let path = state_after_one_line(&place);
-    poll(&place.follower(), &place.item());
+    let directory = LogDirectory::new();
+    let path = state_after_one_line(&directory);
+    poll(&directory.follower(), &directory.item());
     let bytes = fs::read(&path).unwrap();
     let last_line = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
     for cut in last_line..bytes.len() - 1 {
         fs::write(&path, &bytes[..cut]).unwrap();
-        let follower = place.follower();
-        let value = poll(&follower, &place.item());
+        let follower = directory.follower();
+        let value = poll(&follower, &directory.item());
         assert!(value.as_deref() == Some("1\n2") || value.as_deref() == Some("2"), "cut at {cut}: {value:?}");
         drop(follower);
-        assert_eq!(poll(&place.follower(), &place.item()), None, "cut at {cut}");
+        assert_eq!(poll(&directory.follower(), &directory.item()), None, "cut at {cut}");
     }
 }
 
 #[test]
 fn failure_10_one_bad_line_costs_one_item() {
-    let place = Place::new();
-    let other = Item::new("other", Query::new(Source::file(&place.log)));
-    place.append("1\n");
+    let directory = LogDirectory::new();
+    let other = Item::new("other", Query::new(LogSource::file(&directory.log)));
+    directory.append("1\n");
     {
-        let follower = place.follower();
-        poll(&follower, &place.item());
+        let follower = directory.follower();
+        poll(&follower, &directory.item());
         poll(&follower, &other);
     }
-    let path = place.state().join("positions");
+    let path = directory.state().join("positions");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"other\"", "\"0ther\"")).unwrap();
-    let follower = place.follower();
+    let follower = directory.follower();
     assert_eq!(follower.take_warnings().len(), 1);
-    assert_eq!(poll(&follower, &place.item()), None);
+    assert_eq!(poll(&follower, &directory.item()), None);
     assert_eq!(poll(&follower, &other).unwrap(), "1");
 }
 
 #[test]
 fn failure_10_leftover_of_a_rename_is_recovered() {
-    let place = Place::new();
-    let path = state_after_one_line(&place);
-    fs::rename(&path, place.state().join("positions.new")).unwrap();
-    assert_eq!(poll(&place.follower(), &place.item()).unwrap(), "2");
+    let directory = LogDirectory::new();
+    let path = state_after_one_line(&directory);
+    fs::rename(&path, directory.state().join("positions.new")).unwrap();
+    assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), "2");
     // An unfinished leftover beside a good file is nothing.
-    place.append("3\n");
-    fs::write(place.state().join("positions.new"), "log-follow pos").unwrap();
-    let follower = place.follower();
+    directory.append("3\n");
+    fs::write(directory.state().join("positions.new"), "log-follow pos").unwrap();
+    let follower = directory.follower();
     assert_eq!(follower.take_warnings(), []);
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "3");
 }
 
 #[test]
 fn failure_10_state_that_cannot_be_written_is_kept_in_memory_until_it_can() {
-    let place = Place::new();
-    // A file in the place of the directory stops root as well.
-    fs::write(place.state(), "").unwrap();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    // A file in the directory of the directory stops root as well.
+    fs::write(directory.state(), "").unwrap();
+    let follower = directory.follower();
     assert_eq!(follower.take_warnings().len(), 1);
     assert!(matches!(follower.status().persistence, Persistence::Memory { dir: Some(_), .. }));
-    place.append("1\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
-    assert_eq!(poll(&follower, &place.item()), None);
+    directory.append("1\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
+    assert_eq!(poll(&follower, &directory.item()), None);
     follower.tidy(SystemTime::now());
     assert!(matches!(follower.status().persistence, Persistence::Memory { .. }));
-    fs::remove_file(place.state()).unwrap();
+    fs::remove_file(directory.state()).unwrap();
     follower.tidy(SystemTime::now());
-    assert_eq!(follower.status().persistence, Persistence::Durable { dir: place.state() });
-    assert_eq!(poll(&place.follower_after(follower), &place.item()), None);
+    assert_eq!(follower.status().persistence, Persistence::Durable { dir: directory.state() });
+    assert_eq!(poll(&directory.follower_after(follower), &directory.item()), None);
 }
 
 #[test]
 fn failure_10_directory_in_place_of_the_state_file() {
-    let place = Place::new();
-    fs::create_dir_all(place.state().join("positions")).unwrap();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    fs::create_dir_all(directory.state().join("positions")).unwrap();
+    let follower = directory.follower();
     assert!(matches!(follower.status().persistence, Persistence::Memory { .. }));
-    place.append("1\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "1");
+    directory.append("1\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
 }
 
 #[test]
 fn failure_10_second_process_reads_and_leaves_alone() {
-    let place = Place::new();
-    let first = place.follower();
-    place.append("1\n");
-    poll(&first, &place.item());
-    place.append("2\n");
-    let before = fs::read(place.state().join("positions")).unwrap();
-    let second = place.follower();
-    assert_eq!(second.status().persistence, Persistence::ReadOnly { dir: place.state() });
-    let soon = Ask::within(Duration::from_millis(50));
-    assert!(matches!(second.lines(&place.item(), &soon), Err(Error::InUse { dir }) if dir == place.state()));
-    assert!(matches!(second.total(&place.item(), &soon), Err(Error::InUse { .. })));
-    assert_eq!(second.peek_lines(&place.item(), &soon).unwrap().as_deref(), Some("2"));
+    let directory = LogDirectory::new();
+    let first = directory.follower();
+    directory.append("1\n");
+    poll(&first, &directory.item());
+    directory.append("2\n");
+    let before = fs::read(directory.state().join("positions")).unwrap();
+    let second = directory.follower();
+    assert_eq!(second.status().persistence, Persistence::ReadOnly { dir: directory.state() });
+    let soon = Poll::within(Duration::from_millis(50));
+    assert!(
+        matches!(second.lines(&directory.item(), &soon), Err(Error::InUse { dir }) if dir == directory.state())
+    );
+    assert!(matches!(second.total(&directory.item(), &soon), Err(Error::InUse { .. })));
+    assert_eq!(second.peek_lines(&directory.item(), &soon).unwrap().as_deref(), Some("2"));
     second.tidy(SystemTime::now());
-    assert_eq!(fs::read(place.state().join("positions")).unwrap(), before);
-    assert_eq!(poll(&first, &place.item()).unwrap(), "2");
+    assert_eq!(fs::read(directory.state().join("positions")).unwrap(), before);
+    assert_eq!(poll(&first, &directory.item()).unwrap(), "2");
 }
 
 #[test]
 fn failure_10_second_process_takes_over_where_the_first_ends() {
-    let place = Place::new();
-    let first = place.follower();
-    place.append("1\n");
-    poll(&first, &place.item());
-    let second = place.follower();
-    place.append("2\n");
-    assert_eq!(poll(&first, &place.item()).unwrap(), "2");
-    place.append("3\n");
+    let directory = LogDirectory::new();
+    let first = directory.follower();
+    directory.append("1\n");
+    poll(&first, &directory.item());
+    let second = directory.follower();
+    directory.append("2\n");
+    assert_eq!(poll(&first, &directory.item()).unwrap(), "2");
+    directory.append("3\n");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| poll(&second, &place.item()));
+        let waiting = scope.spawn(|| poll(&second, &directory.item()));
         std::thread::sleep(Duration::from_millis(100));
         drop(first);
         assert_eq!(waiting.join().unwrap().unwrap(), "3");
     });
-    assert_eq!(second.status().persistence, Persistence::Durable { dir: place.state() });
-    assert_eq!(poll(&place.follower_after(second), &place.item()), None);
+    assert_eq!(second.status().persistence, Persistence::Durable { dir: directory.state() });
+    assert_eq!(poll(&directory.follower_after(second), &directory.item()), None);
 }
 
 /// Whoever was given an answer can die before it is put anywhere.
 #[test]
 fn failure_10_answer_that_nobody_asked_on_after_is_repeated_by_the_next_process() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     let polled = |follower: &Follower| {
-        let Delivery { value, pending } = follower.lines(&place.item(), &ask()).unwrap();
+        let PolledValue { value, pending } = follower.lines(&directory.item(), &poll_now()).unwrap();
         pending.commit();
         value
     };
-    let first = place.follower();
-    place.append("1\n");
+    let first = directory.follower();
+    directory.append("1\n");
     assert_eq!(polled(&first).unwrap(), "1");
-    place.append("2\n");
+    directory.append("2\n");
     assert_eq!(polled(&first).unwrap(), "2");
-    let second = place.follower_after(first);
-    place.append("3\n");
+    let second = directory.follower_after(first);
+    directory.append("3\n");
     assert_eq!(polled(&second).unwrap(), "2\n3", "the last answer only, and what came since");
     assert_eq!(polled(&second), None);
-    let third = place.follower_after(second);
+    let third = directory.follower_after(second);
     assert_eq!(polled(&third), None, "somebody has asked on");
-    place.append("4\n");
+    directory.append("4\n");
     assert_eq!(polled(&third).unwrap(), "4");
     third.settle(SystemTime::now());
-    assert_eq!(polled(&place.follower_after(third)), None, "an end in good order");
+    assert_eq!(polled(&directory.follower_after(third)), None, "an end in good order");
 }
 
 #[test]
 fn failure_10_count_that_nobody_asked_on_after_is_repeated_and_a_total_is_not() {
-    let place = Place::new();
-    let total = Item::new("total", Query::new(Source::file(&place.log)));
-    let first = place.follower();
-    place.append("1\n2\n");
-    let Delivery { value: 2, pending } = first.count(&place.item(), &ask()).unwrap() else { panic!() };
+    let directory = LogDirectory::new();
+    let total = Item::new("total", Query::new(LogSource::file(&directory.log)));
+    let first = directory.follower();
+    directory.append("1\n2\n");
+    let PolledValue { value: 2, pending } = first.count(&directory.item(), &poll_now()).unwrap() else {
+        panic!()
+    };
     pending.commit();
-    assert_eq!(first.total(&total, &ask()).unwrap().lines, 2);
-    place.append("3\n");
-    let second = place.follower_after(first);
-    assert_eq!(second.count(&place.item(), &ask()).unwrap().value, 3);
-    assert_eq!(second.total(&total, &ask()).unwrap().lines, 3);
+    assert_eq!(first.total(&total, &poll_now()).unwrap().lines, 2);
+    directory.append("3\n");
+    let second = directory.follower_after(first);
+    assert_eq!(second.count(&directory.item(), &poll_now()).unwrap().value, 3);
+    assert_eq!(second.total(&total, &poll_now()).unwrap().lines, 3);
 }
 
 #[test]
 fn failure_10_journal_is_compacted_and_old_items_are_forgotten() {
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     let now = SystemTime::now();
-    place.append("1\n");
-    let old = Item::new("old", Query::new(Source::file(&place.log)));
+    directory.append("1\n");
+    let old = Item::new("old", Query::new(LogSource::file(&directory.log)));
     poll(&follower, &old);
     for n in 0..6000 {
-        place.append(format!("{n}\n"));
-        poll(&follower, &place.item());
+        directory.append(format!("{n}\n"));
+        poll(&follower, &directory.item());
     }
-    let path = place.state().join("positions");
+    let path = directory.state().join("positions");
     assert!(fs::metadata(&path).unwrap().len() > 1024 * 1024);
     follower.tidy(now);
     assert!(fs::metadata(&path).unwrap().len() < 10_000);
     assert_eq!(follower.status().items, 2);
     // 31 days later one of them is still asked for.
     let days = Duration::from_secs(31 * 24 * 3600);
-    let later = Ask { now: now + days, ..ask() };
-    assert_eq!(poll_with(&follower, &place.item(), &later), None);
+    let later = Poll { now: now + days, ..poll_now() };
+    assert_eq!(poll_with(&follower, &directory.item(), &later), None);
     follower.tidy(now + days);
     assert_eq!(follower.status().items, 1);
-    let follower = place.follower_after(follower);
+    let follower = directory.follower_after(follower);
     assert_eq!(follower.status().items, 1);
-    assert_eq!(poll(&follower, &place.item()), None);
+    assert_eq!(poll(&follower, &directory.item()), None);
 }
 
 // ---- 11
@@ -962,111 +974,113 @@ fn failure_11_time_changes_and_size_does_not() {
     for (rotation, expected) in
         [(Rotation::Reread, Some("1\n2")), (Rotation::NoReread, None), (Rotation::CopyTruncate, None)]
     {
-        let place = Place::new();
-        let item = place.item_of(Query::new(place.names()).rotation(rotation));
-        let follower = place.follower();
-        place.append("1\n2\n");
+        let directory = LogDirectory::new();
+        let item = directory.item_of(Query::new(directory.names()).rotation(rotation));
+        let follower = directory.follower();
+        directory.append("1\n2\n");
         poll(&follower, &item);
-        set_mtime(&place.log, SystemTime::now() + Duration::from_secs(5));
+        set_mtime(&directory.log, SystemTime::now() + Duration::from_secs(5));
         assert_eq!(poll(&follower, &item), None, "{rotation:?}: the size may follow");
         assert_eq!(poll(&follower, &item).as_deref(), expected, "{rotation:?}");
         assert_eq!(poll(&follower, &item), None);
         // A fixed name ignores times.
-        let fixed = Item::new("fixed", Query::new(Source::file(&place.log)).rotation(rotation));
+        let fixed = Item::new("fixed", Query::new(LogSource::file(&directory.log)).rotation(rotation));
         poll(&follower, &fixed);
-        set_mtime(&place.log, SystemTime::now() + Duration::from_secs(50));
+        set_mtime(&directory.log, SystemTime::now() + Duration::from_secs(50));
         assert_eq!((poll(&follower, &fixed), poll(&follower, &fixed)), (None, None));
     }
 }
 
 #[test]
 fn failure_11_clock_set_back() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()));
-    let follower = place.follower();
-    place.append("1\n");
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    let follower = directory.follower();
+    directory.append("1\n");
     poll(&follower, &item);
-    place.append("2\n");
-    set_mtime(&place.log, SystemTime::now() - Duration::from_secs(86_400));
+    directory.append("2\n");
+    set_mtime(&directory.log, SystemTime::now() - Duration::from_secs(86_400));
     assert_eq!(poll(&follower, &item).unwrap(), "2");
-    set_mtime(&place.log, SystemTime::now() - Duration::from_secs(90_000));
+    set_mtime(&directory.log, SystemTime::now() - Duration::from_secs(90_000));
     assert_eq!((poll(&follower, &item), poll(&follower, &item)), (None, None));
 }
 
 #[test]
 fn failure_11_equal_times_go_by_name() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()));
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
     let time = SystemTime::now() - Duration::from_secs(100);
     for name in ["messages-b", "messages-a", "messages-c"] {
-        append(&place.file(name), format!("{name}\n"));
-        set_mtime(&place.file(name), time);
+        append(&directory.file(name), format!("{name}\n"));
+        set_mtime(&directory.file(name), time);
     }
-    assert_eq!(poll(&place.follower(), &item).unwrap(), "messages-c\nmessages-b\nmessages-a");
-    assert_eq!(poll(&place.follower(), &item), None);
+    assert_eq!(poll(&directory.follower(), &item).unwrap(), "messages-c\nmessages-b\nmessages-a");
+    assert_eq!(poll(&directory.follower(), &item), None);
 }
 
 #[test]
 fn failure_11_skip_with_full_empty_and_absent_file() {
-    let skip = |place: &Place| place.item_of(Query::new(Source::file(&place.log)).start(Start::Skip));
-    let place = Place::new();
-    place.append("old\n");
-    let follower = place.follower();
-    assert_eq!(poll(&follower, &skip(&place)), None);
-    place.append("new\n");
-    assert_eq!(poll(&follower, &skip(&place)).unwrap(), "new");
+    let skip = |directory: &LogDirectory| {
+        directory.item_of(Query::new(LogSource::file(&directory.log)).start(Start::Skip))
+    };
+    let directory = LogDirectory::new();
+    directory.append("old\n");
+    let follower = directory.follower();
+    assert_eq!(poll(&follower, &skip(&directory)), None);
+    directory.append("new\n");
+    assert_eq!(poll(&follower, &skip(&directory)).unwrap(), "new");
 
-    let place = Place::new();
-    place.append("");
-    let follower = place.follower();
-    assert_eq!(poll(&follower, &skip(&place)), None);
-    place.append("first\n");
-    assert_eq!(poll(&follower, &skip(&place)).unwrap(), "first");
+    let directory = LogDirectory::new();
+    directory.append("");
+    let follower = directory.follower();
+    assert_eq!(poll(&follower, &skip(&directory)), None);
+    directory.append("first\n");
+    assert_eq!(poll(&follower, &skip(&directory)).unwrap(), "first");
 
-    let place = Place::new();
-    let follower = place.follower();
-    assert!(matches!(follower.lines(&skip(&place), &ask()), Err(Error::Missing { .. })));
-    place.append("first\n");
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    assert!(matches!(follower.lines(&skip(&directory), &poll_now()), Err(Error::Missing { .. })));
+    directory.append("first\n");
     // Even when the process was started anew meanwhile.
-    assert_eq!(poll(&place.follower_after(follower), &skip(&place)).unwrap(), "first");
+    assert_eq!(poll(&directory.follower_after(follower), &skip(&directory)).unwrap(), "first");
 }
 
 #[test]
 fn failure_11_skip_by_name_reads_a_directory_that_was_absent_from_its_beginning() {
-    let place = Place::new();
-    let item = place.item_of(Query::new(place.names()).start(Start::Skip));
-    fs::remove_dir(place.log.parent().unwrap()).unwrap();
-    let follower = place.follower();
-    assert!(matches!(follower.lines(&item, &ask()), Err(Error::Directory { .. })));
-    fs::create_dir(place.log.parent().unwrap()).unwrap();
-    place.append("first\n");
-    assert_eq!(poll(&place.follower_after(follower), &item).unwrap(), "first");
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()).start(Start::Skip));
+    fs::remove_dir(directory.log.parent().unwrap()).unwrap();
+    let follower = directory.follower();
+    assert!(matches!(follower.lines(&item, &poll_now()), Err(Error::Directory { .. })));
+    fs::create_dir(directory.log.parent().unwrap()).unwrap();
+    directory.append("first\n");
+    assert_eq!(poll(&directory.follower_after(follower), &item).unwrap(), "first");
 }
 
 #[test]
 fn failure_11_skip_by_name_passes_all_files_that_are_there() {
-    let place = Place::new();
-    append(&place.file("messages-1"), "old\n");
-    append(&place.file("messages-2"), "old\n");
-    let item = place.item_of(Query::new(place.names()).start(Start::Skip));
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    append(&directory.file("messages-1"), "old\n");
+    append(&directory.file("messages-2"), "old\n");
+    let item = directory.item_of(Query::new(directory.names()).start(Start::Skip));
+    let follower = directory.follower();
     assert_eq!(poll(&follower, &item), None);
-    append(&place.file("messages-2"), "new\n");
-    append(&place.file("messages-3"), "newer\n");
+    append(&directory.file("messages-2"), "new\n");
+    append(&directory.file("messages-3"), "newer\n");
     assert_eq!(drain(&follower, &item), ["new", "newer"]);
 }
 
 #[test]
 fn failure_11_nul_and_all_line_ends() {
-    let place = Place::new();
-    place.append(b"a\0b\nmac\rdos\r\n\0\0\n");
-    let follower = place.follower();
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "a?b\nmac\ndos\n??");
+    let directory = LogDirectory::new();
+    directory.append(b"a\0b\nmac\rdos\r\n\0\0\n");
+    let follower = directory.follower();
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "a?b\nmac\ndos\n??");
     // CR at the end of what was read, its LF afterwards: no empty line between.
-    place.append("one\r");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "one");
-    place.append("\ntwo\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "two");
+    directory.append("one\r");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "one");
+    directory.append("\ntwo\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "two");
 }
 
 type Encode<'a> = &'a dyn Fn(&str) -> Vec<u8>;
@@ -1083,18 +1097,19 @@ fn failure_11_encodings_end_to_end() {
         ("", &|t: &str| t.as_bytes().to_vec()),
     ];
     for (name, encode) in cases {
-        let place = Place::new();
+        let directory = LogDirectory::new();
         for pattern in ["ソフト.*発動", "OOM", "(?<=OOM ).*発動"] {
-            let query = Query::new(Source::file(&place.log)).pattern(pattern.parse().unwrap());
+            let query = Query::new(LogSource::file(&directory.log)).pattern(pattern.parse().unwrap());
             let item = Item::new(pattern, query.encoding(Encoding::named(name).unwrap()));
             let follower = Follower::open(Settings::in_memory());
-            fs::write(&place.log, encode("ソフトの OOM killer が発動されました。\n別の行\r\nソ")).unwrap();
+            fs::write(&directory.log, encode("ソフトの OOM killer が発動されました。\n別の行\r\nソ"))
+                .unwrap();
             assert_eq!(
                 poll(&follower, &item).unwrap(),
                 "ソフトの OOM killer が発動されました。",
                 "{name} {pattern}"
             );
-            place.append(encode("フト OOM 発動\n"));
+            directory.append(encode("フト OOM 発動\n"));
             assert_eq!(poll(&follower, &item).unwrap(), "ソフト OOM 発動", "{name} {pattern}");
         }
     }
@@ -1139,45 +1154,45 @@ fn encoding(text: &str, name: &str) -> Vec<u8> {
 
 #[test]
 fn failure_12_hard_lines_are_skipped_counted_and_do_not_hold_up_a_poll() {
-    let place = Place::new();
-    let follower = place.follower();
-    let query =
-        Query::new(Source::file(&place.log)).pattern(r"^(a|aa)+(?<!x)\1\1b|fine(?=!)".parse().unwrap());
-    let item = place.item_of(query);
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    let query = Query::new(LogSource::file(&directory.log))
+        .pattern(r"^(a|aa)+(?<!x)\1\1b|fine(?=!)".parse().unwrap());
+    let item = directory.item_of(query);
     let hard = format!("{}!\n", "a".repeat(3000));
-    place.append(hard.repeat(20) + "this is fine!\n");
+    directory.append(hard.repeat(20) + "this is fine!\n");
     let start = std::time::Instant::now();
     let mut polls = 0;
     loop {
         polls += 1;
-        let value = poll_with(&follower, &item, &Ask::within(Duration::from_millis(200)));
+        let value = poll_with(&follower, &item, &Poll::within(Duration::from_millis(200)));
         if let Some(value) = value {
             assert_eq!(value, "this is fine!");
             break;
         }
         assert!(polls < 10_000, "no progress after {:?}", start.elapsed());
     }
-    assert_eq!(follower.status().lines_too_hard, 20);
+    assert_eq!(follower.status().lines_over_step_limit, 20);
 }
 
 /// The search for the texts of both items notes the hard lines, and the item goes through the notes.
 #[test]
 fn failure_12_hard_lines_that_a_shared_search_found_do_not_hold_up_a_poll() {
     const HARD: u64 = 20;
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     let item = |name: &str, pattern: &str| {
-        let query = Query::new(Source::file(&place.log)).pattern(pattern.parse().unwrap());
+        let query = Query::new(LogSource::file(&directory.log)).pattern(pattern.parse().unwrap());
         Item::new(name, query)
     };
     let hard = format!("killer {}!\n", "a".repeat(300));
-    place.append(hard.repeat(HARD.try_into().unwrap()) + &"nothing\n".repeat(40_000) + "killer fine!\n");
+    directory.append(hard.repeat(HARD.try_into().unwrap()) + &"nothing\n".repeat(40_000) + "killer fine!\n");
     assert!(poll(&follower, &item("literal", "killer")).is_some());
     let item = item("hard", r"killer (a|aa)+(?<!x)\1\1b|killer fine(?=!)");
     let mut found = None;
     for polls in 1..100 {
-        found = found.or(poll_with(&follower, &item, &Ask::within(Duration::ZERO)));
-        assert_eq!(follower.status().lines_too_hard, HARD.min(polls), "one line a poll");
+        found = found.or(poll_with(&follower, &item, &Poll::within(Duration::ZERO)));
+        assert_eq!(follower.status().lines_over_step_limit, HARD.min(polls), "one line a poll");
     }
     assert_eq!(found.as_deref(), Some("killer fine!"));
 }
@@ -1186,13 +1201,13 @@ fn failure_12_hard_lines_that_a_shared_search_found_do_not_hold_up_a_poll() {
 
 #[test]
 fn failure_13_idle_files_are_not_read() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     let follower = Follower::open(Settings::in_memory());
     let items: Vec<Item> = (0..2000)
         .map(|n| {
-            let path = place.file(&format!("idle{n}"));
+            let path = directory.file(&format!("idle{n}"));
             fs::write(&path, "a line\npartial").unwrap();
-            Item::new(&format!("{n}"), Query::new(Source::file(path)))
+            Item::new(&format!("{n}"), Query::new(LogSource::file(path)))
         })
         .collect();
     for item in &items {
@@ -1209,11 +1224,11 @@ fn failure_13_idle_files_are_not_read() {
 
 #[test]
 fn lines_per_second_limit_a_poll_and_the_rest_follows() {
-    let place = Place::new();
-    let follower = place.follower();
-    let query = Query::new(Source::file(&place.log)).max_lines_per_sec(10.try_into().unwrap());
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    let query = Query::new(LogSource::file(&directory.log)).max_lines_per_sec(10.try_into().unwrap());
     let item = Item::new("limited", query);
-    place.append((0..100).map(|n| format!("{n}\n")).collect::<String>());
+    directory.append((0..100).map(|n| format!("{n}\n")).collect::<String>());
     assert_eq!(lines(poll(&follower, &item)).len(), 10);
     // Three seconds later three times as many.
     assert_eq!(lines(poll_with(&follower, &item, &ask_in(3))).len(), 30);
@@ -1225,27 +1240,28 @@ fn lines_per_second_limit_a_poll_and_the_rest_follows() {
 
 #[test]
 fn reply_that_was_not_delivered_comes_again() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append("1\n");
-    let delivery = follower.lines(&place.item(), &ask()).unwrap();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append("1\n");
+    let delivery = follower.lines(&directory.item(), &poll_now()).unwrap();
     assert_eq!(delivery.value.as_deref(), Some("1"));
     // Another poll of the same item waits for the first, and no longer than it may.
-    let busy = follower.lines(&place.item(), &Ask::within(Duration::from_millis(20)));
+    let busy = follower.lines(&directory.item(), &Poll::within(Duration::from_millis(20)));
     assert!(matches!(busy, Err(Error::Busy { .. })));
     drop(delivery.pending);
-    place.append("2\n");
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "1\n2");
-    assert_eq!(poll(&follower, &place.item()), None);
+    directory.append("2\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "1\n2");
+    assert_eq!(poll(&follower, &directory.item()), None);
 }
 
 #[test]
 fn deadline_ends_a_poll_with_what_was_found_and_the_next_goes_on() {
-    let place = Place::new();
-    let follower = place.follower();
-    place.append(format!("start\n{}end\n", "nothing of interest in this line\n".repeat(200_000)));
-    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("start|end".parse().unwrap()));
-    let late = || Ask::within(Duration::ZERO);
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    directory.append(format!("start\n{}end\n", "nothing of interest in this line\n".repeat(200_000)));
+    let item =
+        directory.item_of(Query::new(LogSource::file(&directory.log)).pattern("start|end".parse().unwrap()));
+    let late = || Poll::within(Duration::ZERO);
     assert_eq!(poll_with(&follower, &item, &late()).unwrap(), "start");
     let mut polls = 1;
     while poll_with(&follower, &item, &late()).is_none() {
@@ -1256,29 +1272,29 @@ fn deadline_ends_a_poll_with_what_was_found_and_the_next_goes_on() {
 
 #[test]
 fn peek_moves_nothing() {
-    let place = Place::new();
-    place.append("1\n2\n");
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    directory.append("1\n2\n");
+    let follower = directory.follower();
     for _ in 0..2 {
-        assert_eq!(follower.peek_lines(&place.item(), &ask()).unwrap().unwrap(), "1\n2");
-        assert_eq!(follower.peek_count(&place.item(), &ask()).unwrap(), 2);
+        assert_eq!(follower.peek_lines(&directory.item(), &poll_now()).unwrap().unwrap(), "1\n2");
+        assert_eq!(follower.peek_count(&directory.item(), &poll_now()).unwrap(), 2);
     }
-    poll(&follower, &place.item());
-    place.append("3\n");
-    let looking = Follower::open(Settings { read_only: true, ..Settings::new(place.state()) });
-    let before = fs::read(place.state().join("positions")).unwrap();
-    assert_eq!(looking.peek_lines(&place.item(), &ask()).unwrap().unwrap(), "3");
-    assert_eq!(fs::read(place.state().join("positions")).unwrap(), before);
-    assert_eq!(poll(&follower, &place.item()).unwrap(), "3");
+    poll(&follower, &directory.item());
+    directory.append("3\n");
+    let looking = Follower::open(Settings { read_only: true, ..Settings::new(directory.state()) });
+    let before = fs::read(directory.state().join("positions")).unwrap();
+    assert_eq!(looking.peek_lines(&directory.item(), &poll_now()).unwrap().unwrap(), "3");
+    assert_eq!(fs::read(directory.state().join("positions")).unwrap(), before);
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "3");
 }
 
 #[test]
 fn max_delay_skips_what_would_come_too_late() {
-    let place = Place::new();
-    let follower = place.follower();
-    let query = Query::new(Source::file(&place.log)).max_lines_per_sec(10.try_into().unwrap());
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    let query = Query::new(LogSource::file(&directory.log)).max_lines_per_sec(10.try_into().unwrap());
     let item = Item::new("delayed", query.max_delay(Some(Duration::from_secs(20))));
-    place.append((0..1000).map(|n| format!("{n:08}\n")).collect::<String>());
+    directory.append((0..1000).map(|n| format!("{n:08}\n")).collect::<String>());
     assert_eq!(lines(poll(&follower, &item)).len(), 10);
     // 990 lines are left at 10 a second: 99 s. All but 20 s of them are skipped.
     let first: u32 = lines(poll_with(&follower, &item, &ask_in(1)))[0].parse().unwrap();
@@ -1287,61 +1303,63 @@ fn max_delay_skips_what_would_come_too_late() {
 
 #[test]
 fn templates_are_applied() {
-    let place = Place::new();
-    place.append("client 10.0.0.7 port 4711\nnothing\n");
-    let query = Query::new(Source::file(&place.log)).pattern(r"client (\S+) port (\d+)".parse().unwrap());
-    let item = place.item_of(query.template(Template::new(r"\2@\1")));
-    assert_eq!(poll(&place.follower(), &item).unwrap(), "4711@10.0.0.7");
+    let directory = LogDirectory::new();
+    directory.append("client 10.0.0.7 port 4711\nnothing\n");
+    let query =
+        Query::new(LogSource::file(&directory.log)).pattern(r"client (\S+) port (\d+)".parse().unwrap());
+    let item = directory.item_of(query.template(Template::new(r"\2@\1")));
+    assert_eq!(poll(&directory.follower(), &item).unwrap(), "4711@10.0.0.7");
 }
 
 // ---- answers that only grow
 
 #[test]
 fn totals_grow_survive_and_can_be_asked_by_anyone() {
-    let place = Place::new();
-    place.append("oom 1\nother\n");
-    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("oom".parse().unwrap()));
-    let follower = place.follower();
-    let first = follower.total(&item, &ask()).unwrap();
+    let directory = LogDirectory::new();
+    directory.append("oom 1\nother\n");
+    let item = directory.item_of(Query::new(LogSource::file(&directory.log)).pattern("oom".parse().unwrap()));
+    let follower = directory.follower();
+    let first = follower.total(&item, &poll_now()).unwrap();
     assert_eq!((first.lines, first.complete), (1, true));
-    place.append("oom 2\noom 3\n");
-    assert_eq!(follower.total(&item, &ask()).unwrap().lines, 3);
-    assert_eq!(follower.total(&item, &ask()).unwrap().lines, 3);
-    let follower = place.follower_after(follower);
-    fs::rename(&place.log, place.file("messages.1")).unwrap();
-    place.append("oom 4\n");
+    directory.append("oom 2\noom 3\n");
+    assert_eq!(follower.total(&item, &poll_now()).unwrap().lines, 3);
+    assert_eq!(follower.total(&item, &poll_now()).unwrap().lines, 3);
+    let follower = directory.follower_after(follower);
+    fs::rename(&directory.log, directory.file("messages.1")).unwrap();
+    directory.append("oom 4\n");
     let total = follower.total(&item, &ask_in(5)).unwrap();
     assert_eq!((total.lines, total.since), (4, first.since));
 
     let skip = Item::new("skip", item.query().clone().start(Start::Skip));
-    assert_eq!(follower.total(&skip, &ask()).unwrap().lines, 0);
-    place.append("oom 5\n");
-    assert_eq!(follower.total(&skip, &ask()).unwrap().lines, 1);
+    assert_eq!(follower.total(&skip, &poll_now()).unwrap().lines, 0);
+    directory.append("oom 5\n");
+    assert_eq!(follower.total(&skip, &poll_now()).unwrap().lines, 1);
 }
 
 #[test]
 fn last_tells_line_groups_and_file() {
-    let place = Place::new();
-    place.append("killed 7 (httpd)\nkilled 8 (mysqld)\nrest\n");
-    let query = Query::new(Source::file(&place.log)).pattern(r"killed (\d+) \((\w+)\)(x)?".parse().unwrap());
-    let item = place.item_of(query);
-    let follower = place.follower();
-    let last = follower.last(&item, &ask()).unwrap();
+    let directory = LogDirectory::new();
+    directory.append("killed 7 (httpd)\nkilled 8 (mysqld)\nrest\n");
+    let query =
+        Query::new(LogSource::file(&directory.log)).pattern(r"killed (\d+) \((\w+)\)(x)?".parse().unwrap());
+    let item = directory.item_of(query);
+    let follower = directory.follower();
+    let last = follower.last(&item, &poll_now()).unwrap();
     assert_eq!(last.total.lines, 2);
     let found = last.last.unwrap();
     assert_eq!(found.text, "killed 8 (mysqld)");
     assert_eq!(found.groups, [Some("8".into()), Some("mysqld".into()), None]);
-    assert_eq!(found.file, place.log.to_str().unwrap());
-    let follower = place.follower_after(follower);
-    assert_eq!(follower.last(&item, &ask()).unwrap().last.unwrap(), found);
+    assert_eq!(found.file, directory.log.to_str().unwrap());
+    let follower = directory.follower_after(follower);
+    assert_eq!(follower.last(&item, &poll_now()).unwrap().last.unwrap(), found);
 }
 
 #[test]
 fn groups_stay_bounded_with_a_million_values() {
-    let place = Place::new();
-    let follower = place.follower();
-    let query = Query::new(Source::file(&place.log)).pattern(r"host=(\S+)".parse().unwrap());
-    let item = place.item_of(query);
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
+    let query = Query::new(LogSource::file(&directory.log)).pattern(r"host=(\S+)".parse().unwrap());
+    let item = directory.item_of(query);
     for part in 0..10 {
         let mut text = String::new();
         for n in 0..100_000 {
@@ -1350,23 +1368,24 @@ fn groups_stay_bounded_with_a_million_values() {
                 text += "host=busy\n";
             }
         }
-        place.append(text);
-        follower.groups(&item, 3, &ask()).unwrap();
+        directory.append(text);
+        follower.groups(&item, 3, &poll_now()).unwrap();
     }
-    let groups = follower.groups(&item, 3, &ask()).unwrap();
+    let groups = follower.groups(&item, 3, &poll_now()).unwrap();
     assert_eq!(groups.total.lines, 1_100_000);
     assert_eq!((groups.groups[0].value.as_str(), groups.groups[0].lines), ("busy", 100_000));
     assert_eq!(groups.groups.iter().map(|g| g.lines).sum::<u64>() + groups.other, 1_100_000);
     assert!(!groups.exact && groups.groups.len() == 3);
-    assert!(fs::metadata(place.state().join("positions")).unwrap().len() < 2_000_000);
+    assert!(fs::metadata(directory.state().join("positions")).unwrap().len() < 2_000_000);
 }
 
 #[test]
 fn groups_are_exact_below_the_limit() {
-    let place = Place::new();
-    place.append("a\nb\na\nc\na\nb\n");
-    let item = place.item_of(Query::new(Source::file(&place.log)).pattern("^(.)$".parse().unwrap()));
-    let groups = place.follower().groups(&item, 2, &ask()).unwrap();
+    let directory = LogDirectory::new();
+    directory.append("a\nb\na\nc\na\nb\n");
+    let item =
+        directory.item_of(Query::new(LogSource::file(&directory.log)).pattern("^(.)$".parse().unwrap()));
+    let groups = directory.follower().groups(&item, 2, &poll_now()).unwrap();
     let found: Vec<(&str, u64)> = groups.groups.iter().map(|g| (g.value.as_str(), g.lines)).collect();
     assert_eq!(found, [("a", 3), ("b", 2)]);
     assert!(groups.exact && groups.other == 1 && groups.total.lines == 6);
@@ -1376,7 +1395,7 @@ fn groups_are_exact_below_the_limit() {
 
 #[test]
 fn items_on_one_file_find_what_they_find_alone() {
-    let place = Place::new();
+    let directory = LogDirectory::new();
     let words = ["alpha", "beta", "gamma", "alphabet", "(?i)delta", "omega$", "^first.*alpha", "(?<=x)gamma"];
     let mut random = common::Random::new(7);
     let mut text = String::from("first alpha\n");
@@ -1392,16 +1411,16 @@ fn items_on_one_file_find_what_they_find_alone() {
         }
     }
     let item = |name: &str, word: &str| {
-        let query = Query::new(Source::file(&place.log)).pattern(word.parse().unwrap());
+        let query = Query::new(LogSource::file(&directory.log)).pattern(word.parse().unwrap());
         Item::new(name, query.max_lines_per_sec(1_000_000.try_into().unwrap()))
     };
     let together = Follower::open(Settings::in_memory());
-    place.append("x\n".repeat(200_000));
+    directory.append("x\n".repeat(200_000));
     for word in words {
         poll(&together, &item(word, word));
     }
     for round in 0..3 {
-        place.append(&text);
+        directory.append(&text);
         let shared: Vec<Vec<String>> = words.iter().map(|word| drain(&together, &item(word, word))).collect();
         for (word, shared) in words.iter().zip(shared) {
             let alone = Follower::open(Settings::in_memory());
@@ -1411,24 +1430,24 @@ fn items_on_one_file_find_what_they_find_alone() {
         }
     }
     // The file is written anew with the same length: old findings must not be used.
-    fs::write(&place.log, text.replace("alpha", "ALPHA").repeat(4)).unwrap();
+    fs::write(&directory.log, text.replace("alpha", "ALPHA").repeat(4)).unwrap();
     assert_eq!(drain(&together, &item("alpha", "alpha")), Vec::<String>::new());
     assert!(!drain(&together, &item("beta", "beta")).is_empty());
 }
 
 #[test]
 fn many_threads_poll_many_items() {
-    let place = Place::new();
-    let follower = place.follower();
+    let directory = LogDirectory::new();
+    let follower = directory.follower();
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..8)
             .map(|n| {
-                let item = Item::new(&format!("thread {n}"), Query::new(Source::file(&place.log)));
+                let item = Item::new(&format!("thread {n}"), Query::new(LogSource::file(&directory.log)));
                 let follower = &follower;
                 scope.spawn(move || {
                     let mut found = Vec::new();
                     while found.last().map(String::as_str) != Some("end") {
-                        if let Ok(delivery) = follower.lines(&item, &ask()) {
+                        if let Ok(delivery) = follower.lines(&item, &poll_now()) {
                             found.extend(lines(delivery.value));
                             delivery.pending.commit();
                         }
@@ -1438,9 +1457,9 @@ fn many_threads_poll_many_items() {
             })
             .collect();
         for n in 0..500 {
-            place.append(format!("{n}\n").repeat(20));
+            directory.append(format!("{n}\n").repeat(20));
         }
-        place.append("end\n");
+        directory.append("end\n");
         for reader in readers {
             assert_eq!(reader.join().unwrap(), 10_001);
         }

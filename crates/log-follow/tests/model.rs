@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::{Place, Random, append, ask, ask_in};
+use common::{LogDirectory, Random, append, ask_in, poll_now};
 use log_follow::{Error, Follower, Item, Query, Rotation};
 use std::collections::HashSet;
 use std::fs;
@@ -28,7 +28,7 @@ enum Style {
     NumbersLate,
     /// `messages-20240101`, one day more each time.
     Dates,
-    /// The new file is written beside and renamed into place.
+    /// The new file is written beside and renamed into directory.
     ThroughTemporary,
     /// A copy is made and the file truncated.
     CopyTruncate,
@@ -46,7 +46,7 @@ const STYLES: [Style; 6] = [
 ];
 
 struct History {
-    place: Place,
+    directory: LogDirectory,
     random: Random,
     style: Style,
     item: Item,
@@ -72,18 +72,18 @@ impl History {
         let mut random = Random::new(seed);
         let style = STYLES[usize::try_from(random.below(6)).unwrap()];
         let by_name = random.below(2) == 0;
-        let place = Place::new();
+        let directory = LogDirectory::new();
         let rotation = if style == Style::CopyTruncate { Rotation::CopyTruncate } else { Rotation::NoReread };
         let query = if by_name {
-            Query::new(place.names()).rotation(rotation)
+            Query::new(directory.names()).rotation(rotation)
         } else {
-            Query::new(log_follow::Source::file(&place.log)).rotation(rotation)
+            Query::new(log_follow::LogSource::file(&directory.log)).rotation(rotation)
         };
-        let item = place.item_of(query);
-        let follower = Some(place.follower());
-        append(&place.log, "");
+        let item = directory.item_of(query);
+        let follower = Some(directory.follower());
+        append(&directory.log, "");
         let mut history = Self {
-            place,
+            directory,
             random,
             style,
             item,
@@ -143,7 +143,7 @@ impl History {
         let lines = self.random.below(8) + 1;
         let text: String = (0..lines).map(|_| self.line()).collect();
         self.note(format!("write {lines} lines, {} bytes", text.len()));
-        append(&self.place.log, text);
+        append(&self.directory.log, text);
     }
 
     fn write_partial(&mut self) {
@@ -151,14 +151,14 @@ impl History {
         let line = self.line();
         let cut = usize::try_from(self.random.below(line.len() as u64 - 2)).unwrap() + 1;
         self.note(format!("write {cut} bytes of {}", line.len()));
-        append(&self.place.log, &line[..cut]);
+        append(&self.directory.log, &line[..cut]);
         self.partial = line[cut..].to_owned();
     }
 
     fn end_partial(&mut self) {
         if !self.partial.is_empty() {
             self.note("end the line".into());
-            append(&self.place.log, std::mem::take(&mut self.partial));
+            append(&self.directory.log, std::mem::take(&mut self.partial));
         }
     }
 
@@ -167,24 +167,25 @@ impl History {
         self.rotations += 1;
         self.file_start = self.written.len();
         self.note("rotate".into());
-        let log = self.place.log.clone();
+        let log = self.directory.log.clone();
         match self.style {
             Style::Dates => {
-                fs::rename(&log, self.place.file(&format!("messages-202401{:02}", self.rotations))).unwrap();
+                fs::rename(&log, self.directory.file(&format!("messages-202401{:02}", self.rotations)))
+                    .unwrap();
                 fs::write(&log, "").unwrap();
             }
             Style::CopyTruncate => {
                 // A copy must be seen before the next one is made of the same file, or its rest cannot be told from the next.
                 self.drain();
                 self.shift();
-                fs::copy(&log, self.place.file("messages.1")).unwrap();
+                fs::copy(&log, self.directory.file("messages.1")).unwrap();
                 fs::File::create(&log).unwrap();
             }
             Style::ThroughTemporary => {
                 self.shift();
-                fs::rename(&log, self.place.file("messages.1")).unwrap();
+                fs::rename(&log, self.directory.file("messages.1")).unwrap();
                 let line = self.line();
-                let new = self.place.dir.path().join("new");
+                let new = self.directory.dir.path().join("new");
                 append(&new, line);
                 fs::rename(new, &log).unwrap();
             }
@@ -193,7 +194,7 @@ impl History {
                     self.compress();
                 }
                 self.shift();
-                fs::rename(&log, self.place.file("messages.1")).unwrap();
+                fs::rename(&log, self.directory.file("messages.1")).unwrap();
                 if self.style != Style::NumbersLate {
                     fs::write(&log, "").unwrap();
                 }
@@ -208,8 +209,8 @@ impl History {
     fn shift(&self) {
         for n in (1..40).rev() {
             let (from, to) = (format!("messages.{n}"), format!("messages.{}", n + 1));
-            if self.place.file(&from).exists() {
-                fs::rename(self.place.file(&from), self.place.file(&to)).unwrap();
+            if self.directory.file(&from).exists() {
+                fs::rename(self.directory.file(&from), self.directory.file(&to)).unwrap();
             }
         }
     }
@@ -217,9 +218,9 @@ impl History {
     /// Compression keeps the time of the file and takes its name away; it comes when the content was read.
     fn compress(&mut self) {
         self.drain();
-        let plain = self.place.file("messages.1");
+        let plain = self.directory.file("messages.1");
         if let Ok(meta) = fs::metadata(&plain) {
-            let compressed = self.place.file(&format!("messages.{}.gz", self.rotations));
+            let compressed = self.directory.file(&format!("messages.{}.gz", self.rotations));
             fs::write(&compressed, b"\x1f\x8b\x08\0line 0 in a compressed file\n").unwrap();
             common::set_mtime(&compressed, meta.modified().unwrap());
             fs::remove_file(plain).unwrap();
@@ -229,18 +230,18 @@ impl History {
     fn truncate(&mut self) {
         self.lose();
         self.note("truncate".into());
-        fs::File::create(&self.place.log).unwrap();
+        fs::File::create(&self.directory.log).unwrap();
     }
 
     /// The next file may well get the inode of this one.
     fn delete(&mut self) {
         self.lose();
         self.note("delete".into());
-        fs::remove_file(&self.place.log).unwrap();
+        fs::remove_file(&self.directory.log).unwrap();
         if self.random.below(2) == 0 {
             self.poll();
         }
-        append(&self.place.log, "");
+        append(&self.directory.log, "");
     }
 
     fn lose(&mut self) {
@@ -250,15 +251,15 @@ impl History {
     }
 
     fn follower(&mut self) -> &Follower {
-        let place = &self.place;
-        self.follower.get_or_insert_with(|| place.follower())
+        let directory = &self.directory;
+        self.follower.get_or_insert_with(|| directory.follower())
     }
 
     fn poll(&mut self) {
         self.note("poll".into());
         let item = self.item.clone();
-        let delivery = match self.follower().lines(&item, &ask()) {
-            Err(Error::Missing { .. }) if !self.place.log.exists() => {
+        let delivery = match self.follower().lines(&item, &poll_now()) {
+            Err(Error::Missing { .. }) if !self.directory.log.exists() => {
                 self.last_answer = 0;
                 return;
             }
@@ -274,7 +275,7 @@ impl History {
     fn poll_undelivered(&mut self) {
         self.note("poll, reply too late".into());
         let item = self.item.clone();
-        drop(self.follower().lines(&item, &ask()).unwrap());
+        drop(self.follower().lines(&item, &poll_now()).unwrap());
         self.last_answer = 0;
     }
 
@@ -302,7 +303,7 @@ impl History {
     fn poll_and_die(&mut self) {
         self.note("poll and die before the commit".into());
         let item = self.item.clone();
-        let delivery = self.follower().lines(&item, &ask()).unwrap();
+        let delivery = self.follower().lines(&item, &poll_now()).unwrap();
         drop(delivery);
         self.follower = None;
         self.last_answer = 0;

@@ -133,7 +133,7 @@ struct LogsJson {
 }
 
 impl LogsJson {
-    fn of(status: &log_follow::Status) -> Self {
+    fn of(status: &log_follow::FollowerStatus) -> Self {
         let (persistence, reason) = match &status.persistence {
             Persistence::Durable { .. } => ("durable", None),
             Persistence::ReadOnly { .. } => ("read-only", None),
@@ -146,7 +146,7 @@ impl LogsJson {
             reason,
             items: status.items,
             read_bytes: status.read_bytes,
-            lines_too_hard: status.lines_too_hard,
+            lines_too_hard: status.lines_over_step_limit,
             last_write_age_seconds: age.map(|age| age.as_secs()),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agent2_plugin::{self as sdk, ItemError, Reply, Request};
-use log_follow::{Ask, Delivery, Groups, Last, Total};
+use log_follow::{Groups, Last, Poll, PolledValue, Total};
 use serde::Serialize;
 
 use crate::deadline::reading_deadline;
@@ -15,26 +15,26 @@ const DEFAULT_GROUPS: usize = 100;
 
 /// The causes are in the texts already, where the built-in keys have them.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn told(error: log_follow::Error) -> ItemError {
+fn reported(error: log_follow::Error) -> ItemError {
     ItemError::new(error.to_string())
 }
 
-fn ask(request: &Request) -> Ask {
-    Ask { deadline: reading_deadline(request), now: SystemTime::now() }
+fn poll(request: &Request) -> Poll {
+    Poll { deadline: reading_deadline(request), now: SystemTime::now() }
 }
 
 /// `log[...]` and `logrt[...]`
 pub(crate) fn lines(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (logs, ask) = (&plugin.logs, ask(arguments.request()));
+    let (logs, poll) = (&plugin.logs, poll(arguments.request()));
     let item = logs.item(arguments)?;
     if logs.is_read_only() {
         return Ok(logs
             .follower()
-            .peek_lines(&item, &ask)
-            .map_err(told)?
+            .peek_lines(&item, &poll)
+            .map_err(reported)?
             .map_or_else(Reply::none, Reply::value));
     }
-    let Delivery { value, pending } = logs.follower().lines(&item, &ask).map_err(told)?;
+    let PolledValue { value, pending } = logs.follower().lines(&item, &poll).map_err(reported)?;
     let Some(text) = value else {
         // Nothing that could be lost: the poll has only read on.
         pending.commit();
@@ -45,17 +45,17 @@ pub(crate) fn lines(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Re
 
 /// `log.count[...]` and `logrt.count[...]`
 pub(crate) fn count(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let (logs, ask) = (&plugin.logs, ask(arguments.request()));
+    let (logs, poll) = (&plugin.logs, poll(arguments.request()));
     let item = logs.item(arguments)?;
     if logs.is_read_only() {
-        return Ok(logs.follower().peek_count(&item, &ask).map_err(told)?.into());
+        return Ok(logs.follower().peek_count(&item, &poll).map_err(reported)?.into());
     }
-    let Delivery { value, pending } = logs.follower().count(&item, &ask).map_err(told)?;
+    let PolledValue { value, pending } = logs.follower().count(&item, &poll).map_err(reported)?;
     Ok(commit_when_written(value.into(), pending))
 }
 
 /// The position moves when the agent has the reply, and stays when it has not.
-fn commit_when_written(reply: Reply, pending: log_follow::Pending) -> Reply {
+fn commit_when_written(reply: Reply, pending: log_follow::PendingCheckpoint) -> Reply {
     reply.on_delivery(move |delivery| {
         if delivery == sdk::Delivery::Written {
             pending.commit();
@@ -66,14 +66,14 @@ fn commit_when_written(reply: Reply, pending: log_follow::Pending) -> Reply {
 /// `log.total[...]` and `logrt.total[...]`
 pub(crate) fn total(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let item = plugin.logs.item(arguments)?;
-    let total = plugin.logs.follower().total(&item, &ask(arguments.request())).map_err(told)?;
+    let total = plugin.logs.follower().total(&item, &poll(arguments.request())).map_err(reported)?;
     Ok(total.lines.into())
 }
 
 /// `log.last[...]` and `logrt.last[...]`
 pub(crate) fn last(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     let item = plugin.logs.item(arguments)?;
-    let last = plugin.logs.follower().last(&item, &ask(arguments.request())).map_err(told)?;
+    let last = plugin.logs.follower().last(&item, &poll(arguments.request())).map_err(reported)?;
     json::reply(&LastJson::of(&last))
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn groups(plugin: &PluginState, arguments: Arguments<'_>) -> Result<R
     let place = arguments.place("limit").unwrap_or_default();
     let limit = arguments.count(place, DEFAULT_GROUPS)?;
     let item = plugin.logs.item(arguments)?;
-    let groups = plugin.logs.follower().groups(&item, limit, &ask(arguments.request())).map_err(told)?;
+    let groups = plugin.logs.follower().groups(&item, limit, &poll(arguments.request())).map_err(reported)?;
     json::reply(&GroupsJson::of(&groups))
 }
 

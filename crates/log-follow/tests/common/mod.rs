@@ -3,21 +3,21 @@
 #![allow(clippy::unwrap_used)] // a test that panics has failed
 #![allow(dead_code)] // each test file uses a part of it
 
-use log_follow::{Ask, Follower, Item, Query, Settings, Source};
+use log_follow::{Follower, Item, LogSource, Poll, Query, Settings};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// A directory with a log in it, and a state directory.
-pub(crate) struct Place {
+pub(crate) struct LogDirectory {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) log: PathBuf,
-    /// In memory where the machine has a place for that: thousands of followers sync their state when they open it.
+    /// In memory where the machine has a directory for that: thousands of followers sync their state when they open it.
     state: tempfile::TempDir,
 }
 
-impl Place {
+impl LogDirectory {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("log")).unwrap();
@@ -36,7 +36,7 @@ impl Place {
 
     /// Every line of the log.
     pub(crate) fn item(&self) -> Item {
-        self.item_of(Query::new(Source::file(&self.log)))
+        self.item_of(Query::new(LogSource::file(&self.log)))
     }
 
     pub(crate) fn item_of(&self, query: Query) -> Item {
@@ -44,8 +44,8 @@ impl Place {
     }
 
     /// The log and everything that rotation makes of it, by name pattern.
-    pub(crate) fn names(&self) -> Source {
-        Source::names(&format!("{}/^messages", self.log.parent().unwrap().display())).unwrap()
+    pub(crate) fn names(&self) -> LogSource {
+        LogSource::names(&format!("{}/^messages", self.log.parent().unwrap().display())).unwrap()
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -67,23 +67,23 @@ pub(crate) fn set_mtime(path: &Path, time: SystemTime) {
     File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
-pub(crate) fn ask() -> Ask {
-    Ask::within(Duration::from_secs(60))
+pub(crate) fn poll_now() -> Poll {
+    Poll::within(Duration::from_secs(60))
 }
 
-pub(crate) fn ask_in(secs: u64) -> Ask {
-    Ask { now: SystemTime::now() + Duration::from_secs(secs), ..ask() }
+pub(crate) fn ask_in(secs: u64) -> Poll {
+    Poll { now: SystemTime::now() + Duration::from_secs(secs), ..poll_now() }
 }
 
 /// Polls once, and the answer arrives.
 pub(crate) fn poll(follower: &Follower, item: &Item) -> Option<String> {
-    poll_with(follower, item, &ask())
+    poll_with(follower, item, &poll_now())
 }
 
-pub(crate) fn poll_with(follower: &Follower, item: &Item, ask: &Ask) -> Option<String> {
-    let delivery = follower.lines(item, ask).unwrap();
+pub(crate) fn poll_with(follower: &Follower, item: &Item, poll: &Poll) -> Option<String> {
+    let delivery = follower.lines(item, poll).unwrap();
     delivery.pending.commit();
-    follower.settle(ask.now);
+    follower.settle(poll.now);
     delivery.value
 }
 

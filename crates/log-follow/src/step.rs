@@ -1,0 +1,75 @@
+//! One file to read in a poll.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::AllowPath;
+use crate::checkpoint::FileCheckpoint;
+use crate::file::{Fingerprint, HEAD_BYTES, Stat, open};
+
+/// One file to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) path: PathBuf,
+    pub(crate) checkpoint: FileCheckpoint,
+    pub(crate) size: u64,
+    /// Nothing to do but to keep the checkpoint.
+    pub(crate) idle: bool,
+    /// The last line is complete even without an end.
+    pub(crate) finished: bool,
+    /// What is in its first bytes, or in those up to the checkpoint, as long as nobody truncates it.
+    pub(crate) anchor: Option<(u64, Fingerprint)>,
+}
+
+impl Step {
+    /// From `checkpoint`, of a file that is now at `path`.
+    pub(crate) fn new(path: &Path, checkpoint: &FileCheckpoint, stat: Stat) -> Self {
+        let idle = checkpoint.is_unchanged(stat) && !checkpoint.more;
+        let Stat { dev, ino, size, mtime } = stat;
+        let checkpoint = FileCheckpoint {
+            dev,
+            ino,
+            size,
+            mtime,
+            path: path.into(),
+            touched: false,
+            gone: None,
+            ..checkpoint.clone()
+        };
+        Self { path: path.into(), checkpoint, size, idle, finished: false, anchor: None }
+    }
+
+    /// Of a file of which nothing can be found out now: its checkpoint stays as it is until the next poll.
+    pub(crate) fn kept(path: &Path, checkpoint: &FileCheckpoint, size: u64) -> Self {
+        let checkpoint = FileCheckpoint { path: path.into(), more: true, ..checkpoint.clone() };
+        Self { path: path.into(), checkpoint, size, idle: true, finished: false, anchor: None }
+    }
+
+    /// Remembers what tells the file from one that is truncated and written again. A file that was moved since it was
+    /// listed gets no anchor: whoever opens it finds that out.
+    pub(crate) fn lay_anchor(&mut self, allow: &AllowPath) {
+        let checkpoint = &self.checkpoint;
+        self.anchor = if checkpoint.offset > 0 && !checkpoint.unopened {
+            Some((checkpoint.offset, checkpoint.fingerprint))
+        } else {
+            let length = self.size.min(HEAD_BYTES);
+            let file = open(&self.path, allow).ok().filter(|(_, stat)| checkpoint.is_inode_of(*stat));
+            file.and_then(|(file, _)| Fingerprint::read(&file, length).ok().flatten())
+                .map(|print| (length, print))
+        };
+    }
+
+    /// Whether the file still holds what it held when this step was planned.
+    pub(crate) fn is_anchored_in(&self, file: &File) -> std::io::Result<bool> {
+        match self.anchor {
+            Some((offset, print)) => Ok(Fingerprint::read(file, offset)? == Some(print)),
+            None => Ok(true),
+        }
+    }
+
+    /// Remembers that only the time changed; size and time stay those of the last poll.
+    pub(crate) fn touched(mut self, before: &FileCheckpoint) -> Self {
+        self.checkpoint = FileCheckpoint { touched: true, path: self.checkpoint.path, ..before.clone() };
+        self
+    }
+}
