@@ -18,12 +18,12 @@ use crate::parameters::{Arguments, WordTable, invalid, value_of, words_of};
 use crate::purpose::Purpose;
 
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// An item that nobody asked for in so long is compiled anew when it is asked for again.
+/// An item without a poll for this long is compiled again at its next poll.
 const FORGET_ITEMS_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// The items of a template have the same few patterns, and one of them can take more memory than all else of its item.
+/// Items of a template share a few patterns. A compiled pattern can use more memory than everything else of its item.
 const KEPT_PATTERNS: usize = 64;
 
-/// Where a new item begins.
+/// The start of a new item.
 const STARTS: WordTable<Start, 2> = [("all", Start::All), ("skip", Start::Skip)];
 /// The words of `mode` if a new item begins at the first line by default.
 pub(crate) const FROM_START_WORDS: &[&str] = &[STARTS[0].0, STARTS[1].0];
@@ -41,15 +41,15 @@ pub(crate) const ROTATION_WORDS: &[&str] = &words_of(&ROTATIONS);
 /// The words of `options` of the keys that take a fixed name.
 pub(crate) const REREAD_WORDS: &[&str] = &[ROTATIONS[2].0, ROTATIONS[3].0];
 
-/// What the log keys share.
+/// The state that all log keys share.
 pub(crate) struct Logs {
     config: Config,
     purpose: Purpose,
-    /// Opened by the first log item, so that a plugin without any touches no state.
+    /// Opened by the first log item, so that a plugin without log items does not touch the state directory.
     follower: OnceLock<Follower>,
-    /// Items with their compiled patterns, and when each was last asked for.
+    /// Items with their compiled patterns, and the time of each item's last poll.
     items: Mutex<HashMap<String, (Item, Instant)>>,
-    /// By their text, and whether parentheses capture: for new items with the same.
+    /// Compiled patterns by their text, and whether parentheses capture.
     patterns: Mutex<HashMap<(String, bool), Pattern>>,
 }
 
@@ -80,7 +80,7 @@ impl Logs {
         })
     }
 
-    /// Reports whether values only are shown: no position may move.
+    /// Returns whether values are only shown: no position may move.
     pub(crate) fn is_read_only(&self) -> bool {
         self.purpose == Purpose::ReadOnly
     }
@@ -89,12 +89,12 @@ impl Logs {
         &self.config.state_dir
     }
 
-    /// The follower's health, if any log item was asked for.
+    /// Returns the follower's health, if a log item was polled.
     pub(crate) fn status(&self) -> Option<FollowerStatus> {
         self.follower.get().map(Follower::status)
     }
 
-    /// The agent has everything that it was told.
+    /// Marks all values as delivered to the agent.
     pub(crate) fn settle(&self) {
         if let Some(follower) = self.follower.get() {
             follower.settle(SystemTime::now());
@@ -110,7 +110,7 @@ impl Logs {
         items.retain(|_, (_, asked)| asked.elapsed() < FORGET_ITEMS_AFTER);
     }
 
-    /// The item with its compiled patterns, from the last poll or made anew.
+    /// Returns the item with its compiled patterns, from the last poll or compiled now.
     pub(crate) fn item(&self, arguments: Arguments<'_>) -> Result<Item, ItemError> {
         let identity = arguments.identity();
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl Logs {
         Ok(item)
     }
 
-    /// Checks in the built-in keys' order and words.
+    /// Checks the parameters in the built-in keys' order and with their error texts.
     fn query(&self, arguments: Arguments<'_>) -> Result<Query, ItemError> {
         if arguments.request().parameters().is_empty() {
             return Err(ItemError::new("Invalid number of parameters."));
@@ -141,7 +141,7 @@ impl Logs {
         if rotation == Rotation::CopyTruncate && max_delay.is_some() {
             return Err(ItemError::new("maxdelay > 0 is not supported with copytruncate option."));
         }
-        // Without a pattern the built-in keys deliver whole lines, whatever the template says.
+        // Without a pattern the built-in keys deliver whole lines and ignore the template.
         let output = if regexp.is_empty() { "" } else { arguments.named("output") };
         Ok(Query::new(self.source(arguments)?)
             .pattern(self.pattern(arguments, regexp, output)?)
@@ -161,7 +161,7 @@ impl Logs {
         LogSource::names(&path.to_string_lossy()).map_err(|error| source_error(arguments, error))
     }
 
-    /// The path as this process sees it, where the watched machine's root is mounted elsewhere.
+    /// Returns the path as this process sees it if the host's root is mounted elsewhere.
     fn on_host(&self, path: &str) -> PathBuf {
         if self.config.host_root == Path::new("/") {
             return PathBuf::from(path);
@@ -169,12 +169,12 @@ impl Logs {
         self.config.host_root.join(path.trim_start_matches('/'))
     }
 
-    /// The pattern's text; `@name` is one from the configuration.
+    /// Returns the pattern's text. `@name` is one from the configuration.
     fn regexp<'a>(&'a self, given: &'a str) -> Result<&'a str, ItemError> {
         let Some(name) = given.strip_prefix('@') else { return Ok(given) };
         self.config.regexps.get(name).map(String::as_str).ok_or_else(|| {
             ItemError::new(format!(
-                "Global regular expression \"{name}\" does not exist. A plugin is not told the server's: \
+                "Global regular expression \"{name}\" does not exist. A plugin does not receive the server's expressions: \
                  set Plugins.OomWatch.Regexp.{name} in the agent's configuration."
             ))
         })
@@ -217,7 +217,7 @@ fn tell_warnings(follower: &Follower) {
     }
 }
 
-/// Ends when the plugin lets go of its log items.
+/// Ends when the plugin releases its log items.
 fn tidy_in_background(logs: Weak<Logs>) {
     let body = move || {
         while let Some(logs) = logs.upgrade() {
@@ -231,8 +231,8 @@ fn tidy_in_background(logs: Weak<Logs>) {
     }
 }
 
-/// As the agent reads numbers (C's `atoi`): spaces and a plus before the digits and whatever follows them are ignored, and
-/// without digits it is 0.
+/// Parses a number as the agent does (C's `atoi`): spaces and a plus before the digits, and everything after them, are ignored.
+/// Without digits the number is 0.
 fn leading_number(text: &str) -> u32 {
     let text = text.trim_ascii_start();
     let text = text.strip_prefix('+').unwrap_or(text);
@@ -240,7 +240,7 @@ fn leading_number(text: &str) -> u32 {
     text[..digits].parse().unwrap_or(0)
 }
 
-/// As the built-in keys say it. What PCRE2 would take they cannot say, so there the reason counts.
+/// Returns the built-in keys' error text. If PCRE2 accepts the pattern, they have no text, so our reason is returned.
 fn compile_error(arguments: Arguments<'_>, error: &PatternError, captures: bool, regexp: &str) -> String {
     if !error.refused_by_pcre2 {
         return format!("Cannot compile regular expression: {error}.");
@@ -254,12 +254,12 @@ fn compile_error(arguments: Arguments<'_>, error: &PatternError, captures: bool,
     )
 }
 
-/// PCRE2's options, as the agent tells them: MULTILINE, and `NO_AUTO_CAPTURE` where parentheses do not capture.
+/// Adds PCRE2's options in the agent's form: MULTILINE, and `NO_AUTO_CAPTURE` if parentheses do not capture.
 fn with_flags(error: &PatternError, captures: bool) -> String {
     format!("{error}, flags:{}", if captures { "0x400" } else { "0x2400" })
 }
 
-/// In the words of 7.0's built-in keys. 6.0's take the bytes as they are when they do not know the encoding.
+/// The error text of agent 7.0. Agent 6.0 takes the bytes unchanged if it does not know the encoding.
 fn encoding(name: &str) -> Result<Encoding, ItemError> {
     Encoding::named(name).map_err(|_| {
         let name = name.to_uppercase();
@@ -272,10 +272,10 @@ fn encoding(name: &str) -> Result<Encoding, ItemError> {
 fn source_error(arguments: Arguments<'_>, error: LogSourceError) -> ItemError {
     match error {
         LogSourceError::Pattern(error) if error.refused_by_pcre2 => {
-            let why = "Cannot compile a regular expression describing filename pattern";
+            let summary = "Cannot compile a regular expression describing filename pattern";
             let captures = Pattern::refers_by_number(arguments.text(0));
-            let told = if arguments.is_before_6_4() { error.reason } else { with_flags(&error, captures) };
-            ItemError::new(format!("{why}: {told}"))
+            let reason = if arguments.is_before_6_4() { error.reason } else { with_flags(&error, captures) };
+            ItemError::new(format!("{summary}: {reason}"))
         }
         other => other.into(),
     }

@@ -1,9 +1,9 @@
-//! How fast logs are read, each number beside its peer in the same run.
+//! The speed of reading logs, each number beside its peer in the same run.
 //!
 //! `cargo bench -p log-follow` writes a log of 1 GB (`LOG_FOLLOW_BENCH_MB` for another size) into the temporary directory.
-//! `scan FILE PATTERN` is one poll as a whole process, to be compared with `rg -j1 -c PATTERN FILE`.
+//! `scan FILE PATTERN` is one poll as a whole process, for a comparison with `rg -j1 -c PATTERN FILE`.
 
-#![allow(clippy::print_stdout)] // a benchmark prints its numbers
+#![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 
 use log_follow::{Follower, Item, LogSource, Poll, Query, Settings, Start};
 use std::fs::{self, File};
@@ -31,7 +31,7 @@ fn main() {
     idle_files(dir.path());
 }
 
-/// Lines as a busy machine writes them, 1 in 10,000 with `oom-killer`, and one at the very end.
+/// Lines as a busy machine writes them: 1 in 10,000 contains `oom-killer`, and so does the last one.
 fn write_log(path: &Path, size: u64) {
     let mut out = BufWriter::new(File::create(path).expect("a log"));
     let (mut written, mut n) = (0_u64, 0_u64);
@@ -108,7 +108,7 @@ fn one_poll(log: &Path) {
     );
 }
 
-/// `n` items follow a log, then all of it is appended at once: one round of polls.
+/// Measures one round of polls of `n` items after the whole log was appended at once.
 fn many_items(log: &Path, bytes: u64) {
     const WORDS: [&str; 10] = [
         "oom-killer",
@@ -141,7 +141,7 @@ fn many_items(log: &Path, bytes: u64) {
             let follower = Follower::open(Settings::in_memory());
             let aside = log.with_extension("aside");
             fs::rename(log, &aside).expect("a rename");
-            // All items are known before the log comes: they have seen a small one.
+            // All items were polled before the log grows: they have seen a small one.
             fs::copy(&aside, log)
                 .map(|_| ())
                 .and_then(|()| File::options().write(true).open(log)?.set_len(1 << 20))

@@ -1,19 +1,19 @@
-//! Memory to read into, lent for as long as one chunk is searched.
+//! Read buffers, lent while one chunk is searched.
 //!
-//! A hundred items on one log, polled at once, would otherwise hold half a megabyte each while they wait for one another.
+//! Without sharing, a hundred items on one log that are polled at once would hold half a megabyte each while they wait.
 
 use crate::chunk::CHUNK_BYTES;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Kept for whoever reads next; others are freed when they come back.
+/// Buffers that are kept for the next reader. Further ones are freed when they are returned.
 const SPARE_BUFFERS: usize = 4;
 
-/// Buffers that nobody uses at the moment.
+/// Buffers that are not in use.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
-    /// Lends a buffer; it may be empty, and may hold what somebody else has read.
+    /// Lends a buffer. It may be empty or hold data of an earlier reader.
     pub(crate) fn lend<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut buffer = self.spare().pop().unwrap_or_default();
         let result = work(&mut buffer);
@@ -24,7 +24,7 @@ impl Buffers {
         result
     }
 
-    /// Frees large ones: they are for bursts.
+    /// Frees large buffers, which are only needed for bursts.
     pub(crate) fn tidy(&self) {
         self.spare().retain(|buffer| buffer.len() < CHUNK_BYTES);
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_and_a_large_one_does_not_stay() {
+    fn buffer_is_reused_and_a_large_one_is_freed() {
         let buffers = Buffers::default();
         buffers.lend(|buffer| buffer.resize(10, 0));
         buffers.lend(|first| {

@@ -1,7 +1,7 @@
 //! How far an item has read: a checkpoint for each file.
 //!
-//! A [`Position`] is a list of [`FileCheckpoint`]s, the oldest file first. Each identifies a file by device, inode and a fingerprint
-//! of the part that was read, and stores how far that is.
+//! A [`Position`] is a list of [`FileCheckpoint`]s, the oldest file first. Each identifies a file by device, inode and a
+//! fingerprint of the part that was read, and stores the offset.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,16 +18,16 @@ pub(crate) const SURE_COPY_BYTES: u64 = HEAD_BYTES;
 /// The kernel writes data to the disk after half a minute at most; this allows twice that time.
 const ON_DISK: Duration = Duration::from_secs(60);
 
-/// Where an item stands.
+/// The position of an item.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// Oldest first. With a fixed name, the last one is the file of that name.
+    /// The oldest file first. With a fixed name, the last one is the file of that name.
     #[serde(rename = "marks")]
     pub(crate) checkpoints: Vec<FileCheckpoint>,
-    /// Files that are older than this and have no checkpoint are done with (name patterns only).
+    /// Files that are older than this and have no checkpoint were read (name patterns only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) floor: Option<(i64, i64)>,
-    /// The item was asked for before: `skip` applies to the first time only.
+    /// The item was polled before: `skip` applies to the first poll only.
     #[serde(default)]
     pub(crate) started: bool,
 }
@@ -44,43 +44,43 @@ pub(crate) struct FileCheckpoint {
     pub(crate) after_cr: bool,
     #[serde(rename = "print")]
     pub(crate) fingerprint: Fingerprint,
-    /// As it was when the file was looked at last: nothing new while both stay.
+    /// The size at the last poll. If size and time are unchanged, there is nothing new.
     pub(crate) size: u64,
     pub(crate) mtime: (i64, i64),
-    /// The name that it had then: a hint where to look first. (One that is not UTF-8 is found again by its inode.)
+    /// The name at the last poll, as a hint. A name that is not UTF-8 is stored lossily; the file is then found by its inode.
     #[serde(serialize_with = "lossy")]
     pub(crate) path: PathBuf,
-    /// There is more to read although nothing changed.
+    /// There is more to read although the file did not change.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) more: bool,
-    /// Its time changed and its size did not, one poll ago.
+    /// At the last poll the time had changed and the size had not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) touched: bool,
-    /// It could not be opened when it was passed by: nothing is known of its content.
+    /// The file could not be opened, so its content is unknown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) unopened: bool,
-    /// When it was found rotated, in seconds since 1970.
+    /// The time at which it was first found rotated, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotated: Option<u64>,
-    /// When it was missed first, in seconds since 1970 (name patterns only).
+    /// The time at which it was first missing, in seconds since 1970 (name patterns only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gone: Option<u64>,
-    /// Where it stood before: a machine that crashes forgets the ends of its logs.
+    /// Earlier offsets, because a machine that crashes loses the ends of its logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) earlier: Option<EarlierOffsets>,
-    /// Where it stood before this poll moved it.
+    /// The offset before this poll.
     #[serde(skip)]
     pub(crate) before: Option<EarlierOffset>,
 }
 
-/// One or two points, the newer at least as long after the older as it takes until that is on the disk.
+/// One or two offsets. The newer one is later by at least the time that the kernel takes to write data to the disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EarlierOffsets {
     boot: u64,
     points: Vec<EarlierOffset>,
 }
 
-/// How far a file was read, and when it was read on, in seconds since 1970.
+/// An offset with its time, in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EarlierOffset {
     offset: u64,
@@ -89,7 +89,7 @@ pub(crate) struct EarlierOffset {
     secs: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde calls
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -119,7 +119,7 @@ impl FileCheckpoint {
         !self.more && self.offset >= self.size
     }
 
-    /// Whether the file at `path` begins with everything that was read under this checkpoint.
+    /// Returns whether the file at `path` begins with everything that was read under this checkpoint.
     pub(crate) fn is_content_of(&self, path: &Path, stat: Stat, allow: &AllowPath) -> Result<bool, Error> {
         if stat.size < self.offset {
             return Ok(false);
@@ -140,8 +140,8 @@ impl FileCheckpoint {
         FilePosition { offset: self.offset, skipping: self.skipping, after_cr: self.after_cr }
     }
 
-    /// Moves the checkpoint to where reading `file` stopped.
-    /// `false`, and no move, when the file shrank in this very moment.
+    /// Moves the checkpoint to the position where reading `file` stopped. Returns `false` without a move if the file shrank
+    /// meanwhile.
     pub(crate) fn moved(&mut self, position: FilePosition, more: bool, file: &File) -> std::io::Result<bool> {
         if self.offset != position.offset || self.unopened {
             let Some(fingerprint) = Fingerprint::read(file, position.offset)? else { return Ok(false) };
@@ -156,13 +156,13 @@ impl FileCheckpoint {
         Ok(true)
     }
 
-    /// Where it stands, if that is where a line begins and tells the file from others.
+    /// Returns the offset if a line begins there and the content before it identifies the file.
     fn point(&self) -> Option<EarlierOffset> {
         let is_fit = self.offset >= SURE_COPY_BYTES && !self.skipping && !self.after_cr && !self.unopened;
         is_fit.then_some(EarlierOffset { offset: self.offset, fingerprint: self.fingerprint, secs: 0 })
     }
 
-    /// Remembers where it stood before this poll, for as long as the file changes.
+    /// Stores the offset of before this poll, as long as the file changes.
     pub(crate) fn note(mut self, now_secs: u64) -> Self {
         let quiet_secs = now_secs.saturating_sub(self.mtime.0.try_into().unwrap_or(0));
         if let Some((point, boot)) = self.before.take().zip(boot()) {
@@ -178,8 +178,8 @@ impl FileCheckpoint {
         self
     }
 
-    /// Where it stood earlier, if the machine was started since and the file holds what had been read by then: the end of it
-    /// was not on the disk yet.
+    /// Returns an earlier checkpoint if the machine was restarted since and the file contains what had been read by then: the
+    /// rest was not on the disk when the machine stopped.
     pub(crate) fn before_crash(&self, path: &Path, allow: &AllowPath) -> Result<Option<Self>, Error> {
         let Some(earlier) =
             self.earlier.as_ref().filter(|earlier| boot().is_some_and(|now| now != earlier.boot))
@@ -199,7 +199,7 @@ impl FileCheckpoint {
         Ok(None)
     }
 
-    /// Jumps ahead by `bytes`, to the beginning of the next line after that. How far it went.
+    /// Skips `bytes` and moves to the start of the next line. Returns the number of skipped bytes.
     pub(crate) fn jump(&mut self, bytes: u64, size: u64) -> u64 {
         let jumped = bytes.min(size.saturating_sub(self.offset)) / 4 * 4;
         self.offset += jumped;
@@ -207,7 +207,7 @@ impl FileCheckpoint {
         jumped
     }
 
-    /// After a jump the fingerprint must be made anew.
+    /// Computes the fingerprint again, as is necessary after a jump.
     pub(crate) fn refresh(&mut self, file: &File) -> std::io::Result<()> {
         self.fingerprint = Fingerprint::read(file, self.offset)?.unwrap_or_default();
         self.unopened = false;

@@ -1,13 +1,13 @@
-//! How the bytes of a file become text.
+//! Converts the bytes of a file to text.
 
 use std::borrow::Cow;
 
-/// An encoding by the name that iconv and Zabbix use, in any case; the empty name, and the default, is UTF-8.
+/// An encoding by the name that iconv and Zabbix use, in any case. The empty name and the default are UTF-8.
 ///
-/// CheckpointMatch are the UTFs (UTF-16 and UTF-32 with and without LE or BE; without it a byte order checkpoint at the start of the file
-/// decides, else little-endian, as in the agent), and everything that browsers know: ISO-8859-x, windows-125x, KOI8, Shift_JIS
-/// (CP932), EUC-JP, ISO-2022-JP, GBK, GB18030, Big5, EUC-KR. Bytes that are not valid become U+FFFD. A byte order checkpoint at the
-/// start of a file is not part of its first line.
+/// Known are UTF-8, UTF-16 and UTF-32, with and without LE or BE, and the encodings of browsers: ISO-8859-x, windows-125x,
+/// KOI8, Shift_JIS (CP932), EUC-JP, ISO-2022-JP, GBK, GB18030, Big5, EUC-KR. Without LE or BE a byte order mark at the start of
+/// the file decides, else little-endian, as in the agent. Invalid bytes become U+FFFD. A byte order mark at the start of a file
+/// is not part of its first line.
 ///
 /// ```
 /// use log_follow::Encoding;
@@ -23,9 +23,9 @@ pub struct Encoding(Kind);
 enum Kind {
     #[default]
     Utf8,
-    /// Lines end in the bytes 0x0a and 0x0d, which are no part of any other character.
+    /// Lines end in the bytes 0x0a and 0x0d, which are not part of any other character.
     Bytes(&'static encoding_rs::Encoding),
-    /// Units of two or four bytes; the order when it is known from the name.
+    /// Units of two or four bytes, with the byte order if the name contains it.
     Wide(usize, Option<Order>),
 }
 
@@ -35,17 +35,17 @@ enum Order {
     Big,
 }
 
-/// No encoding of that name.
+/// There is no encoding of that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Unknown encoding \"{0}\".")]
 pub struct UnknownEncoding(pub String);
 
 impl Encoding {
-    /// Looks a name up.
+    /// Finds an encoding by its name.
     ///
     /// # Errors
     ///
-    /// When there is no encoding of that name.
+    /// Returns an error if there is no encoding of that name.
     pub fn named(name: &str) -> Result<Self, UnknownEncoding> {
         let plain = name.split("//").next().unwrap_or_default().trim().to_ascii_uppercase();
         let kind = match plain.as_str() {
@@ -66,7 +66,7 @@ impl Encoding {
         Ok(Self(kind))
     }
 
-    /// What to do with a file that begins with `head` (its first four bytes, fewer when it is shorter).
+    /// Returns the codec for a file that begins with `head` (its first four bytes, or fewer if it is shorter).
     pub(crate) fn for_file(self, head: &[u8]) -> Codec {
         let (kind, bom_bytes) = match self.0 {
             Kind::Utf8 => (CodecKind::Utf8, if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }),
@@ -95,7 +95,7 @@ fn label(name: &str) -> Option<&'static encoding_rs::Encoding> {
         other => other,
     };
     let encoding = encoding_rs::Encoding::for_label_no_replacement(known.as_bytes())?;
-    // "utf-16" and its like are matched before; what is left of them must not be taken for bytes.
+    // UTF-16 and UTF-32 were matched before. Other names with `utf` must not be taken for single bytes.
     (encoding != encoding_rs::UTF_16LE && encoding != encoding_rs::UTF_16BE).then_some(encoding)
 }
 
@@ -109,11 +109,11 @@ fn byte_order_mark(head: &[u8], unit: usize) -> Option<Order> {
     }
 }
 
-/// An encoding with its byte order settled: finds line ends and decodes lines of one file.
+/// An encoding with a known byte order. Finds line ends and decodes lines of one file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Codec {
     kind: CodecKind,
-    /// Length of the byte order checkpoint at the start of the file.
+    /// Length of the byte order mark at the start of the file.
     pub(crate) bom_bytes: usize,
 }
 
@@ -124,7 +124,7 @@ enum CodecKind {
     Wide(usize, Order),
 }
 
-/// Where a line ends and the next one begins.
+/// The end of a line and the start of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineEnd {
     pub(crate) end: usize,
@@ -132,12 +132,12 @@ pub(crate) struct LineEnd {
 }
 
 impl Codec {
-    /// Whether the buffer is UTF-8 and can be searched as it is.
+    /// Returns whether the buffer is UTF-8 and can be searched without decoding.
     pub(crate) fn is_utf8(self) -> bool {
         matches!(self.kind, CodecKind::Utf8)
     }
 
-    /// Whether ASCII text in a line is in its bytes as it is, so that it can be looked for before decoding.
+    /// Returns whether ASCII text has the same bytes in this encoding, so that it can be searched before decoding.
     pub(crate) fn keeps_ascii(self) -> bool {
         match self.kind {
             CodecKind::Utf8 => true,
@@ -146,7 +146,7 @@ impl Codec {
         }
     }
 
-    /// Bytes of one unit.
+    /// The bytes of one unit.
     pub(crate) fn unit(self) -> usize {
         match self.kind {
             CodecKind::Wide(unit, _) => unit,
@@ -154,7 +154,7 @@ impl Codec {
         }
     }
 
-    /// The unit at the start of `bytes` as a number, for comparisons with ASCII.
+    /// Returns the unit at the start of `bytes` as a number, for comparisons with ASCII.
     fn first_unit(self, bytes: &[u8]) -> Option<u32> {
         match (self.kind, bytes) {
             (CodecKind::Wide(2, order), [a, b, ..]) => Some(u32::from(match order {
@@ -170,13 +170,13 @@ impl Codec {
         }
     }
 
-    /// Whether `bytes` begin with a line feed.
+    /// Returns whether `bytes` begin with a line feed.
     pub(crate) fn starts_with_lf(self, bytes: &[u8]) -> bool {
         self.first_unit(bytes) == Some(0x0a)
     }
 
-    /// The first line end at or after `from`: LF, CR or CR LF. A CR that is the last thing in the buffer ends a line; whoever
-    /// reads on must skip a LF that follows.
+    /// Returns the first line end at or after `from`: LF, CR or CR LF. A CR at the end of the buffer ends a line; the next read
+    /// must skip a LF that follows.
     pub(crate) fn line_end(self, buffer: &[u8], from: usize) -> Option<LineEnd> {
         let unit = self.unit();
         let end = if unit == 1 {
@@ -191,7 +191,7 @@ impl Codec {
         Some(LineEnd { end, next: if pair { next + unit } else { next } })
     }
 
-    /// Where the last complete line ends: everything before it can be searched.
+    /// Returns the end of the last complete line: everything before it can be searched.
     pub(crate) fn complete(self, buffer: &[u8]) -> usize {
         let unit = self.unit();
         if unit == 1 {
@@ -205,12 +205,12 @@ impl Codec {
             .map_or(0, |at| at + unit)
     }
 
-    /// Whether the last unit of `buffer` is a CR.
+    /// Returns whether the last unit of `buffer` is a CR.
     pub(crate) fn ends_with_cr(self, buffer: &[u8]) -> bool {
         buffer.len().checked_sub(self.unit()).is_some_and(|at| self.first_unit(&buffer[at..]) == Some(0x0d))
     }
 
-    /// A line without its end as UTF-8 (as far as the file keeps its word). NUL becomes `?`, as in the agent.
+    /// Decodes a line without its end to UTF-8. NUL becomes `?`, as in the agent.
     pub(crate) fn decode(self, line: &[u8]) -> Cow<'_, [u8]> {
         let text = match self.kind {
             CodecKind::Utf8 => return Cow::Borrowed(line),
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn failure_11_wide_encodings_with_and_without_mark() {
-        // U+0A0D and U+0D0A hold the bytes of line ends and end no line.
+        // U+0A0D and U+0D0A contain the bytes of line ends and end no line.
         let text = "日本\n\u{a0d}\u{d0a}\r\nc\rd\0e\n";
         let expected = vec!["日本", "\u{a0d}\u{d0a}", "c", "d?e"];
         assert_eq!(lines("UTF-16LE", &utf16(text, false)), expected);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn utf8_mark_is_skipped_and_line_ends_are_all_known() {
+    fn byte_order_mark_is_skipped_and_every_line_end_is_known() {
         assert_eq!(lines("", b"\xef\xbb\xbfa\nb\rc\r\n\n\nd\r"), ["a", "b", "c", "", "", "d"]);
     }
 

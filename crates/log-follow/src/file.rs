@@ -1,4 +1,4 @@
-//! One log file: opened so that nothing but a regular file is ever read, and recognised by what was read from it.
+//! One log file. Only regular files are opened, and a file is recognised by the content that was read.
 
 use crate::{AllowPath, Error};
 use rustix::fs::OFlags;
@@ -12,12 +12,12 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// So much of the start of a file tells it from others, as far as it was read.
+/// A file is identified by this many bytes at its start, as far as they were read.
 pub(crate) const HEAD_BYTES: u64 = 1024;
-/// So much before the position tells a file that was truncated and has grown again.
+/// This many bytes before the offset identify a file that was truncated and has grown again.
 const TAIL_BYTES: u64 = 256;
 
-/// What `stat` says, as far as it matters here.
+/// The fields of `stat` that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) dev: u64,
@@ -34,12 +34,12 @@ impl From<&Metadata> for Stat {
 }
 
 impl Stat {
-    /// Which file it is, under whatever name.
+    /// Device and inode, which identify a file under any name.
     pub(crate) fn inode(self) -> (u64, u64) {
         (self.dev, self.ino)
     }
 
-    /// Of a regular file, symbolic links followed.
+    /// Reads the fields for a regular file. Symbolic links are followed.
     pub(crate) fn of(path: &Path) -> Result<Self, Error> {
         let meta = std::fs::metadata(path).map_err(|source| stat_error(path, source))?;
         if !meta.is_file() {
@@ -55,13 +55,13 @@ fn stat_error(path: &Path, source: io::Error) -> Error {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             Error::Missing { path: path.into(), source }
         }
-        // A file server that is gone (EIO, ESTALE, ETIMEDOUT) says nothing about whether the file is.
+        // An unreachable file server (EIO, ESTALE, ETIMEDOUT) does not show whether the file exists.
         _ => Error::Read { path: path.into(), source },
     }
 }
 
-/// Opens a log. The path may have changed since it was listed, so everything is checked on what was opened: a FIFO that came
-/// in its place does not block, and a link is judged by where it led.
+/// Opens a log. The path may have changed since it was listed, so all checks use the open file: a FIFO in its place does not
+/// block, and a link is checked by its target.
 pub(crate) fn open(path: &Path, allow: &AllowPath) -> Result<(File, Stat), Error> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(
@@ -91,11 +91,11 @@ fn check_allowed(file: &File, path: &Path, allow: &AllowPath) -> Result<(), Erro
 
 #[cfg(test)]
 thread_local! {
-    /// What this thread takes for the start of the machine, unless it is 0: no test can start it anew.
+    /// Replaces the boot id in tests of this thread, unless it is 0.
     pub(crate) static BOOT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// Which start of the machine this is, from the kernel's boot ID (random(4)). `None` where there is none.
+/// Returns a hash of the kernel's boot ID (random(4)). `None` if it cannot be read.
 pub(crate) fn boot() -> Option<u64> {
     static ID: OnceLock<Option<u64>> = OnceLock::new();
     #[cfg(test)]
@@ -110,9 +110,9 @@ pub(crate) fn boot() -> Option<u64> {
     })
 }
 
-/// What was read from a file, by its content: the start, and the bytes just before the position.
+/// A fingerprint of the part of a file that was read: its start, and the bytes just before the offset.
 ///
-/// A file of which nothing was read has no fingerprint and needs none: whatever it is, it is read from its start.
+/// A file of which nothing was read needs no fingerprint: it is read from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     head: u64,
@@ -120,7 +120,7 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of the first `offset` bytes. `None` when the file has fewer.
+    /// Computes the fingerprint of the first `offset` bytes. `None` if the file is shorter.
     pub(crate) fn read(file: &File, offset: u64) -> io::Result<Option<Self>> {
         if offset == 0 {
             return Ok(Some(Self::default()));
@@ -145,7 +145,7 @@ fn hash(file: &File, start: u64, length: u64) -> io::Result<Option<u64>> {
 
 #[cfg(test)]
 thread_local! {
-    /// From here on this thread's files cannot be read: no disk is broken where a test needs it.
+    /// From this offset on, reads fail in tests of this thread.
     pub(crate) static BROKEN_FROM: std::cell::Cell<u64> = const { std::cell::Cell::new(u64::MAX) };
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     Ok(filled)
 }
 
-/// Whether a file is compressed, by its first bytes: gzip, bzip2, xz, zstd, lz4, lzip, compress, zip.
+/// Returns whether a file is compressed, by its first bytes: gzip, bzip2, xz, zstd, lz4, lzip, compress, zip.
 pub(crate) fn is_compressed(file: &File) -> bool {
     const MAGIC: [&[u8]; 8] = [
         b"\x1f\x8b",

@@ -33,7 +33,7 @@ impl Planner<'_> {
         Ok(self.later())
     }
 
-    /// The file that has the log's name, or the error that there is none.
+    /// Returns the file that has the log's name, or the error that there is none.
     fn current(path: &Path) -> Result<Result<Stat, Error>, Error> {
         match Stat::of(path) {
             Err(error) if !matches!(error, Error::Missing { .. }) => Err(error),
@@ -56,7 +56,8 @@ impl Planner<'_> {
             steps.push(Step::new(path, &checkpoint, stat));
             return Ok(Plan { steps, ..Plan::default() });
         }
-        // Also when the file was empty and has its first lines: it may be another one with the same inode.
+        // This is also the way for a file that was empty and now has its first lines: it may be another file with the same
+        // inode.
         steps.extend(self.predecessors(listing, current.as_ref().ok().copied(), last, &steps)?);
         let error = match current {
             Ok(stat) => {
@@ -71,7 +72,7 @@ impl Planner<'_> {
         Ok(Plan { steps, error, ..Plan::default() })
     }
 
-    /// How far the file that has the log's name was read, if it is the one that had it.
+    /// Returns the checkpoint of the file that has the log's name, if it is the file of the last poll.
     fn mark_of_last(
         &self,
         listing: &Listing<'_>,
@@ -84,9 +85,9 @@ impl Planner<'_> {
         if last.ino == stat.ino { last.before_crash(listing.path, self.allow) } else { Ok(None) }
     }
 
-    /// Whether the file that has the log's name is the one that had it. A device can have another number after a reboot (NFS,
-    /// ZFS, LVM), and an editor or a restored backup replaces a log by a copy: then the content decides, unless that file
-    /// was rotated and is still to be read.
+    /// Returns whether the file that has the log's name is the file of the last poll. A device can have another number after a
+    /// reboot (NFS, ZFS, LVM), and an editor or a restored backup replaces a log by a copy. Then the content decides, unless
+    /// the old file was rotated and is still to be read.
     fn is_last(&self, listing: &Listing<'_>, last: &FileCheckpoint, stat: Stat) -> Result<bool, Error> {
         let path = listing.path;
         if last.is_unchanged(stat) {
@@ -98,7 +99,8 @@ impl Planner<'_> {
         Ok(is_likely && last.offset > 0 && last.is_content_of(path, stat, self.allow)?)
     }
 
-    /// without checkpoints they would count as its predecessors once it has lines.
+    /// Returns rotated files that a new item finds beside an empty log. The item does not read them. Without checkpoints they
+    /// would count as predecessors of the log as soon as it has lines.
     fn set_aside(&self, listing: &Listing<'_>, current: Stat) -> Result<Vec<Step>, Error> {
         if self.at.started || current.size > 0 {
             return Ok(Vec::new());
@@ -115,7 +117,9 @@ impl Planner<'_> {
         Ok(kept.map(|(_, (stat, path))| self.read_to_end(path, stat)).collect())
     }
 
-    /// that changed after the last one did: without their checkpoints they would count as its successors once it is rotated.
+    /// Returns rotated files that are still followed: those that may still be written to, those that were not read to their
+    /// end, and those that changed after the last one. Without their checkpoints the last would count as its successors after
+    /// its rotation.
     fn watched(
         &self,
         listing: &Listing<'_>,
@@ -153,7 +157,7 @@ impl Planner<'_> {
     ) -> bool {
         let place = |entry: &&Entry| entry.ino == checkpoint.ino && entry.path != current;
         listing.iter().find(place).is_some_and(|entry| match Stat::of(&entry.path) {
-            // The number of a device can change, too.
+            // The number of a device can change as well.
             Ok(stat) if checkpoint.is_inode_of(stat) || checkpoint.offset > 0 => {
                 self.push_if_same(steps, &entry.path, checkpoint, stat)
             }
@@ -161,8 +165,8 @@ impl Planner<'_> {
         })
     }
 
-    /// A file that vanished or was replaced in this moment is no reason to stop. One that cannot be opened now can be later:
-    /// it keeps its checkpoint.
+    /// Adds a step if the file is the one of the checkpoint. A file that was removed or replaced meanwhile is left out. A file
+    /// that cannot be opened now keeps its checkpoint.
     fn push_if_same(
         &self,
         steps: &mut Vec<Step>,
@@ -186,8 +190,8 @@ impl Planner<'_> {
         true
     }
 
-    /// What came between the file that was read last and the one that has its name now: the rest of the former, wherever
-    /// rotation put it, and what was rotated after it.
+    /// Returns the files between the last poll's file and the present one: the rest of the former under its new name, and the
+    /// files that were rotated after it.
     fn predecessors(
         &self,
         listing: &Listing<'_>,
@@ -197,15 +201,14 @@ impl Planner<'_> {
     ) -> Result<Vec<Step>, Error> {
         let (log, listing) = (listing.path, listing.entries()?);
         let mut steps = Vec::new();
-        // Of a file that was empty nothing but the inode is known, and that may be another file's by now: what is rotated is
-        // then ordered by itself, and this file is one of them.
+        // Of a file that was empty only the inode is known, which may be reused. Rotated files are then ordered without it.
         let proven = last.offset > 0;
         if (proven || !Self::is_rotated(log, last, listing))
             && !self.push_by_inode(&mut steps, log, last, listing)
         {
             self.push_copy(&mut steps, log, last, watched, listing);
         }
-        // The log itself may have such a name, too: a hard link.
+        // The log itself may have such a name as well: a hard link.
         let known = |stat: Stat, unseen: &[Step]| {
             let mut steps = watched.iter().chain(&steps).chain(unseen);
             current.is_some_and(|now| now.inode() == stat.inode())
@@ -227,18 +230,18 @@ impl Planner<'_> {
         Ok(steps)
     }
 
-    /// A copy whose original is to be truncated in a moment: what is in it is read from there.
+    /// Returns whether a file is a copy whose original will be truncated: its content is read from the original.
     fn is_copy_of_log(&self, log: &Path, current: Option<Stat>, path: &Path, stat: Stat) -> bool {
         let may_be = stat.size >= SURE_COPY_BYTES && current.is_some_and(|now| now.size >= stat.size);
         may_be && self.begins_with(log, path).unwrap_or(false)
     }
 
-    /// Whether the file with the inode of the checkpoint has a name that rotation gave it.
+    /// Returns whether the file with the checkpoint's inode has a rotated name.
     fn is_rotated(path: &Path, checkpoint: &FileCheckpoint, listing: &[Entry]) -> bool {
         rotation::rotated(path, listing).any(|entry| entry.ino == checkpoint.ino)
     }
 
-    /// A copy that `copytruncate` left: begins with all that was read, and is not older than what was read.
+    /// Adds the copy that `copytruncate` left: it begins with everything that was read, and is not older than that.
     fn push_copy(
         &self,
         steps: &mut Vec<Step>,
@@ -264,7 +267,8 @@ impl Planner<'_> {
         }
     }
 
-    /// poll finds out what became of it.
+    /// Keeps the checkpoint of the old file as the last one between a rename and the creation of the next file, so that the
+    /// next poll finds the old file.
     fn keep_last(&self, path: &Path, last: &FileCheckpoint, steps: &mut Vec<Step>) {
         if !steps.iter().any(|step| step.checkpoint.ino == last.ino) {
             let stat = Stat { dev: last.dev, ino: last.ino, size: last.size, mtime: last.mtime };

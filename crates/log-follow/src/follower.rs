@@ -1,4 +1,4 @@
-//! The follower: answers items, and moves their positions when told that an answer arrived.
+//! The follower: polls items, and moves their positions after the value was delivered.
 
 use crate::buffers::Buffers;
 use crate::checkpoint::Position;
@@ -19,36 +19,37 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Items nobody asked for in so long are forgotten.
+/// Items without a poll for this long are forgotten.
 const FORGET_AFTER_SECS: u64 = 30 * 24 * 3600;
-/// How often it is written down that an item is still asked for.
+/// The time of the last poll is stored at least this often.
 const SEEN_EVERY_SECS: u64 = 24 * 3600;
-/// A fixed file that was there and is missing is an error after so many polls: rotation takes a moment.
+/// A fixed file that existed and is missing is an error only after this many polls, because a rotation takes some time.
 const MISSES_ALLOWED: u32 = 2;
-/// A process that was told to end, or whose agent was killed, has let go of the state directory by then.
+/// A process that is ending, or whose agent was killed, has released the state directory after this time.
 const TAKE_OVER: Duration = Duration::from_secs(10);
 const TAKE_OVER_LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// An answer whose position has not moved yet.
+/// A value whose position has not moved yet.
 #[derive(Debug)]
 #[must_use]
 pub struct PolledValue<T> {
-    /// The answer.
+    /// The value.
     pub value: T,
-    /// The position that it leads to.
+    /// The position after the value.
     pub pending: PendingCheckpoint,
 }
 
-/// A position that waits for its answer to arrive. Dropped, it leaves the item where it was: the next poll gives the same
-/// lines again. Until it is committed or dropped, other polls of the same item wait, each until its own deadline.
+/// A position that waits for the polled of its value. If it is dropped, the item stays at its old position, and the next poll
+/// returns the same lines again. Until it is committed or dropped, other polls of the same item wait, each until its own
+/// deadline.
 #[must_use]
 pub struct PendingCheckpoint {
     turn: Turn,
     record: Record,
     behind: Option<Behind>,
     now: SystemTime,
-    /// There are lines in the answer, which whoever got it may still lose.
-    tells: bool,
+    /// The value contains lines, which can be lost on the way.
+    has_lines: bool,
 }
 
 impl std::fmt::Debug for PendingCheckpoint {
@@ -60,25 +61,25 @@ impl std::fmt::Debug for PendingCheckpoint {
 }
 
 impl PendingCheckpoint {
-    /// Whether a file was not read to its end: the answer has its limits, or the file cannot be read, or moved meanwhile.
+    /// Returns whether a file was not read to its end: the value has a limit, the file cannot be read, or it moved.
     fn leaves_some(&self) -> bool {
         self.record.position.checkpoints.iter().any(|checkpoint| checkpoint.more)
     }
 
-    /// Moves the position. To be called when the answer has been written in time, and not before.
+    /// Moves the position. Call this after the value was written in time.
     ///
-    /// Written is not kept: an agent that is killed a millisecond later has not put the answer into its buffer. So the
-    /// earlier position is remembered until the item is asked for again, or until [`Follower::settle`]. A process that
-    /// begins without either gives the last answer again: at most one answer is repeated, and none is lost.
+    /// An agent that is killed just after the write has not buffered the value. So the earlier position is kept until the next
+    /// poll of the item, or until [`Follower::settle`]. A process that starts without either returns the last value again: at
+    /// most one value is repeated, and none is lost.
     ///
-    /// The position is in the page cache when this returns: it survives this process. It is on the disk within seconds;
-    /// after a power loss more lines may be repeated, but none is lost.
+    /// When this returns, the position is in the page cache and survives this process. It reaches the disk within seconds. A
+    /// power failure may repeat more lines, but loses none.
     pub fn commit(self) {
-        let Self { turn, mut record, behind, now, tells } = self;
+        let Self { turn, mut record, behind, now, has_lines } = self;
         let mut state = turn.slot.lock();
         state.behind = behind;
         state.last_poll = Some(now);
-        record.before = tells.then(|| state.record.position.clone());
+        record.before = has_lines.then(|| state.record.position.clone());
         if state.is_stale(&record)
             || record.position != state.record.position
             || record.tally != state.record.tally
@@ -89,17 +90,17 @@ impl PendingCheckpoint {
         state.record = record;
     }
 
-    /// There is no line to tell and so none to lose: the next poll goes on from here, as far as `error` let it come.
+    /// Commits a position without lines, and returns the error. The next poll continues before the unreadable part.
     fn commit_before(self, error: Error) -> Error {
         self.commit();
         error
     }
 }
 
-/// Answers items from log files. One for the process; share it between threads.
+/// Polls items of log files. Use one per process and share it between threads.
 ///
-/// A poll of a file that did not change costs one `stat`. (Of a fixed name that was rotated within the last hour: one more
-/// for the rotated file, to which its writer may still write. Of a name pattern: one for each file that matches.)
+/// A poll of an unchanged file costs one `stat`. A fixed name that was rotated within the last hour costs a second one for the
+/// rotated file. A name pattern costs one per matching file.
 #[derive(Debug)]
 pub struct Follower {
     inner: Arc<Inner>,
@@ -119,7 +120,7 @@ struct Inner {
     last_forgetting: Mutex<SystemTime>,
 }
 
-/// One item: its record, and whose turn it is.
+/// One item: its record and its lock.
 #[derive(Debug)]
 struct Slot {
     identity: Arc<str>,
@@ -137,7 +138,7 @@ struct SlotState {
     stored_seen: u64,
 }
 
-/// The right to move an item, given back when dropped.
+/// The exclusive right to move an item, released when it is dropped.
 struct Turn {
     inner: Arc<Inner>,
     slot: Arc<Slot>,
@@ -150,13 +151,13 @@ impl Drop for Turn {
     }
 }
 
-/// A panic in one poll leaves its item where it was; the others go on.
+/// Locks a mutex. A panic in one poll leaves its item unchanged, so a poisoned mutex is used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SlotState {
-    /// Whether it has to be written down that the item is still asked for.
+    /// Returns whether the time of the last poll has to be stored again.
     fn is_stale(&self, record: &Record) -> bool {
         record.seen.saturating_sub(self.stored_seen) >= SEEN_EVERY_SECS
     }
@@ -201,19 +202,20 @@ impl Inner {
         slot
     }
 
-    /// A record that cannot be understood counts as none: its line had the right checksum, so another version wrote it.
+    /// Reads a record. A record that cannot be parsed counts as absent: its line had a valid checksum, so another version wrote
+    /// it.
     fn stored(&self, identity: &str) -> Record {
         lock(&self.store).get(identity).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
     fn store(&self, identity: &str, record: &Record, now: SystemTime) {
-        // Strings, numbers, and maps with string keys: this cannot fail.
+        // Strings, numbers, and maps with string keys cannot fail.
         if let Ok(json) = serde_json::to_string(record) {
             lock(&self.store).put(identity, json, now);
         }
     }
 
-    /// Waits for a predecessor that is about to end. What was told from its positions before would be told again.
+    /// Waits for a predecessor that is about to end. A poll from its old positions would repeat lines.
     fn take_over(&self, poll: &Poll) -> Result<(), Error> {
         let until = poll.deadline.min(self.opened + TAKE_OVER);
         loop {
@@ -230,7 +232,7 @@ impl Inner {
         }
     }
 
-    /// The last answer is where it should be: it is not to be given again.
+    /// Marks the last value of an item as delivered, so that it is not repeated.
     fn settle(&self, slot: &Slot, now: SystemTime) {
         let mut state = slot.lock();
         if state.record.before.take().is_some() {
@@ -264,8 +266,8 @@ impl Inner {
 }
 
 impl Follower {
-    /// Opens the state directory and takes its lock. Never fails: without a directory positions are kept in memory, and
-    /// [`Follower::status`] and [`Follower::take_warnings`] say so.
+    /// Opens the state directory and takes its lock. It never fails: without a directory positions are kept in memory, and
+    /// [`Follower::status`] and [`Follower::take_warnings`] report that.
     #[must_use]
     pub fn open(settings: Settings) -> Self {
         let Settings { state_dir, read_only, allow } = settings;
@@ -285,47 +287,47 @@ impl Follower {
         }
     }
 
-    /// Matching lines since the last committed poll, newest last, joined by `\n`; `None` when there is none. At most
-    /// 65,535 bytes and the query's lines per second; the rest comes with the next poll. A single line that is longer is cut
-    /// and ends with `…`.
+    /// Returns the matching lines since the last committed poll, newest last, joined by `
+    /// `. `None` if there are none. A value has at most 65,535 bytes and the query's lines per second; the rest follows with
+    /// the next poll. A longer single line is cut and ends with `…`.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. The position stays before what could not be read.
+    /// See [`Error`]. The position stays before the unreadable part.
     pub fn lines(&self, item: &Item, poll: &Poll) -> Result<PolledValue<Option<String>>, Error> {
         let turn = self.turn(item, poll)?;
         let mut sink = lines_sink(item, turn.budget(item, poll));
         let (mut pending, error) = self.advance(turn, item, poll, &mut sink)?;
-        pending.tells = sink.value.is_some();
+        pending.has_lines = sink.value.is_some();
         match (sink.value, error) {
             (None, Some(error)) => Err(pending.commit_before(error)),
             (value, _) => Ok(PolledValue { value, pending }),
         }
     }
 
-    /// How many lines matched since the last committed poll, at most the query's lines per second.
+    /// Returns the number of matching lines since the last committed poll, at most the query's lines per second.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. The position stays before what could not be read.
+    /// See [`Error`]. The position stays before the unreadable part.
     pub fn count(&self, item: &Item, poll: &Poll) -> Result<PolledValue<u64>, Error> {
         let turn = self.turn(item, poll)?;
         let mut sink = Count::new(turn.budget(item, poll));
         let (mut pending, error) = self.advance(turn, item, poll, &mut sink)?;
-        pending.tells = sink.lines > 0;
+        pending.has_lines = sink.lines > 0;
         match (sink.lines, error) {
             (0, Some(error)) => Err(pending.commit_before(error)),
             (value, _) => Ok(PolledValue { value, pending }),
         }
     }
 
-    /// What the next [`Follower::lines`] would deliver. Moves nothing, writes nothing, waits for nobody.
+    /// Returns the value of the next [`Follower::lines`] without moving, writing or waiting.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub fn peek_lines(&self, item: &Item, poll: &Poll) -> Result<Option<String>, Error> {
-        let (record, budget) = self.look(item, poll);
+        let (record, budget) = self.read_only_record(item, poll);
         let mut sink = lines_sink(item, budget);
         let progress = self.inner.read(item, poll, &record.position, None, &mut sink)?;
         match (sink.value, progress.error) {
@@ -334,13 +336,13 @@ impl Follower {
         }
     }
 
-    /// What the next [`Follower::count`] would deliver. Moves nothing, writes nothing, waits for nobody.
+    /// Returns the value of the next [`Follower::count`] without moving, writing or waiting.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub fn peek_count(&self, item: &Item, poll: &Poll) -> Result<u64, Error> {
-        let (record, budget) = self.look(item, poll);
+        let (record, budget) = self.read_only_record(item, poll);
         let mut sink = Count::new(budget);
         let progress = self.inner.read(item, poll, &record.position, None, &mut sink)?;
         match (sink.lines, progress.error) {
@@ -349,8 +351,8 @@ impl Follower {
         }
     }
 
-    /// Matching lines since the item was first asked for. Only grows, survives restarts. What was in the log before is
-    /// counted with [`Start::All`](crate::Start::All) and not with [`Start::Skip`](crate::Start::Skip).
+    /// Returns the number of matching lines since the item's first poll. It never decreases and survives restarts. Earlier
+    /// lines of the log are counted with [`Start::All`](crate::Start::All) and not with [`Start::Skip`](crate::Start::Skip).
     ///
     /// # Errors
     ///
@@ -359,7 +361,7 @@ impl Follower {
         self.tally(item, poll, Want::Total).map(|(_, total)| total)
     }
 
-    /// The last matching line, and how many there were since the item was first asked for.
+    /// Returns the last matching line, and the number of matching lines since the item's first poll.
     ///
     /// # Errors
     ///
@@ -368,7 +370,7 @@ impl Follower {
         self.tally(item, poll, Want::Last).map(|(tally, total)| Last { total, last: tally.last })
     }
 
-    /// Matching lines by the value of the first capture group, the `limit` largest (at most [`Groups::MAX_VALUES`]).
+    /// Returns matching lines by the value of the first capture group, the `limit` largest (at most [`Groups::MAX_VALUES`]).
     ///
     /// # Errors
     ///
@@ -377,7 +379,7 @@ impl Follower {
         self.tally(item, poll, Want::Groups).map(|(tally, total)| tally.groups(total, limit))
     }
 
-    /// Counts what came and commits it at once: to read a total again is harmless.
+    /// Counts new lines and commits them at once, because a total can be read again.
     fn tally(&self, item: &Item, poll: &Poll, want: Want) -> Result<(Tally, Total), Error> {
         let turn = self.turn(item, poll)?;
         let query = item.query();
@@ -411,13 +413,12 @@ impl Follower {
         let slot = self.inner.slot(item);
         slot.take(poll)?;
         let turn = Turn { inner: self.inner.clone(), slot };
-        // Whoever asks again has what was told before.
+        // A new poll shows that the previous value was delivered.
         self.inner.settle(&turn.slot, poll.now);
         Ok(turn)
     }
 
-    /// Reads on from where the item stands. An error that comes beside a pending position is to be told when there was no
-    /// line.
+    /// Reads from the item's position. The error beside a pending position is reported if there was no line.
     fn advance(
         &self,
         turn: Turn,
@@ -439,11 +440,14 @@ impl Follower {
         };
         record.position = progress.position;
         let error = turn.excuse(progress.error);
-        Ok((PendingCheckpoint { turn, record, behind: progress.behind, now: poll.now, tells: false }, error))
+        Ok((
+            PendingCheckpoint { turn, record, behind: progress.behind, now: poll.now, has_lines: false },
+            error,
+        ))
     }
 
-    /// The record and the budget of an item, nothing taken.
-    fn look(&self, item: &Item, poll: &Poll) -> (Record, u64) {
+    /// Returns the record and the budget of an item without its lock.
+    fn read_only_record(&self, item: &Item, poll: &Poll) -> (Record, u64) {
         let slot = lock(&self.inner.slots).get(item.identity()).cloned();
         match slot {
             Some(slot) => {
@@ -456,15 +460,15 @@ impl Follower {
 
     // ---- housekeeping
 
-    /// All answers that were committed have arrived, so that a process that begins after this one repeats none. To be
-    /// called before an end in good order; without it the last answer of each item may be given again.
+    /// Marks all committed values as delivered, so that the next process repeats none. Call this before an orderly end. Without
+    /// it the last value of each item may be repeated.
     pub fn settle(&self, now: SystemTime) {
         let slots: Vec<_> = lock(&self.inner.slots).values().cloned().collect();
         slots.iter().for_each(|slot| self.inner.settle(slot, now));
     }
 
-    /// Writes what waits to the disk, compacts the state file when it has grown, forgets items that nobody asked for in 30
-    /// days, and tries a state directory that failed before once more. Call it every few seconds; polls do not need it.
+    /// Syncs the state file, compacts it when it has grown, forgets items without a poll for 30 days, and retries a state
+    /// directory that failed. Call it every few seconds; polls do not need it.
     pub fn tidy(&self, now: SystemTime) {
         self.forget(now);
         let unsynced = lock(&self.inner.store).tidy();
@@ -475,7 +479,7 @@ impl Follower {
         self.inner.buffers.tidy();
     }
 
-    /// Once an hour.
+    /// Runs once an hour.
     fn forget(&self, now: SystemTime) {
         let mut last = lock(&self.inner.last_forgetting);
         if now.duration_since(*last).is_ok_and(|age| age < Duration::from_secs(3600)) {
@@ -499,7 +503,7 @@ impl Follower {
         }
     }
 
-    /// Health and counters.
+    /// Returns health and counters.
     #[must_use]
     pub fn status(&self) -> FollowerStatus {
         let store = lock(&self.inner.store);
@@ -512,14 +516,14 @@ impl Follower {
         }
     }
 
-    /// Warnings since the last call, to be logged by the caller.
+    /// Returns the warnings since the last call. The caller logs them.
     #[must_use]
     pub fn take_warnings(&self) -> Vec<Warning> {
         lock(&self.inner.store).take_warnings()
     }
 }
 
-/// The one field of a record that forgetting needs.
+/// The field of a record that is needed to forget items.
 #[derive(Deserialize)]
 struct Seen {
     seen: u64,
@@ -530,8 +534,8 @@ impl Turn {
         budget(item, poll, self.slot.lock().last_poll)
     }
 
-    /// The item stays where it was, and was asked for. Where nothing is there and the item is new that settles its start:
-    /// what comes later is read from its beginning.
+    /// Leaves the item at its position and stores the poll. If the file does not exist and the item is new, its start is
+    /// settled: a later file is read from its beginning.
     fn failed(&self, mut record: Record, error: Error, poll: &Poll) -> Error {
         let mut state = self.slot.lock();
         let settles = error.is_absence() && !record.position.started;
@@ -544,7 +548,7 @@ impl Turn {
         error
     }
 
-    /// A file that was there and is missing may be in the middle of its rotation.
+    /// Ignores a missing file for some polls, because it may be in the middle of its rotation.
     fn excuse(&self, error: Option<Error>) -> Option<Error> {
         let mut state = self.slot.lock();
         match error {
@@ -561,7 +565,7 @@ impl Turn {
     }
 }
 
-/// Lines that one poll may deliver.
+/// The number of lines that one poll may deliver.
 fn budget(item: &Item, poll: &Poll, last_poll: Option<SystemTime>) -> u64 {
     let elapsed = last_poll.and_then(|last| poll.now.duration_since(last).ok()).unwrap_or_default();
     let seconds = (elapsed + Duration::from_millis(500)).as_secs().max(1);
@@ -575,7 +579,7 @@ fn lines_sink(item: &Item, budget: u64) -> Lines<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that panics has failed
+    #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
     use super::*;
     use crate::chunk::CHUNK_BYTES;
@@ -587,7 +591,7 @@ mod tests {
         Poll::within(Duration::from_secs(60))
     }
 
-    /// A log with a match at its beginning and one at its end, three chunks later, of which the last cannot be read.
+    /// A log with a match at its beginning and one at its end, three chunks later. The last chunk cannot be read.
     fn broken_log() -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("messages");
@@ -596,12 +600,12 @@ mod tests {
         (dir, log)
     }
 
-    fn mended() {
+    fn repair_reads() {
         BROKEN_FROM.set(u64::MAX);
     }
 
     #[test]
-    fn failure_06_lines_before_an_error_are_counted_once_and_the_error_is_told() {
+    fn failure_06_lines_before_an_error_are_counted_once_and_the_error_is_reported() {
         let (_dir, log) = broken_log();
         let item = Item::new("total", Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
@@ -612,13 +616,13 @@ mod tests {
                 matches!(follower.total(&item, &poll_now()), Err(Error::Read { path, .. }) if path == log)
             );
         }
-        mended();
+        repair_reads();
         let total = follower.total(&item, &poll_now()).unwrap();
         assert_eq!((total.lines, total.complete), (2, true));
     }
 
     #[test]
-    fn failure_06_lines_before_an_error_are_delivered_once_and_the_error_is_told() {
+    fn failure_06_lines_before_an_error_are_delivered_once_and_the_error_is_reported() {
         let (_dir, log) = broken_log();
         let query = Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap());
         let item = Item::new("lines", query);
@@ -626,19 +630,19 @@ mod tests {
         let other = Item::new("other", item.query().clone().pattern("nothing".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
         assert!(follower.lines(&other, &poll_now()).is_err());
-        let delivery = follower.lines(&item, &poll_now()).unwrap();
-        assert_eq!(delivery.value.as_deref(), Some("oom 1"));
-        delivery.pending.commit();
+        let polled = follower.lines(&item, &poll_now()).unwrap();
+        assert_eq!(polled.value.as_deref(), Some("oom 1"));
+        polled.pending.commit();
         for _ in 0..2 {
             assert!(
                 matches!(follower.lines(&item, &poll_now()), Err(Error::Read { path, .. }) if path == log)
             );
         }
-        mended();
+        repair_reads();
         assert_eq!(follower.lines(&item, &poll_now()).unwrap().value.as_deref(), Some("oom 2"));
     }
 
-    /// Breaks the disk when it gets a line.
+    /// Makes reads fail after the first line.
     struct Breaking(Count);
 
     impl Sink for Breaking {
@@ -651,16 +655,16 @@ mod tests {
             self.0.begin();
         }
 
-        fn take_back(&mut self) {
-            self.0.take_back();
+        fn roll_back(&mut self) {
+            self.0.roll_back();
         }
     }
 
-    /// A position without a fingerprint of what was read could be of any file.
+    /// A position without a fingerprint could belong to any file.
     #[test]
-    fn failure_06_lines_whose_position_cannot_be_kept_are_taken_back() {
+    fn failure_06_lines_without_a_fingerprint_are_rolled_back() {
         let (_dir, log) = broken_log();
-        mended();
+        repair_reads();
         let item = Item::new("count", Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
         let mut sink = Breaking(Count::new(10));
@@ -668,7 +672,7 @@ mod tests {
             follower.inner.read(&item, &poll_now(), &Position::default(), None, &mut sink).unwrap();
         assert!(matches!(progress.error, Some(Error::Read { path, .. }) if path == log));
         assert_eq!((sink.0.lines, progress.position.checkpoints[0].offset), (0, 0));
-        mended();
+        repair_reads();
         assert_eq!(follower.count(&item, &poll_now()).unwrap().value, 2);
     }
 }

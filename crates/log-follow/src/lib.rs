@@ -1,18 +1,17 @@
-//! Follow log files over rotation: bytes in, matching lines out, each of them once.
+//! Follow log files over rotation and restart: each matching line is delivered once.
 //!
-//! The nouns, and how they relate:
+//! * A [`LogSource`] names the files: one fixed name with its rotated predecessors, or a directory and a pattern of names.
+//! * A [`Pattern`] selects lines, in the syntax of PCRE2. A [`Template`] makes the delivered text of a matching line.
+//! * An [`Encoding`] converts the bytes of the files to text.
+//! * A [`Query`] combines these with limits. An [`Item`] is a query with the name under which its position is stored.
+//! * A [`Poll`] is the time and the deadline of one request.
+//! * The [`Follower`] polls items. It keeps one position for each and stores it in a state directory.
+//! * A [`PolledValue`] is a value whose position has not moved yet. [`PendingCheckpoint::commit`] moves it after the value was
+//!   delivered. If it is dropped, the next poll returns the same lines again.
 //!
-//! * A [`LogSource`] says which files: one fixed name with its rotated predecessors, or a directory and a pattern for names.
-//! * A [`Pattern`] says which lines, in the syntax of PCRE2; a [`Template`] says what to make of a matching line.
-//! * An [`Encoding`] says how the bytes of the files become text.
-//! * A [`Query`] is all of that with its limits, and an [`Item`] is a query under the name by which its position is kept.
-//! * The [`Follower`] answers items. It keeps one position for each, and writes it into a state directory.
-//! * A [`PolledValue`] is an answer whose position has not moved yet: [`PendingCheckpoint::commit`] moves it, after the answer has
-//!   been handed on; to drop it leaves the position where it was, and the next poll gives the same lines again.
-//!
-//! Lines are delivered ([`Follower::lines`]), counted for a period ([`Follower::count`]), or counted since the item was
-//! first asked for ([`Follower::total`], [`Follower::last`], [`Follower::groups`]). The last three can be asked by anyone
-//! any number of times, the first two tell each line to one asker.
+//! Lines are delivered ([`Follower::lines`]), counted per poll ([`Follower::count`]), or counted since the item's first poll
+//! ([`Follower::total`], [`Follower::last`], [`Follower::groups`]). The first two deliver each line to one caller; the last
+//! three can be polled by any number of callers.
 //!
 //! ```
 //! use log_follow::{Poll, Follower, Item, Query, Settings, LogSource};
@@ -27,12 +26,12 @@
 //! let query = Query::new(LogSource::file(&log)).pattern("oom-killer".parse()?);
 //! let item = Item::new("log[messages,oom-killer]", query);
 //!
-//! let delivery = follower.lines(&item, &Poll::within(Duration::from_secs(3)))?;
-//! assert_eq!(delivery.value.as_deref(), Some("kernel: httpd invoked oom-killer"));
-//! delivery.pending.commit(); // the answer arrived: the position moves
+//! let polled = follower.lines(&item, &Poll::within(Duration::from_secs(3)))?;
+//! assert_eq!(polled.value.as_deref(), Some("kernel: httpd invoked oom-killer"));
+//! polled.pending.commit(); // the value was delivered: the position moves
 //!
-//! let delivery = follower.lines(&item, &Poll::within(Duration::from_secs(3)))?;
-//! assert_eq!(delivery.value, None);
+//! let polled = follower.lines(&item, &Poll::within(Duration::from_secs(3)))?;
+//! assert_eq!(polled.value, None);
 //! # Ok(())
 //! # }
 //! ```
@@ -81,3 +80,7 @@ pub use status::{FollowerStatus, Persistence, Warning};
 pub use template::Template;
 pub use totals::{Group, Groups, Last, LastMatch, Total};
 pub use value::MAX_VALUE_BYTES;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

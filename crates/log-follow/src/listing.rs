@@ -7,7 +7,7 @@ use crate::Error;
 use crate::file::Stat;
 use crate::rotation::{self, Entry};
 
-/// The log's directory at one moment, read when it is needed: the log itself and what rotation made of it.
+/// The log's directory at one time, read at first use: the log itself and its rotated files.
 pub(crate) struct Listing<'p> {
     pub(crate) path: &'p Path,
     entries: OnceCell<Vec<Entry>>,
@@ -32,8 +32,8 @@ impl<'p> Listing<'p> {
         Ok(self.entries.get().map_or(&[], Vec::as_slice))
     }
 
-    /// Whether the directory and the log itself, which was as `before` says, are still the same. While names change,
-    /// a file may be listed twice, or not at all.
+    /// Returns whether the directory and the log itself are unchanged. During a rename a file may be listed twice or not at
+    /// all.
     pub(crate) fn was_quiet(&self, before: Option<Stat>) -> Result<bool, Error> {
         let Some(entries) = self.entries.get() else { return Ok(true) };
         let after = Stat::of(self.path).ok();

@@ -21,9 +21,9 @@ const KEEP_GONE: Duration = Duration::from_secs(3600);
 enum CheckpointMatch {
     No,
     Same(FileCheckpoint),
-    /// The time changed, the size did not: wait for the next poll.
+    /// The time changed and the size did not: the next poll decides.
     Touched(Box<FileCheckpoint>),
-    /// The same place with another content.
+    /// The same inode with other content.
     Changed,
 }
 
@@ -41,7 +41,8 @@ impl Planner<'_> {
         Ok(self.later())
     }
 
-    /// Whoever comes back is not to be read again. Of an empty file nothing is known.
+    /// Keeps the checkpoints of files that are not listed, so that a file that reappears is not read again. An empty file has
+    /// nothing to recognise it by.
     fn keep_unlisted(&self, mut plan: Plan, hidden: Vec<(PathBuf, Error)>) -> Plan {
         let now = unix_secs(self.now);
         let names: HashSet<&Path> = hidden.iter().map(|(path, _)| path.as_path()).collect();
@@ -52,7 +53,7 @@ impl Planner<'_> {
             let gone = (!is_hidden).then(|| checkpoint.gone.unwrap_or(now));
             let is_over = gone.is_some_and(|since| now.saturating_sub(since) > KEEP_GONE.as_secs());
             if !is_over && !listed.contains(&(checkpoint.dev, checkpoint.ino)) {
-                // Of a file that is gone there is no more to read: the answer is complete.
+                // A file that is gone has no more to read, so the value is complete.
                 plan.kept.push(FileCheckpoint {
                     gone,
                     more: checkpoint.more && is_hidden,
@@ -65,14 +66,14 @@ impl Planner<'_> {
     }
 
     fn names_now(&self, mut files: Vec<(PathBuf, Stat)>) -> Result<Plan, Error> {
-        // Equal times go by descending names, as in the agent: `messages.1` comes before `messages`.
+        // Files with equal times are ordered by descending names, as in the agent: `messages.1` comes before `messages`.
         files.sort_by(|(a, a_stat), (b, b_stat)| (a_stat.mtime, b).cmp(&(b_stat.mtime, a)));
         let mut plan = Plan { floor: self.at.floor, ..Plan::default() };
         let truncated = self.truncated(&files);
         for (path, stat) in &files {
             match self.step(path, *stat, &files, &truncated) {
                 Ok(step) => plan.steps.extend(step),
-                // Names change, and the plan will be made again.
+                // A file was renamed, so the plan is made again.
                 Err(error @ Error::Missing { .. }) => return Err(error),
                 Err(error) => {
                     plan.steps.extend(self.unopened(path, *stat));
@@ -81,14 +82,14 @@ impl Planner<'_> {
             }
         }
         // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
-        // original was truncated and written again, within one tick of the clock.
-        // An empty file holds what is written from now on, whatever its time: that of a truncation can be a tick older than
-        // that of the copy made before it (seen on ext4 with Linux 6.18).
+        // original was truncated and written again, within one tick of the clock. An empty file contains later lines, whatever
+        // its time: the time of a truncation can be a tick older than that of the copy before it (seen on ext4 with Linux
+        // 6.18).
         plan.steps.sort_by_key(|step| (step.size == 0, step.checkpoint.mtime, step.checkpoint.offset == 0));
         Ok(plan)
     }
 
-    /// How to go on with one file, if at all.
+    /// Returns the step for one file, if there is one.
     fn step(
         &self,
         path: &Path,
@@ -104,7 +105,7 @@ impl Planner<'_> {
             CheckpointMatch::No if self.at.floor.is_some_and(|floor| stat.mtime < floor) => return Ok(None),
             _ => {}
         }
-        // Also of a file that was seen before: it may have been empty, or have given its inode to this one.
+        // A file that was seen before is checked as well: it may have been empty, or its inode may be reused.
         if stat.size > 0 && self.is_compressed(path)? {
             return Ok(Some(self.read_to_end(path, stat)));
         }
@@ -119,8 +120,8 @@ impl Planner<'_> {
         })
     }
 
-    /// One of several files cannot be opened: the others are read. What a new item is to skip of it is skipped now, for what
-    /// comes later is not to be; what else is unknown of it is found out when it can be opened.
+    /// Returns the step for a file that cannot be opened; the others are read. If a new item skips existing lines, they are
+    /// skipped now. Everything else is decided when the file can be opened.
     fn unopened(&self, path: &Path, stat: Stat) -> Option<Step> {
         match self.mark_at(stat).filter(|checkpoint| checkpoint.gone.is_none()) {
             Some(checkpoint) => Some(Step::kept(path, checkpoint, stat.size)),
@@ -128,7 +129,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Marks whose files are in place and hold something else now, or are gone: their content may be in a copy.
+    /// Returns checkpoints whose files have other content now or are gone: their content may be in a copy.
     fn truncated<'m>(&'m self, files: &[(PathBuf, Stat)]) -> Vec<&'m FileCheckpoint> {
         let places: HashMap<_, _> = files.iter().map(|file| (file.1.inode(), file)).collect();
         let intact = |checkpoint: &FileCheckpoint| {
@@ -153,7 +154,7 @@ impl Planner<'_> {
         }
         let may_be = checkpoint.gone.is_none() || checkpoint.offset >= SURE_COPY_BYTES;
         if !may_be || !checkpoint.is_content_of(path, stat, self.allow)? {
-            // The place of a file that is gone is free for a new one.
+            // The inode of a removed file may be reused.
             return if checkpoint.gone.is_some() {
                 Ok(CheckpointMatch::No)
             } else {
@@ -164,7 +165,7 @@ impl Planner<'_> {
         if !only_time || self.query.rotation != Rotation::Reread {
             return Ok(CheckpointMatch::Same(checkpoint.clone()));
         }
-        // The size may follow the time a moment later: the second poll decides.
+        // The size may change shortly after the time: the second poll decides.
         Ok(if checkpoint.touched {
             CheckpointMatch::Changed
         } else {
@@ -176,7 +177,7 @@ impl Planner<'_> {
         Ok(checkpoint.before_crash(path, self.allow)?.map_or(CheckpointMatch::Changed, CheckpointMatch::Same))
     }
 
-    /// A file without a checkpoint: new, or a copy of one that was read.
+    /// Returns the step for a file without a checkpoint: a new file, or a copy of one that was read.
     fn unknown(
         &self,
         path: &Path,
@@ -185,7 +186,7 @@ impl Planner<'_> {
         truncated: &[&FileCheckpoint],
     ) -> Result<Option<Step>, Error> {
         let copy_of = |checkpoint: &&&FileCheckpoint| {
-            // With the same inode it is the same file of a device whose number changed.
+            // A file with the same inode is the same file on a device whose number changed.
             let sure = self.query.rotation == Rotation::CopyTruncate
                 || checkpoint.offset >= SURE_COPY_BYTES
                 || checkpoint.ino == stat.ino;
@@ -202,8 +203,8 @@ impl Planner<'_> {
         Ok(Some(Step::new(path, &FileCheckpoint::new(path, stat), stat)))
     }
 
-    /// Whether this file is a copy of one that is being read and not truncated yet. It waits without a checkpoint until that is
-    /// truncated, or until it differs.
+    /// Returns whether this file is a copy of a followed file that is not truncated yet. It gets no checkpoint until the
+    /// original is truncated, or until the two differ.
     fn is_copy_in_the_making(
         &self,
         path: &Path,
@@ -215,7 +216,7 @@ impl Planner<'_> {
         for (other, other_stat) in files.iter().filter(|(other, stat)| other != path && marked(*stat)) {
             let may_be = stat.size > 0 && other_stat.size >= stat.size;
             match may_be.then(|| self.begins_with(other, path)) {
-                // It may be long until that one can be read.
+                // The other file may stay unreadable for long, so it does not decide.
                 Some(Err(Error::Denied { .. } | Error::NotAllowed { .. })) | None | Some(Ok(false)) => {}
                 Some(copy) => return copy,
             }
@@ -224,7 +225,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether the second of two listings shows the same files under the same names, none of them emptied meanwhile.
+/// Returns whether the second of two listings shows the same files under the same names, none of them truncated.
 fn is_undisturbed(before: &[(PathBuf, Stat)], after: &[(PathBuf, Stat)]) -> bool {
     let sorted = |files: &[(PathBuf, Stat)]| {
         let mut files = files.to_vec();

@@ -11,20 +11,20 @@ use crate::step::Step;
 /// A dropped file that is written again is read from its start, so the number exceeds what a log directory contains.
 const MAX_MARKS: usize = 10_000;
 
-/// What to read.
+/// The files to read.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// Oldest first.
+    /// The oldest first.
     pub(crate) steps: Vec<Step>,
     pub(crate) floor: Option<(i64, i64)>,
-    /// To be told when the steps gave no line: the file is not there, or one of several cannot be opened.
+    /// Reported if the steps gave no line: the file does not exist, or one of several cannot be opened.
     pub(crate) error: Option<Error>,
-    /// Of files that are not to be seen now and may come back, longest gone first.
+    /// Checkpoints of files that are not visible now and may reappear, the longest absent first.
     pub(crate) kept: Vec<FileCheckpoint>,
 }
 
 impl Plan {
-    /// The position when all steps were taken as far as their checkpoints say.
+    /// Returns the position after the steps, as far as their checkpoints moved.
     pub(crate) fn position(mut self, now: SystemTime) -> Position {
         if self.steps.len() > MAX_MARKS {
             self.forget_oldest();
@@ -41,7 +41,7 @@ impl Plan {
         Position { checkpoints, floor: self.floor, started: true }
     }
 
-    /// Whether all files are as they were.
+    /// Returns whether all files are unchanged.
     pub(crate) fn is_idle_at(&self, at: &Position) -> bool {
         let before =
             at.checkpoints.iter().filter(|checkpoint| checkpoint.gone.is_none()).map(FileCheckpoint::inode);
@@ -49,7 +49,7 @@ impl Plan {
             && self.steps.iter().map(|step| step.checkpoint.inode()).eq(before)
     }
 
-    /// Drops the oldest checkpoints of files that were read, as long as all that is dropped is older than all that is kept.
+    /// Drops the oldest checkpoints of completely read files, as long as every dropped one is older than every kept one.
     pub(crate) fn forget_oldest(&mut self) {
         let done = self.steps.iter().take_while(|step| step.checkpoint.is_read_to_end()).count();
         let mut drop = (self.steps.len() - MAX_MARKS).min(done);

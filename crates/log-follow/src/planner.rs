@@ -32,13 +32,13 @@ pub(crate) struct Planner<'a> {
     pub(crate) at: &'a Position,
     pub(crate) allow: &'a AllowPath,
     pub(crate) now: SystemTime,
-    /// The checkpoints by device and inode: there can be thousands.
+    /// The checkpoints by device and inode; there can be thousands.
     pub(crate) places: HashMap<(u64, u64), &'a FileCheckpoint>,
 }
 
 impl<'a> Planner<'a> {
     fn new(query: &'a Query, at: &'a Position, allow: &'a AllowPath, now: SystemTime) -> Self {
-        // Of several with the same place the first counts.
+        // Of several checkpoints with the same inode the first counts.
         let places = at
             .checkpoints
             .iter()
@@ -52,12 +52,12 @@ impl<'a> Planner<'a> {
         self.places.get(&stat.inode()).copied()
     }
 
-    /// Whether what is there now is not for the item: it is new and says `skip`.
+    /// Returns whether existing content is skipped: the item is new and has `skip`.
     pub(crate) fn skips(&self) -> bool {
         self.query.start == Start::Skip && !self.at.started
     }
 
-    /// A file that was never seen: from its start, or from its end when the item is new and says `skip`.
+    /// Returns the step for a file that was never seen: from its start, or from its end if the item is new and has `skip`.
     pub(crate) fn first(&self, path: &Path, stat: Stat) -> Result<Step, Error> {
         let mut checkpoint = FileCheckpoint::new(path, stat);
         if self.skips() && stat.size > 0 {
@@ -68,7 +68,7 @@ impl<'a> Planner<'a> {
         Ok(Step::new(path, &checkpoint, stat))
     }
 
-    /// As if everything in the file had been read. One that cannot be opened is known by its size and time alone.
+    /// Returns a step that takes the whole file as read. A file that cannot be opened is identified by its size and time alone.
     pub(crate) fn read_to_end(&self, path: &Path, stat: Stat) -> Step {
         let mut step = Step { idle: true, ..Step::new(path, &FileCheckpoint::new(path, stat), stat) };
         step.checkpoint.offset = stat.size;
@@ -81,12 +81,12 @@ impl<'a> Planner<'a> {
         open(path, self.allow).map(|(file, _)| is_compressed(&file))
     }
 
-    /// What cannot be opened is an error when it is to be read.
+    /// Returns whether the file is known to be compressed. A file that cannot be opened is an error when it is read.
     pub(crate) fn is_seen_compressed(&self, path: &Path) -> bool {
         self.is_compressed(path).unwrap_or(false)
     }
 
-    /// Everything stays where it is until the next poll.
+    /// Returns a plan that leaves every file for the next poll.
     pub(crate) fn later(&self) -> Plan {
         let step = |checkpoint: &FileCheckpoint| Step::kept(&checkpoint.path, checkpoint, checkpoint.size);
         let (gone, here): (Vec<_>, Vec<_>) =
@@ -95,24 +95,24 @@ impl<'a> Planner<'a> {
         Plan { steps, kept: gone.into_iter().cloned().collect(), floor: self.at.floor, ..Plan::default() }
     }
 
-    /// Whether everything in the file at `copy` also stands at the start of the one at `original`.
+    /// Returns whether the file at `original` begins with the whole content of the file at `copy`.
     pub(crate) fn begins_with(&self, original: &Path, copy: &Path) -> Result<bool, Error> {
         let error = |source| Error::Read { path: copy.into(), source };
         let (copied, stat) = open(copy, self.allow)?;
-        // One that shrinks at this moment is in the making, too.
+        // A file that shrinks now is a copy that is being made.
         let Some(print) = Fingerprint::read(&copied, stat.size).map_err(error)? else { return Ok(true) };
         let (original, _) = open(original, self.allow)?;
         Ok(Fingerprint::read(&original, stat.size).map_err(error)? == Some(print))
     }
 
-    /// Adds to the steps what reading needs to know.
+    /// Adds the facts that reading needs to the steps.
     pub(crate) fn ready(&self, mut plan: Plan) -> Plan {
         self.finish(&mut plan.steps);
         plan.steps.iter_mut().filter(|step| !step.idle).for_each(|step| step.lay_anchor(self.allow));
         plan
     }
 
-    /// Decides which last lines are complete although they have no end.
+    /// Decides which last lines are complete without a line end.
     pub(crate) fn finish(&self, steps: &mut [Step]) {
         let fixed = matches!(self.query.source, LogSource::File(_));
         let mut later_content = false;
@@ -131,7 +131,7 @@ impl<'a> Planner<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that panics has failed
+    #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
     use std::fs;
     use std::path::Path;
@@ -140,7 +140,7 @@ mod tests {
     use crate::file::BOOT;
     use crate::{Follower, Item, Poll, Settings};
 
-    /// As the device's number was before a reboot.
+    /// A checkpoint with another device number, as before a reboot.
     fn mark_of_another_device(path: &Path) -> FileCheckpoint {
         let (file, stat) = open(path, &AllowPath::everything()).unwrap();
         let mut checkpoint = FileCheckpoint {
@@ -157,7 +157,7 @@ mod tests {
         fs::write(path, fs::read_to_string(path).unwrap_or_default() + text).unwrap();
     }
 
-    /// Names and offsets of what is to be read.
+    /// The names and offsets of a plan.
     fn planned(source: &LogSource, checkpoints: Vec<FileCheckpoint>) -> Vec<(String, u64)> {
         let at = Position { checkpoints, started: true, ..Position::default() };
         let query = Query::new(source.clone());
@@ -166,7 +166,7 @@ mod tests {
         plan.steps.iter().map(|step| (name(step), step.checkpoint.offset)).collect()
     }
 
-    /// The machine crashes, and of the log only `kept_bytes` were on the disk.
+    /// Simulates a crash after which only `kept_bytes` of the log were on the disk.
     fn polled_after_crash(
         source: &LogSource,
         log: &Path,
@@ -178,11 +178,11 @@ mod tests {
         let start = SystemTime::now();
         let poll = |follower: &Follower, secs| {
             let now = start + Duration::from_secs(secs);
-            let delivery =
+            let polled =
                 follower.lines(&item, &Poll { now, ..Poll::within(Duration::from_secs(60)) }).unwrap();
-            delivery.pending.commit();
+            polled.pending.commit();
             follower.settle(now);
-            delivery.value
+            polled.value
         };
         BOOT.set(1);
         let follower = Follower::open(Settings::new(state.path()));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn log_whose_end_a_crash_took_is_not_read_again_from_its_start() {
+    fn log_that_lost_its_end_in_a_crash_is_not_read_again_from_its_start() {
         for by_name in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             let log = dir.path().join("messages");
@@ -213,22 +213,22 @@ mod tests {
                 let line = |secs, n| format!("second {secs} line {n}\n").len() as u64;
                 secs.iter().map(|secs| (0..100).map(|n| line(secs, n)).sum::<u64>()).sum()
             };
-            // At 20 s the log was read on from its hundredth line, and at 80 s from where it stood at 60 s.
+            // At 20 s the log was read from line 100, and at 80 s from the position of 60 s.
             let kept = bytes(&[0, 20, 40, 60]);
             assert_eq!(first(polled_after_crash(&source, &log, kept, true)), "new");
             fs::remove_file(&log).unwrap();
             assert_eq!(first(polled_after_crash(&source, &log, kept - 1, true)), "second 20 line 0");
             fs::remove_file(&log).unwrap();
-            // Whoever truncates a log without a crash begins a new one.
+            // A log that is truncated without a crash is a new one.
             assert_eq!(first(polled_after_crash(&source, &log, kept, false)), "second 0 line 0");
             fs::remove_file(&log).unwrap();
-            // So does a crash that leaves less than what is sure to be the same file.
+            // A crash that leaves less than the fingerprint needs makes the log a new one as well.
             assert_eq!(first(polled_after_crash(&source, &log, 1000, true)), "second 0 line 0");
         }
     }
 
     #[test]
-    fn device_that_has_another_number_after_a_reboot_holds_the_same_files() {
+    fn device_with_another_number_after_a_reboot_has_the_same_files() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("messages");
         let names = LogSource::names(&format!("{}/^messages", dir.path().display())).unwrap();
@@ -238,7 +238,7 @@ mod tests {
         for source in [LogSource::file(&log), names.clone()] {
             assert_eq!(planned(&source, vec![checkpoint.clone()]), [("messages".to_owned(), 2)]);
         }
-        // Rotated meanwhile.
+        // The log was rotated meanwhile.
         fs::rename(&log, dir.path().join("messages.1")).unwrap();
         for source in [LogSource::file(&log), names] {
             assert_eq!(planned(&source, vec![checkpoint.clone()])[0], ("messages.1".to_owned(), 2));
@@ -246,7 +246,7 @@ mod tests {
         append(&log, "3\n");
         let expected = [("messages.1".to_owned(), 2), ("messages".to_owned(), 0)];
         assert_eq!(planned(&LogSource::file(&log), vec![checkpoint.clone()]), expected);
-        // Rotated before, and not read to its end.
+        // The log was rotated before and not read to its end.
         let expected = [("messages.1".to_owned(), 2), ("messages".to_owned(), 2)];
         let checkpoints = vec![FileCheckpoint { more: true, ..checkpoint }, mark_of_another_device(&log)];
         assert_eq!(planned(&LogSource::file(&log), checkpoints), expected);

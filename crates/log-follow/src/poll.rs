@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// One poll: when it is, and until when its answer is of use.
+/// One poll: its time and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub struct Poll {
-    /// What was found until then is the answer; the next poll goes on from there.
+    /// Lines that were found until then are the value. The next poll continues after them.
     pub deadline: Instant,
     /// The time of the poll.
     pub now: SystemTime,
 }
 
 impl Poll {
-    /// A poll now, to be answered within `time`.
+    /// A poll now, with a deadline after `time`.
     #[must_use]
     pub fn within(time: Duration) -> Self {
         Self { deadline: Instant::now() + time, now: SystemTime::now() }

@@ -1,4 +1,4 @@
-//! Takes the steps of a plan: opens, reads, moves the checkpoints.
+//! Executes a plan: opens files, reads them, moves the checkpoints.
 
 use crate::buffers::Buffers;
 use crate::checkpoint::Position;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Looks for a file whose name changes at this moment.
+/// Attempts to find a file that is being renamed.
 const OPEN_ATTEMPTS: usize = 5;
 
 /// Everything that reading needs beside the position.
@@ -31,24 +31,24 @@ pub(crate) struct Reader<'a> {
     pub(crate) counters: Counters,
 }
 
-/// PolledValue fell behind: how much one poll dealt with, and when it began.
+/// The last poll did not reach the end of the log: how much it read, and when it began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Behind {
     since: SystemTime,
     bytes: u64,
 }
 
-/// What a poll found out.
+/// The result of a poll.
 pub(crate) struct Progress {
     pub(crate) position: Position,
-    /// There is more to read.
+    /// Set if there is more to read.
     pub(crate) behind: Option<Behind>,
-    /// What to say when there is no line to deliver.
+    /// Reported if there is no line to deliver.
     pub(crate) error: Option<Error>,
 }
 
 impl Reader<'_> {
-    /// Reads from `at` on until the end, until `sink` is full, or until the deadline.
+    /// Reads from `at` until the end, until `sink` is full, or until the deadline.
     pub(crate) fn read(
         &mut self,
         at: &Position,
@@ -71,9 +71,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Why something was left, if not all was read to its end. A file that cannot be read keeps its checkpoint,
-    /// and those after it are read all the same: the trouble of one, which may be a rotated file that changed its owner,
-    /// must not hold up the others.
+    /// Executes the steps, and returns why reading stopped. A file that cannot be read keeps its checkpoint, and the files
+    /// after it are read: one file, such as a rotated file with another owner, must not delay the others.
     fn take_steps(&mut self, plan: &mut Plan, sink: &mut dyn Sink, error: &mut Option<Error>) -> Stop {
         let fixed = matches!(self.query.source, LogSource::File(_));
         let last = plan.steps.len().saturating_sub(1);
@@ -96,9 +95,8 @@ impl Reader<'_> {
         why
     }
 
-    /// Reads one file. Where it was moved away or truncated since the plan was made, or is while it is read, nothing was
-    /// read: the next plan finds out what became of it, and what comes after it waits for that. What was read before an
-    /// error was read.
+    /// Reads one file. If it was moved or truncated since the plan was made, nothing counts as read; the next plan finds it,
+    /// and the files after it wait. Lines before a read error count as read.
     fn take(&mut self, step: &mut Step, sink: &mut dyn Sink) -> Result<Stop, Error> {
         if let Some((path, file, stat)) = self.open(step)? {
             sink.begin();
@@ -108,7 +106,7 @@ impl Reader<'_> {
             if matches!(moved, Ok(true)) {
                 return stop;
             }
-            sink.take_back();
+            sink.roll_back();
             step.checkpoint = before;
             moved?;
         }
@@ -116,7 +114,7 @@ impl Reader<'_> {
         Ok(Stop::Moved)
     }
 
-    /// `false` when the file shrank under it, or is another one.
+    /// Returns `false` if the file shrank or is another one.
     fn move_mark(
         &self,
         step: &mut Step,
@@ -133,7 +131,7 @@ impl Reader<'_> {
         step.is_anchored_in(file).map_err(|source| Error::Read { path: step.path.clone(), source })
     }
 
-    /// Moves `position` over everything that was given to the sink, also when it ends with an error.
+    /// Moves `position` over everything that the sink received, also if it returns an error.
     fn scan(
         &mut self,
         finished: bool,
@@ -161,8 +159,8 @@ impl Reader<'_> {
         scan.run(position, sink, &mut self.counters)
     }
 
-    /// Opens the file of a step. Rotation may have moved it since the plan was made: then it is looked for by its inode.
-    /// `None` when it is not there, or not what it was.
+    /// Opens the file of a step. If it was renamed since the plan was made, it is found by its inode. `None` if it does not
+    /// exist or has changed.
     fn open(&self, step: &Step) -> Result<Option<(PathBuf, File, Stat)>, Error> {
         let mut path = Some(step.path.clone());
         for _ in 0..OPEN_ATTEMPTS {
@@ -184,7 +182,7 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// Skips so much that what remains is read within `max_delay`, at the rate of the last poll.
+    /// Skips so much that the rest is read within `max_delay`, at the rate of the last poll.
     fn jump(&self, steps: &mut [Step], max_delay: Duration, behind: Behind) -> Result<(), Error> {
         let remaining: u64 = steps.iter().map(|step| step.size.saturating_sub(step.checkpoint.offset)).sum();
         let took = self.poll.now.duration_since(behind.since).unwrap_or_default();
@@ -193,7 +191,7 @@ impl Reader<'_> {
             if bytes < 4 {
                 break;
             }
-            // A file that cannot be opened now must not hold up the others.
+            // A file that cannot be opened now must not delay the others.
             let Ok((file, _)) = open(&step.path, self.allow) else { continue };
             bytes -= step.checkpoint.jump(bytes, step.size).min(bytes);
             step.idle = false;
@@ -205,9 +203,14 @@ impl Reader<'_> {
     }
 }
 
-/// At `processed` bytes in `took`, the newest of `remaining` bytes comes after a delay; what is more than `max_delay` of it is
-/// to be skipped.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate in bytes
+/// Returns the number of bytes to skip. At `processed` bytes in `took`, the newest of `remaining` bytes is delivered after a
+/// delay; the part of the delay above `max_delay` is skipped.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate in bytes"
+)]
 fn bytes_to_jump(remaining: u64, processed: u64, took: Duration, max_delay: Duration) -> u64 {
     if processed == 0 || took.is_zero() {
         return 0;
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn as_much_is_jumped_as_the_delay_is_too_long() {
         let secs = Duration::from_secs;
-        // 100 bytes a second, 10,000 bytes left: 100 s. For 25 s three quarters must go.
+        // 10,000 bytes at 100 bytes a second take 100 s. For 25 s three quarters are skipped.
         assert_eq!(bytes_to_jump(10_000, 1_000, secs(10), secs(25)), 7_500);
         assert_eq!(bytes_to_jump(10_000, 1_000, secs(10), secs(100)), 0);
         assert_eq!(bytes_to_jump(10_000, 0, secs(10), secs(1)), 0);

@@ -1,4 +1,4 @@
-//! What rotation does to names: which files of a directory were once the log, and in what order.
+//! The names of rotated files, and their order.
 
 use crate::checkpoint::FileCheckpoint;
 use crate::file::Stat;
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
-    /// From the directory, without a `stat`.
+    /// From the directory entry, without a `stat`.
     pub(crate) ino: u64,
 }
 
-/// What is in the directory of `path`.
+/// Lists the directory of `path`.
 pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Error> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -30,16 +30,16 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Error> {
     entries.map(|entry| entry.map(|e| Entry { ino: e.ino(), path: e.path() }).map_err(error)).collect()
 }
 
-/// What a directory shows of a name pattern.
+/// The files of a directory whose names match a pattern.
 #[derive(Debug, Default)]
 pub(crate) struct Matching {
     /// Regular files.
     pub(crate) files: Vec<(PathBuf, Stat)>,
-    /// Names of which nothing can be found out now, and why.
+    /// Names whose files cannot be examined now, with the error.
     pub(crate) hidden: Vec<(PathBuf, Error)>,
 }
 
-/// What in `directory` has a name that matches. Files that vanish while it is listed are left out.
+/// Lists the files in `directory` whose names match. Files that are removed meanwhile are left out.
 pub(crate) fn matching(directory: &Path, name: &Pattern) -> Result<Matching, Error> {
     let error = |source| Error::Directory { path: directory.into(), source };
     let mut matching = Matching::default();
@@ -61,9 +61,9 @@ pub(crate) fn matching(directory: &Path, name: &Pattern) -> Result<Matching, Err
 /// The part of a name that rotation added.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Stamp {
-    /// `.1`, `.2`: the larger the older.
+    /// `.1`, `.2`: a larger number is older.
     Number(u32),
-    /// A date or a time, or `.old`: sorts as text.
+    /// A date, a time or `.old`: ordered as text.
     Text(Vec<u8>),
 }
 
@@ -73,8 +73,8 @@ impl Stamp {
     }
 }
 
-/// `messages.1`, `messages-20240101`, `messages.2024-01-01T00:00`, `messages.old`, and with an extension `access.1.log`,
-/// `access-20240101.log`.
+/// Returns the stamp in `messages.1`, `messages-20240101`, `messages.2024-01-01T00:00`, `messages.old`, and with an extension
+/// `access.1.log`, `access-20240101.log`.
 fn stamp(base: &OsStr, name: &OsStr) -> Option<Stamp> {
     let (base, name) = (base.as_bytes(), name.as_bytes());
     let appended = name.strip_prefix(base).and_then(parse_stamp);
@@ -106,20 +106,20 @@ fn parse_stamp(suffix: &[u8]) -> Option<Stamp> {
     }
 }
 
-/// Entries that look like rotated files of `path`.
+/// The entries with rotated names of `path`.
 pub(crate) fn rotated<'e>(path: &'e Path, listing: &'e [Entry]) -> impl Iterator<Item = &'e Entry> {
     listing.iter().filter(move |entry| is_rotated(path, &entry.path))
 }
 
-/// Whether a name looks like one that rotation gave a file of `path`.
+/// Returns whether a name is a rotated name of `path`.
 pub(crate) fn is_rotated(path: &Path, other: &Path) -> bool {
     let base = path.file_name().unwrap_or_default();
     other.file_name().is_some_and(|name| stamp(base, name).is_some())
 }
 
-/// Rotated files that came after `found` (the file that was read last, under its new name), oldest first. When it was not
-/// found: the one with its inode, and those that did not change before it. (Equal times are common: the clock of a file system
-/// ticks every few milliseconds.)
+/// Returns the files that were rotated after `found` (the last poll's file under its new name), the oldest first. If it was not
+/// found: the file with its inode, and those that did not change before it. Equal times are common, because the clock of a file
+/// system ticks every few milliseconds.
 pub(crate) fn after<'e>(
     path: &'e Path,
     listing: &'e [Entry],
@@ -137,7 +137,7 @@ pub(crate) fn after<'e>(
             _ => *changed >= last.mtime || entry.ino == last.ino,
         })
         .collect();
-    // Numbers say the order by themselves; dates do when they are written alike; a mixture goes by time.
+    // Numbers give the order. Dates give it if they have the same form. A mixture is ordered by time.
     entries.sort_by(|a, b| (a.1, &a.2.path).cmp(&(b.1, &b.2.path)));
     if entries.iter().all(|(stamp, ..)| matches!(stamp, Stamp::Number(_))) {
         entries.sort_by(|(a, ..), (b, ..)| b.cmp(a));
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_rotated_files_are_told_from_other_logs() {
+    fn rotated_names_are_distinguished_from_other_logs() {
         let stamp = |base: &str, name: &str| stamp(OsStr::new(base), OsStr::new(name));
         let text = |t: &str| Some(Stamp::Text(t.as_bytes().to_vec()));
         assert_eq!(stamp("messages", "messages.1"), Some(Stamp::Number(1)));

@@ -1,7 +1,7 @@
-//! Reads one file from a position on, and hands matching lines to a sink.
+//! Reads one file from a position, and passes matching lines to a sink.
 //!
-//! Buffers are searched whole; lines that do not match are never looked at one by one. Measured (`cargo bench -p log-follow`,
-//! 2 cores of a shared machine, 1 GB, page cache warm, whole processes):
+//! Whole buffers are searched; lines that do not match are not examined one by one. Measured with `cargo bench -p log-follow`
+//! (2 cores of a shared machine, 1 GB, warm page cache, whole processes):
 //!
 //! | pattern | here | `rg -j1 -c` (13.0) | `grep -cE` |
 //! |---|---|---|---|
@@ -10,9 +10,8 @@
 //! | `invoked oom-killer: gfp_mask=0x[0-9a-f]+` | 0.147 s | 0.143 s | 0.27 s |
 //! | `port \d+ ssh1` | 0.208 s | 0.335 s | 0.60 s |
 //!
-//! 10 items with a text each on one file, 1 GB appended: 1.6 times one item (12.7 times before they shared the search); 100 items:
-//! 13 times. A poll
-//! of an idle file: 2 to 3 microseconds, of which the `stat` is one.
+//! Ten items with one text each on one file, 1 GB appended: 1.6 times one item (12.7 times before the search was shared); 100
+//! items: 13 times. A poll of an idle file takes 2 to 3 microseconds, of which the `stat` is one.
 
 use crate::Error;
 use crate::buffers::Buffers;
@@ -27,37 +26,37 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
-/// Why scanning stopped.
+/// The reason why scanning stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Everything up to the end was read; a partial last line may be left.
+    /// The end was reached; a partial last line may be left.
     End,
     /// The sink is full.
     Full,
-    /// The deadline came.
+    /// The deadline passed.
     Late,
-    /// The file was moved or truncated in this moment: the next poll reads it.
+    /// The file was moved or truncated meanwhile: the next poll reads it.
     Moved,
 }
 
-/// What a scan needs to know.
+/// The parameters of a scan.
 pub(crate) struct Scan<'a> {
     pub(crate) file: &'a File,
     pub(crate) path: &'a Path,
     pub(crate) codec: Codec,
     pub(crate) pattern: &'a Pattern,
-    /// The last line is complete even without an end: nobody will write to this file any more.
+    /// The last line is complete without a line end, because the file is not written any more.
     pub(crate) finished: bool,
     pub(crate) deadline: Instant,
-    /// Of the file when it was opened.
+    /// The state of the file when it was opened.
     pub(crate) stat: Stat,
-    /// What other items on this file have found already.
+    /// Lines that were found for other items on this file.
     pub(crate) part: Option<&'a SearchMember>,
     pub(crate) buffers: &'a Buffers,
 }
 
 impl Scan<'_> {
-    /// Reads from `position` on. `position` moves over everything that was dealt with, also before an error.
+    /// Reads from `position`. It moves over everything that was processed, also before an error.
     pub(crate) fn run(
         &self,
         position: &mut FilePosition,
@@ -82,7 +81,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Reads a chunk and searches it; why that was the last one, if it was.
+    /// Reads a chunk and searches it. Returns a reason if it was the last one.
     fn next_chunk(
         &self,
         position: &mut FilePosition,
@@ -100,7 +99,7 @@ impl Scan<'_> {
         Ok(self.chunk(chunk, at_end, position, sink, counters).or(at_end.then_some(Stop::End)))
     }
 
-    /// Goes through stretches that were searched for all items at once. `None` when it is at one that was not.
+    /// Processes segments that were searched for all items at once. `None` at the first segment that was not.
     fn noted(
         &self,
         position: &mut FilePosition,
@@ -127,7 +126,7 @@ impl Scan<'_> {
         Ok(None)
     }
 
-    /// Goes through one of them; why it did not come to its end, if so.
+    /// Processes one segment. Returns a reason if it did not reach the end.
     fn noted_lines(
         &self,
         segment: &Segment,
@@ -143,7 +142,7 @@ impl Scan<'_> {
             if matcher.line(line, false) == Flow::Full {
                 return Some(Stop::Full);
             }
-            // A hard line costs far more than the clock.
+            // A line for the backtracking engine costs far more than reading the clock.
             late = self.pattern.is_slow() && self.is_late();
         }
         position.offset = segment.end();
@@ -154,12 +153,12 @@ impl Scan<'_> {
         Instant::now() >= self.deadline
     }
 
-    /// Fills the buffer, which is no larger than what there is to read: most polls find a few lines.
+    /// Fills the buffer, which is only as large as the unread part, because most polls find a few lines.
     fn fill(&self, offset: u64, buffer: &mut Vec<u8>) -> Result<usize, Error> {
         const FEW_BYTES: usize = 16 * 1024;
         let error = |source| Error::Read { path: self.path.into(), source };
         let left = usize::try_from(self.stat.size.saturating_sub(offset)).unwrap_or(CHUNK_BYTES);
-        // One byte more than is left tells the end.
+        // One byte more than is left shows the end.
         let wanted = left.saturating_add(1).clamp(FEW_BYTES, CHUNK_BYTES);
         if buffer.len() < wanted {
             buffer.resize(wanted, 0);
@@ -230,7 +229,8 @@ struct Matcher<'s, 'a> {
 }
 
 impl Matcher<'_, '_> {
-    /// All matching lines in `chunk[start..complete]`, which are whole lines. How far it came, and why it stopped.
+    /// Passes all matching lines in `chunk[start..complete]`, which are complete lines. Returns how far it came, and why it
+    /// stopped.
     fn lines(&mut self, chunk: &[u8], start: usize, complete: usize) -> (usize, Option<Stop>) {
         let region = &chunk[..complete];
         let mut at = start;
@@ -242,7 +242,7 @@ impl Matcher<'_, '_> {
             }
             at = candidate.next;
             seen += 1;
-            // A hard line costs far more than the clock.
+            // A line for the backtracking engine costs far more than reading the clock.
             if (seen.is_multiple_of(256) || self.scan.pattern.is_slow()) && self.scan.is_late() {
                 return (at, Some(Stop::Late));
             }
@@ -250,7 +250,7 @@ impl Matcher<'_, '_> {
         (complete, None)
     }
 
-    /// The next line that may match.
+    /// Returns the next line that may match.
     fn next_candidate(&self, region: &[u8], at: usize) -> Option<Candidate> {
         let codec = self.scan.codec;
         let searcher = if codec.is_utf8() { self.scan.pattern.searcher() } else { Searcher::EachLine };
@@ -270,7 +270,7 @@ impl Matcher<'_, '_> {
         Some(Candidate { start, end, next, matches: !matches!(searcher, Searcher::EachLine) })
     }
 
-    /// Texts to look for before decoding: those that look the same in the file's encoding.
+    /// Returns a search before decoding, if its texts have the same bytes in the file's encoding.
     fn required_search(&self) -> Option<&TextSearch> {
         let (codec, pattern) = (self.scan.codec, self.scan.pattern);
         let same = codec.is_utf8()
@@ -278,7 +278,7 @@ impl Matcher<'_, '_> {
         if same { pattern.required_search() } else { None }
     }
 
-    /// One candidate; `matches` when that is known already.
+    /// Processes one candidate; `matches` if it is known to match.
     fn line(&mut self, raw: &[u8], matches: bool) -> Flow {
         let line = self.scan.codec.decode(&raw[..raw.len().min(MAX_LINE_BYTES)]);
         match if matches { Verdict::Yes } else { self.scan.pattern.verdict(&line) } {
@@ -291,7 +291,7 @@ impl Matcher<'_, '_> {
         }
     }
 
-    /// What is left after the last line end: a partial line, which waits, unless it is too long or the file is finished.
+    /// Processes the part after the last line end: a partial line, which waits unless it is too long or the file is finished.
     fn rest(
         &mut self,
         chunk: &[u8],
@@ -312,7 +312,7 @@ impl Matcher<'_, '_> {
         if self.line(rest, false) == Flow::Full {
             return (start, Some(Stop::Full));
         }
-        // A finished file may still grow, when its writer was slow to let go: what comes is a line of its own.
+        // A finished file may still grow if its writer has it open: the new text is a line of its own.
         position.skipping = too_long;
         (whole, None)
     }

@@ -7,11 +7,11 @@ use crate::AllowPath;
 /// How a [`Follower`](crate::Follower) is opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where positions are kept; `None` keeps them in memory. Created when it is absent.
+    /// The directory for positions, created if it is absent; `None` keeps positions in memory.
     pub state_dir: Option<PathBuf>,
-    /// Look at the positions of another process and write nothing.
+    /// Reads the positions of another process and writes nothing.
     pub read_only: bool,
-    /// Which files may be read.
+    /// The files that may be read.
     pub allow: AllowPath,
 }
 

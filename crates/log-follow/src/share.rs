@@ -1,11 +1,11 @@
-//! Items on the same file share the search.
+//! Shares one search between the items of a file.
 //!
-//! Ten items on one log would search the same gigabyte ten times. When two or more items with required texts follow a file,
-//! whoever comes first searches each chunk for the texts of all of them at once, and notes the lines that hold any. The others
-//! look at these lines only: for them a chunk of half a megabyte costs a look into the notes.
+//! Ten items on one log would search the same gigabyte ten times. If two or more items with required texts follow a file, the
+//! first poll searches each chunk for the texts of all of them, and stores the lines that contain any. The other polls examine
+//! these lines only, which costs almost nothing per chunk.
 //!
-//! The notes are bounded, and they are hints: an item for which there are none searches by itself. They are checked against
-//! the file before they are used, because it may have been truncated and written again since.
+//! The stored lines are bounded and only a shortcut: an item without them searches on its own. They are compared with the file
+//! before use, because it may have been truncated and written again.
 
 use crate::Query;
 use crate::buffers::Buffers;
@@ -21,40 +21,41 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Less than this is read faster than it is looked up.
+/// Fewer bytes are faster to search than to look up.
 pub(crate) const MIN_BYTES: u64 = 128 * 1024;
-/// Text of noted lines in one chunk; more, and the chunk is not noted: most of its lines would have to be looked at anyway.
+/// Limit for the text of stored lines in one chunk. A chunk with more is not stored, because most of its lines would be
+/// examined anyway.
 const MAX_SEGMENT_BYTES: usize = CHUNK_BYTES / 8;
-/// Text of noted lines, and chunks, of one file.
+/// Limits for one file: the text of stored lines, and chunks.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 const MAX_SEGMENTS: usize = 8192;
-/// Logs with notes.
+/// The number of logs with stored lines.
 const MAX_LOGS: usize = 16 * 1024;
-/// An item that did not come for so long has no part any more; notes are dropped when no item came.
+/// An item without a poll for this long leaves the shared search. Without items the stored lines are dropped.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 const CHECK_BYTES: usize = 256;
 
-/// Notes of all logs.
+/// The shared searches of all logs.
 #[derive(Debug, Default)]
 pub(crate) struct SharedSearches {
     logs: Mutex<Logs>,
 }
 
-/// By what the queries say: the items of a log stay together when the log is rotated.
+/// Identified by the queries' source, so that the items of a log stay together over a rotation.
 type Logs = HashMap<String, Arc<Mutex<Notes>>>;
 
 /// Device and inode.
 type FilePlace = (u64, u64);
 
-/// Which lines of a log hold any of the texts.
+/// The stored lines of a log that contain any of the texts.
 #[derive(Debug, Default)]
 struct Notes {
     members: HashMap<Arc<str>, Membership>,
-    /// Counts changes of what is searched for.
+    /// Counts changes of the set of texts.
     version: u64,
-    /// Made when it is needed.
+    /// Built at first use.
     search: Option<TextSearch>,
-    /// The file that the segments are of.
+    /// The file of the segments.
     place: FilePlace,
     segments: VecDeque<Arc<Segment>>,
     text_bytes: usize,
@@ -63,20 +64,20 @@ struct Notes {
 #[derive(Debug)]
 struct Membership {
     texts: Vec<Vec<u8>>,
-    /// Notes from this version on know the texts.
+    /// Segments from this version on contain the item's texts.
     since: u64,
     last: Instant,
 }
 
-/// The noted lines of one stretch of the file, which begins and ends between lines.
+/// The stored lines of one segment of the file, which begins and ends between lines.
 #[derive(Debug)]
 pub(crate) struct Segment {
     start: u64,
     end: u64,
     version: u64,
-    /// Of the last bytes before `end`.
+    /// A hash of the last bytes before `end`.
     check: u64,
-    /// Where each noted line begins in the file, and where its text is in `text`.
+    /// The offset of each stored line in the file, and the range of its text in `text`.
     lines: Vec<(u64, std::ops::Range<usize>)>,
     text: Vec<u8>,
 }
@@ -86,7 +87,7 @@ impl Segment {
         self.end
     }
 
-    /// Whether the file still ends this stretch as it did.
+    /// Returns whether the file still has the same bytes at the end of the segment.
     fn is_still_in(&self, file: &File) -> io::Result<bool> {
         let mut buffer = [0; CHECK_BYTES];
         let length = usize::try_from(self.end - self.start).unwrap_or(CHECK_BYTES).min(CHECK_BYTES);
@@ -96,21 +97,21 @@ impl Segment {
         Ok(read == length && hash(buffer) == self.check)
     }
 
-    /// Noted lines from `offset` on.
+    /// The stored lines from `offset` on.
     pub(crate) fn lines_from(&self, offset: u64) -> impl Iterator<Item = (u64, &[u8])> {
         let first = self.lines.partition_point(|(start, _)| *start < offset);
         self.lines[first..].iter().map(|(start, range)| (*start, &self.text[range.clone()]))
     }
 }
 
-/// One item's part in the notes of one file.
+/// The membership of one item in the shared search of one file.
 pub(crate) struct SearchMember {
     notes: Arc<Mutex<Notes>>,
     identity: Arc<str>,
 }
 
 impl SharedSearches {
-    /// The part of an item in its log, when its pattern has texts to search for.
+    /// Adds an item to its log's shared search, if its pattern has texts to search for.
     pub(crate) fn join(&self, identity: &Arc<str>, query: &Query) -> Option<SearchMember> {
         let texts = query.pattern.required_texts()?;
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +125,7 @@ impl SharedSearches {
         Some(SearchMember { notes, identity: identity.clone() })
     }
 
-    /// Drops the notes of logs whose items do not come any more.
+    /// Drops the stored lines of logs that are not polled any more.
     pub(crate) fn tidy(&self) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         logs.retain(|_, notes| notes.try_lock().map_or(true, |mut notes| notes.is_in_use()));
@@ -132,8 +133,8 @@ impl SharedSearches {
 }
 
 impl SearchMember {
-    /// The noted lines of the stretch at `offset`, which must be between two lines. Whoever asks first searches it; the
-    /// others wait for that, which takes as long as the search of one chunk. `None` when the item must search by itself.
+    /// Returns the segment at `offset`, which must be between two lines. The first poll searches it; others wait as long as the
+    /// search of one chunk takes. `None` if the item must search on its own.
     pub(crate) fn segment(
         &self,
         (file, place): (&File, FilePlace),
@@ -193,7 +194,7 @@ impl Notes {
         }
     }
 
-    /// Forgets items that stayed away; whether any is left.
+    /// Removes items that are not polled any more, and returns whether any is left.
     fn is_in_use(&mut self) -> bool {
         let before = self.members.len();
         self.members.retain(|_, member| member.last.elapsed() < FORGET_AFTER);
@@ -214,12 +215,12 @@ impl Notes {
         self.text_bytes = 0;
     }
 
-    /// Searches whole lines at the start of `chunk` for all texts. `None` when there is not one whole line, when a line is
-    /// too long, or when too many lines would have to be noted.
+    /// Searches the complete lines at the start of `chunk` for all texts. `None` if there is no complete line, if a line is too
+    /// long, or if too many lines would be stored.
     fn search(&self, chunk: &[u8], codec: Codec, offset: u64) -> Option<Segment> {
         let search = self.search.as_ref()?;
         let complete = codec.complete(chunk);
-        // A CR at the end may belong to a LF that comes: that is for the item's own scan.
+        // A CR at the end may be followed by its LF: the item's own scan decides.
         if complete == 0 || codec.ends_with_cr(&chunk[..complete]) {
             return None;
         }
@@ -248,7 +249,7 @@ impl Notes {
         })
     }
 
-    /// Segments lie one after the other in the file; one that does not follow starts them anew.
+    /// Adds a segment. Segments follow each other in the file; overlapping ones are replaced.
     fn push(&mut self, segment: Arc<Segment>) {
         let at = self.segments.partition_point(|other| other.end <= segment.start);
         while let Some(old) = self.segments.get(at).filter(|old| old.start < segment.end).cloned() {

@@ -2,22 +2,22 @@
 
 use std::path::Path;
 
-/// What a sink says to a line.
+/// The sink's reply to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     Next,
-    /// It does not take this line: the next poll begins with it.
+    /// The line was not accepted: the next poll begins with it.
     Full,
 }
 
-/// Where matching lines go.
+/// Receives matching lines.
 pub(crate) trait Sink {
-    /// A matching line as UTF-8, without its end.
+    /// Takes a matching line as UTF-8, without its end.
     fn line(&mut self, line: &[u8], file: &Path) -> Flow;
 
-    /// What comes now may have to be taken back.
+    /// Marks a state to which [`Sink::roll_back`] returns.
     fn begin(&mut self);
 
-    /// Forgets all lines since the last [`Sink::begin`].
-    fn take_back(&mut self);
+    /// Removes all lines since the last [`Sink::begin`].
+    fn roll_back(&mut self);
 }

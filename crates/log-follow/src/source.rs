@@ -1,31 +1,31 @@
-//! Which files: one name with its predecessors, or a directory and a pattern of names; and which may be read at all.
+//! Which files are read: one name with its predecessors, or a directory and a pattern of names; and which may be read at all.
 
 use crate::{Pattern, PatternError};
 use std::path::{Path, PathBuf};
 
-/// Where lines come from.
+/// The files of an item.
 #[derive(Debug, Clone)]
 pub enum LogSource {
-    /// A fixed name. What rotation made of the file that was read last (`messages.1`, `messages-20240101`) is read to its
-    /// end before the new one.
+    /// A fixed name. The rotated file of the last poll (`messages.1`, `messages-20240101`) is read to its end before the new
+    /// one.
     File(PathBuf),
-    /// Every regular file of a directory whose name matches, oldest first.
+    /// Every regular file of a directory whose name matches, the oldest first.
     Names {
         /// The directory, taken literally.
         directory: PathBuf,
-        /// Matched against the name alone, without anchors of its own.
+        /// Matched against the name alone, without added anchors.
         name: Pattern,
     },
 }
 
-/// Why a path with a pattern in its last component cannot be used.
+/// The reason why a path with a pattern in its last component cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogSourceError {
-    /// There is no directory part.
+    /// The path has no directory part.
     #[error("Cannot find separator \"/\" in path.")]
     NoSeparator,
-    /// Nothing follows the directory.
+    /// The path has nothing after the directory.
     #[error("Cannot split path by \"/\".")]
     NoName,
     /// The last component is not a pattern.
@@ -40,7 +40,7 @@ impl LogSource {
         Self::File(path.as_ref().to_owned())
     }
 
-    /// The same for the same files.
+    /// A text that is equal for the same files.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::File(path) => path.to_string_lossy().into_owned(),
@@ -52,7 +52,7 @@ impl LogSource {
     ///
     /// # Errors
     ///
-    /// When there is no `/` or nothing after it, or the last component does not compile.
+    /// Returns an error if there is no `/` or nothing after it, or if the last component does not compile.
     pub fn names(path: &str) -> Result<Self, LogSourceError> {
         let (directory, name) = path.rsplit_once('/').ok_or(LogSourceError::NoSeparator)?;
         if name.is_empty() {
@@ -63,29 +63,29 @@ impl LogSource {
     }
 }
 
-/// Which paths may be read: those, symbolic links resolved, that match at least one pattern.
+/// The paths that may be read: those that match at least one pattern, with symbolic links resolved.
 #[derive(Debug, Clone, Default)]
 pub struct AllowPath(Option<Vec<Pattern>>);
 
 impl AllowPath {
-    /// Everything that the user of this process can read.
+    /// Allows everything that the user of this process can read.
     #[must_use]
     pub fn everything() -> Self {
         Self(None)
     }
 
-    /// Only paths that match one of `patterns`. None at all allows nothing.
+    /// Allows paths that match one of `patterns`. An empty list allows nothing.
     #[must_use]
     pub fn only(patterns: Vec<Pattern>) -> Self {
         Self(Some(patterns))
     }
 
-    /// Whether every path is allowed, so that nothing need be resolved.
+    /// Returns whether every path is allowed, so that links need not be resolved.
     pub(crate) fn is_everything(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Whether this path, already resolved, may be read.
+    /// Returns whether a resolved path may be read.
     #[must_use]
     pub fn allows(&self, path: &Path) -> bool {
         use std::os::unix::ffi::OsStrExt as _;

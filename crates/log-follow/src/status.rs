@@ -1,20 +1,20 @@
-//! What the follower has to say about itself.
+//! The follower's health and warnings.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Counters and health of a [`Follower`](crate::Follower), for an item or a self-check to show.
+/// Counters and health of a [`Follower`](crate::Follower).
 #[derive(Debug, Clone)]
 pub struct FollowerStatus {
-    /// Where positions live.
+    /// Where positions are stored.
     pub persistence: Persistence,
     /// Items with a position.
     pub items: usize,
     /// Bytes read from logs since the start of the process.
     pub read_bytes: u64,
-    /// Lines skipped since the start because the backtracking engine reached its limit on them.
+    /// Lines skipped since the start because the backtracking engine reached its limit of steps.
     pub lines_over_step_limit: u64,
-    /// When a position was last written, `None` when none was since the start.
+    /// The time of the last write of a position; `None` if there was none since the start.
     pub last_write: Option<SystemTime>,
 }
 
@@ -27,22 +27,22 @@ pub enum Persistence {
         /// The state directory.
         dir: PathBuf,
     },
-    /// The directory belongs to another process, or was opened for looking only: positions were read and do not move.
+    /// The directory belongs to another process or was opened read-only: positions were read and do not move.
     ReadOnly {
         /// The state directory.
         dir: PathBuf,
     },
-    /// The directory cannot be used: positions live as long as this process. They move into the directory as soon as it
-    /// can be written again.
+    /// The directory cannot be used: positions are lost with this process. They are stored as soon as the directory can be
+    /// written again.
     Memory {
-        /// The state directory, `None` when none was given.
+        /// The state directory; `None` if there is none.
         dir: Option<PathBuf>,
-        /// Why it cannot be used, as a sentence.
+        /// The reason as a sentence.
         reason: String,
     },
 }
 
-/// Something that an operator should read once. The library does not log: the caller takes these and logs them.
+/// A warning for the operator. The library does not log: the caller takes warnings and logs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(pub String);
 

@@ -13,16 +13,16 @@ pub(crate) struct Step {
     pub(crate) path: PathBuf,
     pub(crate) checkpoint: FileCheckpoint,
     pub(crate) size: u64,
-    /// Nothing to do but to keep the checkpoint.
+    /// There is nothing to do except to keep the checkpoint.
     pub(crate) idle: bool,
-    /// The last line is complete even without an end.
+    /// The last line is complete without a line end.
     pub(crate) finished: bool,
-    /// What is in its first bytes, or in those up to the checkpoint, as long as nobody truncates it.
+    /// The fingerprint of the first bytes, or of those up to the checkpoint, which changes if the file is truncated.
     pub(crate) anchor: Option<(u64, Fingerprint)>,
 }
 
 impl Step {
-    /// From `checkpoint`, of a file that is now at `path`.
+    /// A step from `checkpoint`, for a file that is at `path` now.
     pub(crate) fn new(path: &Path, checkpoint: &FileCheckpoint, stat: Stat) -> Self {
         let idle = checkpoint.is_unchanged(stat) && !checkpoint.more;
         let Stat { dev, ino, size, mtime } = stat;
@@ -39,14 +39,14 @@ impl Step {
         Self { path: path.into(), checkpoint, size, idle, finished: false, anchor: None }
     }
 
-    /// Of a file of which nothing can be found out now: its checkpoint stays as it is until the next poll.
+    /// A step for a file that cannot be examined now: its checkpoint stays until the next poll.
     pub(crate) fn kept(path: &Path, checkpoint: &FileCheckpoint, size: u64) -> Self {
         let checkpoint = FileCheckpoint { path: path.into(), more: true, ..checkpoint.clone() };
         Self { path: path.into(), checkpoint, size, idle: true, finished: false, anchor: None }
     }
 
-    /// Remembers what tells the file from one that is truncated and written again. A file that was moved since it was
-    /// listed gets no anchor: whoever opens it finds that out.
+    /// Stores a fingerprint that distinguishes the file from one that is truncated and written again. A file that was moved
+    /// since it was listed gets none; opening it detects that.
     pub(crate) fn lay_anchor(&mut self, allow: &AllowPath) {
         let checkpoint = &self.checkpoint;
         self.anchor = if checkpoint.offset > 0 && !checkpoint.unopened {
@@ -59,7 +59,7 @@ impl Step {
         };
     }
 
-    /// Whether the file still holds what it held when this step was planned.
+    /// Returns whether the file still has the content it had when this step was planned.
     pub(crate) fn is_anchored_in(&self, file: &File) -> std::io::Result<bool> {
         match self.anchor {
             Some((offset, print)) => Ok(Fingerprint::read(file, offset)? == Some(print)),
@@ -67,7 +67,7 @@ impl Step {
         }
     }
 
-    /// Remembers that only the time changed; size and time stay those of the last poll.
+    /// Stores that only the time changed; size and time stay those of the last poll.
     pub(crate) fn touched(mut self, before: &FileCheckpoint) -> Self {
         self.checkpoint = FileCheckpoint { touched: true, path: self.checkpoint.path, ..before.clone() };
         self

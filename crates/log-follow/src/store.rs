@@ -1,14 +1,14 @@
 //! Positions on disk.
 //!
-//! A state directory holds `positions`: a first line with the version, then one line for each change of an item's record, a
-//! checksum and JSON. A change is one append; when much of the file is out of date it is written anew beside it
-//! (`positions.new`), synced and renamed. `lock` is locked by the one process that writes.
+//! A state directory contains `positions`: a first line with the version, then one line for each change of an item's record,
+//! with a checksum and JSON. A change is one append. If much of the file is obsolete, it is written again beside it
+//! (`positions.new`), synced and renamed. The writing process locks `lock`.
 //!
-//! An append is in the page cache when the write returns: it survives the death of the process. It reaches the disk with the
-//! next sync, within seconds: after a power loss an item may stand at an older record, so that lines are repeated, but never
-//! at a newer one than was written, so that none is lost.
+//! When an append returns, it is in the page cache and survives the process. It reaches the disk with the next sync, within
+//! seconds. After a power failure an item may have an older record, so lines are repeated, but never a newer one, so none is
+//! lost.
 //!
-//! Whatever is in the file, opening does not fail: lines that are not what they should be are left out with a warning.
+//! Opening never fails: invalid lines of the file are ignored with a warning.
 
 use crate::{Persistence, Warning};
 use rustix::fs::{FlockOperation, flock};
@@ -22,15 +22,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 const HEADER: &str = "log-follow positions 1\n";
-/// Written anew when it is larger than this and four times as large as what is in force.
+/// The file is compacted if it is larger than this and four times as large as its valid records.
 const COMPACT_BYTES: u64 = 1024 * 1024;
 /// A checksum in hexadecimal.
 const SUM_BYTES: usize = 16;
 
-/// Records by the identity of their item, as JSON.
+/// Records as JSON, by the identity of their item.
 type Records = HashMap<String, Box<str>>;
 
-/// What is known of all items, in memory and, as far as possible, on disk.
+/// The records of all items, in memory and, if possible, on disk.
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub(crate) struct Store {
 #[derive(Debug)]
 enum Disk {
     Open(Journal),
-    /// Another process writes, or nobody should.
+    /// Another process writes, or writing is not wanted.
     ReadOnly,
     Failed(String),
 }
@@ -55,7 +55,7 @@ struct Journal {
     file: File,
     bytes: u64,
     unsynced: bool,
-    /// Held for its lock.
+    /// Open for its lock.
     lock: File,
 }
 
@@ -74,7 +74,7 @@ impl Store {
         store
     }
 
-    /// Takes the lock, reads what is there and makes the file fit for appending.
+    /// Takes the lock, reads the records and prepares the file for appending.
     fn attach(&mut self) {
         let Some(dir) = self.dir.clone() else { return };
         let lock = if self.read_only { Ok(None) } else { take_lock(&dir) };
@@ -96,7 +96,7 @@ impl Store {
         }
     }
 
-    /// Reads the file; when it is missing or is no state file, what a process that died while renaming has left beside it.
+    /// Reads the file. If it is missing or not a state file, reads the new file of a process that died before the rename.
     /// Records that are in memory already are newer.
     fn load(&mut self, dir: &Path) {
         let path = dir.join("positions");
@@ -111,7 +111,7 @@ impl Store {
         }
     }
 
-    /// `None` when there is no such file, or nothing in it can be used.
+    /// Returns `None` if there is no such file, or nothing in it is usable.
     fn load_file(&mut self, path: &Path) -> Option<Records> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -147,10 +147,10 @@ impl Store {
         Some(records)
     }
 
-    /// A file that another version can perhaps read is not destroyed.
+    /// Keeps a file that another version may be able to read.
     fn keep_aside(&self, path: &Path) {
         if !self.read_only {
-            // When it fails, the file is overwritten, as it has to be.
+            // If this fails, the file is overwritten.
             let _ = std::fs::rename(path, path.with_extension("unreadable"));
         }
     }
@@ -165,7 +165,7 @@ impl Store {
         self.records_bytes = (self.records_bytes + new).saturating_sub(old);
     }
 
-    /// Writes all records into a new file and puts it into the place of the old one.
+    /// Writes all records into a new file and renames it over the old one.
     fn rewrite(&mut self, dir: &Path, lock: File) -> Disk {
         match self.try_rewrite(dir) {
             Ok((file, bytes)) => {
@@ -204,7 +204,7 @@ impl Store {
         self.records.len()
     }
 
-    /// Remembers a record, on disk when that is possible.
+    /// Stores a record, on disk if possible.
     pub(crate) fn put(&mut self, identity: &str, json: String, now: SystemTime) {
         self.insert(identity.into(), json.into_boxed_str());
         let line = line(identity, self.get(identity).unwrap_or_default());
@@ -237,15 +237,15 @@ impl Store {
         }
     }
 
-    /// From now on in memory, until a tidying can write everything again. The lock is let go with the file.
+    /// Keeps records in memory only, until a later attempt can write all of them. The lock is released with the file.
     pub(crate) fn fail(&mut self, error: &io::Error) {
         let reason = self.dir.as_deref().map_or_else(String::new, |dir| describe(dir, error));
         self.warn(format!("Positions in logs are kept in memory only: {reason}"));
         self.disk = Disk::Failed(reason);
     }
 
-    /// Writes the file anew when it has grown, and tries once more what failed. Gives back what is to be synced: on a busy
-    /// disk that takes seconds, and nobody should wait for it.
+    /// Compacts the file, and retries after an earlier failure. Returns the file to sync: on a busy disk that takes seconds,
+    /// and no poll should wait for it.
     pub(crate) fn tidy(&mut self) -> Option<File> {
         let Disk::Open(journal) = &mut self.disk else {
             self.retry();
@@ -259,7 +259,7 @@ impl Store {
         unsynced.then(|| journal.file.try_clone().ok()).flatten()
     }
 
-    /// Whether positions may move here: not while another process keeps them, and then as soon as it has ended.
+    /// Returns whether positions may move: not while another process stores them, and again as soon as it has ended.
     pub(crate) fn may_move(&mut self) -> bool {
         if matches!(self.disk, Disk::ReadOnly) && !self.read_only {
             self.retry();
@@ -268,13 +268,13 @@ impl Store {
         true
     }
 
-    /// The process that had the lock may have ended; the disk may have space again.
+    /// The process with the lock may have ended, and the disk may have space again.
     fn retry(&mut self) {
         let Some(dir) = self.dir.clone().filter(|_| !self.read_only) else { return };
         let was_failed = matches!(self.disk, Disk::Failed(_));
         let Ok(Some(lock)) = take_lock(&dir) else { return };
         if !was_failed {
-            // Nothing has moved here, and the other process has moved on since.
+            // No position moved here, and the other process has moved its positions since.
             self.records.clear();
             self.records_bytes = 0;
         }
@@ -322,7 +322,7 @@ impl Store {
     }
 }
 
-/// `None` when another process has it.
+/// Returns `None` if another process has the lock.
 fn take_lock(dir: &Path) -> io::Result<Option<File>> {
     std::fs::create_dir_all(dir)?;
     let options = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).to_owned();
@@ -338,10 +338,10 @@ fn describe(path: &Path, error: &io::Error) -> String {
     format!("\"{}\": {error}", path.display())
 }
 
-/// Checksum, identity as a JSON string, record as JSON (nothing for an item that was forgotten): none of them holds a line end.
+/// Checksum, identity as a JSON string, record as JSON (empty for a forgotten item). None of them contains a line end.
 fn line(identity: &str, json: &str) -> String {
     let identity = serde_json::Value::from(identity).to_string();
-    // A record may have hundreds of kilobytes: its text is put together once.
+    // A record may have hundreds of kilobytes, so its text is built once.
     let mut line = String::with_capacity(SUM_BYTES + identity.len() + json.len() + 3);
     line.extend([&*"0".repeat(SUM_BYTES), " ", &identity, " ", json]);
     let sum = checksum(&line.as_bytes()[SUM_BYTES + 1..]);

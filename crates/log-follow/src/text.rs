@@ -1,9 +1,9 @@
 //! Cutting texts at the boundaries of characters.
 
-/// Stands at the end of a text that was cut.
+/// The end of a text that was cut.
 const CUT_MARK: &str = "…";
 
-/// At most `max` bytes of a text, cut at a character's boundary and marked.
+/// Cuts a text to at most `max` bytes at the boundary of a character, and marks it.
 pub(crate) fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
         text.truncate(char_boundary(&text, max - CUT_MARK.len()));
@@ -12,7 +12,7 @@ pub(crate) fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-/// The last boundary of a character at or before `at`.
+/// Returns the last boundary of a character at or before `at`.
 pub(crate) fn char_boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cutting_respects_characters_and_says_so() {
+    fn cut_text_ends_at_a_character_and_is_marked() {
         assert_eq!(cut("abc".into(), 3), "abc");
         assert_eq!(cut("abcdef".into(), 5), "ab…");
         assert_eq!(cut("日本語".into(), 8), "日…");

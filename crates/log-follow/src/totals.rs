@@ -1,4 +1,4 @@
-//! Answers that only grow: counted from the moment when an item was first asked for.
+//! Counts that only grow, from the item's first poll on.
 
 use crate::text::{char_boundary, cut};
 use crate::{Captures, Template};
@@ -9,24 +9,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Matching lines since the item was first asked for. Survives restarts, never decreases.
+/// The number of matching lines since the item's first poll. It survives restarts and never decreases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
     /// Matching lines.
     pub lines: u64,
-    /// When the item was first asked for: the count is "since".
+    /// The time of the first poll.
     pub since: SystemTime,
-    /// `false` when there is more to count, and the next poll goes on: the deadline came before the end of the log, or one of
-    /// its files cannot be read, or was moved in this moment.
+    /// `false` if there is more to count with the next poll: the deadline passed before the end of the log, or a file cannot be
+    /// read or was moved meanwhile.
     pub complete: bool,
 }
 
-/// The last matching line, and how many there were.
+/// The last matching line, and the number of matching lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Last {
-    /// Matching lines since the item was first asked for.
+    /// Matching lines since the item's first poll.
     pub total: Total,
-    /// The last of them, `None` before the first.
+    /// The last of them; `None` before the first.
     pub last: Option<LastMatch>,
 }
 
@@ -35,51 +35,51 @@ pub struct Last {
 pub struct LastMatch {
     /// The line after the template, cut like a delivered line.
     pub text: String,
-    /// Capture groups 1 and up; `None` for a group that took no part in the match.
+    /// Capture groups from 1 on; `None` for a group that did not match.
     pub groups: Vec<Option<String>>,
-    /// When the line was read (not: written), seconds since 1970.
+    /// The time at which the line was read (not written), in seconds since 1970.
     pub read_unix_secs: u64,
-    /// The file that held it, by the name that it had then.
+    /// The file of the line, by its name at that time.
     pub file: String,
 }
 
-/// Matching lines by the value of the first capture group (of the whole match, in a pattern without groups).
+/// Matching lines by the value of the first capture group, or of the whole match if the pattern has no group.
 ///
-/// Memory is bounded by less than twice [`Groups::MAX_VALUES`], whatever comes. Up to so many different values everything is exact.
-/// Beyond that the rarest are dropped, and what is known of the others is a range: see [`Group`]. A value that has more than
-/// one line in [`Groups::MAX_VALUES`] of all is always known, however late it came.
+/// Memory is bounded by less than twice [`Groups::MAX_VALUES`]. Up to that many different values everything is exact. Beyond it
+/// the rarest values are dropped, and the counts of the others are ranges: see [`Group`]. A value with more than one in
+/// [`Groups::MAX_VALUES`] lines is always known, however late it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Groups {
-    /// Matching lines since the item was first asked for: the sum of all counts and `other`.
+    /// Matching lines since the item's first poll: the sum of all counts and `other`.
     pub total: Total,
-    /// The largest groups, largest first, then by value; at most as many as were asked for.
+    /// The largest groups, largest first, then by value; at most `limit`.
     pub groups: Vec<Group>,
     /// Lines of all values that are not in `groups`, and of those in it before they were known.
     pub other: u64,
-    /// These are the largest groups, and their counts are exact. Values that were dropped do not make it `false` as long as
-    /// they were too rare to belong here.
+    /// The groups are the largest ones and their counts are exact. Dropped values that were too rare to belong here do not make
+    /// it `false`.
     pub exact: bool,
 }
 
 impl Groups {
-    /// So many different values are kept at least, the most frequent ones.
+    /// At least this many different values are kept, the most frequent ones.
     pub const MAX_VALUES: usize = 4_000;
-    /// A longer value is cut to so many bytes, at a character's boundary, and counted under what remains.
+    /// A longer value is cut to this many bytes, at the boundary of a character, and counted under the cut value.
     pub const MAX_VALUE_BYTES: usize = 256;
 }
 
-/// One value and how many lines had it: at least `lines`, and at most `lines + error`.
+/// One value and its number of lines: at least `lines`, and at most `lines + error`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The text of the first capture group.
     pub value: String,
-    /// Matching lines with it that were counted.
+    /// Counted matching lines with this value.
     pub lines: u64,
-    /// So many more there may have been before it was known, or between two times; 0 where the count is exact.
+    /// The number of lines that it may have had in addition before it was known; 0 if the count is exact.
     pub error: u64,
 }
 
-/// What an item has counted so far. It is stored with the item's position, so both move together.
+/// The counts of an item. They are stored with its position, so both move together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) lines: u64,
@@ -87,18 +87,17 @@ pub(crate) struct Tally {
     pub(crate) last: Option<LastMatch>,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     values: Values,
-    /// No value that is not in `values` has had more lines. (Older states have here how many lines were dropped, which
-    /// is no less.)
+    /// No value outside `values` has more lines. Older state files have the number of dropped lines here, which is not lower.
     #[serde(default, alias = "other", skip_serializing_if = "is_zero")]
     floor: u64,
 }
 
-/// Copies of a tally (what was committed, what can be taken back) have one table until one of them counts on.
+/// Copies of a tally (the committed one, the one that can be rolled back) share one table until one of them changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Values(Arc<HashMap<Box<str>, Counted>>);
 
 impl Values {
-    /// So many make it drop the rarest: seven eighths of 8,192 places, and with one more the table would double.
+    /// At this size the rarest values are dropped: seven eighths of 8,192 buckets; with one more value the table would double.
     const MAX: usize = 7_168;
 
     fn is_empty(&self) -> bool {
@@ -122,7 +121,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// How often a value came: stored as a number, or as two where there is an error.
+/// The count of a value: stored as a number, or as two if there is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 struct Counted {
@@ -156,7 +155,7 @@ impl From<Counted> for Stored {
 }
 
 impl Counted {
-    /// There were no more.
+    /// Returns whether the count is exact.
     fn at_most(self) -> u64 {
         self.lines.saturating_add(self.error)
     }
@@ -188,11 +187,11 @@ impl Tally {
         self.count(&text[..char_boundary(&text, Groups::MAX_VALUE_BYTES)]);
     }
 
-    /// When many more values than are kept have come, the rarest are dropped, all at once.
+    /// Drops the rarest values, all at once, if there are many more values than are kept.
     ///
-    /// This is the Space-Saving summary, in batches: a value that is not known has had at most `floor` lines, so that one
-    /// which becomes known may have had these before. It is ranked by the most that it may have had: so a value that
-    /// comes late outgrows others that are known, and does not stay below the large ones for ever.
+    /// This is the Space-Saving summary in batches. An unknown value has had at most `floor` lines, so a value that becomes
+    /// known may have had them before. Values are ranked by the most that they may have had. So a late value outgrows others
+    /// that are known, and does not stay below the large ones for ever.
     fn count(&mut self, value: &str) {
         let values = Arc::make_mut(&mut self.values.0);
         if let Some(counted) = values.get_mut(value) {
@@ -205,12 +204,12 @@ impl Tally {
         }
     }
 
-    /// In its place: a second table beside it would be the most memory that all of this takes.
+    /// In place: a second table beside it would need the most memory of all.
     fn drop_rarest(&mut self) {
         let values = Arc::make_mut(&mut self.values.0);
         let mut order: Vec<(Reverse<u64>, &str)> =
             values.iter().map(|(value, counted)| (Reverse(counted.at_most()), &**value)).collect();
-        // The first one that goes.
+        // The first value that is dropped.
         let (_, &mut (Reverse(dropped), value), _) = order.select_nth_unstable(Groups::MAX_VALUES);
         let value = value.to_owned();
         let first = (Reverse(dropped), &*value);
@@ -236,7 +235,7 @@ impl Tally {
     }
 }
 
-/// A capture group in [`LastMatch`] is cut to this.
+/// A capture group in [`LastMatch`] is cut to this length.
 const MAX_GROUP_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -266,7 +265,7 @@ mod tests {
             }
         }
 
-        /// What the summary says, checked against the truth.
+        /// Compares the summary with the exact counts.
         fn checked(&self, limit: usize) -> Groups {
             let total = Total { lines: self.tally.lines, since: SystemTime::UNIX_EPOCH, complete: true };
             let groups = self.tally.groups(total, limit);
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_lie_within_their_errors_whatever_comes() {
+    fn counts_lie_within_their_errors_for_any_input() {
         for (seed, values) in [(1, 40.0), (2, 5_000.0), (3, 60_000.0), (4, 1e6), (5, 1e12)] {
             let mut both = Both::default();
             let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed);
@@ -333,9 +332,9 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_comes_late_does_not_hide_for_ever() {
+    fn late_value_becomes_visible() {
         let mut both = Both::default();
-        // As many as are kept, each with more lines than a new one gets until the next time that rare ones are dropped.
+        // As many values as are kept, each with more lines than a new one gets until the next drop.
         for _ in 0..100 {
             for site in 0..Groups::MAX_VALUES {
                 both.add(format!("old{site}"));
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_what_is_read_and_older_states_are_understood() {
+    fn stored_tally_is_read_back_and_older_states_are_understood() {
         let mut tally = Tally { lines: 3, floor: 2, ..Tally::default() };
         let values = Arc::make_mut(&mut tally.values.0);
         values.insert("a".into(), Counted { lines: 2, error: 0 });

@@ -1,4 +1,4 @@
-//! Sinks: what becomes of matching lines.
+//! The receivers of matching lines.
 
 use crate::sink::{Flow, Sink};
 use crate::text::cut;
@@ -9,14 +9,14 @@ use std::path::Path;
 /// The longest value, in bytes of UTF-8.
 pub const MAX_VALUE_BYTES: usize = 65_535;
 
-/// Lines joined into one value.
+/// Joins lines to one value.
 pub(crate) struct Lines<'a> {
     pub(crate) pattern: &'a Pattern,
     pub(crate) template: &'a Template,
-    /// So many more lines fit.
+    /// This many more lines fit.
     pub(crate) budget: u64,
     pub(crate) value: Option<String>,
-    /// The budget and the value's length before what may be taken back.
+    /// The budget and the value's length at the last [`Sink::begin`].
     begun: (u64, Option<usize>),
 }
 
@@ -42,7 +42,7 @@ impl Sink for Lines<'_> {
         self.begun = (self.budget, self.value.as_ref().map(String::len));
     }
 
-    fn take_back(&mut self) {
+    fn roll_back(&mut self) {
         let (budget, length) = self.begun;
         self.budget = budget;
         match length {
@@ -57,7 +57,7 @@ impl<'a> Lines<'a> {
         Self { pattern, template, budget, value: None, begun: (budget, None) }
     }
 
-    /// A captured group may hold no line end either, so what is joined by line ends comes apart again.
+    /// A captured group cannot contain a line end, so joined lines can be split again.
     fn text(&self, line: &[u8]) -> Option<String> {
         if self.template.is_empty() {
             return Some(String::from_utf8_lossy(line).into_owned());
@@ -66,7 +66,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Lines counted up to a limit.
+/// Counts lines up to a limit.
 pub(crate) struct Count {
     budget: u64,
     pub(crate) lines: u64,
@@ -92,12 +92,12 @@ impl Sink for Count {
         self.begun = self.lines;
     }
 
-    fn take_back(&mut self) {
+    fn roll_back(&mut self) {
         self.lines = self.begun;
     }
 }
 
-/// What a tally is for.
+/// The purpose of a tally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
     Total,
@@ -105,7 +105,7 @@ pub(crate) enum Want {
     Groups,
 }
 
-/// Lines counted without a limit.
+/// Counts lines without a limit.
 pub(crate) struct Tallying<'a> {
     pub(crate) pattern: &'a Pattern,
     pub(crate) template: &'a Template,
@@ -121,7 +121,7 @@ impl Sink for Tallying<'_> {
         if self.want == Want::Total {
             return Flow::Next;
         }
-        // The line matched already; a second look that gives up counts it all the same.
+        // The line has matched already. If the second match gives up, it counts as well.
         if let Some(captures) = self.pattern.captures(line) {
             match self.want {
                 Want::Groups => self.tally.sort_in(&captures),
@@ -135,7 +135,7 @@ impl Sink for Tallying<'_> {
         self.begun = self.tally.clone();
     }
 
-    fn take_back(&mut self) {
+    fn roll_back(&mut self) {
         self.tally = std::mem::take(&mut self.begun);
     }
 }

@@ -1,11 +1,11 @@
-//! What is remembered of files: what a new item finds beside its log, files that cannot be opened or listed for a while,
-//! files that change what they are.
+//! Checkpoints of files: rotated files beside the log of a new item, files that cannot be opened or listed for a while, and
+//! files whose content is replaced.
 
-#![allow(clippy::unwrap_used)] // a test that panics has failed
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
-use common::{LogDirectory, append, ask_in, poll, poll_now, set_mtime};
+use common::{LogDirectory, append, poll, poll_in, poll_now, set_mtime};
 use log_follow::{AllowPath, Error, Follower, Item, LogSource, Pattern, Query, Rotation, Settings, Start};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 
 // ---- a new item beside rotated files
 
-/// After a rotation the log is empty, and what was rotated has the same time, a later one, or one a little earlier.
+/// After a rotation the log is empty, and the rotated file has the same time, a later one, or a slightly earlier one.
 #[test]
-fn rotated_files_that_a_new_item_finds_beside_an_empty_log_are_not_read() {
+fn rotated_files_beside_the_empty_log_of_a_new_item_are_not_read() {
     for start in [Start::Skip, Start::All] {
         for secs_later in [-1, 0, 1] {
             let directory = LogDirectory::new();
@@ -38,9 +38,9 @@ fn later(time: SystemTime, secs: i64) -> SystemTime {
     if secs < 0 { time - distance } else { time + distance }
 }
 
-/// The daemon still has the old file open when the item is made.
+/// The daemon still has the old file open at the item's first poll.
 #[test]
-fn last_words_in_a_rotated_file_that_a_new_item_found_are_all_that_is_read_of_it() {
+fn only_new_lines_of_a_rotated_file_beside_a_new_item_are_read() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(LogSource::file(&directory.log)).start(Start::Skip));
     append(&directory.file("messages.1"), "old\n");
@@ -59,9 +59,9 @@ fn last_words_in_a_rotated_file_that_a_new_item_found_are_all_that_is_read_of_it
 
 // ---- files that turn out to be compressed
 
-/// `gzip` writes for seconds where the log is large, and logrotate lets it write straight into its directory.
+/// `gzip` writes for seconds if the log is large, and logrotate lets it write into the log's directory.
 #[test]
-fn compressed_file_that_is_seen_while_it_is_written_is_not_read() {
+fn compressed_file_is_not_read_while_it_is_written() {
     for start in [Start::Skip, Start::All] {
         for seen_bytes in [0, 7] {
             let directory = LogDirectory::new();
@@ -92,7 +92,7 @@ fn compressed_file_with_the_inode_of_a_log_is_not_read() {
     fs::write(directory.file("messages.1"), b"\x1f\x8b\x08\0a line\n").unwrap();
     fs::rename(directory.file("messages.1"), directory.file("messages.2.gz")).unwrap();
     assert_eq!(poll(&follower, &item), None);
-    // And the other way round.
+    // The opposite order.
     fs::write(directory.file("messages.2.gz"), "text\n").unwrap();
     fs::rename(directory.file("messages.2.gz"), &directory.log).unwrap();
     assert_eq!(poll(&follower, &item).unwrap(), "text");
@@ -100,19 +100,19 @@ fn compressed_file_with_the_inode_of_a_log_is_not_read() {
 
 // ---- files that cannot be opened for a while
 
-/// As the user of the agent has it where only root may read what is rotated; it works for root, too.
+/// Makes a file unreadable as rotated files are for the agent's user. It works for root as well.
 fn follower_of_the_log_alone(directory: &LogDirectory) -> Follower {
     let allow = AllowPath::only(vec![Pattern::new("/messages$").unwrap()]);
     Follower::open(Settings { allow, ..Settings::new(directory.state()) })
 }
 
-/// Errors give no lines. (That they tell of a file, and of which one, is tested elsewhere.)
+/// Polls; an error gives no lines. Other tests check the error's text and path.
 fn poll_through_errors(follower: &Follower, item: &Item) -> Option<String> {
     match follower.lines(item, &poll_now()) {
-        Ok(delivery) => {
-            delivery.pending.commit();
+        Ok(polled) => {
+            polled.pending.commit();
             follower.settle(poll_now().now);
-            delivery.value
+            polled.value
         }
         Err(Error::NotAllowed { .. }) => None,
         Err(error) => panic!("{error}"),
@@ -145,7 +145,7 @@ fn rotated_file_that_cannot_be_opened_keeps_its_mark() {
 }
 
 #[test]
-fn new_item_with_skip_follows_what_it_may_read_and_skips_the_rest_once_it_may() {
+fn new_item_with_skip_skips_unreadable_files_when_they_become_readable() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()).start(Start::Skip));
     append(&directory.file("messages.1"), "old\n");
@@ -168,7 +168,7 @@ fn new_item_with_skip_follows_what_it_may_read_and_skips_the_rest_once_it_may() 
 }
 
 #[test]
-fn file_of_a_name_pattern_that_cannot_be_opened_any_more_holds_up_nobody() {
+fn unreadable_file_of_a_name_pattern_does_not_delay_the_others() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()));
     let follower = directory.follower();
@@ -178,7 +178,7 @@ fn file_of_a_name_pattern_that_cannot_be_opened_any_more_holds_up_nobody() {
     drop(follower);
     let follower = follower_of_the_log_alone(&directory);
     append(&directory.file("messages.1"), "2\n");
-    // Truncated, and written again: it must be found out although it cannot be read now.
+    // The file is truncated and written again: this must be detected although it cannot be read now.
     fs::write(directory.file("messages.2"), "what it holds now is longer\n").unwrap();
     append(&directory.file("messages.3.gz"), b"\x1f\x8b\x08\0line\n");
     directory.append("3\n");
@@ -193,7 +193,7 @@ fn file_of_a_name_pattern_that_cannot_be_opened_any_more_holds_up_nobody() {
 }
 
 #[test]
-fn copy_cannot_be_told_from_a_file_that_cannot_be_opened_and_does_not_wait_for_it() {
+fn copy_does_not_wait_for_a_file_that_cannot_be_opened() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()).rotation(Rotation::CopyTruncate));
     let follower = directory.follower();
@@ -205,9 +205,9 @@ fn copy_cannot_be_told_from_a_file_that_cannot_be_opened_and_does_not_wait_for_i
     assert_eq!(poll_through_errors(&follower, &item).unwrap(), "new");
 }
 
-/// What gave no line is not read again with every poll.
+/// Lines without a match are not read again with every poll.
 #[test]
-fn what_was_read_beside_a_file_that_cannot_be_opened_was_read() {
+fn lines_beside_an_unreadable_file_are_read_once() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()).pattern("match".parse().unwrap()));
     append(&directory.file("messages.1"), "old\n");
@@ -225,9 +225,9 @@ fn what_was_read_beside_a_file_that_cannot_be_opened_was_read() {
 
 // ---- files of a name pattern that are not listed for a while
 
-/// Moved out of the pattern, or their file system unmounted.
+/// Files that were moved out of the pattern, or whose file system was unmounted.
 #[test]
-fn files_that_come_back_are_not_read_again() {
+fn files_that_reappear_are_not_read_again() {
     for start in [Start::Skip, Start::All] {
         let directory = LogDirectory::new();
         let item = directory.item_of(Query::new(directory.names()).start(start));
@@ -244,7 +244,7 @@ fn files_that_come_back_are_not_read_again() {
         drop(follower);
         fs::remove_dir(parent).unwrap();
         fs::rename(directory.dir.path().join("aside"), parent).unwrap();
-        // It was written to meanwhile.
+        // The file was written to meanwhile.
         directory.append("new\n");
         let follower = directory.follower();
         assert_eq!(poll(&follower, &item).unwrap(), "new", "{start:?}");
@@ -265,9 +265,9 @@ fn file_that_comes_back_is_read_to_its_end() {
     assert_eq!(poll(&follower, &item).unwrap(), "2");
 }
 
-/// A link that leads to itself is to root what a directory without permission is to others: its files cannot be asked.
+/// A link to itself has the same effect for root as a directory without permission for others: `stat` fails.
 #[test]
-fn file_that_is_listed_and_cannot_be_asked_is_an_error_and_keeps_its_mark() {
+fn listed_file_without_stat_is_an_error_and_keeps_its_checkpoint() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()));
     let follower = directory.follower();
@@ -276,12 +276,12 @@ fn file_that_is_listed_and_cannot_be_asked_is_an_error_and_keeps_its_mark() {
     directory.append("2\n");
     fs::rename(&directory.log, directory.file("aside")).unwrap();
     symlink(&directory.log, &directory.log).unwrap();
-    // For however long it takes.
+    // The checkpoint stays for any length of time.
     for hours in [0, 2, 4] {
-        let error = follower.lines(&item, &ask_in(hours * 3600)).unwrap_err();
+        let error = follower.lines(&item, &poll_in(hours * 3600)).unwrap_err();
         assert!(matches!(&error, Error::Read { path, .. } if *path == directory.log), "{error}");
     }
-    // The others go on.
+    // The other files are read.
     append(&directory.file("messages-other"), "other\n");
     assert_eq!(poll(&follower, &item).unwrap(), "other");
     fs::remove_file(&directory.log).unwrap();
@@ -325,7 +325,7 @@ fn copy_with_the_inode_of_a_deleted_file_is_a_copy() {
 
 // ---- a log under another inode
 
-/// An editor, `sed -i` and whoever restores a backup write a new file and give it the log's name.
+/// An editor, `sed -i` and a restored backup write a new file and give it the log's name.
 #[test]
 fn log_that_is_replaced_by_its_copy_goes_on() {
     for by_name in [false, true] {
@@ -343,7 +343,7 @@ fn log_that_is_replaced_by_its_copy_goes_on() {
     }
 }
 
-/// Nothing was read but a header that every file begins with.
+/// Only a header that every file begins with was read.
 #[test]
 fn log_that_begins_like_its_predecessor_is_another_one() {
     let directory = LogDirectory::new();
@@ -360,7 +360,7 @@ fn log_that_begins_like_its_predecessor_is_another_one() {
 // ---- many files
 
 #[test]
-fn quiet_file_among_many_that_is_written_again_goes_on() {
+fn quiet_file_among_many_continues_when_it_is_written_again() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()).start(Start::Skip));
     let start = SystemTime::now() - Duration::from_secs(10_000);
@@ -375,4 +375,28 @@ fn quiet_file_among_many_that_is_written_again_goes_on() {
         append(&file(n), format!("{n}\n"));
         assert_eq!(poll(&follower, &item), Some(n.to_string()));
     }
+}
+
+// ---- writers that still have a rotated file open
+
+#[test]
+fn late_lines_are_read_from_the_newest_four_rotated_files() {
+    let directory = LogDirectory::new();
+    let item = directory.item();
+    let follower = directory.follower();
+    let now = SystemTime::now();
+    for rotations in (0..6_u64).rev() {
+        directory.append(format!("line {rotations}\n"));
+        set_mtime(&directory.log, now - Duration::from_secs(10 * rotations + 10));
+        assert_eq!(poll(&follower, &item).unwrap(), format!("line {rotations}"));
+        if rotations > 0 {
+            fs::rename(&directory.log, directory.file(&format!("messages.{rotations}"))).unwrap();
+        }
+    }
+    assert_eq!(poll(&follower, &item), None);
+    for number in 1..=5 {
+        append(&directory.file(&format!("messages.{number}")), format!("late {number}\n"));
+    }
+    assert_eq!(poll(&follower, &item).unwrap(), "late 4\nlate 3\nlate 2\nlate 1");
+    assert_eq!(poll(&follower, &item), None);
 }

@@ -1,14 +1,14 @@
-//! What went wrong in other programs that follow logs. The number in a name is that of the kind of failure:
+//! Failures of other programs that follow logs. The number in a test's name is the kind of failure:
 //!
 //! 1 inode reuse; 2 equal beginnings, empty and tiny files; 3 truncation, and growth past the old offset; 4 several rotations;
 //! 5 races of rename, delete and creation; 6 permissions and other errors; 7 partial last lines; 8 over-long lines;
 //! 9 compressed files; 10 damaged state; 11 times, `skip`, NUL, encodings; 12 patterns that blow up; 13 idle cost.
 
-#![allow(clippy::unwrap_used)] // a test that panics has failed
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
-use common::{LogDirectory, append, ask_in, drain, poll, poll_now, poll_with, set_mtime};
+use common::{LogDirectory, append, drain, poll, poll_in, poll_now, poll_with, set_mtime};
 use log_follow::{
     AllowPath, Encoding, Error, Follower, Item, LogSource, MAX_VALUE_BYTES, Pattern, Persistence, Poll,
     PolledValue, Query, Rotation, Settings, Start, Template,
@@ -18,7 +18,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-#[allow(clippy::needless_pass_by_value)] // what a poll gives is taken apart
+#[expect(clippy::needless_pass_by_value, reason = "the value is taken apart")]
 fn lines(value: Option<String>) -> Vec<String> {
     value.iter().flat_map(|v| v.split('\n')).map(str::to_owned).collect()
 }
@@ -35,7 +35,7 @@ fn failure_01_inode_reuse_starts_at_the_beginning() {
     let follower = directory.follower();
     directory.append("old 1\nold 2\n");
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "old 1\nold 2");
-    // The same inode with another content is what a reused inode looks like; and the new file is longer.
+    // A reused inode looks like the same inode with other content. The new file is longer.
     fs::write(&directory.log, "new 1\nnew 2\nnew 3\n").unwrap();
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "new 1\nnew 2\nnew 3");
 }
@@ -54,7 +54,7 @@ fn failure_01_inode_of_a_rotated_file_is_reused_by_the_log() {
         reused |= inode(&directory.log) == before;
         assert_eq!(poll(&follower, &directory.item()).unwrap(), format!("round {round}"));
     }
-    // Not every file system reuses inodes; where it does, this test has seen it.
+    // Not every file system reuses inodes. If this one does, the test has covered it.
     eprintln!("the inode was reused: {reused}");
 }
 
@@ -101,7 +101,7 @@ fn failure_03_truncated_then_grown_past_offset() {
     let directory = LogDirectory::new();
     directory.append("old line 1\nold line 2\n");
     poll(&directory.follower(), &directory.item());
-    // While nobody looks: truncated, and longer than before, so that the size tells nothing.
+    // Between two polls the file is truncated and grows longer than before, so that its size does not show the truncation.
     let mut new = String::new();
     for n in 0..100 {
         new += &format!("new line {n}\n");
@@ -153,7 +153,7 @@ fn failure_03_copytruncate_loses_nothing() {
 }
 
 #[test]
-fn failure_03_copy_of_what_is_not_truncated_yet_is_not_read_twice() {
+fn failure_03_copy_of_a_file_that_is_not_truncated_yet_is_not_read_twice() {
     let directory = LogDirectory::new();
     let follower = directory.follower();
     let page = |name: &str| (0..200).map(|n| format!("{name} {n}\n")).collect::<String>();
@@ -165,7 +165,7 @@ fn failure_03_copy_of_what_is_not_truncated_yet_is_not_read_twice() {
     poll(&follower, &directory.item());
     copy_and_truncate("messages.2");
     directory.append(page("b"));
-    // A rotation that was not seen yet, and in the middle of the next one.
+    // A rotation between two polls, and the next one in progress.
     fs::copy(&directory.log, directory.file("messages.1")).unwrap();
     assert_eq!(poll(&follower, &directory.item()).unwrap() + "\n", page("b"));
     copy_and_truncate("messages.1");
@@ -174,7 +174,7 @@ fn failure_03_copy_of_what_is_not_truncated_yet_is_not_read_twice() {
 }
 
 #[test]
-fn failure_03_copy_that_is_not_finished_is_not_read() {
+fn failure_03_unfinished_copy_is_not_read() {
     let directory = LogDirectory::new();
     let item = directory.item_of(Query::new(directory.names()).rotation(Rotation::CopyTruncate));
     let follower = directory.follower();
@@ -285,8 +285,8 @@ fn failure_04_five_files_of_100000_lines_rotated_at_256_kb() {
     }
 }
 
-/// The usual end of a quiet log: the daemon writes a last word to the file that it still has open, after its successor was
-/// made, and then nothing for hours.
+/// The usual end of a quiet log: the daemon writes a last line to the file that it still has open, after the next file was
+/// created, and then nothing for hours.
 #[test]
 fn failure_04_rotated_file_is_not_read_again_when_its_successor_stayed_empty() {
     for copies in [false, true] {
@@ -298,11 +298,11 @@ fn failure_04_rotated_file_is_not_read_again_when_its_successor_stayed_empty() {
         append(&directory.file("messages.1"), "2\n");
         assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
         for hours in 1..5 {
-            assert_eq!(poll_with(&follower, &directory.item(), &ask_in(hours * 3600)), None);
+            assert_eq!(poll_with(&follower, &directory.item(), &poll_in(hours * 3600)), None);
         }
         directory.append("3\n");
         assert_eq!(
-            poll_with(&follower, &directory.item(), &ask_in(5 * 3600)).unwrap(),
+            poll_with(&follower, &directory.item(), &poll_in(5 * 3600)).unwrap(),
             "3",
             "copies: {copies}"
         );
@@ -319,9 +319,9 @@ fn rotate(directory: &LogDirectory, by_copy: bool) {
     }
 }
 
-/// All of them, and the file that is empty now, have the same time.
+/// All files, including the empty one, have the same time.
 #[test]
-fn failure_04_many_rotations_within_one_tick_of_the_clock_repeat_nothing() {
+fn failure_04_many_rotations_within_one_clock_tick_repeat_nothing() {
     const ROTATIONS: usize = 12;
     let directory = LogDirectory::new();
     let follower = directory.follower();
@@ -343,12 +343,12 @@ fn failure_04_many_rotations_within_one_tick_of_the_clock_repeat_nothing() {
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "last");
 }
 
-/// Between two looks of a poll at names, every one of them may have changed.
+/// Between two listings of one poll every name may have changed.
 #[test]
 fn failure_05_rotations_at_full_speed_while_polls_run() {
     const ROTATIONS: usize = 200;
     const LINES: usize = 50;
-    /// Files that were written in the same tick of the file system's clock could not be told apart by their times.
+    /// Files that were written in the same tick of the file system's clock have equal times.
     const TICK: Duration = Duration::from_millis(5);
     for by_name in [false, true] {
         let directory = LogDirectory::new();
@@ -374,8 +374,8 @@ fn failure_05_rotations_at_full_speed_while_polls_run() {
             let mut is_over = false;
             while !is_over {
                 is_over = writing.is_finished();
-                let delivery = follower.lines(&item, &poll_now());
-                let Ok(PolledValue { value, pending }) = delivery else { continue };
+                let polled = follower.lines(&item, &poll_now());
+                let Ok(PolledValue { value, pending }) = polled else { continue };
                 pending.commit();
                 found.extend(
                     value.iter().flat_map(|v| v.split('\n')).map(|line| line.parse::<usize>().unwrap()),
@@ -400,10 +400,10 @@ fn failure_05_log_vanishes_and_comes_back() {
     poll(&follower, &directory.item());
     directory.append("2\n");
     fs::rename(&directory.log, directory.file("messages.1")).unwrap();
-    // Between the rename and the creation: the rest comes, and it is no error.
+    // Between rename and creation the rest is delivered, and the missing name is not an error.
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
     assert_eq!(poll(&follower, &directory.item()), None);
-    // Missing for long is one, with the path and the reason.
+    // A name that is missing for long is an error with path and reason.
     let error = follower.lines(&directory.item(), &poll_now()).unwrap_err().to_string();
     let path = directory.log.display();
     assert_eq!(
@@ -440,7 +440,7 @@ fn failure_05_files_that_vanish_while_they_are_listed() {
 // ---- 6
 
 #[test]
-fn failure_06_what_is_no_regular_file_is_an_error_at_once() {
+fn failure_06_file_that_is_not_regular_is_an_error_at_once() {
     let directory = LogDirectory::new();
     let follower = directory.follower();
     let fifo = directory.file("fifo");
@@ -477,7 +477,7 @@ fn failure_06_trouble_that_ends_resumes_where_it_was() {
     directory.append("1\n");
     poll(&follower, &directory.item());
     directory.append("2\n");
-    // For root no file is forbidden: a directory in its directory is as unreadable for everyone.
+    // No file is forbidden for root, so a directory with the log's name replaces an unreadable file.
     fs::rename(&directory.log, directory.file("aside")).unwrap();
     fs::create_dir(&directory.log).unwrap();
     for _ in 0..3 {
@@ -488,14 +488,12 @@ fn failure_06_trouble_that_ends_resumes_where_it_was() {
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
 }
 
-/// The kernel says EINVAL to whoever asks the loopback device for its duplex mode, as a broken disk says EIO.
+/// The kernel returns EINVAL for the duplex mode of the loopback device, as a broken disk returns EIO.
 #[test]
-fn failure_06_file_that_cannot_be_read_is_an_error_and_nothing_else() {
+fn failure_06_read_error_is_reported_and_moves_no_position() {
     let unreadable = Path::new("/sys/class/net/lo/duplex");
-    if fs::read(unreadable).err().and_then(|error| error.raw_os_error()) != Some(22) {
-        eprintln!("skipped: this kernel has no file that cannot be read");
-        return;
-    }
+    let errno = fs::read(unreadable).err().and_then(|error| error.raw_os_error());
+    assert_eq!(errno, Some(22), "this test needs the loopback device of Linux");
     let directory = LogDirectory::new();
     let follower = directory.follower();
     for start in [Start::All, Start::Skip] {
@@ -508,7 +506,7 @@ fn failure_06_file_that_cannot_be_read_is_an_error_and_nothing_else() {
             assert_eq!(error.to_string(), expected);
         }
     }
-    // A rotated file that cannot be read holds up nobody.
+    // A rotated file that cannot be read does not delay the other files.
     directory.append("1\n");
     poll(&follower, &directory.item());
     fs::remove_file(&directory.log).unwrap();
@@ -517,9 +515,9 @@ fn failure_06_file_that_cannot_be_read_is_an_error_and_nothing_else() {
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "2");
 }
 
-/// A file of a name pattern that cannot be read, beside others that can and hold nothing of interest.
+/// A file of a name pattern that cannot be read, beside readable ones without matches.
 #[test]
-fn failure_06_what_was_read_beside_an_unreadable_file_is_not_read_again() {
+fn failure_06_lines_beside_an_unreadable_file_are_not_read_again() {
     let directory = LogDirectory::new();
     let outside = directory.dir.path().join("outside");
     fs::write(&outside, "oom 1\n").unwrap();
@@ -536,14 +534,14 @@ fn failure_06_what_was_read_beside_an_unreadable_file_is_not_read_again() {
             assert!(matches!(what.error(&follower, &item, &Poll::within(time)), Error::NotAllowed { .. }));
             follower.status().read_bytes - before
         };
-        // Two chunks, and a poll that has no time reads one.
+        // The file has two chunks, and a poll after its deadline reads one.
         let read = [(); 4].map(|()| read_by_poll_of(Duration::ZERO));
         assert!(read[0] > 0 && read[1] > 0 && read[2..] == [0, 0], "{what:?}: {read:?}");
         assert_eq!(read_by_poll_of(Duration::from_secs(60)), 0, "{what:?}");
     }
 }
 
-/// What is asked of an item.
+/// The kinds of polls of an item.
 #[derive(Debug, Clone, Copy)]
 enum Asked {
     Lines,
@@ -561,9 +559,9 @@ impl Asked {
     }
 }
 
-/// A log that is away for longer than items are remembered, and comes back.
+/// A log that is missing for longer than items are remembered, and returns.
 #[test]
-fn failure_06_trouble_of_a_month_is_no_reason_to_forget() {
+fn failure_06_item_whose_log_is_missing_for_a_month_is_not_forgotten() {
     const DAY: u64 = 24 * 3600;
     for in_its_place in [true, false] {
         let directory = LogDirectory::new();
@@ -574,18 +572,18 @@ fn failure_06_trouble_of_a_month_is_no_reason_to_forget() {
         if in_its_place {
             fs::create_dir(&directory.log).unwrap();
         }
-        // The first few times a missing log is no error.
+        // For the first polls a missing log is not an error.
         for day in 26..30 {
-            let asked = follower.lines(&directory.item(), &ask_in(day * DAY));
+            let asked = follower.lines(&directory.item(), &poll_in(day * DAY));
             assert!(day < 29 || asked.is_err());
-            asked.into_iter().for_each(|delivery| delivery.pending.commit());
+            asked.into_iter().for_each(|polled| polled.pending.commit());
         }
         follower.tidy(SystemTime::now() + Duration::from_secs(31 * DAY));
         let _ = fs::remove_dir(&directory.log);
         fs::rename(directory.file("aside"), &directory.log).unwrap();
         directory.append("2\n");
         let restarted = directory.follower_after(follower);
-        let value = poll_with(&restarted, &directory.item(), &ask_in(31 * DAY));
+        let value = poll_with(&restarted, &directory.item(), &poll_in(31 * DAY));
         assert_eq!(value.as_deref(), Some("2"), "something in its directory: {in_its_place}");
     }
 }
@@ -636,8 +634,8 @@ fn failure_07_partial_last_line_of_an_older_file_settles() {
     set_mtime(&directory.file("messages-1"), SystemTime::now() - Duration::from_secs(2));
     append(&directory.file("messages-2"), "2\n");
     assert_eq!(poll(&follower, &item).unwrap(), "1\n2");
-    assert_eq!(poll_with(&follower, &item, &ask_in(60)).unwrap(), "unfinished");
-    assert_eq!(poll_with(&follower, &item, &ask_in(70)), None);
+    assert_eq!(poll_with(&follower, &item, &poll_in(60)).unwrap(), "unfinished");
+    assert_eq!(poll_with(&follower, &item, &poll_in(70)), None);
 }
 
 // ---- 8
@@ -687,7 +685,7 @@ fn failure_08_endless_line_neither_stalls_nor_grows() {
 }
 
 impl LogDirectory {
-    /// A new follower when the old one has let the state go.
+    /// A new follower after the old one has released the state directory.
     fn follower_after(&self, old: Follower) -> Follower {
         drop(old);
         self.follower()
@@ -726,7 +724,7 @@ fn failure_09_compressed_files_are_never_read() {
             &directory.file(&format!("messages.1.{name}")),
             [head, b"text\nin a compressed file\n"].concat(),
         );
-        // Compressed under a name that does not say so.
+        // The file is compressed under a name without a suffix.
         append(&directory.file(&format!("messages-{name}")), [head, b"more\n"].concat());
     }
     directory.append("text\n");
@@ -741,7 +739,7 @@ fn failure_09_compressed_files_are_never_read() {
 
 // ---- 10
 
-/// Leaves a state directory whose item has read one line, and the path of its file.
+/// Creates a state directory whose item has read one line. Returns it with the path of its state file.
 fn state_after_one_line(directory: &LogDirectory) -> std::path::PathBuf {
     directory.append("1\n");
     assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), "1");
@@ -752,7 +750,7 @@ fn state_after_one_line(directory: &LogDirectory) -> std::path::PathBuf {
 type Damage = fn(&[u8]) -> Vec<u8>;
 
 #[test]
-fn failure_10_damaged_state_costs_a_warning_and_never_a_start() {
+fn failure_10_damaged_state_is_a_warning_and_does_not_prevent_the_start() {
     let damages: [(&str, Damage); 6] = [
         ("filled with NUL", |b| vec![0; b.len()]),
         ("empty", |_| Vec::new()),
@@ -777,7 +775,7 @@ fn failure_10_damaged_state_costs_a_warning_and_never_a_start() {
 }
 
 #[test]
-fn failure_10_state_cut_anywhere_falls_back_and_goes_on() {
+fn failure_10_state_cut_at_any_byte_falls_back_and_continues() {
     let directory = LogDirectory::new();
     let path = state_after_one_line(&directory);
     poll(&directory.follower(), &directory.item());
@@ -818,7 +816,7 @@ fn failure_10_leftover_of_a_rename_is_recovered() {
     let path = state_after_one_line(&directory);
     fs::rename(&path, directory.state().join("positions.new")).unwrap();
     assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), "2");
-    // An unfinished leftover beside a good file is nothing.
+    // An incomplete leftover beside a good file is ignored.
     directory.append("3\n");
     fs::write(directory.state().join("positions.new"), "log-follow pos").unwrap();
     let follower = directory.follower();
@@ -829,7 +827,7 @@ fn failure_10_leftover_of_a_rename_is_recovered() {
 #[test]
 fn failure_10_state_that_cannot_be_written_is_kept_in_memory_until_it_can() {
     let directory = LogDirectory::new();
-    // A file in the directory of the directory stops root as well.
+    // A file in place of the state directory stops root as well.
     fs::write(directory.state(), "").unwrap();
     let follower = directory.follower();
     assert_eq!(follower.take_warnings().len(), 1);
@@ -896,9 +894,9 @@ fn failure_10_second_process_takes_over_where_the_first_ends() {
     assert_eq!(poll(&directory.follower_after(second), &directory.item()), None);
 }
 
-/// Whoever was given an answer can die before it is put anywhere.
+/// The receiver of a value can die before it has stored the value.
 #[test]
-fn failure_10_answer_that_nobody_asked_on_after_is_repeated_by_the_next_process() {
+fn failure_10_unconfirmed_value_is_repeated_by_the_next_process() {
     let directory = LogDirectory::new();
     let polled = |follower: &Follower| {
         let PolledValue { value, pending } = follower.lines(&directory.item(), &poll_now()).unwrap();
@@ -923,7 +921,7 @@ fn failure_10_answer_that_nobody_asked_on_after_is_repeated_by_the_next_process(
 }
 
 #[test]
-fn failure_10_count_that_nobody_asked_on_after_is_repeated_and_a_total_is_not() {
+fn failure_10_unconfirmed_count_is_repeated_and_a_total_is_not() {
     let directory = LogDirectory::new();
     let total = Item::new("total", Query::new(LogSource::file(&directory.log)));
     let first = directory.follower();
@@ -956,7 +954,7 @@ fn failure_10_journal_is_compacted_and_old_items_are_forgotten() {
     follower.tidy(now);
     assert!(fs::metadata(&path).unwrap().len() < 10_000);
     assert_eq!(follower.status().items, 2);
-    // 31 days later one of them is still asked for.
+    // 31 days later one of them is still polled.
     let days = Duration::from_secs(31 * 24 * 3600);
     let later = Poll { now: now + days, ..poll_now() };
     assert_eq!(poll_with(&follower, &directory.item(), &later), None);
@@ -1041,7 +1039,7 @@ fn failure_11_skip_with_full_empty_and_absent_file() {
     let follower = directory.follower();
     assert!(matches!(follower.lines(&skip(&directory), &poll_now()), Err(Error::Missing { .. })));
     directory.append("first\n");
-    // Even when the process was started anew meanwhile.
+    // Also if the process was restarted meanwhile.
     assert_eq!(poll(&directory.follower_after(follower), &skip(&directory)).unwrap(), "first");
 }
 
@@ -1076,7 +1074,7 @@ fn failure_11_nul_and_all_line_ends() {
     directory.append(b"a\0b\nmac\rdos\r\n\0\0\n");
     let follower = directory.follower();
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "a?b\nmac\ndos\n??");
-    // CR at the end of what was read, its LF afterwards: no empty line between.
+    // A CR at the end of one poll and its LF in the next make no empty line.
     directory.append("one\r");
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "one");
     directory.append("\ntwo\n");
@@ -1115,7 +1113,7 @@ fn failure_11_encodings_end_to_end() {
     }
 }
 
-/// The bytes of a few Japanese words, so that the tests need no encoder of their own.
+/// The bytes of a few Japanese words, so that the tests need no encoder.
 fn encoding(text: &str, name: &str) -> Vec<u8> {
     let table: &[(&str, &[u8], &[u8])] = &[
         ("ソ", b"\x83\x5c", b"\xa5\xbd"),
@@ -1150,10 +1148,10 @@ fn encoding(text: &str, name: &str) -> Vec<u8> {
     text.chars().flat_map(of).collect()
 }
 
-// ---- 12 is with the patterns, and:
+// ---- 12, beside the tests of patterns
 
 #[test]
-fn failure_12_hard_lines_are_skipped_counted_and_do_not_hold_up_a_poll() {
+fn failure_12_expensive_lines_are_skipped_counted_and_do_not_delay_a_poll() {
     let directory = LogDirectory::new();
     let follower = directory.follower();
     let query = Query::new(LogSource::file(&directory.log))
@@ -1175,9 +1173,9 @@ fn failure_12_hard_lines_are_skipped_counted_and_do_not_hold_up_a_poll() {
     assert_eq!(follower.status().lines_over_step_limit, 20);
 }
 
-/// The search for the texts of both items notes the hard lines, and the item goes through the notes.
+/// The shared search finds the expensive lines, and the item processes its stored lines.
 #[test]
-fn failure_12_hard_lines_that_a_shared_search_found_do_not_hold_up_a_poll() {
+fn failure_12_expensive_lines_of_a_shared_search_do_not_delay_a_poll() {
     const HARD: u64 = 20;
     let directory = LogDirectory::new();
     let follower = directory.follower();
@@ -1220,7 +1218,7 @@ fn failure_13_idle_files_are_not_read() {
     assert_eq!(follower.status().read_bytes, read, "an idle poll opens and reads nothing");
 }
 
-// ---- what one poll is
+// ---- limits of one poll
 
 #[test]
 fn lines_per_second_limit_a_poll_and_the_rest_follows() {
@@ -1230,12 +1228,12 @@ fn lines_per_second_limit_a_poll_and_the_rest_follows() {
     let item = Item::new("limited", query);
     directory.append((0..100).map(|n| format!("{n}\n")).collect::<String>());
     assert_eq!(lines(poll(&follower, &item)).len(), 10);
-    // Three seconds later three times as many.
-    assert_eq!(lines(poll_with(&follower, &item, &ask_in(3))).len(), 30);
-    let delivery = follower.count(&item, &ask_in(4)).unwrap();
-    delivery.pending.commit();
-    assert_eq!(delivery.value, 10);
-    assert_eq!(poll_with(&follower, &item, &ask_in(100)).unwrap().split('\n').next(), Some("50"));
+    // Three seconds later three times as many lines are allowed.
+    assert_eq!(lines(poll_with(&follower, &item, &poll_in(3))).len(), 30);
+    let polled = follower.count(&item, &poll_in(4)).unwrap();
+    polled.pending.commit();
+    assert_eq!(polled.value, 10);
+    assert_eq!(poll_with(&follower, &item, &poll_in(100)).unwrap().split('\n').next(), Some("50"));
 }
 
 #[test]
@@ -1243,19 +1241,19 @@ fn reply_that_was_not_delivered_comes_again() {
     let directory = LogDirectory::new();
     let follower = directory.follower();
     directory.append("1\n");
-    let delivery = follower.lines(&directory.item(), &poll_now()).unwrap();
-    assert_eq!(delivery.value.as_deref(), Some("1"));
-    // Another poll of the same item waits for the first, and no longer than it may.
+    let polled = follower.lines(&directory.item(), &poll_now()).unwrap();
+    assert_eq!(polled.value.as_deref(), Some("1"));
+    // Another poll of the same item waits for the first one, until its own deadline.
     let busy = follower.lines(&directory.item(), &Poll::within(Duration::from_millis(20)));
     assert!(matches!(busy, Err(Error::Busy { .. })));
-    drop(delivery.pending);
+    drop(polled.pending);
     directory.append("2\n");
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "1\n2");
     assert_eq!(poll(&follower, &directory.item()), None);
 }
 
 #[test]
-fn deadline_ends_a_poll_with_what_was_found_and_the_next_goes_on() {
+fn deadline_ends_a_poll_with_the_lines_so_far_and_the_next_continues() {
     let directory = LogDirectory::new();
     let follower = directory.follower();
     directory.append(format!("start\n{}end\n", "nothing of interest in this line\n".repeat(200_000)));
@@ -1289,15 +1287,15 @@ fn peek_moves_nothing() {
 }
 
 #[test]
-fn max_delay_skips_what_would_come_too_late() {
+fn max_delay_skips_lines_that_would_be_too_late() {
     let directory = LogDirectory::new();
     let follower = directory.follower();
     let query = Query::new(LogSource::file(&directory.log)).max_lines_per_sec(10.try_into().unwrap());
     let item = Item::new("delayed", query.max_delay(Some(Duration::from_secs(20))));
     directory.append((0..1000).map(|n| format!("{n:08}\n")).collect::<String>());
     assert_eq!(lines(poll(&follower, &item)).len(), 10);
-    // 990 lines are left at 10 a second: 99 s. All but 20 s of them are skipped.
-    let first: u32 = lines(poll_with(&follower, &item, &ask_in(1)))[0].parse().unwrap();
+    // 990 lines are left at 10 a second: 99 s. All except 20 s of them are skipped.
+    let first: u32 = lines(poll_with(&follower, &item, &poll_in(1)))[0].parse().unwrap();
     assert!((750..850).contains(&first), "{first}");
 }
 
@@ -1311,10 +1309,10 @@ fn templates_are_applied() {
     assert_eq!(poll(&directory.follower(), &item).unwrap(), "4711@10.0.0.7");
 }
 
-// ---- answers that only grow
+// ---- totals
 
 #[test]
-fn totals_grow_survive_and_can_be_asked_by_anyone() {
+fn totals_grow_survive_restarts_and_serve_every_caller() {
     let directory = LogDirectory::new();
     directory.append("oom 1\nother\n");
     let item = directory.item_of(Query::new(LogSource::file(&directory.log)).pattern("oom".parse().unwrap()));
@@ -1327,7 +1325,7 @@ fn totals_grow_survive_and_can_be_asked_by_anyone() {
     let follower = directory.follower_after(follower);
     fs::rename(&directory.log, directory.file("messages.1")).unwrap();
     directory.append("oom 4\n");
-    let total = follower.total(&item, &ask_in(5)).unwrap();
+    let total = follower.total(&item, &poll_in(5)).unwrap();
     assert_eq!((total.lines, total.since), (4, first.since));
 
     let skip = Item::new("skip", item.query().clone().start(Start::Skip));
@@ -1337,7 +1335,7 @@ fn totals_grow_survive_and_can_be_asked_by_anyone() {
 }
 
 #[test]
-fn last_tells_line_groups_and_file() {
+fn last_returns_line_groups_and_file() {
     let directory = LogDirectory::new();
     directory.append("killed 7 (httpd)\nkilled 8 (mysqld)\nrest\n");
     let query =
@@ -1394,7 +1392,7 @@ fn groups_are_exact_below_the_limit() {
 // ---- items that share a file
 
 #[test]
-fn items_on_one_file_find_what_they_find_alone() {
+fn items_on_one_file_find_the_same_lines_as_alone() {
     let directory = LogDirectory::new();
     let words = ["alpha", "beta", "gamma", "alphabet", "(?i)delta", "omega$", "^first.*alpha", "(?<=x)gamma"];
     let mut random = common::Random::new(7);
@@ -1429,7 +1427,7 @@ fn items_on_one_file_find_what_they_find_alone() {
             assert_eq!(shared, expected, "{word} in round {round}");
         }
     }
-    // The file is written anew with the same length: old findings must not be used.
+    // The file is written again with the same length: stored lines must not be used.
     fs::write(&directory.log, text.replace("alpha", "ALPHA").repeat(4)).unwrap();
     assert_eq!(drain(&together, &item("alpha", "alpha")), Vec::<String>::new());
     assert!(!drain(&together, &item("beta", "beta")).is_empty());
@@ -1447,9 +1445,9 @@ fn many_threads_poll_many_items() {
                 scope.spawn(move || {
                     let mut found = Vec::new();
                     while found.last().map(String::as_str) != Some("end") {
-                        if let Ok(delivery) = follower.lines(&item, &poll_now()) {
-                            found.extend(lines(delivery.value));
-                            delivery.pending.commit();
+                        if let Ok(polled) = follower.lines(&item, &poll_now()) {
+                            found.extend(lines(polled.value));
+                            polled.pending.commit();
                         }
                     }
                     found.len()

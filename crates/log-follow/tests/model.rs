@@ -1,25 +1,25 @@
-//! Random histories of a log against a simple model of what must be delivered.
+//! Random histories of a log, compared with a simple model of the lines that must be delivered.
 //!
-//! A history is a sequence of writes, rotations of one style, pauses, polls, restarts of the reader and deaths of the reader,
-//! between reading and committing and after that. Without truncation, what was delivered must equal what was written, line by line. With it,
-//! nothing may come twice, and all must come but what was written after the last poll before a truncation.
+//! A history is a sequence of writes, rotations of one style, pauses, polls, restarts of the reader, and deaths of the reader
+//! before and after a commit. Without truncation the delivered lines must equal the written ones. With truncation no line may
+//! come twice, and only lines that were written after the last poll before a truncation may be missing.
 //!
 //! Several rotations within one tick of the file system's clock leave files with equal times, which a name pattern orders by
-//! name: there the order of lines is not compared, only that each comes exactly once.
+//! name. Then the order of lines is not compared, only that each comes exactly once.
 //!
-//! `LOG_FOLLOW_CASES` says how many histories are tried (default 4,000), `LOG_FOLLOW_SEED` where they start.
+//! `LOG_FOLLOW_CASES` is the number of histories (default 4,000), `LOG_FOLLOW_SEED` the first one.
 
-#![allow(clippy::unwrap_used)] // a test that panics has failed
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
-use common::{LogDirectory, Random, append, ask_in, poll_now};
+use common::{LogDirectory, Random, append, poll_in, poll_now};
 use log_follow::{Error, Follower, Item, Query, Rotation};
 use std::collections::HashSet;
 use std::fs;
 use std::time::SystemTime;
 
-/// How the log is rotated in one history.
+/// The style of rotation of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     /// `messages` becomes `messages.1`, that becomes `messages.2`; a new file is created at once.
@@ -28,11 +28,11 @@ enum Style {
     NumbersLate,
     /// `messages-20240101`, one day more each time.
     Dates,
-    /// The new file is written beside and renamed into directory.
+    /// The new file is written beside the log and renamed over it.
     ThroughTemporary,
     /// A copy is made and the file truncated.
     CopyTruncate,
-    /// As `Numbers`, and what is older than one rotation is compressed (when it was read).
+    /// Like `Numbers`, and files older than one rotation are compressed after they were read.
     Compressed,
 }
 
@@ -53,17 +53,17 @@ struct History {
     follower: Option<Follower>,
     written: Vec<String>,
     delivered: Vec<String>,
-    /// Lines of the last answer that nobody has asked on after.
+    /// Lines of the last value, while no later poll has confirmed it.
     last_answer: usize,
     partial: String,
     rotations: u32,
     script: Vec<String>,
     truncates: bool,
     by_name: bool,
-    /// Numbers of the first line that no poll has seen, and of the first in the current file.
+    /// Numbers of the first line that no poll has seen, and of the first line in the current file.
     unseen: usize,
     file_start: usize,
-    /// Lines that a truncation took before a poll.
+    /// Lines that a truncation removed before a poll.
     lost: HashSet<usize>,
 }
 
@@ -129,7 +129,7 @@ impl History {
         self.check()
     }
 
-    /// Every line is different, so that a repeat or a loss shows.
+    /// Every line is different, so that a repetition or a loss is visible.
     fn line(&mut self) -> String {
         let ending = ["\n", "\r\n", "\n", "\n"][usize::try_from(self.random.below(4)).unwrap()];
         let length = [1, 5, 40, 400][usize::try_from(self.random.below(4)).unwrap()];
@@ -175,7 +175,7 @@ impl History {
                 fs::write(&log, "").unwrap();
             }
             Style::CopyTruncate => {
-                // A copy must be seen before the next one is made of the same file, or its rest cannot be told from the next.
+                // A copy must be polled before the next one of the same file, or its rest is the same as that of the next one.
                 self.drain();
                 self.shift();
                 fs::copy(&log, self.directory.file("messages.1")).unwrap();
@@ -215,7 +215,7 @@ impl History {
         }
     }
 
-    /// Compression keeps the time of the file and takes its name away; it comes when the content was read.
+    /// Compression keeps the time of the file and changes its name. It happens after the content was read.
     fn compress(&mut self) {
         self.drain();
         let plain = self.directory.file("messages.1");
@@ -233,7 +233,7 @@ impl History {
         fs::File::create(&self.directory.log).unwrap();
     }
 
-    /// The next file may well get the inode of this one.
+    /// The next file may get the inode of this one.
     fn delete(&mut self) {
         self.lose();
         self.note("delete".into());
@@ -258,15 +258,15 @@ impl History {
     fn poll(&mut self) {
         self.note("poll".into());
         let item = self.item.clone();
-        let delivery = match self.follower().lines(&item, &poll_now()) {
+        let polled = match self.follower().lines(&item, &poll_now()) {
             Err(Error::Missing { .. }) if !self.directory.log.exists() => {
                 self.last_answer = 0;
                 return;
             }
-            delivery => delivery.unwrap(),
+            polled => polled.unwrap(),
         };
-        delivery.pending.commit();
-        let lines = delivery.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned).collect::<Vec<_>>();
+        polled.pending.commit();
+        let lines = polled.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned).collect::<Vec<_>>();
         self.last_answer = lines.len();
         self.delivered.extend(lines);
         self.unseen = self.written.len() - usize::from(!self.partial.is_empty());
@@ -287,8 +287,8 @@ impl History {
         self.last_answer = 0;
     }
 
-    /// The agent was killed and had put the last answer nowhere: its lines come again. (Where logs are truncated, or
-    /// compressed once they were read, they may be gone by then.)
+    /// The agent was killed before it stored the last value: its lines come again. If logs are truncated, or compressed after
+    /// reading, they may be gone by then.
     fn die(&mut self) {
         if self.truncates || self.style == Style::Compressed {
             return self.restart();
@@ -299,12 +299,12 @@ impl History {
         self.last_answer = 0;
     }
 
-    /// The reply was written and the process killed before the position moved: the lines come again.
+    /// The reply was written and the process was killed before the position moved: the lines come again.
     fn poll_and_die(&mut self) {
         self.note("poll and die before the commit".into());
         let item = self.item.clone();
-        let delivery = self.follower().lines(&item, &poll_now()).unwrap();
-        drop(delivery);
+        let polled = self.follower().lines(&item, &poll_now()).unwrap();
+        drop(polled);
         self.follower = None;
         self.last_answer = 0;
     }
@@ -313,11 +313,11 @@ impl History {
         for _ in 0..3 {
             self.poll();
         }
-        // What is still unfinished in a rotated file is settled by time.
+        // An incomplete line of a rotated file is completed by time.
         let item = self.item.clone();
-        let delivery = self.follower().lines(&item, &ask_in(60)).unwrap();
-        delivery.pending.commit();
-        self.delivered.extend(delivery.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned));
+        let polled = self.follower().lines(&item, &poll_in(60)).unwrap();
+        polled.pending.commit();
+        self.delivered.extend(polled.value.iter().flat_map(|v| v.split('\n')).map(str::to_owned));
     }
 
     fn check(mut self) -> Result<(), String> {
@@ -362,11 +362,11 @@ fn run_histories(truncates: bool) {
 }
 
 #[test]
-fn without_truncation_everything_is_delivered_once() {
+fn without_truncation_every_line_is_delivered_once() {
     run_histories(false);
 }
 
 #[test]
-fn with_truncation_only_what_no_poll_saw_is_lost() {
+fn with_truncation_only_lines_that_no_poll_saw_are_lost() {
     run_histories(true);
 }

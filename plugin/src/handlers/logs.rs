@@ -13,7 +13,7 @@ use crate::state::PluginState;
 
 const DEFAULT_GROUPS: usize = 100;
 
-/// The causes are in the texts already, where the built-in keys have them.
+/// The error texts contain their causes, as those of the built-in keys do.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn reported(error: log_follow::Error) -> ItemError {
     ItemError::new(error.to_string())
@@ -36,7 +36,7 @@ pub(crate) fn lines(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Re
     }
     let PolledValue { value, pending } = logs.follower().lines(&item, &poll).map_err(reported)?;
     let Some(text) = value else {
-        // Nothing that could be lost: the poll has only read on.
+        // The value contains no line that could be lost, so the position moves at once.
         pending.commit();
         return Ok(Reply::none());
     };
@@ -54,7 +54,7 @@ pub(crate) fn count(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Re
     Ok(commit_when_written(value.into(), pending))
 }
 
-/// The position moves when the agent has the reply, and stays when it has not.
+/// Moves the position when the agent has the reply, and leaves it otherwise.
 fn commit_when_written(reply: Reply, pending: log_follow::PendingCheckpoint) -> Reply {
     reply.on_delivery(move |delivery| {
         if delivery == sdk::Delivery::Written {

@@ -1,6 +1,6 @@
-//! What the tests share: a log directory, rotation in every style, and polls.
+//! Helpers of the tests: a log directory, rotation in every style, and polls.
 
-#![allow(clippy::unwrap_used)] // a test that panics has failed
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(dead_code)] // each test file uses a part of it
 
 use log_follow::{Follower, Item, LogSource, Poll, Query, Settings};
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 pub(crate) struct LogDirectory {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) log: PathBuf,
-    /// In memory where the machine has a directory for that: thousands of followers sync their state when they open it.
+    /// In memory if the machine has a directory for that, because thousands of followers sync their state at their start.
     state: tempfile::TempDir,
 }
 
@@ -43,7 +43,7 @@ impl LogDirectory {
         Item::new("test", query.max_lines_per_sec(1_000_000.try_into().unwrap()))
     }
 
-    /// The log and everything that rotation makes of it, by name pattern.
+    /// The log and all its rotated files, by name pattern.
     pub(crate) fn names(&self) -> LogSource {
         LogSource::names(&format!("{}/^messages", self.log.parent().unwrap().display())).unwrap()
     }
@@ -62,7 +62,7 @@ pub(crate) fn append(path: &Path, text: impl AsRef<[u8]>) {
     file.write_all(text.as_ref()).unwrap();
 }
 
-/// Moves a file's modification time, since tests are faster than clocks.
+/// Changes a file's modification time, because tests are faster than clocks.
 pub(crate) fn set_mtime(path: &Path, time: SystemTime) {
     File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
 }
@@ -71,23 +71,23 @@ pub(crate) fn poll_now() -> Poll {
     Poll::within(Duration::from_secs(60))
 }
 
-pub(crate) fn ask_in(secs: u64) -> Poll {
+pub(crate) fn poll_in(secs: u64) -> Poll {
     Poll { now: SystemTime::now() + Duration::from_secs(secs), ..poll_now() }
 }
 
-/// Polls once, and the answer arrives.
+/// Polls once and commits.
 pub(crate) fn poll(follower: &Follower, item: &Item) -> Option<String> {
     poll_with(follower, item, &poll_now())
 }
 
 pub(crate) fn poll_with(follower: &Follower, item: &Item, poll: &Poll) -> Option<String> {
-    let delivery = follower.lines(item, poll).unwrap();
-    delivery.pending.commit();
+    let polled = follower.lines(item, poll).unwrap();
+    polled.pending.commit();
     follower.settle(poll.now);
-    delivery.value
+    polled.value
 }
 
-/// Polls until nothing comes.
+/// Polls until there is no value.
 pub(crate) fn drain(follower: &Follower, item: &Item) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(value) = poll(follower, item) {
@@ -96,7 +96,7 @@ pub(crate) fn drain(follower: &Follower, item: &Item) -> Vec<String> {
     lines
 }
 
-/// A generator of test cases: small, seeded, and the same everywhere.
+/// A small seeded generator of test cases, with the same results everywhere.
 pub(crate) struct Random(u64);
 
 impl Random {
