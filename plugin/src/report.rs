@@ -1,5 +1,6 @@
 //! A kill as JSON, for the command line and the items.
 
+use oom_evidence::Constraint;
 use oom_history::{KillRecord, KilledProcess, RunningTask};
 use serde::Serialize;
 
@@ -74,7 +75,7 @@ impl From<&KillRecord> for ReportJson {
             since_boot_seconds: record.since_boot_seconds,
             killer: record.killer.as_str(),
             invoked_by: record.invoked_by.clone(),
-            constraint: record.constraint.map(|constraint| constraint.as_str()),
+            constraint: record.constraint.map(Constraint::as_str),
             cgroup: record.cgroup.clone(),
             task_cgroup: record.task_cgroup.clone(),
             unit: record.unit.clone(),

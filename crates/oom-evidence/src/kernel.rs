@@ -227,8 +227,8 @@ fn fill_sizes(victim: &mut Victim, sizes: &[u8]) {
     victim.oom_score_adj = victim.oom_score_adj.or_else(adj);
 }
 
-/// The text after the name has a fixed form, so the last place where it fits is the right one, whatever the name
-/// contains.
+/// The text after the name has a fixed form, so the last place where it fits is the right one, even if the name
+/// contains the same form.
 fn name_and_sizes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let marks: [&[u8]; 5] = [b") total-vm:", b") vsz:", b") score ", b") vm:", b"), "];
     let last = |mark: &&[u8]| memchr::memmem::rfind(rest, mark);

@@ -209,7 +209,7 @@ impl Victim {
 pub struct Selection {
     /// Process id.
     pub pid: u32,
-    /// Name; absent where the line is cut.
+    /// Name; absent if the line is cut.
     pub name: Option<Box<[u8]>>,
     /// Badness: thousandths of memory since 2.6.36, points without a unit before.
     pub score: Option<u64>,
@@ -221,7 +221,7 @@ pub struct Selection {
 pub struct Reaped {
     /// Process id.
     pub pid: u32,
-    /// Name; absent where the line is cut.
+    /// Name; absent if the line is cut.
     pub name: Option<Box<[u8]>>,
 }
 

@@ -28,7 +28,7 @@ pub enum Access {
     ReadOnly,
 }
 
-/// What a collector reads, and where it keeps the history.
+/// Sources of a collector, and the place of its state file.
 #[derive(Debug, Clone, Copy)]
 pub struct Config<'a> {
     /// The root of the machine: `/`, or where it is mounted.

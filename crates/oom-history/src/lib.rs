@@ -3,7 +3,7 @@
 //! The nouns:
 //!
 //! * A [`Collector`] polls the sources of a machine into one [`KillHistory`] and keeps it in a state file.
-//! * An [`OomSource`] is where kills are reported: the kernel's ring buffer, the journal, log files, systemd, systemd-oomd.
+//! * An [`OomSource`] reports kills: the kernel's ring buffer, the journal, log files, systemd, systemd-oomd.
 //!   Its [`SourceStatus`] is a [`SourceState`], the reason if it is not readable, and a [`Remedy`] if there is one.
 //! * A [`KillRecord`] is one kill, with each source that reported it. A [`KilledProcess`] is a victim, a [`RunningTask`] a
 //!   row of the kernel's table of processes.

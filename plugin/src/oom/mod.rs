@@ -39,7 +39,9 @@ impl Oom {
             let oom = oom.clone();
             let systemd = || {
                 Systemd::new(&config.host_root, move || {
-                    oom.upgrade().map(Self::save_news).unwrap_or_default()
+                    if let Some(oom) = oom.upgrade() {
+                        oom.save_news();
+                    }
                 })
             };
             Self {

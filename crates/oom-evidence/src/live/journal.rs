@@ -87,7 +87,7 @@ impl Journal {
 
     /// Reads the messages of the kernel after the cursor, or of this boot if there is none, oldest first.
     ///
-    /// Ends at `deadline`, whatever journalctl does, and holds about 200 KiB. If the entry at the cursor was removed
+    /// Ends at `deadline` even if journalctl hangs, and holds about 200 KiB. If the entry at the cursor was removed
     /// meanwhile, continues with the entries after it.
     ///
     /// # Errors

@@ -420,7 +420,7 @@ fn record_properties(
 fn record_property(shared: &SharedState, requested: PropertyRequest<'_>, reply: Option<Message>) {
     let value = reply.and_then(|reply| value(&reply.body().deserialize::<Variant<'_>>().ok()?));
     shared.update(&requested.unit.name, |unit| {
-        unit.set_property(requested.property.unwrap_or_default(), value)
+        unit.set_property(requested.property.unwrap_or_default(), value);
     });
 }
 

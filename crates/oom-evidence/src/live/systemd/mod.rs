@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 ///
 /// The first call starts a thread. It connects to the bus, subscribes to the manager's signals and notes each OOM kill,
 /// also of a service that is started again at once. If the connection breaks, the thread connects again, with growing
-/// pauses. No call waits longer than its deadline, whatever the bus does.
+/// pauses. No call waits longer than its deadline, even if the bus hangs.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
