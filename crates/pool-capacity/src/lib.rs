@@ -4,7 +4,7 @@
 //!
 //! * [`Files`] is where configuration comes from: a [`Tree`] in memory, or [`HostFiles`], the files below a directory.
 //!   Parsers see nothing else of the machine.
-//! * A [`Process`] is a running process as far as finding a pool's workers needs it. The caller lists them.
+//! * A [`ServerProcess`] is a running process as far as finding a pool's workers needs it. The caller lists them.
 //! * [`apache`], [`phpfpm`] and [`mysql`] each read a configuration as the server itself does, and find the server's
 //!   processes among those given.
 //! * [`sizing`] is the arithmetic: memory of a worker, of all that are allowed, and the largest limit that fits.
@@ -14,6 +14,7 @@
 //! applies, with a warning in words wherever that is not the one that was written.
 
 pub mod apache;
+mod config_error;
 mod files;
 mod fnmatch;
 pub mod mysql;
@@ -22,5 +23,6 @@ mod process;
 pub mod sizing;
 pub mod sockets;
 
+pub use config_error::ConfigError;
 pub use files::{FileError, FileKind, Files, HostFiles, Tree};
-pub use process::Process;
+pub use process::ServerProcess;

@@ -2,7 +2,7 @@
 
 /// A running process. Names and arguments are bytes: the kernel lets any byte but NUL into them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Process {
+pub struct ServerProcess {
     /// Its number.
     pub pid: u32,
     /// The number of its parent.

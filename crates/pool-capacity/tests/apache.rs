@@ -7,7 +7,7 @@ use std::path::Path;
 
 use pool_capacity::apache::{ApacheError, Build, Invocation, Mpm, Pool, read};
 use pool_capacity::sizing::{Demand, Machine, Memory, Sizing};
-use pool_capacity::{Process, Tree};
+use pool_capacity::{ServerProcess, Tree};
 use proptest::prelude::*;
 
 /// Red Hat 6: one main file with a block for each MPM that there is.
@@ -57,7 +57,7 @@ fn debian_7() -> Tree {
 }
 
 fn found(tree: &Tree) -> Pool {
-    read(tree, &Invocation::on(tree, None, None).unwrap()).unwrap()
+    read(tree, &Invocation::find(tree, None, None).unwrap()).unwrap()
 }
 
 fn of_2_2(source: &str, body: &str) -> Result<Pool, ApacheError> {
@@ -72,8 +72,8 @@ fn warnings(pool: &Pool) -> Vec<String> {
 #[test]
 fn red_hats_stock_files_of_2_2() {
     let pool = found(&red_hat_6());
-    assert_eq!((pool.mpm, pool.limit, pool.limit_written), (Mpm::Prefork, 256, Some(256)));
-    assert_eq!((pool.limit_name, pool.server_limit, pool.start_servers), ("MaxClients", 256, 8));
+    assert_eq!((pool.mpm, pool.limit, pool.limit_configured), (Mpm::Prefork, 256, Some(256)));
+    assert_eq!((pool.limit_setting, pool.server_limit, pool.start_servers), ("MaxClients", 256, 8));
     assert_eq!(
         (pool.connections_per_child, pool.pid_file.as_path()),
         (4000, Path::new("/etc/httpd/run/httpd.pid"))
@@ -213,9 +213,9 @@ fn the_incident() {
 }
 
 /// Red Hat's parent, as it is seen running.
-fn parent(arguments: &[&str]) -> Process {
+fn parent(arguments: &[&str]) -> ServerProcess {
     let arguments = arguments.iter().map(|word| word.as_bytes().to_vec()).collect();
-    Process { pid: 7, ppid: 1, name: b"httpd".to_vec(), arguments, threads: 1, uid: Some(0) }
+    ServerProcess { pid: 7, ppid: 1, name: b"httpd".to_vec(), arguments, threads: 1, uid: Some(0) }
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_running_servers_options_count() {
         "-k",
         "start",
     ]);
-    let invocation = Invocation::on(&tree, None, Some(&parent)).unwrap();
+    let invocation = Invocation::find(&tree, None, Some(&parent)).unwrap();
     assert_eq!(
         (invocation.configuration.as_path(), &invocation.defines[..]),
         (Path::new("/srv/web/my.conf"), &["ONE".to_owned()][..])
@@ -250,7 +250,7 @@ fn hostile(files: &[(&str, String)]) -> String {
         tree = tree.with(*path, text.as_str());
     }
     let tree = tree.with("/etc/httpd/conf.modules.d/x", "");
-    match read(&tree, &Invocation::on(&tree, None, None).unwrap()) {
+    match read(&tree, &Invocation::find(&tree, None, None).unwrap()) {
         Ok(pool) => pool.limit.to_string(),
         Err(error) => error.to_string(),
     }
@@ -372,10 +372,10 @@ proptest! {
     #[test]
     fn no_bytes_are_too_odd(main in prop::collection::vec(any::<u8>(), 0..400), arguments in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..8), 0..8)) {
         let tree = Tree::new().with(MAIN, main.clone()).with("/etc/sysconfig/httpd", main);
-        let parent = Process { arguments, ..parent(&[]) };
-        let invocation = Invocation::on(&tree, Some(Path::new(MAIN)), Some(&parent)).unwrap();
+        let parent = ServerProcess { arguments, ..parent(&[]) };
+        let invocation = Invocation::find(&tree, Some(Path::new(MAIN)), Some(&parent)).unwrap();
         let _ = read(&tree, &invocation);
-        let _ = read(&tree, &Invocation::on(&tree, None, None).unwrap());
+        let _ = read(&tree, &Invocation::find(&tree, None, None).unwrap());
     }
 }
 

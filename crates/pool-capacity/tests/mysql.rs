@@ -32,7 +32,7 @@ fn debians_stock_files() {
         .with("/etc/mysql/conf.d/mysql.cnf", "[mysql]\n")
         .with("/etc/mysql/mariadb.conf.d/50-server.cnf", "[server]\n[mysqld]\n#max_connections = 100\nbind-address = 127.0.0.1\n[embedded]\n[mariadbd]\n[mariadb-10.11]\n");
     let config = read_as(Server::UNKNOWN_MARIADB, &tree, &[]).unwrap();
-    assert_eq!((config.max_connections, config.max_connections_written), (151, None));
+    assert_eq!((config.max_connections, config.max_connections_configured), (151, None));
     assert_eq!(config.global_bytes(), 128 * MIB + 16 * MIB + 128 * MIB + 128 * MIB + MIB);
     assert_eq!(config.per_connection_bytes(), 299_008 + 131_072 + 262_144 + 2 * MIB + 262_144);
     assert_eq!(config.temporary_table_bytes, 16 * MIB);
@@ -59,7 +59,7 @@ fn groups_and_the_last_value() {
         assert_eq!(connections(text), expected, "{text}");
     }
     let lowered = read("[mysqld]\nmax_connections=200000\n").unwrap();
-    assert_eq!(lowered.max_connections_written, Some(200_000));
+    assert_eq!(lowered.max_connections_configured, Some(200_000));
     assert!(
         lowered.warnings[0].ends_with(":2: max_connections 200000 is out of bounds: lowered to 100000"),
         "{:?}",

@@ -110,7 +110,7 @@ fn start_servers_lie_between_the_spare_ones() {
     assert_eq!(pool("pm.start_servers=5\n").unwrap(), 5);
     let error = pool("pm.start_servers=6\n").unwrap_err();
     assert!(
-        matches!(error, Error::Pool { why: PoolError::Start { start: 6, min: 2, max: 5 }, .. }),
+        matches!(error, Error::Pool { reason: PoolError::Start { start: 6, min: 2, max: 5 }, .. }),
         "{error}"
     );
 }

@@ -121,7 +121,7 @@ impl Machine {
         }
         let files = HostFiles::below(root.path());
         let configuration = self.configuration.as_deref().map(Path::new);
-        let invocation = Invocation::on(&files, configuration, None).unwrap();
+        let invocation = Invocation::find(&files, configuration, None).unwrap();
         let pool = read(&files, &invocation);
         (invocation, pool)
     }

@@ -82,7 +82,7 @@ impl ConfigDirectory {
 
     fn read(&self) -> Result<Pool, ApacheError> {
         let files = HostFiles::below(Path::new("/"));
-        let parent = pool_capacity::Process {
+        let parent = pool_capacity::ServerProcess {
             pid: u32::MAX,
             ppid: 1,
             name: b"httpd".to_vec(),
@@ -92,7 +92,7 @@ impl ConfigDirectory {
             threads: 1,
             uid: Some(0),
         };
-        read(&files, &Invocation::on(&files, None, Some(&parent)).unwrap())
+        read(&files, &Invocation::find(&files, None, Some(&parent)).unwrap())
     }
 }
 

@@ -45,7 +45,7 @@ impl Found {
         let machine = HostFiles::below(Path::new("/"));
         let processes = server.processes();
         let parent = parent_of(&machine, &processes, None).unwrap();
-        let invocation = Invocation::on(&machine, None, Some(parent)).unwrap();
+        let invocation = Invocation::find(&machine, None, Some(parent)).unwrap();
         assert_eq!(invocation.configuration, files.moved(Path::new("/etc/apache2/apache2.conf")));
         assert_eq!(invocation.build.program.as_deref(), Some(&*files.apache.path().join("usr/sbin/apache2")));
         read(&machine, &invocation).unwrap()

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use oomwatch_tests::debian::{Packages, Root};
 use oomwatch_tests::wait_until;
-use pool_capacity::Process;
+use pool_capacity::ServerProcess;
 use pool_capacity::apache::Invocation;
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// The parent and its children, in the form that a caller of `pool-capacity` passes.
-    pub(crate) fn processes(&self) -> Vec<Process> {
+    pub(crate) fn processes(&self) -> Vec<ServerProcess> {
         [self.pid()].into_iter().chain(self.children()).filter_map(process).collect()
     }
 }
@@ -119,10 +119,10 @@ pub(crate) fn threads(pid: u32) -> usize {
     status(pid, "Threads").unwrap_or(0) as usize
 }
 
-fn process(pid: u32) -> Option<Process> {
+fn process(pid: u32) -> Option<ServerProcess> {
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let arguments = arguments.strip_suffix(&[0]).unwrap_or(&arguments).split(|byte| *byte == 0);
-    Some(Process {
+    Some(ServerProcess {
         pid,
         ppid: status(pid, "PPid")?,
         name: fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec(),

@@ -5,8 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ApacheError, Location};
-use super::reader::DEPTH_MAX;
 use crate::{FileError, FileKind, Files, fnmatch};
+
+/// The limit of nested files and directories, as in httpd.
+pub(super) const DEPTH_MAX: usize = 128;
 
 /// How many directory entries one configuration may look at.
 const ENTRIES_MAX: usize = 500_000;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::build::Build;
 use super::error::ApacheError;
 use super::shell;
-use crate::{Files, Process};
+use crate::{Files, ServerProcess};
 
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +69,10 @@ impl Invocation {
     /// # Errors
     ///
     /// [`ApacheError::NotFound`] if there is no configuration in any of the usual places.
-    pub fn on(
+    pub fn find(
         files: &dyn Files,
         configuration: Option<&Path>,
-        parent: Option<&Process>,
+        parent: Option<&ServerProcess>,
     ) -> Result<Self, ApacheError> {
         let options = parent.map(|parent| Options::parse(&parent.arguments)).unwrap_or_default();
         let configuration = match configuration.map(Path::to_owned).or_else(|| options.configuration(files)) {

@@ -23,7 +23,7 @@ pub(super) fn applied(settings: &[Setting], mpm: Mpm, version: Version) -> Limit
 }
 
 /// What limits the workers is called differently in both versions.
-pub(super) fn limit_name(version: Version) -> &'static str {
+pub(super) fn limit_setting(version: Version) -> &'static str {
     if version.is_2_2() { "MaxClients" } else { "MaxRequestWorkers" }
 }
 
@@ -95,7 +95,7 @@ fn threads_of_2_4(settings: &[Setting], mpm: Mpm, corrections: &mut Corrections)
 }
 
 fn prefork_processes(workers: Value<'_>, server_limit: i32, corrections: &mut Corrections) -> i32 {
-    let name = limit_name(corrections.version);
+    let name = limit_setting(corrections.version);
     if workers.value > server_limit {
         let text =
             format!("{name} {} exceeds ServerLimit {server_limit}: lowered to {server_limit}", workers.value);
@@ -107,7 +107,7 @@ fn prefork_processes(workers: Value<'_>, server_limit: i32, corrections: &mut Co
 
 fn processes_of(workers: Value<'_>, threads: i32, server_limit: i32, corrections: &mut Corrections) -> i32 {
     let Value { mut value, at } = workers;
-    let name = limit_name(corrections.version);
+    let name = limit_setting(corrections.version);
     if value < threads {
         let text = format!("{name} {value} is below ThreadsPerChild {threads}: raised to {threads}");
         corrections.add(Rule::WorkersBelowThreads, at, text);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::reader::Directive;
+use super::directive::Directive;
 use super::words::{next_word, words};
 
 /// An address that the server listens on.

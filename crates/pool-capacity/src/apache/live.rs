@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::invocation::Options;
 use super::pool::{Pool, pid_in};
-use crate::{Files, Process};
+use crate::{Files, ServerProcess};
 
 /// The processes of a running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +31,12 @@ const NAMES: [&[u8]; 10] = [
     b"httpd2-event",
 ];
 
-fn is_httpd(process: &Process) -> bool {
+fn is_httpd(process: &ServerProcess) -> bool {
     NAMES.contains(&process.name.as_slice())
 }
 
 /// The parents of all servers that run.
-pub fn parents(processes: &[Process]) -> impl Iterator<Item = &Process> {
+pub fn parents(processes: &[ServerProcess]) -> impl Iterator<Item = &ServerProcess> {
     let of_httpd = |pid: u32| processes.iter().any(|process| process.pid == pid && is_httpd(process));
     processes.iter().filter(move |process| is_httpd(process) && !of_httpd(process.ppid))
 }
@@ -46,10 +46,10 @@ pub fn parents(processes: &[Process]) -> impl Iterator<Item = &Process> {
 #[must_use]
 pub fn parent_of<'a>(
     files: &dyn Files,
-    processes: &'a [Process],
+    processes: &'a [ServerProcess],
     configuration: Option<&Path>,
-) -> Option<&'a Process> {
-    let configured = |parent: &&Process| Options::parse(&parent.arguments).configuration(files);
+) -> Option<&'a ServerProcess> {
+    let configured = |parent: &&ServerProcess| Options::parse(&parent.arguments).configuration(files);
     match configuration {
         Some(wanted) => parents(processes).find(|parent| configured(parent).as_deref() == Some(wanted)),
         None => parents(processes).next(),
@@ -60,14 +60,15 @@ impl Running {
     /// The server of a configuration: the parent that the PID file names or, where that cannot be read or names no such
     /// process, the one whose options fit.
     #[must_use]
-    pub fn find(files: &dyn Files, pool: &Pool, processes: &[Process]) -> Option<Self> {
+    pub fn find(files: &dyn Files, pool: &Pool, processes: &[ServerProcess]) -> Option<Self> {
         let by_pid = pid_in(files, &pool.pid_file);
         let named = parents(processes).find(|parent| Some(parent.pid) == by_pid);
         let parent = named.or_else(|| parent_of(files, processes, Some(&pool.conf)))?;
         let children =
             processes.iter().filter(|process| process.ppid == parent.pid && process.name == parent.name);
         let (workers, others): (Vec<_>, Vec<_>) = children.partition(|child| is_worker(child, pool));
-        let pids = |processes: Vec<&Process>| processes.into_iter().map(|process| process.pid).collect();
+        let pids =
+            |processes: Vec<&ServerProcess>| processes.into_iter().map(|process| process.pid).collect();
         Some(Self { parent: parent.pid, children: pids(workers), others: pids(others) })
     }
 
@@ -80,7 +81,7 @@ impl Running {
 
 /// Children with threads have one for each worker and two of their own. mod_cgid's daemon has none, and mod_wsgi's
 /// rename themselves.
-fn is_worker(child: &Process, pool: &Pool) -> bool {
+fn is_worker(child: &ServerProcess, pool: &Pool) -> bool {
     let renamed = child.arguments.first().is_some_and(|title| title.starts_with(b"("));
     !renamed && (!pool.mpm.has_threads() || child.threads > 1)
 }

@@ -18,9 +18,9 @@
 //!      LoadModule mpm_prefork_module modules/mod_mpm_prefork.so\n\
 //!      MaxRequestWorkers 300\n",
 //! );
-//! let invocation = apache::Invocation::on(&tree, None, None).unwrap();
+//! let invocation = apache::Invocation::find(&tree, None, None).unwrap();
 //! let pool = apache::read(&tree, &invocation).unwrap();
-//! assert_eq!((pool.mpm, pool.limit, pool.limit_written), (apache::Mpm::Prefork, 256, Some(300)));
+//! assert_eq!((pool.mpm, pool.limit, pool.limit_configured), (apache::Mpm::Prefork, 256, Some(300)));
 //! assert_eq!(
 //!     pool.warnings[0].to_string(),
 //!     "MaxRequestWorkers 300 exceeds ServerLimit 256: lowered to 256 (/etc/httpd/conf/httpd.conf, line 3)"
@@ -28,6 +28,7 @@
 //! ```
 
 mod build;
+mod directive;
 mod error;
 mod include;
 mod invocation;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::directive::Directive;
 use super::error::{ApacheError, Location, Warning};
 use super::modules::Modules;
-use super::reader::Directive;
 use super::version::Version;
 use super::words::{atoi, words};
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::directive::Directive;
 use super::error::{ApacheError, Warning};
 use super::invocation::Invocation;
 use super::limits::{self, Limits};
 use super::listen::{Listen, StatusPage};
 use super::mpm::{self, Mpm, Name, Setting};
-use super::reader::{Contents, Directive, Reader, normal};
+use super::reader::{Contents, Reader, normal};
 use super::variables::Variables;
 use super::version::Version;
 use super::words::{next_word, words};
@@ -25,12 +26,12 @@ pub struct Pool {
     pub version: Version,
     /// Its MPM.
     pub mpm: Mpm,
-    /// How many requests can be worked on at once: the value of [`limit_name`](Self::limit_name) after all corrections.
+    /// How many requests can be worked on at once: the value of [`limit_setting`](Self::limit_setting) after all corrections.
     pub limit: u32,
     /// That value as it is written, if it is.
-    pub limit_written: Option<i64>,
+    pub limit_configured: Option<i64>,
     /// The directive to change: `MaxRequestWorkers`, `MaxClients` in 2.2.
-    pub limit_name: &'static str,
+    pub limit_setting: &'static str,
     /// How many processes that takes: `limit` divided by `threads_per_child`.
     pub processes: u32,
     /// `ServerLimit`.
@@ -108,8 +109,8 @@ impl Pool {
             version,
             mpm,
             limit: processes.saturating_mul(positive(limits.threads_per_child)),
-            limit_written: written(Name::MaxWorkers).map(|setting| setting.value.into()),
-            limit_name: limits::limit_name(version),
+            limit_configured: written(Name::MaxWorkers).map(|setting| setting.value.into()),
+            limit_setting: limits::limit_setting(version),
             processes,
             server_limit: positive(limits.server_limit),
             threads_per_child: positive(limits.threads_per_child),

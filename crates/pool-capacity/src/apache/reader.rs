@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::Build;
+use super::directive::{Directive, Enclosure};
 use super::error::{ApacheError, Location, Warning};
-use super::include::{Included, Limits};
+use super::include::{DEPTH_MAX, Included, Limits};
 use super::macros::Macros;
 use super::modules::Modules;
 use super::mpm;
@@ -17,8 +18,6 @@ use super::version;
 use super::words::{is_blank, next_word, words};
 use crate::{FileError, Files};
 
-/// As in httpd.
-pub(super) const DEPTH_MAX: usize = 128;
 /// Bounds for what one configuration may make us do. None of them is near what a server could start with.
 const BYTES_MAX: usize = 64 << 20;
 const LINES_MAX: usize = 1_000_000;
@@ -26,29 +25,6 @@ const SOURCES_MAX: usize = 50_000;
 const KEPT_MAX: usize = 200_000;
 const OPEN_MAX: usize = 1_000;
 const WARNINGS_MAX: usize = 100;
-
-/// A directive that says something about workers.
-#[derive(Debug, Clone)]
-pub(super) struct Directive {
-    /// In lower case.
-    pub(super) name: String,
-    pub(super) written: String,
-    /// What follows it, as written.
-    pub(super) arguments: String,
-    pub(super) at: Location,
-    pub(super) place: Place,
-}
-
-/// The sections that a directive stands in. Conditions are none.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Place {
-    /// The outermost section's name as written, with the opening bracket.
-    pub(super) section: Option<Arc<str>>,
-    /// What `<VirtualHost ...>` says, with the closing bracket.
-    pub(super) virtual_host: Option<Arc<str>>,
-    /// What the innermost `<Location ...>` says, likewise.
-    pub(super) location: Option<Arc<str>>,
-}
 
 /// A configuration after reading.
 #[derive(Debug)]
@@ -269,8 +245,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn place(&self) -> Place {
-        let mut place = Place::default();
+    fn place(&self) -> Enclosure {
+        let mut place = Enclosure::default();
         for open in &self.open {
             let Open::Section { name, arguments, .. } = open else { continue };
             place.section.get_or_insert_with(|| Arc::clone(name));

@@ -11,123 +11,18 @@
 //! let tree = Tree::new().with("/etc/my.cnf", "[mysqld]\nmax-connections = 500\nsort_buffer_size = 4M # for reports\n");
 //! let server = Server { flavour: Flavour::MySql, major: 8, minor: 0 };
 //! let config = Config::read(&tree, &["/etc/my.cnf".into()], server, &[], 0).unwrap();
-//! assert_eq!((config.max_connections, config.max_connections_written), (500, Some(500)));
+//! assert_eq!((config.max_connections, config.max_connections_configured), (500, Some(500)));
 //! assert_eq!(config.per_connection_bytes(), (4 << 20) + 1_736_704);
 //! ```
 
+mod buffer;
+mod config;
 mod error;
 mod option_file;
 mod server;
 mod variables;
 
-use std::path::PathBuf;
-
+pub use buffer::Buffer;
+pub use config::Config;
 pub use error::Error;
 pub use server::{Flavour, Server, is_server, usual_places};
-
-use crate::Files;
-use option_file::{OptionFiles, Setting};
-use variables::{Values, Written};
-
-/// One part of the memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Buffer {
-    /// The variable that sizes it.
-    pub name: &'static str,
-    /// Its size.
-    pub bytes: u64,
-}
-
-/// What a configuration allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Which server's defaults count.
-    pub server: Server,
-    /// `max_connections` after the server's corrections.
-    pub max_connections: u64,
-    /// As written, if it is.
-    pub max_connections_written: Option<u64>,
-    /// What the server has once.
-    pub global: Vec<Buffer>,
-    /// What each connection may have.
-    pub per_connection: Vec<Buffer>,
-    /// The largest temporary table in memory, of which a connection may have several: in no sum.
-    pub temporary_table_bytes: u64,
-    /// Where clients connect on this machine: `socket`, where it is written.
-    pub socket: Option<String>,
-    /// `port`
-    pub port: u16,
-    /// What is not as it was written, or could not be known.
-    pub warnings: Vec<String>,
-}
-
-impl Config {
-    /// Reads option files, in their order, as the server does. `arguments` are those of the running server, which count after all files;
-    /// `mem_total_bytes` is the machine's memory, for `innodb_dedicated_server`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] where a file cannot be read or the server would not start with it.
-    pub fn read(
-        files: &dyn Files,
-        paths: &[PathBuf],
-        server: Server,
-        arguments: &[Vec<u8>],
-        mem_total_bytes: u64,
-    ) -> Result<Self, Error> {
-        let mut options = OptionFiles::new(files, server.groups(arguments));
-        paths.iter().try_for_each(|path| options.main(path))?;
-        let (mut settings, mut warnings) = options.finish();
-        settings.extend(Setting::of_arguments(arguments));
-        let mut values = Values::new(server);
-        for setting in &settings {
-            values.set(setting, &mut warnings)?;
-        }
-        Ok(Self::of(&values, mem_total_bytes, warnings))
-    }
-
-    fn of(values: &Values, mem_total_bytes: u64, warnings: Vec<String>) -> Self {
-        Self {
-            server: values.server,
-            max_connections: values.get("max_connections"),
-            max_connections_written: values.written("max_connections").map(|Written { bytes, .. }| bytes),
-            global: values.global(mem_total_bytes),
-            per_connection: values.per_connection(),
-            temporary_table_bytes: values.get("tmp_table_size").min(values.get("max_heap_table_size")),
-            socket: values.socket.clone(),
-            port: values.port,
-            warnings,
-        }
-    }
-
-    /// The sum of what the server has once.
-    #[must_use]
-    pub fn global_bytes(&self) -> u64 {
-        sum(&self.global)
-    }
-
-    /// The sum of what each connection may have.
-    #[must_use]
-    pub fn per_connection_bytes(&self) -> u64 {
-        sum(&self.per_connection)
-    }
-
-    /// Takes in how many files the running server may open: it lowers `max_connections` at its start where that does not
-    /// suffice.
-    #[must_use]
-    pub fn with_open_files(mut self, open_files: u64) -> Self {
-        let lowered = open_files.saturating_sub(self.server.files_beside_connections());
-        if lowered > 0 && lowered < self.max_connections {
-            self.warnings.push(format!(
-                "max_connections {} is lowered to {lowered}: the server may open {open_files} files only",
-                self.max_connections
-            ));
-            self.max_connections = lowered;
-        }
-        self
-    }
-}
-
-fn sum(buffers: &[Buffer]) -> u64 {
-    buffers.iter().fold(0, |sum, buffer| sum.saturating_add(buffer.bytes))
-}

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::Error;
-use crate::{FileError, FileKind, Files};
+use super::error::Error;
+use crate::{ConfigError, FileError, FileKind, Files};
 
 /// The server follows no more, with a warning.
 const DEPTH_MAX: usize = 10;
 /// The server has no such limit.
-pub(super) const FILES_MAX: usize = 10_000;
+const FILES_MAX: usize = 10_000;
 
 /// An option as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,26 +20,26 @@ pub(super) struct Setting {
     /// It was not written in small letters alone.
     pub(super) has_capitals: bool,
     pub(super) value: Option<String>,
-    pub(super) place: Place,
+    pub(super) place: SettingOrigin,
 }
 
 /// Where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SettingOrigin {
     Line { path: PathBuf, line: usize },
     Argument(String),
 }
 
-impl Place {
-    pub(super) fn error(&self, why: String) -> Error {
+impl SettingOrigin {
+    pub(super) fn error(&self, reason: String) -> Error {
         match self.clone() {
-            Self::Line { path, line } => Error::Line { path, line, why },
-            Self::Argument(argument) => Error::Argument { argument, why },
+            Self::Line { path, line } => ConfigError::Line { path, line, reason }.into(),
+            Self::Argument(argument) => Error::Argument { argument, reason },
         }
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Line { path, line } => write!(f, "{}:{line}", path.display()),
@@ -49,7 +49,7 @@ impl std::fmt::Display for Place {
 }
 
 impl Setting {
-    fn new(name: &str, value: Option<String>, place: Place) -> Self {
+    fn new(name: &str, value: Option<String>, place: SettingOrigin) -> Self {
         Self {
             name: plain(name),
             has_capitals: name.contains(|c: char| c.is_ascii_uppercase()),
@@ -69,7 +69,7 @@ impl Setting {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (option, next.map(ToString::to_string)),
             };
-            Some(Self::new(name, value, Place::Argument(text.to_string())))
+            Some(Self::new(name, value, SettingOrigin::Argument(text.to_string())))
         });
         settings.collect()
     }
@@ -108,11 +108,11 @@ impl<'a> OptionFiles<'a> {
     fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), Error> {
         self.files_read += 1;
         if self.files_read > FILES_MAX {
-            return Err(Error::Files { path: path.to_owned() });
+            return Err(ConfigError::TooManyFiles { path: path.to_owned(), limit: FILES_MAX }.into());
         }
         let mut group = Group::None;
         for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
-            let place = Place::Line { path: path.to_owned(), line: index + 1 };
+            let place = SettingOrigin::Line { path: path.to_owned(), line: index + 1 };
             let text = String::from_utf8_lossy(line);
             let text = text.trim();
             match text.chars().next() {
@@ -129,7 +129,7 @@ impl<'a> OptionFiles<'a> {
         Ok(())
     }
 
-    fn group(&self, place: &Place, text: &str) -> Result<Group, Error> {
+    fn group(&self, place: &SettingOrigin, text: &str) -> Result<Group, Error> {
         let Some(end) = text.find(']') else {
             return Err(place.error("the group's name is not closed by `]`".to_owned()));
         };
@@ -139,7 +139,7 @@ impl<'a> OptionFiles<'a> {
     }
 
     /// `!includedir DIRECTORY` and `!include FILE`; the server takes anything else for a comment.
-    fn directive(&mut self, place: &Place, path: &Path, text: &str) -> Result<(), Error> {
+    fn directive(&mut self, place: &SettingOrigin, path: &Path, text: &str) -> Result<(), Error> {
         let (what, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let target = PathBuf::from(OsString::from_vec(argument.trim().as_bytes().to_vec()));
         if !["!include", "!includedir"].contains(&what) || argument.trim().is_empty() {
@@ -170,7 +170,7 @@ impl<'a> OptionFiles<'a> {
     }
 
     /// A file that is missing or may not be read is passed over.
-    fn include(&mut self, place: &Place, target: &Path) -> Result<(), Error> {
+    fn include(&mut self, place: &SettingOrigin, target: &Path) -> Result<(), Error> {
         match self.files.read(target) {
             Ok(content) => self.file(target, &content),
             Err(error) => {
@@ -180,10 +180,14 @@ impl<'a> OptionFiles<'a> {
         }
     }
 
-    fn directory(&mut self, place: &Place, path: &Path, directory: &Path) -> Result<(), Error> {
-        let include = |reason: FileError| match place {
-            Place::Line { line, .. } => Error::Include { path: path.to_owned(), line: *line, reason },
-            Place::Argument(_) => reason.into(),
+    fn directory(&mut self, place: &SettingOrigin, path: &Path, directory: &Path) -> Result<(), Error> {
+        let include = |error: FileError| -> Error {
+            match place {
+                SettingOrigin::Line { line, .. } => {
+                    ConfigError::Include { path: path.to_owned(), line: *line, error }.into()
+                }
+                SettingOrigin::Argument(_) => error.into(),
+            }
         };
         for name in self.files.list(directory).map_err(include)? {
             let target = directory.join(&name);
@@ -203,7 +207,7 @@ enum Group {
 }
 
 /// `name = value # comment`
-fn setting(text: &str, place: Place) -> Setting {
+fn setting(text: &str, place: SettingOrigin) -> Setting {
     let text = without_comment(text);
     match text.split_once('=') {
         None => Setting::new(text.trim(), None, place),
@@ -243,7 +247,7 @@ mod tests {
 
     #[test]
     fn comments_end_a_value_unless_quoted() {
-        let value = |text: &str| setting(text, Place::Argument(String::new()));
+        let value = |text: &str| setting(text, SettingOrigin::Argument(String::new()));
         assert_eq!(value("a-B = 1 # x").name, "a_b");
         assert_eq!(value("a=1#x").value.as_deref(), Some("1"));
         assert_eq!(value("a = \"1 # 2\" # 3").value.as_deref(), Some("1 # 2"));

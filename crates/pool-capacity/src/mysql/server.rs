@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{FileKind, Files, Process};
+use crate::{FileKind, Files, ServerProcess};
 
 /// Whose server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn usual_places() -> &'static [&'static str] {
 
 /// Whether it is a database server.
 #[must_use]
-pub fn is_server(process: &Process) -> bool {
+pub fn is_server(process: &ServerProcess) -> bool {
     matches!(process.name.as_slice(), b"mysqld" | b"mariadbd")
 }
 

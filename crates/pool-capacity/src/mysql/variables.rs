@@ -1,7 +1,9 @@
 //! The variables that memory depends on: their defaults by server, and what they are set to.
 
-use super::option_file::{Place, Setting};
-use super::{Buffer, Error, Flavour, Server};
+use super::buffer::Buffer;
+use super::error::Error;
+use super::option_file::{Setting, SettingOrigin};
+use super::server::{Flavour, Server};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -273,7 +275,7 @@ fn dedicated(mem_total_bytes: u64) -> u64 {
 /// Digits and one letter for a unit; what stands behind the letter does not count, as in the server. MySQL takes what is below
 /// 0 for the least.
 fn number(name: &str, setting: &Setting, server: Server) -> Result<u64, Error> {
-    let place: &Place = &setting.place;
+    let place: &SettingOrigin = &setting.place;
     let is_empty = |value: &String| value.is_empty() && server.since(Flavour::MySql, 8, 0);
     let Some(value) = setting.value.as_ref().filter(|value| !is_empty(value)) else {
         return Err(place.error(format!("{name} has no value")));

@@ -2,37 +2,20 @@
 
 use std::path::PathBuf;
 
-use crate::FileError;
+use crate::{ConfigError, FileError};
+
+/// php-fpm's own limit: the main file and four files that are included within each other.
+pub(super) const DEPTH_MAX: usize = 5;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The main file cannot be read.
+    /// A file cannot be read or has a faulty line.
     #[error(transparent)]
-    File(#[from] FileError),
-    /// A line that php-fpm does not understand.
-    #[error("{}:{line}: {why}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// An included file cannot be read.
-    #[error("{}:{line}: {reason}", path.display())]
-    Include {
-        /// The file with the `include`.
-        path: PathBuf,
-        /// Its line, counted from 1.
-        line: usize,
-        /// What cannot be read.
-        reason: FileError,
-    },
+    Config(#[from] ConfigError),
     /// Files include each other, or more than php-fpm follows.
-    #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {chain}", path.display(), super::reader::DEPTH_MAX)]
+    #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {chain}", path.display(), DEPTH_MAX)]
     Depth {
         /// The file with the `include`.
         path: PathBuf,
@@ -41,21 +24,15 @@ pub enum Error {
         /// The files from the main one on.
         chain: String,
     },
-    /// More files than any configuration has.
-    #[error("{}: more than {} files are included", path.display(), super::reader::FILES_MAX)]
-    Files {
-        /// The main file.
-        path: PathBuf,
-    },
     /// A pool that php-fpm would not start.
-    #[error("{}: pool {name}: {why}", path.display())]
+    #[error("{}: pool {name}: {reason}", path.display())]
     Pool {
         /// The main file.
         path: PathBuf,
         /// The pool.
         name: String,
         /// What is wrong with it.
-        why: PoolError,
+        reason: PoolError,
     },
     /// `process.max` is negative.
     #[error("{}: process.max is negative", path.display())]
@@ -71,7 +48,13 @@ pub enum Error {
     },
 }
 
-/// What is wrong with a pool.
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::Config(error.into())
+    }
+}
+
+/// The fault of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {

@@ -1,6 +1,6 @@
 //! One line of a php-fpm configuration. php-fpm hands its files to PHP's ini scanner line by line, so nothing spans lines.
 
-use super::Environment;
+use super::environment::Environment;
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use crate::Process;
+use crate::ServerProcess;
 
 const MASTER: &[u8] = b"php-fpm: master process (";
 const WORKER: &[u8] = b"php-fpm: pool ";
@@ -23,7 +23,7 @@ pub struct Master {
 
 /// The masters that run, with their workers.
 #[must_use]
-pub fn masters(processes: &[Process]) -> Vec<Master> {
+pub fn masters(processes: &[ServerProcess]) -> Vec<Master> {
     let mut masters: Vec<Master> = processes.iter().filter_map(master).collect();
     for process in processes {
         let title = title(process);
@@ -36,7 +36,7 @@ pub fn masters(processes: &[Process]) -> Vec<Master> {
     masters
 }
 
-fn master(process: &Process) -> Option<Master> {
+fn master(process: &ServerProcess) -> Option<Master> {
     let title = title(process);
     let conf = title.strip_prefix(MASTER)?.strip_suffix(b")")?;
     let conf = PathBuf::from(OsString::from_vec(conf.to_vec()));
@@ -44,7 +44,7 @@ fn master(process: &Process) -> Option<Master> {
 }
 
 /// A title takes the arguments' place, with what was left of them blanked.
-fn title(process: &Process) -> Vec<u8> {
+fn title(process: &ServerProcess) -> Vec<u8> {
     process.arguments.join(&b' ').trim_ascii_end().to_vec()
 }
 
@@ -52,8 +52,8 @@ fn title(process: &Process) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn process(pid: u32, ppid: u32, title: &str) -> Process {
-        Process { pid, ppid, arguments: vec![title.into(), vec![]], ..Process::default() }
+    fn process(pid: u32, ppid: u32, title: &str) -> ServerProcess {
+        ServerProcess { pid, ppid, arguments: vec![title.into(), vec![]], ..ServerProcess::default() }
     }
 
     #[test]

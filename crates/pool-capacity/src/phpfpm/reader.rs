@@ -3,15 +3,16 @@
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::config::Config;
+use super::environment::Environment;
+use super::error::{DEPTH_MAX, Error, PoolError};
 use super::glob::glob;
 use super::ini::{self, Line, Value};
-use super::{Config, Environment, Error, Manager, Pool, PoolError};
-use crate::{FileKind, Files};
+use super::pool::{Manager, Pool};
+use crate::{ConfigError, FileKind, Files};
 
-/// The main file and four that are included within each other.
-pub(super) const DEPTH_MAX: usize = 5;
 /// php-fpm has no such limit; this keeps a pattern that matches a whole disk within bounds.
-pub(super) const FILES_MAX: usize = 10_000;
+const FILES_MAX: usize = 10_000;
 
 /// A pool as it is written.
 #[derive(Debug, Default)]
@@ -24,6 +25,18 @@ struct Written {
     min_spare_servers: i64,
     max_spare_servers: i64,
     user: Option<String>,
+}
+
+impl Config {
+    /// Reads a configuration. A variable that the server's environment does not have is empty, as in php-fpm, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] where a file cannot be read, php-fpm would not start with it, or something that the limit depends on has a
+    /// variable of an environment that is hidden.
+    pub fn read(files: &dyn Files, path: &Path, environment: Environment<'_>) -> Result<Self, Error> {
+        Reader::new(files, environment).config(path)
+    }
 }
 
 /// The state while files are read. An include does not end the section that it stands in, and what follows it belongs to
@@ -43,14 +56,14 @@ pub(super) struct Reader<'a> {
 
 /// Where a line stands.
 #[derive(Clone, Copy)]
-struct Place<'p> {
+struct LineRef<'p> {
     path: &'p Path,
     line: usize,
 }
 
-impl Place<'_> {
-    fn error(self, why: impl Into<String>) -> Error {
-        Error::Line { path: self.path.to_owned(), line: self.line, why: why.into() }
+impl LineRef<'_> {
+    fn error(self, reason: impl Into<String>) -> Error {
+        ConfigError::Line { path: self.path.to_owned(), line: self.line, reason: reason.into() }.into()
     }
 }
 
@@ -78,7 +91,11 @@ impl<'a> Reader<'a> {
             return Err(Error::NoPool { path: path.to_owned() });
         }
         let check = |pool: &Written| {
-            pool.checked().map_err(|why| Error::Pool { path: path.to_owned(), name: pool.name.clone(), why })
+            pool.checked().map_err(|reason| Error::Pool {
+                path: path.to_owned(),
+                name: pool.name.clone(),
+                reason,
+            })
         };
         let pools = self.pools.iter().map(check).collect::<Result<Vec<_>, _>>()?;
         let mut config = Config { conf: path.to_owned(), pools, process_max, warnings: self.warnings };
@@ -97,7 +114,7 @@ impl<'a> Reader<'a> {
         self.open.push(path.to_owned());
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
-            let place = Place { path, line: index + 1 };
+            let place = LineRef { path, line: index + 1 };
             match ini::parse(line, self.environment).map_err(|why| place.error(why))? {
                 Line::Nothing => {}
                 Line::Section(name) => self.section(&name),
@@ -124,12 +141,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn include(&mut self, place: Place<'_>, value: Value) -> Result<(), Error> {
+    fn include(&mut self, place: LineRef<'_>, value: Value) -> Result<(), Error> {
         if value.expression {
             return Err(place.error("the pattern has signs of an expression and is not in quotes"));
         }
         let pattern = PathBuf::from(std::ffi::OsString::from_vec(value.text));
-        let unreadable = |reason| Error::Include { path: place.path.to_owned(), line: place.line, reason };
+        let unreadable =
+            |error| ConfigError::Include { path: place.path.to_owned(), line: place.line, error };
         if pattern.is_relative() {
             // To the prefix that it was built with, which is /usr with distributions, and never to this file.
             let text = format!(
@@ -155,7 +173,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn check_bounds(&self, place: Place<'_>, next: &Path) -> Result<(), Error> {
+    fn check_bounds(&self, place: LineRef<'_>, next: &Path) -> Result<(), Error> {
         if self.open.len() >= DEPTH_MAX {
             let chain = self.open.iter().map(PathBuf::as_path).chain([next]);
             let chain: Vec<_> = chain.map(|path| path.display().to_string()).collect();
@@ -163,13 +181,13 @@ impl<'a> Reader<'a> {
             return Err(Error::Depth { path, line, chain: chain.join(" includes ") });
         }
         if self.files_read >= FILES_MAX {
-            return Err(Error::Files { path: self.open[0].clone() });
+            return Err(ConfigError::TooManyFiles { path: self.open[0].clone(), limit: FILES_MAX }.into());
         }
         Ok(())
     }
 
     /// Entries that nothing here depends on are not looked at: other versions know others.
-    fn entry(&mut self, place: Place<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
+    fn entry(&mut self, place: LineRef<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
         self.check_known(place, key, value)?;
         let Some(pool) = self.current.and_then(|index| self.pools.get_mut(index)) else {
             if key == b"process.max" {
@@ -206,7 +224,7 @@ const NEEDED: [&[u8]; 6] =
     [b"listen", b"pm", b"pm.max_children", b"pm.max_spare_servers", b"pm.min_spare_servers", b"process.max"];
 
 impl Reader<'_> {
-    fn check_known(&self, place: Place<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
+    fn check_known(&self, place: LineRef<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
         let (Environment::Hidden, Some(variable)) = (self.environment, &value.unknown_variable) else {
             return Ok(());
         };
@@ -220,7 +238,7 @@ impl Reader<'_> {
     }
 }
 
-fn manager(place: Place<'_>, value: &Value) -> Result<Manager, Error> {
+fn manager(place: LineRef<'_>, value: &Value) -> Result<Manager, Error> {
     let managers = [Manager::Static, Manager::Dynamic, Manager::Ondemand];
     let found = managers.into_iter().find(|one| value.text.eq_ignore_ascii_case(one.as_str().as_bytes()));
     found.ok_or_else(|| {
@@ -230,7 +248,7 @@ fn manager(place: Place<'_>, value: &Value) -> Result<Manager, Error> {
 }
 
 /// Digits, and a minus; too large a number wraps around as in C.
-fn integer(place: Place<'_>, name: &str, value: &Value, warnings: &mut Vec<String>) -> Result<i64, Error> {
+fn integer(place: LineRef<'_>, name: &str, value: &Value, warnings: &mut Vec<String>) -> Result<i64, Error> {
     let text = String::from_utf8_lossy(&value.text);
     if value.expression {
         return Err(place.error(format!("{name} = {text} is an expression, which is not evaluated here")));

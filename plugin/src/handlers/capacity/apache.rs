@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
-use pool_capacity::Process;
+use pool_capacity::ServerProcess;
 use pool_capacity::apache::{
     Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, parents, read,
 };
@@ -21,7 +21,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
     let mut running = Running::look(context.plugin, context.request)?;
     leave_out_contained(context, &mut running.processes);
     let parent = parent_of(&context.files, &running.processes, conf);
-    let invocation = Invocation::on(&context.files, conf, parent)?;
+    let invocation = Invocation::find(&context.files, conf, parent)?;
     let pool = read(&context.files, &invocation)?;
     let server = Server::find(&context.files, &pool, &running.processes);
     let mut capacity = told(&pool);
@@ -41,7 +41,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
 }
 
 /// Without a contained parent its children would be parents, so they go as well.
-fn leave_out_contained(context: &Context<'_>, processes: &mut Vec<Process>) {
+fn leave_out_contained(context: &Context<'_>, processes: &mut Vec<ServerProcess>) {
     loop {
         let is_contained = |pid: &u32| context.is_contained(*pid);
         let contained: Vec<u32> = parents(processes).map(|parent| parent.pid).filter(is_contained).collect();
@@ -59,8 +59,8 @@ fn told(pool: &Pool) -> Capacity {
         conf: pool.conf.display().to_string(),
         mpm: Some(pool.mpm.name()),
         limit: pool.limit.into(),
-        limit_written: pool.limit_written.and_then(|written| u64::try_from(written).ok()),
-        limit_name: pool.limit_name,
+        limit_configured: pool.limit_configured.and_then(|written| u64::try_from(written).ok()),
+        limit_setting: pool.limit_setting,
         server_limit: Some(pool.server_limit.into()),
         threads_per_child: has_threads.then_some(pool.threads_per_child.into()),
         warnings: pool.warnings.iter().map(ToString::to_string).collect(),

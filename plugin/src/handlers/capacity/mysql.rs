@@ -6,7 +6,7 @@ use agent2_plugin::ItemError;
 use pool_capacity::mysql::{Buffer, Config, Server, is_server, usual_places};
 use pool_capacity::sizing::{Demand, Memory};
 use pool_capacity::sockets::Address;
-use pool_capacity::{FileKind, Files, Process};
+use pool_capacity::{FileKind, Files, ServerProcess};
 
 use super::context::Context;
 use super::processes::Running;
@@ -19,8 +19,9 @@ const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.soc
 const PERSISTED: &str = "/var/lib/mysql/mysqld-auto.cnf";
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
     let running = Running::look(context.plugin, context.request)?;
-    let servers: Vec<&Process> = running.processes.iter().filter(|process| is_server(process)).collect();
-    let servers: Vec<&Process> =
+    let servers: Vec<&ServerProcess> =
+        running.processes.iter().filter(|process| is_server(process)).collect();
+    let servers: Vec<&ServerProcess> =
         servers.into_iter().filter(|server| !context.is_contained(server.pid)).collect();
     let (process, is_named) = (server_of(&servers, conf.as_deref()), conf.is_some());
     let paths = paths(context, conf, process)?;
@@ -66,15 +67,15 @@ fn told(paths: &[PathBuf], config: &Config) -> Capacity {
             paths => paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
         },
         limit: config.max_connections,
-        limit_written: config.max_connections_written,
-        limit_name: "max_connections",
+        limit_configured: config.max_connections_configured,
+        limit_setting: "max_connections",
         warnings: config.warnings.clone(),
         ..Capacity::default()
     }
 }
 
 /// What the kernel tells of the running server.
-fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process: &Process) {
+fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process: &ServerProcess) {
     capacity.processes = Some(1);
     capacity.threads = Some(process.threads.into());
     let sockets = match &config.socket {
@@ -112,31 +113,31 @@ fn readable(amount: u64) -> String {
     byte_size(amount as f64)
 }
 
-fn now(running: &Running, context: &Context<'_>, process: &Process) -> u64 {
+fn now(running: &Running, context: &Context<'_>, process: &ServerProcess) -> u64 {
     let footprints = running.untraced(&[process.pid], context.request);
     footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes))
 }
 
 /// The server that a configuration is of: the one that was told it, or one that was told none. Where no configuration is named, the
 /// first.
-fn server_of<'a>(servers: &[&'a Process], conf: Option<&Path>) -> Option<&'a Process> {
+fn server_of<'a>(servers: &[&'a ServerProcess], conf: Option<&Path>) -> Option<&'a ServerProcess> {
     let Some(conf) = conf else { return servers.first().copied() };
     let told = servers.iter().find(|server| defaults_file(server).as_deref() == Some(conf));
     told.or_else(|| servers.iter().find(|server| defaults_file(server).is_none())).copied()
 }
 
 /// `--defaults-file=/etc/other.cnf`: the server reads no other.
-fn defaults_file(process: &Process) -> Option<PathBuf> {
+fn defaults_file(process: &ServerProcess) -> Option<PathBuf> {
     path_after(process, b"--defaults-file=")
 }
 
-fn path_after(process: &Process, option: &[u8]) -> Option<PathBuf> {
+fn path_after(process: &ServerProcess, option: &[u8]) -> Option<PathBuf> {
     let path = process.arguments.iter().find_map(|argument| argument.strip_prefix(option))?;
     Some(PathBuf::from(String::from_utf8_lossy(path).into_owned()))
 }
 
 /// The files that the running server's arguments leave of the usual ones, or add to them.
-fn as_told(mut usual: Vec<PathBuf>, process: Option<&Process>) -> Vec<PathBuf> {
+fn as_told(mut usual: Vec<PathBuf>, process: Option<&ServerProcess>) -> Vec<PathBuf> {
     let Some(process) = process else { return usual };
     if process.arguments.iter().any(|argument| argument == b"--no-defaults") {
         return Vec::new();
@@ -149,7 +150,7 @@ fn as_told(mut usual: Vec<PathBuf>, process: Option<&Process>) -> Vec<PathBuf> {
 fn paths(
     context: &Context<'_>,
     conf: Option<PathBuf>,
-    process: Option<&Process>,
+    process: Option<&ServerProcess>,
 ) -> Result<Vec<PathBuf>, ItemError> {
     if let Some(path) = conf.or_else(|| process.and_then(defaults_file)) {
         return Ok(vec![path]);
@@ -169,7 +170,7 @@ fn paths(
 
 /// By the machine's packages; where those do not tell, by the program itself. `false` where neither does: then the running
 /// process tells at least whose it is. (The program that it was started from is not asked: any user may call one so.)
-fn server(context: &Context<'_>, process: Option<&Process>) -> (Server, bool) {
+fn server(context: &Context<'_>, process: Option<&ServerProcess>) -> (Server, bool) {
     let (mut installed, is_known) = Server::installed(&context.files);
     if !is_known && process.is_some_and(|process| process.name == b"mariadbd") {
         installed = Server::UNKNOWN_MARIADB;
@@ -202,9 +203,9 @@ fn open_files(context: &Context<'_>, pid: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn server(pid: u32, arguments: &[&str]) -> Process {
+    fn server(pid: u32, arguments: &[&str]) -> ServerProcess {
         let arguments = std::iter::once(&"/usr/sbin/mariadbd").chain(arguments);
-        Process {
+        ServerProcess {
             pid,
             ppid: 1,
             name: b"mariadbd".to_vec(),
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn a_configuration_is_of_the_server_that_reads_it() {
         let (other, usual) = (server(1, &["--defaults-file=/a.cnf"]), server(2, &[]));
-        let of = |servers: &[&Process], conf: Option<&str>| {
+        let of = |servers: &[&ServerProcess], conf: Option<&str>| {
             server_of(servers, conf.map(Path::new)).map(|server| server.pid)
         };
         assert_eq!(of(&[&other, &usual], Some("/a.cnf")), Some(1));

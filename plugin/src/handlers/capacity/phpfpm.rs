@@ -20,8 +20,8 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let mut capacity = Capacity {
         pool: "php-fpm",
         conf: read.iter().map(|(config, _)| config.conf.display().to_string()).collect::<Vec<_>>().join(", "),
-        limit_name: "pm.max_children",
-        limit_written: Some(0),
+        limit_setting: "pm.max_children",
+        limit_configured: Some(0),
         warnings,
         ..Capacity::default()
     };
@@ -129,7 +129,7 @@ impl Looked {
         masters: &[&Master],
     ) {
         capacity.limit += config.limit();
-        *capacity.limit_written.get_or_insert_default() += config.written();
+        *capacity.limit_configured.get_or_insert_default() += config.written();
         capacity.warnings.extend(config.warnings.iter().cloned());
         let pids: Vec<u32> = masters.iter().map(|master| master.pid).collect();
         self.masters.extend(&pids);

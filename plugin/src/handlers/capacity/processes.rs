@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agent2_plugin::{ItemError, Request};
-use pool_capacity::Process;
+use pool_capacity::ServerProcess;
 use pool_capacity::sizing::{Footprint, Shares};
 use proc_snapshot::{Needs, Snapshot, Visibility};
 
@@ -17,7 +17,7 @@ const SAMPLE: usize = 50;
 /// What was seen in one walk.
 pub(super) struct Running {
     snapshot: Arc<Snapshot>,
-    pub(super) processes: Vec<Process>,
+    pub(super) processes: Vec<ServerProcess>,
     /// The processes of others cannot be seen: that none was found says nothing then.
     pub(super) partial: bool,
 }
@@ -109,10 +109,10 @@ fn footprint(process: &proc_snapshot::Process<'_>, traced: bool) -> Option<Footp
     })
 }
 
-fn process_of(process: &proc_snapshot::Process<'_>) -> Process {
+fn process_of(process: &proc_snapshot::Process<'_>) -> ServerProcess {
     // The walk has turned NUL into space, so an argument with spaces counts as several.
     let arguments = process.cmdline().unwrap_or_default().split(|&byte| byte == b' ');
-    Process {
+    ServerProcess {
         pid: process.pid(),
         ppid: process.ppid(),
         name: process.comm().unwrap_or_default().to_vec(),

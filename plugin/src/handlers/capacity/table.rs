@@ -56,8 +56,8 @@ pub(crate) fn table(capacity: &Capacity) -> String {
 }
 
 fn configured(capacity: &Capacity) -> String {
-    let mut text = format!("{} {}", capacity.limit_name, capacity.limit);
-    if let Some(written) = capacity.limit_written.filter(|&written| written != capacity.limit) {
+    let mut text = format!("{} {}", capacity.limit_setting, capacity.limit);
+    if let Some(written) = capacity.limit_configured.filter(|&written| written != capacity.limit) {
         let _ = write!(text, " ({written} as written)");
     }
     if capacity.pools.len() > 1 {
@@ -80,7 +80,7 @@ fn now(capacity: &Capacity) -> Option<String> {
     capacity.running.filter(|&running| running)?;
     let mut parts = Vec::new();
     if let Some(workers) = capacity.workers {
-        let noun = if capacity.limit_name == "max_connections" { "connections" } else { "workers" };
+        let noun = if capacity.limit_setting == "max_connections" { "connections" } else { "workers" };
         parts.push(format!("{workers} {noun}"));
     }
     if let Some(processes) = capacity.processes.filter(|_| capacity.workers != capacity.processes) {
@@ -122,7 +122,7 @@ fn verdict(capacity: &Capacity) -> String {
     let Some(sizing) = &capacity.sizing else {
         return "no worker runs: whether the limit fits is known when one does".to_owned();
     };
-    let name = capacity.limit_name;
+    let name = capacity.limit_setting;
     match sizing {
         SizingJson { fits: true, .. } => "it fits: leave it, or look again under load".to_owned(),
         SizingJson { largest_limit: 0, .. } => {
@@ -170,8 +170,8 @@ mod tests {
             running: Some(true),
             mpm: Some("prefork"),
             limit: 256,
-            limit_written: Some(300),
-            limit_name: "MaxClients",
+            limit_configured: Some(300),
+            limit_setting: "MaxClients",
             processes: Some(256),
             workers: Some(256),
             usage_percent: Some(100.0),
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn several_pools_are_told_what_they_may_have_together() {
         let mut capacity = incident();
-        (capacity.limit_name, capacity.limit_written) = ("pm.max_children", None);
+        (capacity.limit_setting, capacity.limit_configured) = ("pm.max_children", None);
         capacity.sizing = Some(does_not_fit());
         assert!(table(&capacity).contains("DOES NOT FIT: set pm.max_children to 71 or less\n"));
         capacity.pools = ["shop", "www"].map(one_of_128).into();

@@ -17,8 +17,8 @@ pub(crate) struct Capacity {
     pub(crate) mpm: Option<&'static str>,
     pub(crate) limit: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limit_written: Option<u64>,
-    pub(crate) limit_name: &'static str,
+    pub(crate) limit_configured: Option<u64>,
+    pub(crate) limit_setting: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

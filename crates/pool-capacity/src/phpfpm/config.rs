@@ -1,0 +1,33 @@
+//! A configuration after reading.
+
+use std::path::PathBuf;
+
+use super::pool::Pool;
+
+/// A configuration, with all that it includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The main file.
+    pub conf: PathBuf,
+    /// In the order of the files.
+    pub pools: Vec<Pool>,
+    /// `process.max`: no more workers than this in all pools; 0 means no such limit.
+    pub process_max: u32,
+    /// What is not as it was written, or could not be known.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The workers that all pools together may have.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        let sum = self.written();
+        if self.process_max == 0 { sum } else { sum.min(self.process_max.into()) }
+    }
+
+    /// The sum of `pm.max_children`.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.pools.iter().map(|pool| u64::from(pool.max_children)).sum()
+    }
+}
