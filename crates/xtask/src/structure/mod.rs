@@ -36,8 +36,10 @@ pub(crate) fn run(root: Option<&Path>, picture: Option<&Path>) -> Done {
     let survey = Survey::read(root)?;
     say(&survey.table());
     let path = picture.map_or_else(|| root.join(PICTURE), Path::to_owned);
-    fs::write(&path, picture::draw(&survey))?;
-    say(&format!("drew {}", path.display()));
+    let (old, new) = (fs::read_to_string(&path).unwrap_or_default(), picture::draw(&survey));
+    let stale = picture::without_numbers(&old) != picture::without_numbers(&new);
+    fs::write(&path, new)?;
+    say(&format!("drew {}{}", path.display(), if stale { ", which was stale" } else { "" }));
     let faults = faults(&survey, root);
     faults.iter().for_each(|fault| say(fault));
     if own && !faults.is_empty() {
