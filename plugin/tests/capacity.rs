@@ -134,8 +134,11 @@ fn a_unit_s_memory_limit_counts_where_it_is_the_smaller() {
         (&(4_u64 << 30).into(), &(256 * MIB).into())
     );
     assert_eq!((&answer["largest_limit"], &answer["fits"]), (&35.into(), &false.into()), "{answer}");
-    let how = answer["how"].as_str().unwrap();
-    assert!(how.contains("2.0 GiB that cgroup /web.slice/httpd.service may have less 256.0 MiB"), "{how}");
+    let basis = answer["basis"].as_str().unwrap();
+    assert!(
+        basis.contains("2.0 GiB that cgroup /web.slice/httpd.service may have less 256.0 MiB"),
+        "{basis}"
+    );
 
     machine.write("proc/100/cgroup", "0::/../hidden\n");
     let hidden = machine.answer("apache.capacity");
@@ -303,7 +306,7 @@ fn mysql_s_connections_are_counted_where_the_server_is() {
     machine.write("proc/400/net/unix", "Num\n0: 3 0 0 0001 03 7 /run/my.sock\n0: 3 0 0 0001 03 8 /run/my.sock\n0: 2 0 10000 0001 01 9 /run/my.sock\n");
     machine.write("proc/400/net/tcp", "sl\n0: 0100007F:0CEB 0100007F:D431 01 0:0 0:0 0 33 0 77 1\n");
     let answer = machine.answer("mysql.capacity");
-    assert_eq!((&answer["limit"], &answer["limit_written"]), (&214.into(), &500.into()), "{answer}");
+    assert_eq!((&answer["limit"], &answer["limit_configured"]), (&214.into(), &500.into()), "{answer}");
     assert_eq!(
         (&answer["workers"], &answer["threads"], &answer["at_limit"]),
         (&3.into(), &1.into(), &false.into()),
@@ -311,7 +314,7 @@ fn mysql_s_connections_are_counted_where_the_server_is() {
     );
     assert_eq!(answer["memory"]["source"], "configured");
     assert!(answer["warnings"][0].as_str().unwrap().contains("lowered to 214"), "{answer}");
-    assert!(answer["how"].as_str().unwrap().contains("214 connections with"), "{answer}");
+    assert!(answer["basis"].as_str().unwrap().contains("214 connections with"), "{answer}");
 }
 
 #[test]

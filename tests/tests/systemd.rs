@@ -213,7 +213,7 @@ fn silent_bus_delays_no_poll_beyond_its_deadline() -> Result<(), Error> {
     serves_others(&mut agent);
     let about_itself = ask(&mut agent, "oomwatch.self", &[]).expect("itself");
     assert_eq!(
-        (&about_itself["exports"]["timeouts"], &about_itself["exports"]["hanging"]),
+        (&about_itself["exports"]["timeouts"], &about_itself["exports"]["running_past_deadline"]),
         (&0.into(), &0.into())
     );
     until(&mut agent, UNITS, |answer| {

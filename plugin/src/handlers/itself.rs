@@ -61,7 +61,7 @@ struct ExportsJson {
     errors: u64,
     timeouts: u64,
     panics: u64,
-    hanging: u64,
+    running_past_deadline: u64,
     log_lines_dropped: u64,
 }
 
@@ -73,7 +73,7 @@ impl ExportsJson {
             errors: stats.errors(),
             timeouts: stats.timeouts(),
             panics: stats.panics(),
-            hanging: stats.hanging(),
+            running_past_deadline: stats.hanging(),
             log_lines_dropped: stats.log_lines_dropped(),
         }
     }
@@ -128,7 +128,7 @@ struct LogsJson {
     reason: Option<String>,
     items: usize,
     read_bytes: u64,
-    lines_too_hard: u64,
+    lines_over_step_limit: u64,
     last_write_age_seconds: Option<u64>,
 }
 
@@ -146,7 +146,7 @@ impl LogsJson {
             reason,
             items: status.items,
             read_bytes: status.read_bytes,
-            lines_too_hard: status.lines_over_step_limit,
+            lines_over_step_limit: status.lines_over_step_limit,
             last_write_age_seconds: age.map(|age| age.as_secs()),
         }
     }
@@ -154,11 +154,11 @@ impl LogsJson {
 
 #[derive(Serialize)]
 struct ProcessesJson {
-    seen: usize,
+    total: usize,
     unreadable: usize,
     hidepid: Option<u8>,
     others_visible: bool,
-    cmdlines_cut: usize,
+    cmdlines_truncated: usize,
 }
 
 impl ProcessesJson {
@@ -166,11 +166,11 @@ impl ProcessesJson {
         let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
         let visibility = Visibility::new(plugin.walk.root(), &snapshot);
         Ok(Self {
-            seen: snapshot.len(),
+            total: snapshot.len(),
             unreadable: visibility.unreadable,
             hidepid: visibility.hidepid,
             others_visible: visibility.others_visible,
-            cmdlines_cut: snapshot.truncated_cmdlines(),
+            cmdlines_truncated: snapshot.truncated_cmdlines(),
         })
     }
 }

@@ -136,7 +136,7 @@ struct GroupsJson<'a> {
 struct GroupJson<'a> {
     value: &'a str,
     count: u64,
-    error: u64,
+    undercount_max: u64,
 }
 
 impl<'a> GroupsJson<'a> {
@@ -144,7 +144,7 @@ impl<'a> GroupsJson<'a> {
         let list = groups.groups.iter().map(|group| GroupJson {
             value: &group.value,
             count: group.lines,
-            error: group.error,
+            undercount_max: group.error,
         });
         Self {
             total: TotalJson::of(&groups.total),

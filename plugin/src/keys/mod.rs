@@ -123,12 +123,12 @@ const CONF: Parameter = Parameter::text(
     "the configuration file; default: the option of the agent's configuration, else what runs, else what is installed",
 );
 const CAPACITY_ANSWER: &str = "JSON: `pool`, `conf` that was read, `running`; `limit` of workers as the server applies it, \
-    `limit_written`, `limit_name`; `processes` and `workers` that live, `busy` ones, `usage_percent` of the limit, `at_limit`; \
+    `limit_configured`, `limit_setting`; `processes` and `workers` that live, `busy` ones, `usage_percent` of the limit, `at_limit`; \
     `memory` (`source`: `pss`, `rss_anon`, `rss` or `configured`; `worker_bytes` on average, `private_bytes` of it, \
-    `shared_bytes` of all once, `rss_bytes`, `largest_bytes`; `error`: how far it may be off); `memory_at_limit_bytes`, \
+    `shared_bytes` of all once, `rss_bytes`, `largest_bytes`; `accuracy`: how far it may be off); `memory_at_limit_bytes`, \
     `mem_total_bytes`, `cgroup` and `cgroup_max_bytes` where a memory cgroup allows the server less than that, `limited_by` \
     (`machine` or `cgroup`: which has less room, and what the following is of), `reserved_bytes` for the rest of it, \
-    `available_bytes`, `fits`, `largest_limit` that does, and `how` it was computed; `warnings`, and `notes` of what could not be measured. What is not known is absent: docs/capacity.md. An error where no configuration is \
+    `available_bytes`, `fits`, `largest_limit` that does, and `basis` it was computed; `warnings`, and `notes` of what could not be measured. What is not known is absent: docs/capacity.md. An error where no configuration is \
     found, and, with file and line, where the server would not start with it.";
 
 /// All item keys.
@@ -318,7 +318,7 @@ pub const KEYS: &[Key] = &[
         ],
         summary: "Matching lines of a file counted by the value of the first capture group.",
         answer: "JSON: `count` of matching lines since `since` (seconds since 1970); `groups`, largest first, each with \
-                 `value`, `count` and `error`: so many more lines it may have had before it was known, 0 where the count is exact; \
+                 `value`, `count` and `undercount_max`: so many more lines it may have had before it was known, 0 where the count is exact; \
                  `other`, all lines that are in no listed count; `exact`, whether these are certainly the largest groups and \
                  their counts exact; `complete`, false where there is more to read than fits into a poll, or a file that \
                  cannot be read. 4,000 different values are kept at least, the largest; a value with more than one line in \
@@ -386,7 +386,7 @@ pub const KEYS: &[Key] = &[
         answer: "JSON: `readable`, whether any source is that tells of every kill; `sources` (`kmsg`, `journal`, `file` for each \
                  log file, `systemd`, `systemd-oomd`), each with `name`, `state` (`readable`; `absent`: the machine has no such \
                  thing; `forbidden`: this user may not read it; `failed`: it should be readable and is not, such as a journalctl \
-                 that is late; `off`: the configuration does not want it), `path`, `readable`, `why` not and what would `mend` \
+                 that is late; `off`: the configuration does not want it), `path`, `readable`, `reason` and `remedy` \
                  it; `counts` of kills of this boot: `kernel` (null where it does not count), `reported` in the kernel's text, \
                  `by_source`, and whether they `agree` (null where there is nothing to compare, or they differ and the text \
                  cannot be read; the kernel's count may rise with nothing in the log); `messages_lost` of the kernel, \
@@ -402,11 +402,11 @@ pub const KEYS: &[Key] = &[
         parameters: &[],
         summary: "How much memory is left, for how long, and who would be killed next.",
         answer: "JSON: `mem_total_bytes`, `mem_available_bytes`, `mem_available_percent`, `swap_total_bytes`, `swap_free_bytes`; \
-                 `rate` at which available memory and free swap together change, `bytes_per_second` `over_seconds`, from the \
+                 `rate` at which available memory and free swap together change, `bytes_per_second` `window_seconds`, from the \
                  polls of the last ten minutes, absent until two are 30 s apart; `seconds_left` at that rate without what went \
                  within its steepest minute, as when a program starts, absent unless it shrinks; `pressure` (`some` and `full`: `avg10`, `avg60`, `avg300` in percent of time, `total_seconds`), \
                  absent before 4.20; `panic_on_oom`, `overcommit_memory`, `overcommit_ratio`, `commit_limit_bytes`, \
-                 `committed_bytes`; `next`, the five processes with the largest oom_score (`pid`, `name`, `oom_score`, \
+                 `committed_bytes`; `candidates`, the five processes with the largest oom_score (`pid`, `name`, `oom_score`, \
                  `oom_score_adj`, `rss_bytes`), absent where `others_visible` is false (hidepid).",
         mirrors: None,
         source: "/proc/meminfo, /proc/pressure/memory, /proc/sys/vm; proc(5): oom_score, oom_score_adj, VmRSS",
@@ -506,12 +506,12 @@ pub const KEYS: &[Key] = &[
         parameters: &[],
         summary: "The plugin about itself.",
         answer: "JSON: `version`, `uptime_seconds`; `process` (`rss_bytes`, `cpu_user_seconds`, `cpu_system_seconds`, `threads`); \
-                 `exports` (`total`, `errors`, `timeouts`, `panics`, `hanging`: handlers that are late and still running, \
+                 `exports` (`total`, `errors`, `timeouts`, `panics`, `running_past_deadline`: handlers that are late and still running, \
                  `log_lines_dropped`); `walks` over /proc (`total`, `failed`, `shared`, `seconds`, `last_seconds`); \
                  `cpu_sampler` (`queries`, `samples`, `failed`, `seconds`); \
                  `logs` (`persistence`: `durable`, `read-only` or `memory`, null before the first log item; `reason`, `items`, \
-                 `read_bytes`, `lines_too_hard`, `last_write_age_seconds`); `processes` (`seen`, `unreadable`, `hidepid`, \
-                 `others_visible`, `cmdlines_cut`).",
+                 `read_bytes`, `lines_over_step_limit`, `last_write_age_seconds`); `processes` (`total`, `unreadable`, `hidepid`, \
+                 `others_visible`, `cmdlines_truncated`).",
         mirrors: None,
         source: "the plugin's own counts; proc_pid_status(5); the mount options of /proc",
         example: "oomwatch.self",

@@ -285,7 +285,7 @@ fn is_of_anonymous_memory(found: &Found) {
         upper.saturating_sub(inherited) <= dirty && dirty <= upper,
         "{inherited} {dirty} {capacity_json}"
     );
-    let error = capacity_json["memory"]["error"].as_str().unwrap();
+    let error = capacity_json["memory"]["accuracy"].as_str().unwrap();
     assert!(error.contains("each has between ") && error.contains("CAP_SYS_PTRACE"), "{error}");
 }
 

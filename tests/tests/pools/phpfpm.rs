@@ -449,7 +449,7 @@ fn is_judged_by_its_cgroup(server: &Server) {
     );
     assert_eq!(capacity["cgroup_max_bytes"], limit_bytes, "{capacity}");
     assert_eq!(capacity["available_bytes"], limit_bytes / 8 * 7, "{capacity}");
-    let how = capacity["how"].as_str().unwrap();
-    assert!(how.contains(&format!("64.0 MiB that cgroup {} may have", limited.path())), "{how}");
+    let basis = capacity["basis"].as_str().unwrap();
+    assert!(basis.contains(&format!("64.0 MiB that cgroup {} may have", limited.path())), "{basis}");
     limited.let_go(server.child.id()).unwrap();
 }

@@ -331,7 +331,7 @@ fn access() -> Vec<Scene> {
     let set = |at, value| Change::Set(vec![(at, value)]);
     vec![
         same("OomWatch: polls hang for 10m", WARNING)
-            .cause("oomwatch.self", set("/exports/hanging", json!(1)))
+            .cause("oomwatch.self", set("/exports/running_past_deadline", json!(1)))
             .minutes(12),
         same("OomWatch: state cannot be saved", WARNING).cause(SOURCES, set("/persistence", json!("memory"))),
         same("Agent: kernel messages cannot be read", WARNING).cause(SOURCES, set("/readable", json!(false))),

@@ -25,10 +25,10 @@ pub(crate) fn table(capacity: &Capacity) -> String {
     }
     if let Some(memory) = &capacity.memory {
         row(&mut text, "memory", &of_memory(capacity, memory));
-        row(&mut text, "", &memory.error);
+        row(&mut text, "", &memory.accuracy);
     }
     if let Some(sizing) = &capacity.sizing {
-        row(&mut text, "at the limit", &sizing.how);
+        row(&mut text, "at the limit", &sizing.basis);
     }
     row(&mut text, "so", &verdict(capacity));
     for pool in &capacity.pools {
@@ -192,7 +192,7 @@ mod tests {
             available_bytes: 0,
             fits: false,
             largest_limit: 71,
-            how: "word ".repeat(40).trim_end().to_owned(),
+            basis: "word ".repeat(40).trim_end().to_owned(),
         }
     }
 

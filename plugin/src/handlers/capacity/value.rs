@@ -59,7 +59,7 @@ pub(crate) struct MemoryJson {
     pub(crate) rss_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) largest_bytes: Option<u64>,
-    pub(crate) error: String,
+    pub(crate) accuracy: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -75,7 +75,7 @@ pub(crate) struct SizingJson {
     pub(crate) available_bytes: u64,
     pub(crate) fits: bool,
     pub(crate) largest_limit: u64,
-    pub(crate) how: String,
+    pub(crate) basis: String,
 }
 
 /// One pool of php-fpm.
@@ -164,7 +164,7 @@ impl MemoryJson {
             shared_bytes: memory.shared_bytes,
             rss_bytes: memory.rss_bytes,
             largest_bytes: memory.largest_bytes,
-            error: memory.doubt.clone(),
+            accuracy: memory.doubt.clone(),
         }
     }
 }
@@ -181,7 +181,7 @@ impl SizingJson {
             available_bytes: sizing.available_bytes,
             fits: sizing.fits,
             largest_limit: sizing.largest_limit,
-            how: sizing.how,
+            basis: sizing.how,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `oom.risk`: how far it is to the next OOM kill, and whom it would hit.
+//! `oom.risk`: how close the next OOM kill is, and which process it would hit.
 
 use std::time::{Duration, Instant};
 
@@ -39,14 +39,14 @@ struct RiskJson {
     committed_bytes: Option<u64>,
     /// Absent where the processes of others are hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Vec<CandidateJson>>,
+    candidates: Option<Vec<CandidateJson>>,
     others_visible: bool,
 }
 
 #[derive(Serialize)]
 struct RateJson {
     bytes_per_second: i64,
-    over_seconds: u64,
+    window_seconds: u64,
 }
 
 #[derive(Serialize)]
@@ -80,20 +80,20 @@ pub(crate) fn risk(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Rep
     let memory = MachineMemory::read(host_root)?;
     let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
     let visibility = Visibility::new(plugin.walk.root(), &snapshot);
-    let next = visibility.others_visible.then(|| {
+    let candidates = visibility.others_visible.then(|| {
         let pids = snapshot.processes().map(|process| process.pid());
         oom_candidates(host_root, pids, CANDIDATES).iter().map(CandidateJson::of).collect()
     });
     let left = memory.available_bytes.saturating_add(memory.swap_free_bytes);
     let rate = plugin.memory_trend.sample(Instant::now(), left);
-    json::reply(&RiskJson::of(&memory, rate, next, visibility.others_visible))
+    json::reply(&RiskJson::of(&memory, rate, candidates, visibility.others_visible))
 }
 
 impl RiskJson {
     fn of(
         memory: &MachineMemory,
         rate: Option<Rate>,
-        next: Option<Vec<CandidateJson>>,
+        candidates: Option<Vec<CandidateJson>>,
         others_visible: bool,
     ) -> Self {
         let left = memory.available_bytes.saturating_add(memory.swap_free_bytes);
@@ -112,7 +112,7 @@ impl RiskJson {
             overcommit_ratio: memory.overcommit_ratio,
             commit_limit_bytes: memory.commit_limit_bytes,
             committed_bytes: memory.committed_bytes,
-            next,
+            candidates,
             others_visible,
         }
     }
@@ -121,7 +121,7 @@ impl RiskJson {
 impl RateJson {
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and no memory changes so fast")]
     fn of(rate: Rate) -> Self {
-        Self { bytes_per_second: rate.bytes_per_second.round() as i64, over_seconds: rate.window.as_secs() }
+        Self { bytes_per_second: rate.bytes_per_second.round() as i64, window_seconds: rate.window.as_secs() }
     }
 }
 

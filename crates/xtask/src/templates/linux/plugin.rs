@@ -120,7 +120,7 @@ fn poll_items() -> Vec<Item> {
         ),
         polls(
             "self.hanging",
-            "$.exports.hanging",
+            "$.exports.running_past_deadline",
             text("Plugin: Hanging handlers", "プラグイン: 応答しない処理"),
             text(
                 "Number of polls that missed their deadline and are still running, for example because an NFS mount does not respond.",

@@ -191,7 +191,7 @@ fn fit_items(pool: &Pool) -> Vec<Item> {
         ])
         .value_type(ValueType::Char)
         .heartbeat("1h"),
-        part_of_memory(pool, "how", "$.how", [
+        part_of_memory(pool, "how", "$.basis", [
             text("Calculation", "計算方法"),
             text(
                 "The calculation of the largest limit that fits, with its numbers.",

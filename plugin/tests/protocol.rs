@@ -192,7 +192,7 @@ fn the_plugin_tells_about_itself() {
     );
     assert!(itself["process"]["rss_bytes"].as_u64() > Some(1_000_000));
     assert!(itself["walks"]["total"].as_u64() >= Some(1));
-    assert!(itself["processes"]["seen"].as_u64() > Some(2));
+    assert!(itself["processes"]["total"].as_u64() > Some(2));
     assert_eq!(itself["processes"]["others_visible"], true);
 }
 
@@ -292,7 +292,7 @@ fn failure_28_maps_are_read_only_when_asked_for_and_hold_up_nobody() {
     let (id, answer) = agent.next_result().unwrap();
     assert_eq!(id, standing);
     assert!(answer.unwrap_err().contains("was not ready after 1.0 s"));
-    assert_eq!(json(&mut agent, "oomwatch.self", &[])["exports"]["hanging"], 1);
+    assert_eq!(json(&mut agent, "oomwatch.self", &[])["exports"]["running_past_deadline"], 1);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn totals_are_the_same_for_whoever_asks() {
         assert_eq!(value(&mut agent, "oomwatch.log.total", &[path, "GET"]), "1");
         assert_eq!(value(&mut agent, "oomwatch.log.total", &[path, "GET", "", "all"]), "3");
         let counted = json(&mut agent, "oomwatch.log.groups", groups);
-        let largest = serde_json::json!([{"value": "b.example", "count": 2, "error": 0}]);
+        let largest = serde_json::json!([{"value": "b.example", "count": 2, "undercount_max": 0}]);
         assert_eq!(
             (&counted["groups"], &counted["other"], &counted["exact"]),
             (&largest, &Value::from(2), &Value::from(true))
@@ -562,7 +562,7 @@ fn the_risk_of_an_oom_kill_is_told_with_whom_it_would_hit() {
     }
     let hidden = json(&mut agent, "oomwatch.oom.risk", &[]);
     assert_eq!(
-        (hidden.get("next"), &hidden["others_visible"]),
+        (hidden.get("candidates"), &hidden["others_visible"]),
         (None, &false.into()),
         "nobody knows how /proc is mounted"
     );
@@ -570,11 +570,11 @@ fn the_risk_of_an_oom_kill_is_told_with_whom_it_would_hit() {
     let mount = "22 28 0:21 / /proc rw,relatime shared:12 - proc proc rw\n";
     std::fs::write(proc.join("self/mountinfo"), mount).unwrap();
     let risk = json(&mut agent, "oomwatch.oom.risk", &[]);
-    let next = serde_json::json!([
+    let candidates = serde_json::json!([
         {"pid": 101, "name": "httpd", "oom_score": 600, "rss_bytes": 52_428_800},
         {"pid": 100, "name": "httpd", "oom_score": 300, "rss_bytes": 52_428_800},
     ]);
-    assert_eq!((&risk["next"], &risk["mem_available_percent"]), (&next, &25.into()));
+    assert_eq!((&risk["candidates"], &risk["mem_available_percent"]), (&candidates, &25.into()));
     for absent in ["rate", "seconds_left", "pressure", "panic_on_oom"] {
         assert_eq!(risk.get(absent), None, "{absent}");
     }
