@@ -1,60 +1,60 @@
-//! What the program itself decides: version, places, and the modules that are part of it.
+//! Properties that are compiled into the program: version, paths, and built-in modules.
 
 use std::path::{Path, PathBuf};
 
 use super::Version;
 use crate::Files;
 
-/// What is compiled into an httpd.
+/// The properties that are compiled into an httpd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// The program's version.
     pub version: Version,
-    /// What relative paths begin at unless `ServerRoot` or `-d` says otherwise.
+    /// The start of relative paths unless `ServerRoot` or `-d` sets another one.
     pub server_root: PathBuf,
     /// The main configuration file, relative to the server root.
     pub configuration: PathBuf,
-    /// Where the parent's number is written unless `PidFile` says otherwise, relative to the server root.
+    /// The file with the parent's process id unless `PidFile` sets another one, relative to the server root.
     pub pid_file: PathBuf,
-    /// The sources of the modules that are part of it: `core.c`, `mod_so.c`; the MPM among them where it is one.
+    /// The sources of built-in modules: `core.c`, `mod_so.c`; also the MPM if it is built in.
     pub sources: Vec<String>,
-    /// The program that all this was read from; none where it was concluded from how the files are laid out.
+    /// The program from which these were read; absent if they were concluded from the layout of the files.
     pub program: Option<PathBuf>,
 }
 
 const CORE: [&str; 3] = ["core.c", "mod_so.c", "http_core.c"];
-/// What Debian makes part of its 2.4.
+/// The modules that Debian builds into its 2.4.
 const DEBIAN_2_4: [&str; 5] =
     ["mod_watchdog.c", "mod_log_config.c", "mod_logio.c", "mod_version.c", "mod_unixd.c"];
 
 impl Build {
-    /// As Debian has made it since its release 8, with MPMs to be loaded.
+    /// Debian's build since release 8, with loadable MPMs.
     #[must_use]
     pub fn debian_2_4() -> Self {
         Self::layout(Version::LATE_2_4, "/etc/apache2", "apache2.conf", "/var/run/apache2.pid", &DEBIAN_2_4)
     }
 
-    /// As Debian made it up to its release 7, with one of three MPMs.
+    /// Debian's build up to release 7, with one of three MPMs.
     #[must_use]
     pub fn debian_2_2(mpm_source: &str) -> Self {
         let sources = ["mod_log_config.c", "mod_logio.c", "mod_version.c", mpm_source];
         Self::layout(Version::LAST_2_2, "/etc/apache2", "apache2.conf", "/var/run/apache2.pid", &sources)
     }
 
-    /// As Red Hat has made it since its release 7, with MPMs to be loaded.
+    /// Red Hat's build since release 7, with loadable MPMs.
     #[must_use]
     pub fn red_hat_2_4() -> Self {
         Self::layout(Version::LATE_2_4, "/etc/httpd", "conf/httpd.conf", "/run/httpd/httpd.pid", &[])
     }
 
-    /// As Red Hat made it in its releases 5 and 6: `/usr/sbin/httpd` with `prefork.c`, `httpd.worker` and `httpd.event`
-    /// with the others.
+    /// Red Hat's build in releases 5 and 6: `/usr/sbin/httpd` with `prefork.c`, `httpd.worker` and `httpd.event` with the other
+    /// MPMs.
     #[must_use]
     pub fn red_hat_2_2(mpm_source: &str) -> Self {
         Self::layout(Version::LAST_2_2, "/etc/httpd", "conf/httpd.conf", "logs/httpd.pid", &[mpm_source])
     }
 
-    /// As the project's own sources make it unless told otherwise.
+    /// The default build of the project's own sources.
     #[must_use]
     pub fn upstream_2_4() -> Self {
         let sources = ["event.c"];
@@ -72,7 +72,7 @@ impl Build {
         }
     }
 
-    /// The build of a program, told by what is written in it.
+    /// Reads the build from the strings in a program.
     pub(super) fn of_program(files: &dyn Files, program: &Path) -> Option<Self> {
         let content = files.read(program).ok()?;
         let version = version_in(&content)?;
@@ -88,7 +88,7 @@ impl Build {
     }
 }
 
-/// `Apache/2.4.62`, as the server calls itself.
+/// Finds `Apache/2.4.62`, the server's own name.
 fn version_in(content: &[u8]) -> Option<Version> {
     const NAME: &[u8] = b"Apache/2.";
     positions(content, NAME).find_map(|at| {
@@ -104,10 +104,10 @@ fn quoted_after(content: &[u8], name: &str) -> Option<String> {
     String::from_utf8(content[start..start + end].to_vec()).ok()
 }
 
-/// Every module has the name of its source in it, as a string of its own.
+/// Finds the source name of every module, which is a string of its own in the program.
 fn sources_in(content: &[u8]) -> Vec<String> {
     let mut sources: Vec<String> = content.split(|byte| *byte == 0).filter_map(source_name).collect();
-    // Linkers let a string end in another one: core.c in http_core.c.
+    // Linkers merge a string into the end of another one: core.c in http_core.c.
     sources.extend(CORE.map(ToOwned::to_owned));
     sources.sort_unstable();
     sources.dedup();

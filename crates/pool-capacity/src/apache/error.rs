@@ -1,4 +1,4 @@
-//! Why a configuration could not be read, and where.
+//! Errors of a configuration, and where they are.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::FileError;
 
-/// A line of a configuration file. The number of a continued line is that of its last part, as in httpd's own messages.
+/// A line of a configuration file. A continued line has the number of its last part, as in httpd's own messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub(super) file: Arc<Path>,
@@ -14,13 +14,13 @@ pub struct Location {
 }
 
 impl Location {
-    /// The file, or what stands for one: `the command line`.
+    /// The file, or its replacement: `the command line`.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The number of the line, from 1.
+    /// The line number, from 1.
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line
@@ -33,14 +33,14 @@ impl fmt::Display for Location {
     }
 }
 
-/// Why a configuration could not be read. Where the fault is in a line, the message begins with it.
+/// The reason why a configuration could not be read. If a line is faulty, the message begins with it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApacheError {
-    /// No configuration file is where one is usually found.
+    /// There is no configuration file at any usual path.
     #[error("no Apache configuration found: looked for {}", list(places))]
     NotFound {
-        /// Where it was looked for.
+        /// The paths that were tried.
         places: Vec<PathBuf>,
     },
     /// The main configuration file cannot be read.
@@ -51,21 +51,21 @@ pub enum ApacheError {
     Include {
         /// The directive that includes it.
         at: Location,
-        /// Why it cannot be read.
+        /// The error of the included file.
         reason: FileError,
     },
-    /// httpd would refuse to start with this line.
+    /// httpd refuses to start because of this line.
     #[error("{at}: {problem}")]
     Line {
         /// The line.
         at: Location,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
-    /// httpd would refuse to start, for no single line's fault.
+    /// httpd refuses to start for a reason that concerns no single line.
     #[error("{problem}")]
     Whole {
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
 }
@@ -79,7 +79,7 @@ impl ApacheError {
         Self::Whole { problem: problem.into() }
     }
 
-    /// Whether the reason is that there is no Apache on the machine.
+    /// Returns whether there is no Apache on the machine.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         match self {
@@ -94,14 +94,14 @@ fn list(places: &[PathBuf]) -> String {
     places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Something that httpd corrects or tolerates, and that whoever wrote it should know of.
+/// A setting that httpd corrects or tolerates, and that the administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// What was written and what counts instead.
+    /// The setting and its effect.
     pub text: String,
-    /// Where it was written, if it was.
+    /// The line of the setting, if there is one.
     pub at: Option<Location>,
-    /// The number that httpd 2.4 gives its own message about the same thing at its start, such as `AH00180`.
+    /// The code of httpd 2.4's own message about it, such as `AH00180`.
     pub code: Option<&'static str>,
 }
 

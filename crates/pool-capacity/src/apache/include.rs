@@ -1,4 +1,4 @@
-//! Which files an `Include` means.
+//! Finds the files of an `Include`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +10,10 @@ use crate::{FileError, FileKind, Files, fnmatch};
 /// The limit of nested files and directories, as in httpd.
 pub(super) const DEPTH_MAX: usize = 128;
 
-/// How many directory entries one configuration may look at.
+/// Limit of directory entries that one configuration may list.
 const ENTRIES_MAX: usize = 500_000;
 
-/// What is left of the work that one configuration may make.
+/// The remaining budget of one configuration.
 #[derive(Debug)]
 pub(super) struct Limits {
     entries_left: usize,
@@ -25,7 +25,7 @@ impl Default for Limits {
     }
 }
 
-/// Why files could not be found.
+/// The reason why files could not be found.
 #[derive(Debug)]
 pub(super) enum Problem {
     File(FileError),
@@ -41,7 +41,7 @@ impl Problem {
     }
 }
 
-/// The files of one `Include`, in the order in which they are read.
+/// The files of one `Include`, in their order.
 pub(super) struct Included<'a> {
     files: &'a dyn Files,
     limits: &'a mut Limits,
@@ -54,7 +54,7 @@ impl<'a> Included<'a> {
         Self { files, limits, optional, paths: Vec::new() }
     }
 
-    /// Every part of the path may be a pattern. `Include` wants a match, `IncludeOptional` does not.
+    /// Rules of 2.4: every part of the path may be a pattern. `Include` requires a match, `IncludeOptional` does not.
     pub(super) fn as_in_2_4(&mut self, path: &Path) -> Result<(), Problem> {
         if !is_pattern(&path.to_string_lossy()) {
             return self.without_pattern(path, 0);
@@ -63,7 +63,7 @@ impl<'a> Included<'a> {
         self.below(Path::new("/"), &parts)
     }
 
-    /// Only the last part may be a pattern, and it need not match anything.
+    /// Rules of 2.2: only the last part may be a pattern, and it need not match.
     pub(super) fn as_in_2_2(&mut self, path: &Path) -> Result<(), Problem> {
         let (parent, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default());
         if is_pattern(&parent.to_string_lossy()) {
@@ -100,14 +100,14 @@ impl<'a> Included<'a> {
             if rest.is_empty() {
                 self.without_pattern(&path, 0)?;
             } else if self.files.kind(&path) == Some(FileKind::Directory) && !self.files.is_link(&path) {
-                // Links to directories are passed over here, as in httpd.
+                // Links to directories are ignored here, as in httpd.
                 self.below(&path, rest)?;
             }
         }
         Ok(())
     }
 
-    /// A file, or all files in and below a directory.
+    /// Adds a file, or all files in and below a directory.
     fn without_pattern(&mut self, path: &Path, depth: usize) -> Result<(), Problem> {
         match self.files.kind(path) {
             Some(FileKind::Directory) => self.directory(path, depth),
@@ -145,7 +145,7 @@ impl<'a> Included<'a> {
     }
 }
 
-/// Whether a path has something to be matched in it.
+/// Returns whether a path contains a pattern.
 fn is_pattern(path: &str) -> bool {
     let mut bytes = path.bytes();
     let mut bracket = false;

@@ -1,4 +1,4 @@
-//! How the server is started: with which program, options and environment.
+//! How the server is started: program, options and environment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use crate::{Files, ServerProcess};
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    /// What is compiled into the program.
+    /// The program's build.
     pub build: Build,
     /// The main configuration file.
     pub configuration: PathBuf,
-    /// What relative paths begin at, until a `ServerRoot`.
+    /// The start of relative paths, until a `ServerRoot`.
     pub server_root: PathBuf,
     /// The names after `-D`.
     pub defines: Vec<String>,
@@ -25,11 +25,11 @@ pub struct Invocation {
     pub after: Vec<String>,
     /// The environment, for `${NAME}`.
     pub environment: BTreeMap<String, String>,
-    /// The running server's own environment may not be read: what `environment` lacks may be in it.
+    /// Whether the running server's environment may not be read: variables that are absent in `environment` may exist.
     pub is_environment_hidden: bool,
 }
 
-/// Where a main configuration file is usually found: Debian, Red Hat, SUSE and Alpine, from source.
+/// The usual paths of the main configuration file: Debian, Red Hat, SUSE, Alpine, and builds from source.
 const PLACES: [&str; 4] = [
     "/etc/apache2/apache2.conf",
     "/etc/httpd/conf/httpd.conf",
@@ -47,7 +47,7 @@ const PROGRAMS: [&str; 7] = [
 ];
 
 impl Invocation {
-    /// A build started without any options, in its usual place.
+    /// A start of a build without options, with its usual configuration file.
     #[must_use]
     pub fn of_build(build: Build) -> Self {
         Self {
@@ -62,13 +62,13 @@ impl Invocation {
         }
     }
 
-    /// How the server of a configuration (the first one found, if none is given) is started on a machine. `parent` is the
-    /// server's running parent process if there is one; its options count then. Otherwise the files of Debian and Red
-    /// Hat that say how it would be started are asked.
+    /// Finds how the server of a configuration is started; without a path, the first configuration on the machine. `parent` is
+    /// the running parent process if there is one, whose options are then used. Otherwise Debian's and Red Hat's start files
+    /// are read.
     ///
     /// # Errors
     ///
-    /// [`ApacheError::NotFound`] if there is no configuration in any of the usual places.
+    /// [`ApacheError::NotFound`] if there is no configuration at any usual path.
     pub fn find(
         files: &dyn Files,
         configuration: Option<&Path>,
@@ -94,13 +94,13 @@ impl Invocation {
     }
 
     fn take(&mut self, options: Options) {
-        // Names that the program defines by itself stand for options like -X and -t.
+        // Names that the program defines by itself belong to options like -X and -t.
         self.defines = options.defines;
         self.before = options.before;
         self.after = options.after;
     }
 
-    /// Further instances of Debian's (`/etc/apache2-NAME`) are started with their directory as the root.
+    /// Further instances on Debian (`/etc/apache2-NAME`) are started with their directory as the root.
     fn root_for(&self, configuration: &Path) -> PathBuf {
         let directory = configuration.parent().unwrap_or(Path::new("/"));
         if directory.to_string_lossy().starts_with("/etc/apache2-") || self.build.program.is_none() {
@@ -115,7 +115,7 @@ impl Invocation {
     }
 }
 
-/// What a running server really has, where this user may read it.
+/// The environment of a running server, if this user may read it.
 fn environment_of(files: &dyn Files, pid: u32) -> Option<BTreeMap<String, String>> {
     let content = files.read(Path::new(&format!("/proc/{pid}/environ"))).ok()?;
     let pairs = content.split(|byte| *byte == 0).filter_map(|pair| {
@@ -131,7 +131,7 @@ fn usual_place(files: &dyn Files) -> Result<PathBuf, ApacheError> {
     found.cloned().ok_or(ApacheError::NotFound { places: places.to_vec() })
 }
 
-/// What the distribution's own files say about the start.
+/// The start files of the distribution.
 #[derive(Debug, Default)]
 struct StartFiles {
     environment: BTreeMap<String, String>,
@@ -165,14 +165,14 @@ impl StartFiles {
     }
 }
 
-/// `Environment=` in what an operator added to the service of Red Hat 8 and later, which have no sysconfig file.
+/// Reads `Environment=` in an operator's drop-in for the service of Red Hat 8 and later, which have no sysconfig file.
 fn of_unit(files: &dyn Files, environment: &mut BTreeMap<String, String>) {
     let directory = Path::new("/etc/systemd/system/httpd.service.d");
     let names = files.list(directory).unwrap_or_default();
     let texts = names.iter().filter(|name| name.to_string_lossy().ends_with(".conf"));
     for text in texts.filter_map(|name| text(files, &directory.join(name))) {
         let lines = text.lines().filter_map(|line| line.trim().strip_prefix("Environment="));
-        // `"OPTIONS=-D A -D B" LANG=C` is two words.
+        // `"OPTIONS=-D A -D B" LANG=C` has two words.
         for assignment in lines.flat_map(shell::options) {
             if let Some((name, value)) = assignment.split_once('=') {
                 environment.insert(name.to_owned(), value.to_owned());
@@ -194,13 +194,13 @@ fn build(files: &dyn Files, configuration: &Path, options: &Options, start: &Sta
     builds.find(fits).unwrap_or_else(|| by_layout(files, configuration, start))
 }
 
-/// Whether a program would read that file, or one beside it.
+/// Returns whether a program reads this file, or one beside it.
 fn is_of(build: &Build, configuration: &Path) -> bool {
     let own = build.server_root.join(&build.configuration);
     configuration.starts_with(&build.server_root) || configuration.file_name() == own.file_name()
 }
 
-/// Without the program: what the files around the configuration tell.
+/// Concludes the build from the files around the configuration, if there is no program.
 fn by_layout(files: &dyn Files, configuration: &Path, start: &StartFiles) -> Build {
     let directory = configuration.parent().unwrap_or(Path::new("/"));
     let exists = |path: PathBuf| files.kind(&path).is_some();
@@ -222,7 +222,7 @@ fn by_layout(files: &dyn Files, configuration: &Path, start: &StartFiles) -> Bui
     }
 }
 
-/// One package of Debian's 2.2 for each MPM.
+/// Debian's 2.2 has one package for each MPM.
 fn debian_mpm(files: &dyn Files) -> &'static str {
     let installed =
         |mpm: &str| files.kind(&Path::new("/usr/lib/apache2").join(mpm).join("apache2")).is_some();
@@ -254,7 +254,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// From a command line, its program first.
+    /// Parses a command line, its program first.
     pub(super) fn parse(arguments: &[Vec<u8>]) -> Self {
         let Some((program, rest)) = arguments.split_first() else { return Self::default() };
         let program = PathBuf::from(lossy(program));
@@ -288,7 +288,7 @@ impl Options {
         }
     }
 
-    /// The main configuration file that the options and the program name. `-f` is relative to the root.
+    /// Returns the main configuration file of the options and the program. `-f` is relative to the root.
     pub(super) fn configuration(&self, files: &dyn Files) -> Option<PathBuf> {
         let build = || Build::of_program(files, self.program.as_deref()?);
         match (&self.file, &self.root) {

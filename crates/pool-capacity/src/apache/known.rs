@@ -109,7 +109,7 @@ const CORE: &[&str] = &[
     "usecanonicalphysicalport",
 ];
 
-/// Whether httpd's core has a directive or section (`<files`), by its lower-case name.
+/// Returns whether httpd's core has a directive or section (`<files`), by its lower-case name.
 pub(super) fn is_of_core(name: &str) -> bool {
     CORE.contains(&name)
 }

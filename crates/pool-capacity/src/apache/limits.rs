@@ -1,13 +1,13 @@
-//! From what is written to what is applied.
+//! Converts configured limits to applied limits.
 
 use super::error::{Location, Warning};
 use super::mpm::{Corrections, Mpm, Name, Rule, Setting};
 use super::version::Version;
 
-/// What a server applies.
+/// The limits that a server applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Processes at the most.
+    /// The largest number of processes.
     pub(super) processes: i32,
     pub(super) threads_per_child: i32,
     pub(super) server_limit: i32,
@@ -22,12 +22,12 @@ pub(super) fn applied(settings: &[Setting], mpm: Mpm, version: Version) -> Limit
     if version.is_2_2() { applied_by_2_2(settings, mpm) } else { applied_by_2_4(settings, mpm, version) }
 }
 
-/// What limits the workers is called differently in both versions.
+/// The name of the workers' limit, which differs between the versions.
 pub(super) fn limit_setting(version: Version) -> &'static str {
     if version.is_2_2() { "MaxClients" } else { "MaxRequestWorkers" }
 }
 
-/// A value and where it was written, if it is not the default.
+/// A value and its line, if it is not the default.
 #[derive(Debug, Clone, Copy)]
 struct Value<'a> {
     value: i32,
@@ -45,7 +45,7 @@ fn last<'a>(settings: &'a [Setting], name: Name, default: i32) -> Value<'a> {
 
 const THREADS_DEFAULT: i32 = 25;
 
-/// 2.4 looks at the values when all are read.
+/// Version 2.4 checks the values after it has read all of them.
 fn applied_by_2_4(settings: &[Setting], mpm: Mpm, version: Version) -> Limits {
     let mut corrections = Corrections::new(mpm, version);
     let servers = last(settings, Name::ServerLimit, mpm.servers_default());
@@ -53,7 +53,7 @@ fn applied_by_2_4(settings: &[Setting], mpm: Mpm, version: Version) -> Limits {
     let server_limit =
         corrections.bounded("ServerLimit", servers.value, mpm.servers_max(), rules, servers.at);
     let (thread_limit, threads_per_child) = threads_of_2_4(settings, mpm, &mut corrections);
-    // The default does not follow the other settings.
+    // The default does not depend on the other settings.
     let default = mpm.servers_default() * if mpm.has_threads() { THREADS_DEFAULT } else { 1 };
     let workers = last(settings, Name::MaxWorkers, default);
     let processes = if mpm.has_threads() {
@@ -144,9 +144,8 @@ fn min_spare_name(mpm: Mpm) -> &'static str {
     if mpm.has_threads() { "MinSpareThreads" } else { "MinSpareServers" }
 }
 
-/// 2.2 looks at each value as it is read, and reads the configuration twice before it starts. `ServerLimit` and
-/// `ThreadLimit` keep their values from the first time, so that it does not matter whether they stand before what they
-/// limit.
+/// Version 2.2 checks each value when it reads it, and reads the configuration twice before it starts. `ServerLimit` and
+/// `ThreadLimit` keep their values of the first pass, so their order does not matter.
 fn applied_by_2_2(settings: &[Setting], mpm: Mpm) -> Limits {
     let settings = threads_first(settings, mpm);
     let mut reading = Reading::new(mpm, mpm.servers_default(), if mpm.has_threads() { 64 } else { 1 });
@@ -168,7 +167,7 @@ fn applied_by_2_2(settings: &[Setting], mpm: Mpm) -> Limits {
     }
 }
 
-/// 2.2 changes the first `MaxClients` and the first `ThreadsPerChild` where they are the other way round.
+/// Version 2.2 exchanges the first `MaxClients` and the first `ThreadsPerChild` if they are in the opposite order.
 fn threads_first(settings: &[Setting], mpm: Mpm) -> Vec<Setting> {
     let mut settings = settings.to_vec();
     let first = |name: Name| settings.iter().position(|setting| setting.name == name);
@@ -181,7 +180,7 @@ fn threads_first(settings: &[Setting], mpm: Mpm) -> Vec<Setting> {
     settings
 }
 
-/// One time that 2.2 reads its configuration.
+/// One pass of 2.2 over its configuration.
 struct Reading {
     mpm: Mpm,
     server_limit: i32,
@@ -224,8 +223,8 @@ impl Reading {
         }
     }
 
-    /// Limits that come behind what they limit come too late: the server has no places for more, does not notice, and writes
-    /// where it must not. The real one was seen to crash there.
+    /// Refuses limits after the settings that they limit. The server has no scoreboard slots for them, does not notice, and
+    /// writes beyond its memory. A real 2.2 was seen to crash there.
     fn finish(&mut self) {
         let (processes, servers) = (self.processes, self.server_limit);
         if processes > servers {

@@ -1,23 +1,23 @@
-//! Where the server listens, and where it tells of itself.
+//! The addresses of the server, and the URL of mod_status.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::directive::Directive;
 use super::words::{next_word, words};
 
-/// An address that the server listens on.
+/// An address on which the server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// The address; `None` where it is every one of the machine.
+    /// The address; `None` for all addresses of the machine.
     pub address: Option<IpAddr>,
     /// The port.
     pub port: u16,
-    /// Whether it speaks TLS: said by the directive, or the port is 443.
+    /// Whether it uses TLS, by the directive or because the port is 443.
     pub tls: bool,
 }
 
 impl Listen {
-    /// What stands behind `Listen`: `80`, `192.0.2.1:80`, `[2001:db8::1]:80 https`. A name instead of an address is not
+    /// Parses the argument of `Listen`: `80`, `192.0.2.1:80`, `[2001:db8::1]:80 https`. A name instead of an address is not
     /// resolved.
     pub(super) fn parse(arguments: &str) -> Option<Self> {
         let words = words(arguments);
@@ -34,7 +34,7 @@ impl Listen {
         Some(Self { address, port, tls })
     }
 
-    /// The loopback addresses that reach it; none if it listens on another address only.
+    /// Returns the loopback addresses that reach it; none if it listens on another address only.
     #[must_use]
     pub fn loopback(&self) -> Vec<SocketAddr> {
         let addresses = match self.address {
@@ -46,17 +46,17 @@ impl Listen {
     }
 }
 
-/// A place where mod_status answers.
+/// A URL at which mod_status answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusPage {
     /// The path of its URL.
     pub path: String,
-    /// The port of the virtual host that it belongs to; `None` where it is every host's.
+    /// The port of its virtual host; `None` if it belongs to every host.
     pub port: Option<u16>,
 }
 
 impl StatusPage {
-    /// From a `SetHandler` in a `<Location>`.
+    /// Returns the page of a `SetHandler` in a `<Location>`.
     pub(super) fn of(directive: &Directive) -> Option<Self> {
         if !next_word(&directive.arguments).0.eq_ignore_ascii_case("server-status") {
             return None;
@@ -69,7 +69,7 @@ impl StatusPage {
     }
 }
 
-/// The port of the first address of `<VirtualHost *:8080 ...>`.
+/// Returns the port of the first address of `<VirtualHost *:8080 ...>`.
 fn port_of_host(arguments: &str) -> Option<u16> {
     let address = next_word(arguments.strip_suffix('>').unwrap_or(arguments)).0;
     address.rsplit_once(':')?.1.parse().ok()

@@ -9,15 +9,15 @@ use crate::{Files, ServerProcess};
 /// The processes of a running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// The parent, which answers no requests.
+    /// The parent, which serves no requests.
     pub parent: u32,
-    /// The children that do.
+    /// The children that serve requests.
     pub children: Vec<u32>,
-    /// Children that do something else, such as mod_cgid's daemon.
+    /// Children with another task, such as mod_cgid's daemon.
     pub others: Vec<u32>,
 }
 
-/// What a server's processes are called: Debian, Red Hat, Red Hat's 2.2 with another MPM, SUSE.
+/// The names of a server's processes: Debian, Red Hat, Red Hat's 2.2 with another MPM, SUSE.
 const NAMES: [&[u8]; 10] = [
     b"apache2",
     b"httpd",
@@ -35,14 +35,14 @@ fn is_httpd(process: &ServerProcess) -> bool {
     NAMES.contains(&process.name.as_slice())
 }
 
-/// The parents of all servers that run.
+/// Returns the parents of all running servers.
 pub fn parents(processes: &[ServerProcess]) -> impl Iterator<Item = &ServerProcess> {
     let of_httpd = |pid: u32| processes.iter().any(|process| process.pid == pid && is_httpd(process));
     processes.iter().filter(move |process| is_httpd(process) && !of_httpd(process.ppid))
 }
 
-/// The parent that runs a configuration, told by its options before the configuration is read; the only one there is
-/// where none is asked for.
+/// Returns the parent that runs a configuration, by its options, before the configuration is read. Without a configuration, the
+/// only one.
 #[must_use]
 pub fn parent_of<'a>(
     files: &dyn Files,
@@ -57,8 +57,8 @@ pub fn parent_of<'a>(
 }
 
 impl Running {
-    /// The server of a configuration: the parent that the PID file names or, where that cannot be read or names no such
-    /// process, the one whose options fit.
+    /// Finds the server of a configuration: the parent that the PID file names. If the file cannot be read or names no such
+    /// process, the parent whose options fit.
     #[must_use]
     pub fn find(files: &dyn Files, pool: &Pool, processes: &[ServerProcess]) -> Option<Self> {
         let by_pid = pid_in(files, &pool.pid_file);
@@ -72,15 +72,15 @@ impl Running {
         Some(Self { parent: parent.pid, children: pids(workers), others: pids(others) })
     }
 
-    /// How many requests the children can work on.
+    /// The number of requests that the children can serve at the same time.
     #[must_use]
     pub fn workers(&self, pool: &Pool) -> u64 {
         self.children.len() as u64 * u64::from(pool.threads_per_child)
     }
 }
 
-/// Children with threads have one for each worker and two of their own. mod_cgid's daemon has none, and mod_wsgi's
-/// rename themselves.
+/// Children with threads have one for each worker and two of their own. mod_cgid's daemon has none, and mod_wsgi's daemons
+/// change their names.
 fn is_worker(child: &ServerProcess, pool: &Pool) -> bool {
     let renamed = child.arguments.first().is_some_and(|title| title.starts_with(b"("));
     !renamed && (!pool.mpm.has_threads() || child.threads > 1)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::words::words;
 
-/// The macros that have been defined so far. Names know no case.
+/// The macros that are defined so far. Names are case-insensitive.
 #[derive(Debug, Default)]
 pub(super) struct Macros {
     by_name: HashMap<String, Macro>,
@@ -17,7 +17,7 @@ struct Macro {
 }
 
 impl Macros {
-    /// Keeps a macro, in place of one of the same name; `arguments` is what stands in `<Macro ...>`.
+    /// Stores a macro, in place of one with the same name. `arguments` is the text in `<Macro ...>`.
     pub(super) fn define(&mut self, arguments: &str, lines: Vec<String>) -> Result<(), String> {
         let mut words = words(arguments).into_iter();
         let name = words.next().filter(|name| !name.is_empty()).ok_or("<Macro has no name")?;
@@ -32,7 +32,7 @@ impl Macros {
         self.by_name.remove(&name.to_ascii_lowercase());
     }
 
-    /// The macro's name and its lines with the parameters replaced.
+    /// Returns the macro's name and its lines with replaced parameters.
     pub(super) fn used(&self, arguments: &str) -> Result<(String, Vec<String>), String> {
         let words = words(arguments);
         let (name, values) = words.split_first().ok_or("Use names no macro")?;
@@ -47,13 +47,13 @@ impl Macros {
     }
 }
 
-/// As httpd: a line of a macro has at most 8191 bytes.
+/// The limit of a line of a macro, as in httpd.
 const LINE_BYTES_MAX: usize = 8191;
-/// More than anybody gives a macro.
+/// More parameters than any real macro has.
 const PARAMETERS_MAX: usize = 100;
 
 impl Macro {
-    /// Replaces what comes first in the line, the longest parameter where several begin there, and goes on behind it.
+    /// Replaces the first parameter in the line, the longest one if several begin there, and continues after it.
     fn replaced(&self, line: &str, values: &[String]) -> Result<String, String> {
         let mut result = String::with_capacity(line.len());
         let mut rest = line;

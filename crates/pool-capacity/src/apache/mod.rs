@@ -1,13 +1,11 @@
-//! Apache httpd 2.2 and 2.4: its configuration, read as httpd reads it, and what limit follows from it.
+//! Apache httpd 2.2 and 2.4: reads the configuration as httpd does, and computes the limit of workers.
 //!
-//! The nouns:
-//!
-//! * A [`Build`] is what the program itself decides: version, places, the modules that are part of it. It is read from
-//!   the program, or concluded from how the files are laid out.
-//! * An [`Invocation`] is how the server is started: build, configuration file, options, environment. That of a running
-//!   server is its command line; otherwise Debian's `envvars` and Red Hat's `sysconfig` tell.
-//! * A [`Pool`] is what the configuration allows after all that httpd corrects, with a [`Warning`] for each correction.
-//! * [`Running`] are the server's processes, a [`Scoreboard`] is what its mod_status says of their workers.
+//! * A [`Build`] has the properties that are compiled into the program: version, paths, built-in modules. It is read from the
+//! program or concluded from the layout of the files.
+//! * An [`Invocation`] is how the server is started: build, configuration file, options, environment. A running server's
+//! command line has them; otherwise Debian's `envvars` and Red Hat's `sysconfig` are read.
+//! * A [`Pool`] is the limit after all corrections by httpd, with a [`Warning`] for each correction.
+//! * [`Running`] are the server's processes. A [`Scoreboard`] has mod_status's counts of their workers.
 //!
 //! ```
 //! use pool_capacity::{Tree, apache};

@@ -1,10 +1,10 @@
-//! Which modules are there, and what `<IfModule>` calls them.
+//! The modules of a server, and their names in `<IfModule>`.
 
 use std::collections::HashSet;
 
 use super::build::Build;
 
-/// The modules that are part of the program and those that have been loaded so far.
+/// The built-in modules and those that were loaded so far.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
     /// `ssl_module`.
@@ -15,7 +15,7 @@ pub(super) struct Modules {
     mpms: Vec<String>,
 }
 
-/// Modules whose source is not called like their file.
+/// Modules whose source file has another name than their shared object.
 const SOURCES: [(&str, &str); 2] = [("ldap_module", "util_ldap.c"), ("mpm_itk_module", "mpm_itk.c")];
 const MPMS: [&str; 6] = [
     "mpm_prefork_module",
@@ -33,7 +33,7 @@ impl Modules {
         modules
     }
 
-    /// Takes in a `LoadModule`; a module that is there already is not loaded again.
+    /// Adds the module of a `LoadModule`, unless it is there already.
     pub(super) fn load(&mut self, identifier: &str, file: &str) {
         if !self.identifiers.contains(identifier) {
             self.add(identifier, source(identifier, file));
@@ -48,7 +48,7 @@ impl Modules {
         self.sources.insert(source);
     }
 
-    /// By either name, as in `<IfModule>`.
+    /// Finds a module by either name, as in `<IfModule>`.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.identifiers.contains(name) || self.sources.contains(name)
     }
@@ -58,7 +58,7 @@ impl Modules {
     }
 }
 
-/// The name of the source file that a shared object was made from.
+/// Returns the name of the source file of a shared object.
 fn source(identifier: &str, file: &str) -> String {
     if let Some((_, source)) = SOURCES.iter().find(|(name, _)| *name == identifier) {
         return (*source).to_owned();
@@ -76,7 +76,7 @@ fn source(identifier: &str, file: &str) -> String {
     }
 }
 
-/// What a module that is part of the program is called in `LoadModule` and `<IfModule>`.
+/// Returns the name of a built-in module in `LoadModule` and `<IfModule>`.
 fn identifier(source: &str) -> String {
     let stem = source.trim_end_matches(".c");
     match stem {

@@ -1,4 +1,4 @@
-//! The multi-processing modules: what each may be told, and what is told outside its bounds.
+//! The multi-processing modules: their settings, and the bounds of each.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Mpm {
 }
 
 impl Mpm {
-    /// The one that is there.
+    /// Returns the MPM of a server.
     pub(super) fn of(modules: &Modules, version: Version) -> Result<Self, ApacheError> {
         match modules.mpms() {
             [name] => Self::named(name)
@@ -59,12 +59,12 @@ impl Mpm {
         self != Self::Prefork
     }
 
-    /// The most that `ServerLimit` may say.
+    /// The largest allowed `ServerLimit`.
     pub(super) fn servers_max(self) -> i32 {
         if self.has_threads() { 20_000 } else { 200_000 }
     }
 
-    /// The most that `ThreadLimit` may say.
+    /// The largest allowed `ThreadLimit`.
     pub(super) fn threads_max(self) -> i32 {
         if self == Self::Event { 100_000 } else { 20_000 }
     }
@@ -95,7 +95,7 @@ pub(super) enum Name {
 }
 
 impl Name {
-    /// By its lower-case name, with the MPMs and versions that know it.
+    /// Returns a directive by its lower-case name, with the MPMs and versions that have it.
     fn of(name: &str) -> Option<(Self, Knows)> {
         Some(match name {
             "serverlimit" => (Self::ServerLimit, Knows::All),
@@ -116,7 +116,7 @@ impl Name {
     }
 }
 
-/// Who knows a directive.
+/// The MPMs that have a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Knows {
     All,
@@ -138,18 +138,18 @@ impl Knows {
     }
 }
 
-/// Whether a directive, by its lower-case name, is one of an MPM.
+/// Returns whether a directive, by its lower-case name, belongs to an MPM.
 pub(super) fn is_of_an_mpm(name: &str) -> bool {
     Name::of(name).is_some()
 }
 
-/// Whether the MPM that is loaded so far knows a directive, if it is one of an MPM at all.
+/// Returns whether the MPM that is loaded so far has a directive; absent if it belongs to no MPM.
 pub(super) fn knows(modules: &Modules, version: Version, name: &str) -> Option<bool> {
     let (_, knows) = Name::of(name)?;
     Some(Mpm::of(modules, version).is_ok_and(|mpm| knows.includes(mpm, version)))
 }
 
-/// A number that was written for an MPM.
+/// A configured number of an MPM.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
     pub(super) name: Name,
@@ -159,7 +159,7 @@ pub(super) struct Setting {
     pub(super) at: Location,
 }
 
-/// The settings of an MPM, in order. What httpd would refuse is refused.
+/// Returns the settings of an MPM, in order. Refuses what httpd refuses.
 pub(super) fn settings(
     directives: &[Directive],
     mpm: Mpm,
@@ -178,11 +178,11 @@ pub(super) fn settings(
         .collect()
 }
 
-/// A number that counts and that only the server's environment has.
+/// Refuses a number that depends on a variable which only the server's environment has.
 ///
 /// # Errors
 ///
-/// The line with it.
+/// Returns the line with it.
 pub(super) fn all_are_known(settings: &[Setting]) -> Result<(), ApacheError> {
     for (index, setting) in settings.iter().enumerate() {
         let counts = settings[index + 1..].iter().all(|later| later.name != setting.name);
@@ -230,7 +230,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// What httpd 2.4 calls its message at its start.
+    /// The code of httpd 2.4's message at its start.
     fn code(self, mpm: Mpm) -> Option<&'static str> {
         let [prefork, worker, event] = match self {
             Self::ServersHigh => ["AH00175", "AH00300", "AH00497"],
@@ -255,7 +255,7 @@ impl Rule {
     }
 }
 
-/// Collects what is corrected.
+/// Collects corrections.
 #[derive(Debug)]
 pub(super) struct Corrections {
     mpm: Mpm,
@@ -273,7 +273,7 @@ impl Corrections {
         self.warnings.push(Warning { text, at: at.cloned(), code });
     }
 
-    /// A value that has to lie between 1 and `max`, as it is applied.
+    /// Returns a value between 1 and `max`, as it is applied.
     pub(super) fn bounded(
         &mut self,
         name: &str,

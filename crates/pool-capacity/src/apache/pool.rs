@@ -1,4 +1,4 @@
-//! What a configuration allows.
+//! The limit of workers of a configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use super::version::Version;
 use super::words::{next_word, words};
 use crate::Files;
 
-/// The workers that a configuration allows, as the server applies it from its next start on. (`ServerLimit` and
-/// `ThreadLimit` do not change by a restart, only by a stop and a start.)
+/// The workers that a configuration allows, as the server applies them from its next start on. `ServerLimit` and `ThreadLimit`
+/// change only by a stop and a start, not by a restart.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Pool {
@@ -26,13 +26,14 @@ pub struct Pool {
     pub version: Version,
     /// Its MPM.
     pub mpm: Mpm,
-    /// How many requests can be worked on at once: the value of [`limit_setting`](Self::limit_setting) after all corrections.
+    /// The number of requests that can be served at the same time: [`limit_setting`](Self::limit_setting) after all
+    /// corrections.
     pub limit: u32,
-    /// That value as it is written, if it is.
+    /// The configured value, if there is one.
     pub limit_configured: Option<i64>,
-    /// The directive to change: `MaxRequestWorkers`, `MaxClients` in 2.2.
+    /// The directive to change: `MaxRequestWorkers`, or `MaxClients` in 2.2.
     pub limit_setting: &'static str,
-    /// How many processes that takes: `limit` divided by `threads_per_child`.
+    /// The number of processes for the limit: `limit` divided by `threads_per_child`.
     pub processes: u32,
     /// `ServerLimit`.
     pub server_limit: u32,
@@ -44,33 +45,33 @@ pub struct Pool {
     pub start_servers: u32,
     /// `MinSpareServers` in processes, `MinSpareThreads` in threads.
     pub min_spare: u32,
-    /// `MaxSpareServers` or `MaxSpareThreads` as written. Where it is less than the server needs it is raised, silently.
+    /// `MaxSpareServers` or `MaxSpareThreads` as configured. The server raises a value that is too low without a message.
     pub max_spare: i64,
-    /// `MaxConnectionsPerChild` (`MaxRequestsPerChild`); 0 is without limit.
+    /// `MaxConnectionsPerChild` (`MaxRequestsPerChild`); 0 is unlimited.
     pub connections_per_child: i64,
     /// `AsyncRequestWorkerFactor`, for event.
     pub async_factor: Option<f64>,
-    /// Where it listens.
+    /// The addresses on which it listens.
     pub listen: Vec<Listen>,
-    /// Where mod_status answers.
+    /// The URLs of mod_status.
     pub status: Vec<StatusPage>,
-    /// Where the parent writes its number.
+    /// The file with the parent's process id.
     pub pid_file: PathBuf,
     /// `ServerRoot`.
     pub server_root: PathBuf,
-    /// Every file that has been read, in this order.
+    /// Every file that was read, in order.
     pub files: Vec<PathBuf>,
-    /// What is defined at the end, with values where there are.
+    /// The defined names at the end, with their values.
     pub defines: BTreeMap<String, Option<String>>,
-    /// What httpd corrects or tolerates.
+    /// The settings that httpd corrects or tolerates.
     pub warnings: Vec<Warning>,
 }
 
-/// Reads a configuration as the server would at its start.
+/// Reads a configuration as the server does at its start.
 ///
 /// # Errors
 ///
-/// [`ApacheError`] if a file cannot be read, or httpd would refuse to start with it.
+/// Returns [`ApacheError`] if a file cannot be read, or httpd refuses to start with it.
 pub fn read(files: &dyn Files, invocation: &Invocation) -> Result<Pool, ApacheError> {
     let variables = Variables::new(&invocation.defines, invocation.environment.clone());
     let mut reader = Reader::new(files, &invocation.build, &invocation.server_root, variables, is_wanted);
@@ -131,19 +132,19 @@ impl Pool {
         })
     }
 
-    /// The most workers that stay idle: [`max_spare`](Self::max_spare) as the server raises it.
+    /// The largest number of idle workers: [`max_spare`](Self::max_spare) as the server raises it.
     #[must_use]
     pub fn max_idle(&self) -> i64 {
         self.max_spare.max(i64::from(self.min_spare) + i64::from(self.threads_per_child))
     }
 
-    /// Whether the server ends no worker for being idle: then all may run without any load.
+    /// Returns whether the server never ends an idle worker: then all workers may run without load.
     #[must_use]
     pub fn keeps_idle(&self) -> bool {
         self.max_idle() >= i64::from(self.limit)
     }
 
-    /// What is written to let fewer stay idle: `MaxSpareServers` or `MaxSpareThreads`.
+    /// The setting that limits idle workers: `MaxSpareServers` or `MaxSpareThreads`.
     #[must_use]
     pub fn max_spare_name(&self) -> &'static str {
         if self.mpm.has_threads() { "MaxSpareThreads" } else { "MaxSpareServers" }
@@ -176,7 +177,7 @@ fn listens(directives: &[Directive]) -> Result<Vec<Listen>, ApacheError> {
     Ok(named(directives, "listen").filter_map(|directive| Listen::parse(&directive.arguments)).collect())
 }
 
-/// Pages of mod_status, if that is loaded.
+/// Returns the pages of mod_status, if it is loaded.
 fn statuses(contents: &Contents) -> Vec<StatusPage> {
     if !contents.modules.contains("status_module") {
         return Vec::new();
@@ -191,7 +192,7 @@ fn pid_file(invocation: &Invocation, contents: &Contents) -> PathBuf {
     normal(&contents.server_root.join(path))
 }
 
-/// The numbers of processes in a PID file.
+/// Returns the process id in a PID file.
 pub(super) fn pid_in(files: &dyn Files, path: &Path) -> Option<u32> {
     let content = files.read(path).ok()?;
     words(&String::from_utf8_lossy(content.get(..content.len().min(64))?)).first()?.parse().ok()

@@ -1,5 +1,5 @@
-//! Reads a configuration the way httpd does before it acts on it: conditions, includes, variables and macros are dealt
-//! with as they come, in the order of lines, and what is left is a list of directives.
+//! Reads a configuration as httpd does before it applies it: conditions, includes, variables and macros are processed line by
+//! line, and the result is a list of directives.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -18,7 +18,7 @@ use super::version;
 use super::words::{is_blank, next_word, words};
 use crate::{FileError, Files};
 
-/// Bounds for what one configuration may make us do. None of them is near what a server could start with.
+/// Budget of one configuration. Every limit is far above what a real server uses.
 const BYTES_MAX: usize = 64 << 20;
 const LINES_MAX: usize = 1_000_000;
 const SOURCES_MAX: usize = 50_000;
@@ -37,10 +37,10 @@ pub(super) struct Contents {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Something that has been opened and not been closed.
+/// An open section or condition.
 #[derive(Debug)]
 enum Open {
-    /// A condition that holds.
+    /// A condition that is true.
     Condition {
         name: String,
         at: Location,
@@ -71,7 +71,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// `wanted` tells by their lower-case names which directives to keep.
+    /// `wanted` selects the directives to keep by their lower-case names.
     pub(super) fn new(
         files: &'a dyn Files,
         build: &'a Build,
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         self.run(source)
     }
 
-    /// Reads lines that were given on the command line.
+    /// Reads lines from the command line.
     pub(super) fn command_line(&mut self, lines: &[String]) -> Result<(), ApacheError> {
         let text = lines.join("\n");
         self.run(Source::new(Path::new("the command line"), text.as_bytes(), false, 0))
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
         Ok(line)
     }
 
-    /// httpd complains about sections that are open at the end of a file, unless they stand in a condition that holds.
+    /// httpd refuses sections that are open at the end of a file, unless they are inside a condition that is true.
     fn end_of_source(&mut self) -> Result<(), ApacheError> {
         let Some(source) = self.sources.pop() else { return Ok(()) };
         let unclosed = self.open.split_off(source.open_before.min(self.open.len()));
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Takes in what is about to be read.
+    /// Subtracts the next line from the budget.
     fn spend(&mut self, bytes: usize, lines: usize, at: &Location) -> Result<(), ApacheError> {
         self.bytes = self.bytes.saturating_add(bytes);
         self.lines = self.lines.saturating_add(lines);
@@ -303,7 +303,7 @@ impl Reader<'_> {
         Ok(holds != negated)
     }
 
-    /// Which directives there are depends on the modules. Those of httpd's core are known here.
+    /// The set of directives depends on the modules. Those of httpd's core are listed here.
     fn has_directive(&mut self, condition: &str, operand: &str, at: &Location) -> bool {
         let name = operand.to_ascii_lowercase();
         let name = if condition == "<ifsection" { format!("<{name}") } else { name };
@@ -325,7 +325,7 @@ impl Reader<'_> {
         self.skip(name, at)
     }
 
-    /// Leaves out everything up to the end of a section that does not count. Sections inside must be closed in order.
+    /// Skips everything up to the end of a section whose condition is false. Inner sections must be closed in order.
     fn skip(&mut self, name: &str, at: &Location) -> Result<(), ApacheError> {
         let mut open = vec![name.to_owned()];
         while let Some(innermost) = open.last() {
@@ -355,7 +355,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The end of a condition is compared with the whole line, before anything else is made of it.
+    /// The end of a condition is compared with the whole line before any expansion.
     fn closes_condition(&mut self, text: &str) -> bool {
         let Some(Open::Condition { name, .. }) = self.innermost() else { return false };
         let closes = text.strip_prefix("</").and_then(|rest| rest.strip_suffix('>'));
@@ -366,7 +366,7 @@ impl Reader<'_> {
         closes
     }
 
-    /// What was opened last in the file under way.
+    /// Returns the last opened section of the current file.
     fn innermost(&self) -> Option<&Open> {
         let before = self.sources.last().map_or(0, |source| source.open_before);
         self.open.last().filter(|_| self.open.len() > before)
@@ -389,7 +389,7 @@ impl Reader<'_> {
     }
 }
 
-/// Directives that act while reading.
+/// Directives that take effect while the configuration is read.
 impl Reader<'_> {
     fn define(&mut self, directive: &str, arguments: &str, at: &Location) -> Result<(), ApacheError> {
         let undefine = directive.eq_ignore_ascii_case("UnDefine");
@@ -452,8 +452,8 @@ impl Reader<'_> {
         self.push(&paths, depth, at)
     }
 
-    /// The first file has to be the last of the sources. All are opened at once: httpd reads them one after the other,
-    /// but nothing that stands in one can change another.
+    /// Adds files as sources; the first one is read first. All are opened at once: httpd reads them one after the other, but no
+    /// file can change another one.
     fn push(&mut self, paths: &[PathBuf], depth: usize, at: &Location) -> Result<(), ApacheError> {
         if self.read.len() + paths.len() > SOURCES_MAX {
             return Err(too_large(at));
@@ -510,7 +510,7 @@ impl Reader<'_> {
     }
 }
 
-/// A path without `.` and `..`, as httpd makes them from what is written, links or not.
+/// Removes `.` and `..` from a path textually, as httpd does.
 pub(super) fn normal(path: &Path) -> PathBuf {
     let mut result = PathBuf::from("/");
     for component in path.components() {

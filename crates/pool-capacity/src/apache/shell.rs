@@ -1,16 +1,16 @@
-//! Files of variables that start scripts read: Debian's `envvars`, Red Hat's `sysconfig`.
+//! Files with variables for start scripts: Debian's `envvars`, Red Hat's `sysconfig`.
 
 use std::collections::BTreeMap;
 
 use crate::fnmatch;
 
-/// As many lines as any such file has.
+/// More lines than any real file has.
 const LINES_MAX: usize = 10_000;
-/// Values do not grow beyond this.
+/// Longer values are not stored.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
-/// Reads assignments as a shell would, as far as such files go: quotes, other variables, `if [ A = B ]`. What it takes a
-/// real shell for (a command's output) is left out.
+/// Reads assignments as a shell does, as far as such files need it: quotes, other variables, `if [ A = B ]`. An expression that
+/// needs a real shell (a command's output) is ignored.
 pub(super) fn assignments(text: &str, known: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut script = Script { variables: known, conditions: Vec::new() };
     text.lines().take(LINES_MAX).for_each(|line| script.line(line.trim()));
@@ -19,7 +19,7 @@ pub(super) fn assignments(text: &str, known: BTreeMap<String, String>) -> BTreeM
 
 struct Script {
     variables: BTreeMap<String, String>,
-    /// For each open `if`: whether the branch under way is taken.
+    /// For each open `if`: whether its present branch is executed.
     conditions: Vec<bool>,
 }
 
@@ -46,7 +46,7 @@ impl Script {
             self.variables.remove(name.trim());
             return;
         }
-        // `: ${NAME:=value}` sets what has no value yet.
+        // `: ${NAME:=value}` sets a variable without a value.
         let default = line.strip_prefix(": ${").and_then(|rest| rest.strip_suffix('}')?.split_once(":="));
         let Some((name, value)) = default.or_else(|| line.split_once('=')) else { return };
         let is_name =
@@ -59,7 +59,7 @@ impl Script {
         }
     }
 
-    /// `[ A = B ]`, `[ A != B ]`, `[ -z A ]`, `[ -n A ]`; anything else is taken not to hold.
+    /// Evaluates `[ A = B ]`, `[ A != B ]`, `[ -z A ]`, `[ -n A ]`; every other condition is false.
     fn holds(&self, condition: &str) -> bool {
         let inside = condition.split_once('[').and_then(|(_, rest)| rest.rsplit_once(']'));
         let Some((inside, _)) = inside else { return false };
@@ -73,7 +73,7 @@ impl Script {
         }
     }
 
-    /// One word, up to a blank outside of quotes. `None` where only a shell knows.
+    /// Expands one word, up to a blank outside of quotes. `None` if it needs a shell.
     fn value(&self, word: &str) -> Option<String> {
         let mut result = String::new();
         let mut quote = None;
@@ -101,7 +101,7 @@ impl Script {
         Some(result)
     }
 
-    /// What stands behind a `$`; returns what follows it.
+    /// Expands the text after a `$`; returns the rest.
     fn parameter<'a>(&self, text: &'a str, result: &mut String) -> Option<&'a str> {
         if text.starts_with('(') {
             return None;
@@ -119,7 +119,7 @@ impl Script {
         Some(&text[end..])
     }
 
-    /// `NAME`, `NAME:-default`, `NAME##pattern`.
+    /// Expands `NAME`, `NAME:-default`, `NAME##pattern`.
     fn braced(&self, inside: &str) -> Option<String> {
         let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
         let (name, operation) = inside.split_at(end);
@@ -139,7 +139,7 @@ impl Script {
     }
 }
 
-/// The longest beginning that matches goes.
+/// Removes the longest matching prefix.
 fn without_prefix<'a>(value: &'a str, pattern: &str) -> &'a str {
     let ends = value.char_indices().map(|(at, _)| at).chain([value.len()]).take(4096).collect::<Vec<_>>();
     let longest =
@@ -147,7 +147,7 @@ fn without_prefix<'a>(value: &'a str, pattern: &str) -> &'a str {
     &value[longest.unwrap_or(0)..]
 }
 
-/// Words divided by blanks outside of quotes, quotes kept.
+/// Splits at blanks outside of quotes; quotes are kept.
 fn split(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let (mut start, mut quote) = (None, None);
@@ -168,7 +168,7 @@ fn split(text: &str) -> Vec<&str> {
     words
 }
 
-/// A command line in words, quotes removed: what `OPTIONS="-D A -D B"` holds.
+/// Splits a command line into words without quotes, as in `OPTIONS="-D A -D B"`.
 pub(super) fn options(text: &str) -> Vec<String> {
     let unquoted = |word: &str| word.trim_matches(['"', '\'']).to_owned();
     split(text).into_iter().map(unquoted).collect()

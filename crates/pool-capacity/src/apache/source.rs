@@ -7,28 +7,28 @@ use std::sync::Arc;
 use super::error::Location;
 use super::words::Lines;
 
-/// Far more than anybody nests.
+/// Far more levels than any real configuration has.
 const MACROS_NESTED_MAX: usize = 128;
 
-/// A logical line and where it stands.
+/// A logical line and its location.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) text: String,
     pub(super) at: Location,
 }
 
-/// A file under way, or lines that were given on the command line.
+/// A file that is being read, or lines from the command line.
 #[derive(Debug)]
 pub(super) struct Source {
     name: Arc<Path>,
     lines: Lines,
-    /// What macros have put in front of the rest, with the macro that it comes from.
+    /// Lines of macros before the rest, each with its macro.
     inserted: VecDeque<(String, u32, Arc<str>)>,
-    /// The macro that the last line came from.
+    /// The macro of the last line.
     within: Option<Arc<str>>,
-    /// How many `Include` lead here.
+    /// The number of `Include` levels.
     pub(super) depth: usize,
-    /// How many sections were open when it began.
+    /// The number of sections that were open at its start.
     pub(super) open_before: usize,
 }
 
@@ -56,10 +56,10 @@ impl Source {
         Some(Line { text, at: Location { file: Arc::clone(&self.name), line } })
     }
 
-    /// Puts a macro's lines in front of what is left. They are told to be at the line that uses the macro. Refused
-    /// where the macro uses itself.
+    /// Puts a macro's lines before the rest. Their location is the line that uses the macro. A macro that uses itself is
+    /// refused.
     pub(super) fn insert(&mut self, name: &str, lines: Vec<String>, at: u32) -> Result<(), ()> {
-        // Names of nested macros are kept as a chain, outermost first.
+        // The names of nested macros are a chain, outermost first.
         let chain = self.within.as_deref().unwrap_or_default();
         let nested = chain.bytes().filter(|byte| *byte == b'\n').count();
         if nested == MACROS_NESTED_MAX || chain.split('\n').any(|outer| outer == name) {

@@ -1,4 +1,4 @@
-//! What a running server says of its own workers, through mod_status.
+//! The running server's counts of its workers, from mod_status.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,44 +6,44 @@ use std::time::{Duration, Instant};
 
 use super::pool::Pool;
 
-/// A scoreboard of 200,000 places, and the rest of the page.
+/// Room for a scoreboard of 200,000 slots and the rest of the page.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
-/// What mod_status says.
+/// The counts of mod_status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scoreboard {
-    /// Workers that have a request.
+    /// Workers with a request.
     pub busy: u64,
-    /// Workers that wait for one.
+    /// Idle workers.
     pub idle: u64,
-    /// Places of the scoreboard: `ServerLimit`, as it was when the server was started, times `ThreadsPerChild`.
+    /// Slots of the scoreboard: `ServerLimit` at the server's start, times `ThreadsPerChild`.
     pub slots: u64,
 }
 
-/// Why there is no scoreboard.
+/// The reason why there is no scoreboard.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatusError {
     /// The configuration has no `SetHandler server-status` in a `<Location>`, or mod_status is not loaded.
     #[error("mod_status is not configured")]
     NotConfigured,
-    /// The server listens on no loopback address without TLS, and nothing else is asked.
+    /// The server listens on no loopback address without TLS; no other address is requested.
     #[error("the server has no loopback address without TLS to ask mod_status at")]
     NoAddress,
-    /// No connection, or no answer in time.
+    /// There was no connection, or no answer in time.
     #[error("mod_status at http://{address}{path} does not answer: {reason}")]
     NoAnswer {
-        /// Who was asked.
+        /// The address.
         address: SocketAddr,
         /// The path.
         path: String,
-        /// What happened.
+        /// The error.
         reason: io::Error,
     },
-    /// Something else than mod_status answered.
+    /// The answer is not from mod_status.
     #[error("http://{address}{path} answers something else than mod_status: {line}")]
     OtherAnswer {
-        /// Who was asked.
+        /// The address.
         address: SocketAddr,
         /// The path.
         path: String,
@@ -53,7 +53,7 @@ pub enum StatusError {
 }
 
 impl StatusError {
-    /// Whether the time was over before an answer came, as with a server whose workers are all busy.
+    /// Returns whether the deadline passed before an answer, as with a server whose workers are all busy.
     #[must_use]
     pub fn is_late(&self) -> bool {
         let late = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
@@ -62,14 +62,14 @@ impl StatusError {
 }
 
 impl Scoreboard {
-    /// Asks the server of a configuration, at loopback addresses of this machine only, until `deadline`.
+    /// Requests the page from the server of a configuration, at loopback addresses of this machine only, until `deadline`.
     ///
-    /// It takes one worker to answer: a server at its limit may not.
+    /// The answer needs one worker: a server at its limit may not answer.
     ///
     /// # Errors
     ///
-    /// [`StatusError`] if there is nobody to ask or nothing like a scoreboard comes back. Of several addresses the last
-    /// one's error counts.
+    /// Returns [`StatusError`] if there is no address or no scoreboard in the answer. Of several addresses the last error is
+    /// returned.
     pub fn ask(pool: &Pool, deadline: Instant) -> Result<Self, StatusError> {
         let page = pool.status.first().ok_or(StatusError::NotConfigured)?;
         let reachable = pool.listen.iter().filter(|listen| !listen.tls);
@@ -98,13 +98,13 @@ impl Scoreboard {
         })
     }
 
-    /// From a whole HTTP answer.
+    /// Parses a complete HTTP answer.
     fn parse(answer: &str) -> Option<Self> {
         let (head, body) = answer.split_once("\r\n\r\n")?;
         if head.split(' ').nth(1)? != "200" {
             return None;
         }
-        // 2.0 called workers servers.
+        // Version 2.0 called workers servers.
         let value = |names: [&str; 2]| {
             let of = |line: &str| names.iter().find_map(|name| line.strip_prefix(name)?.trim().parse().ok());
             body.lines().find_map(of)

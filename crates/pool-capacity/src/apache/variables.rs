@@ -1,8 +1,8 @@
-//! What `Define` and the environment say, and what `<IfDefine>` asks.
+//! `Define`, the environment, and `<IfDefine>`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Names and values of one configuration. Names of values know no case, as in httpd; `<IfDefine>` does.
+/// Names and values of one configuration. Names with values are case-insensitive, as in httpd; `<IfDefine>` is case-sensitive.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     defined: HashSet<String>,
@@ -11,18 +11,18 @@ pub(super) struct Variables {
     bytes: usize,
 }
 
-/// More than any configuration defines; each `Define A "${A}${A}"` would double what is there.
+/// More bytes than any configuration defines. Each `Define A "${A}${A}"` would double the size.
 const VALUES_BYTES_MAX: usize = 16 << 20;
 /// httpd's own limit for a line.
 const LINE_BYTES_MAX: usize = 16 << 20;
 
-/// How many unknown variables of one line are told.
+/// The number of unknown variables per line that are reported.
 const UNKNOWN_MAX: usize = 10;
 
-/// A line with its variables replaced.
+/// A line after expansion.
 pub(super) struct Expanded {
     pub(super) line: String,
-    /// The variables that have no value; they stay as they are.
+    /// The variables without a value, which stay unchanged.
     pub(super) unknown: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl Variables {
         self.defined.contains(name)
     }
 
-    /// Tells whether there was room for it.
+    /// Returns whether the budget allowed it.
     pub(super) fn define(&mut self, name: &str, value: Option<&str>) -> bool {
         self.bytes += name.len() + value.map_or(0, str::len);
         if self.bytes > VALUES_BYTES_MAX {
@@ -53,7 +53,7 @@ impl Variables {
         self.values.remove(&name.to_ascii_lowercase());
     }
 
-    /// What is defined, with values, in the order of names.
+    /// Returns the defined names with their values, in order.
     pub(super) fn into_defines(self) -> BTreeMap<String, Option<String>> {
         let values = self.values;
         let value = |name: &String| values.get(&name.to_ascii_lowercase()).cloned();
@@ -65,8 +65,8 @@ impl Variables {
         defined.or_else(|| self.environment.get(name)).map(String::as_str)
     }
 
-    /// Every `${NAME}` replaced by its value, once: what is in a value is not looked at again. `None` where the line
-    /// becomes longer than any line may be.
+    /// Replaces every `${NAME}` by its value, once: values are not expanded again. `None` if the line becomes longer than httpd
+    /// allows.
     pub(super) fn expand(&self, line: &str) -> Option<Expanded> {
         let mut expanded = Expanded { line: String::with_capacity(line.len()), unknown: Vec::new() };
         let mut rest = line;

@@ -14,14 +14,14 @@ pub struct Version {
     pub major: u32,
     /// 2 or 4.
     pub minor: u32,
-    /// The release; taken to be the last of its line where nothing tells.
+    /// The release; the last of its line if it is unknown.
     pub patch: u32,
 }
 
 impl Version {
     /// The last release of 2.2.
     pub const LAST_2_2: Self = Self { major: 2, minor: 2, patch: 34 };
-    /// Of 2.4, a release that knows all that its configuration can ask for.
+    /// A release of 2.4 that has every directive.
     pub const LATE_2_4: Self = Self { major: 2, minor: 4, patch: 999 };
 
     /// Whether it is 2.2 or older.
@@ -30,7 +30,7 @@ impl Version {
         (self.major, self.minor) < (2, 4)
     }
 
-    /// `2.4.62`, and missing parts are 0.
+    /// Parses `2.4.62`; missing parts are 0.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = [0_u32; 3];
         let mut given = text.split('.');
@@ -58,7 +58,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// What `<IfVersion ...>` says of a version; the arguments are as written, with the closing bracket.
+/// Evaluates `<IfVersion ...>`; the arguments are as written, with the closing bracket.
 pub(super) fn test(arguments: &str, version: Version) -> Result<bool, String> {
     let end = arguments.rfind('>').ok_or("<IfVersion has no closing >")?;
     let words = words(&arguments[..end]);
@@ -68,7 +68,7 @@ pub(super) fn test(arguments: &str, version: Version) -> Result<bool, String> {
         _ => return Err("<IfVersion takes an operator and a version".to_owned()),
     };
     let (negated, plain) = match operator.strip_prefix('!') {
-        // httpd takes a lone ! for the operator itself, which it does not know.
+        // httpd takes a single ! for the operator, which it does not know.
         Some(rest) if !rest.is_empty() => (true, rest),
         _ => (false, operator),
     };

@@ -1,7 +1,7 @@
-//! Lines and words as httpd cuts them.
+//! Splits text into lines and words as httpd does.
 
-/// The next word of a line and the rest, blanks between them removed. Quotes of both kinds hold a word together; inside,
-/// a backslash protects the quote and itself.
+/// Returns the next word of a line and the rest, without the blanks between them. Quotes of both kinds keep a word together;
+/// inside, a backslash escapes the quote and itself.
 pub(super) fn next_word(line: &str) -> (String, &str) {
     let line = line.trim_start_matches(is_blank);
     let quote = line.chars().next().filter(|first| matches!(first, '"' | '\''));
@@ -15,10 +15,10 @@ pub(super) fn next_word(line: &str) -> (String, &str) {
     (word, rest.trim_start_matches(is_blank))
 }
 
-/// More than any directive takes.
+/// More words than any directive takes.
 const WORDS_MAX: usize = 1_000;
 
-/// The words of a line, those behind the thousandth left out.
+/// The words of a line, at most a thousand.
 pub(super) fn words(mut line: &str) -> Vec<String> {
     let mut words = Vec::new();
     while !line.is_empty() && words.len() < WORDS_MAX {
@@ -55,13 +55,13 @@ fn unescaped(word: &str, quote: Option<char>) -> String {
     result
 }
 
-/// What C's `isspace` takes for a blank.
+/// The blanks of C's `isspace`.
 pub(super) fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
-/// A number as C's `atoi` reads it, which httpd uses: what is no digit ends it, nothing is 0, and what does not fit into
-/// 32 bits wraps.
+/// Parses a number as C's `atoi` does, which httpd uses: a character that is not a digit ends it, no digit is 0, and a number
+/// beyond 32 bits wraps.
 pub(super) fn atoi(text: &str) -> i32 {
     let text = text.trim_start_matches(is_blank);
     let (negative, digits) = match text.as_bytes().first() {
@@ -73,7 +73,7 @@ pub(super) fn atoi(text: &str) -> i32 {
         .bytes()
         .take_while(u8::is_ascii_digit)
         .fold(0_i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
-    // Only the lower half of the `long` is kept; one that overflows is the largest or smallest there is.
+    // Only the lower half of the `long` is used. A `long` that overflows is its largest or smallest value.
     let value = match (negative, value) {
         (true, i64::MAX) => i64::MIN,
         (true, value) => -value,
@@ -83,13 +83,13 @@ pub(super) fn atoi(text: &str) -> i32 {
     i32::from_le_bytes([a, b, c, d])
 }
 
-/// The logical lines of a file: a backslash at the end of a line joins the next one to it, blanks at both ends go.
+/// The logical lines of a file: a backslash at the end of a line joins the next one, and blanks at both ends are removed.
 #[derive(Debug)]
 pub(super) struct Lines {
     text: String,
     position: usize,
     number: u32,
-    /// httpd 2.2 takes two backslashes at the end of a line for one that is protected.
+    /// httpd 2.2 takes two backslashes at the end of a line for an escaped one.
     protected_backslash: bool,
 }
 
