@@ -147,7 +147,7 @@ fn a_unit_s_memory_limit_counts_where_it_is_the_smaller() {
 }
 
 #[test]
-fn a_person_is_told_what_to_set() {
+fn capacity_recommends_a_limit() {
     let machine = incident();
     let output = machine.run(&["capacity"]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -156,10 +156,7 @@ fn a_person_is_told_what_to_set() {
         "{text}"
     );
     assert!(text.contains("  so            DOES NOT FIT: set MaxRequestWorkers to 71 or less\n"), "{text}");
-    assert!(
-        text.contains("no php-fpm configuration found: looked for /etc/php/*/fpm/php-fpm.conf"),
-        "{text}"
-    );
+    assert!(text.contains("no php-fpm configuration found at /etc/php/*/fpm/php-fpm.conf"), "{text}");
     let lines = String::from_utf8(machine.run(&["capacity", "--json"]).stdout).unwrap();
     assert_eq!(lines.lines().count(), 1);
     assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["pool"], "apache");
@@ -273,14 +270,14 @@ fn servers_in_containers_are_not_those_of_this_machine_s_files() {
 }
 
 #[test]
-fn a_variable_that_only_the_server_knows_is_no_number() {
+fn variable_of_the_servers_environment_is_not_a_number() {
     let machine = Machine::new(&[(
         "/etc/httpd/conf/httpd.conf",
         &HTTPD.replace("MaxRequestWorkers 256", "MaxRequestWorkers ${MAXW}"),
     )]);
     machine.process(100, 1, "httpd", "/usr/sbin/httpd\0-f\0/etc/httpd/conf/httpd.conf\0", 0);
     let error = machine.complaint("apache.capacity");
-    let place = "/etc/httpd/conf/httpd.conf, line 8: MaxRequestWorkers has ${MAXW}, which only the server's environment knows";
+    let place = "/etc/httpd/conf/httpd.conf, line 8: MaxRequestWorkers has ${MAXW}, whose value is only in the server's environment";
     assert!(error.contains(place), "{error}");
     machine.write("proc/100/environ", "A=1\0MAXW=30\0");
     assert_eq!(machine.answer("apache.capacity")["limit"], 30);
@@ -289,8 +286,7 @@ fn a_variable_that_only_the_server_knows_is_no_number() {
     machine.write("/etc/php-fpm.conf", pool);
     machine.process(200, 1, "php-fpm", "php-fpm: master process (/etc/php-fpm.conf)", 1);
     let error = machine.complaint("phpfpm.capacity");
-    let place =
-        "/etc/php-fpm.conf:4: pm.max_children has ${CHILDREN}, which only the server's environment knows";
+    let place = "/etc/php-fpm.conf:4: pm.max_children has ${CHILDREN}, whose value is only in the server's environment";
     assert!(error.contains(place), "{error}");
     machine.write("proc/200/environ", "CHILDREN=6\0");
     assert_eq!(machine.answer("phpfpm.capacity")["limit"], 6);
@@ -327,13 +323,13 @@ fn a_database_server_without_option_files_has_its_defaults() {
 }
 
 #[test]
-fn a_person_without_any_of_them_is_told_where_was_looked() {
+fn capacity_without_a_configuration_lists_the_paths() {
     let machine = Machine::new(&[]);
     let output = machine.run(&["capacity"]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     for name in ["Apache", "php-fpm", "MySQL"] {
-        assert!(text.contains(&format!("no {name} configuration found: looked for /etc/")), "{text}");
+        assert!(text.contains(&format!("no {name} configuration found at /etc/")), "{text}");
     }
     assert_eq!(text.lines().count(), 3, "{text}");
 }
@@ -344,7 +340,7 @@ fn errors_name_what_is_missing_or_wrong() {
     assert!(
         machine
             .complaint("apache.capacity")
-            .contains("no Apache configuration found: looked for /etc/apache2/apache2.conf, ")
+            .contains("no Apache configuration found at /etc/apache2/apache2.conf, ")
     );
     assert!(machine.complaint("phpfpm.capacity").contains("/etc/php-fpm.conf: pool www: listen is missing"));
     assert!(

@@ -1,11 +1,11 @@
-//! File names against patterns, as fnmatch(3) has them: httpd's Include and php-fpm's include take the same ones.
+//! Matches file names with patterns as fnmatch(3) does; httpd's Include and php-fpm's include use the same ones.
 
-/// Whether a name matches a pattern with `*`, `?`, `[a-z]`, `[!a-z]` and `\`. A dot at the start must be written.
+/// Returns whether a name matches a pattern with `*`, `?`, `[a-z]`, `[!a-z]` and `\`. A dot at the start must be explicit.
 pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
         return false;
     }
-    // Where to go on when what follows the last `*` does not match: one byte more for the star.
+    // The position to continue from if the text after the last `*` does not match: one byte more for the star.
     let mut retry: Option<(usize, usize)> = None;
     let (mut p, mut n) = (0, 0);
     loop {
@@ -29,7 +29,7 @@ pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Where the pattern goes on behind the element at `p`, if that matches the byte.
+/// Returns the end of the pattern's element at `p`, if it matches the byte.
 fn one(pattern: &[u8], p: usize, byte: Option<&u8>) -> Option<usize> {
     let byte = *byte?;
     match *pattern.get(p)? {
@@ -40,7 +40,7 @@ fn one(pattern: &[u8], p: usize, byte: Option<&u8>) -> Option<usize> {
     }
 }
 
-/// A bracket that is never closed is no bracket: `None`.
+/// Matches a bracket. `None` if it is never closed, because then it is an ordinary character.
 fn bracket(pattern: &[u8], start: usize, byte: u8) -> Option<Option<usize>> {
     let mut p = start + 1;
     let negated = matches!(pattern.get(p)?, b'!' | b'^');
@@ -104,7 +104,7 @@ mod tests {
         for (pattern, name) in no {
             assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
         }
-        // Exponential where every star is gone back to.
+        // An implementation that returns to every star would take exponential time.
         assert!(!matches("*a".repeat(30).as_bytes(), "a".repeat(29).as_bytes()));
     }
 }

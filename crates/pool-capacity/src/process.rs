@@ -1,18 +1,18 @@
-//! A running process, as far as finding the workers of a pool needs it.
+//! A running process, with the fields that identify the workers of a pool.
 
-/// A running process. Names and arguments are bytes: the kernel lets any byte but NUL into them.
+/// A running process. Names and arguments are bytes: the kernel allows any byte except NUL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerProcess {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
-    /// The number of its parent.
+    /// Its parent's process id.
     pub ppid: u32,
-    /// What the kernel calls it (`comm`, at most 15 bytes).
+    /// The kernel's name for it (`comm`, at most 15 bytes).
     pub name: Vec<u8>,
-    /// Its arguments, the program's name among them; none where they could not be read or there are none.
+    /// Its arguments with the program's name; empty if they could not be read or there are none.
     pub arguments: Vec<Vec<u8>>,
-    /// How many threads it has.
+    /// The number of its threads.
     pub threads: u32,
-    /// Its owner, where known.
+    /// Its owner, if known.
     pub uid: Option<u32>,
 }

@@ -1,8 +1,8 @@
-//! Connections of a server, from the kernel's tables, which everybody may read.
+//! Connections of a server, from the kernel's tables, which every user may read.
 //!
-//! A connection to a socket with a path has that path in `/proc/net/unix` on the server's side, and one to a port has
-//! that port in `/proc/net/tcp`. One that no worker has accepted yet is there as well, and is told from the others: it has
-//! no file of a process, so that its state is "connecting" or its inode 0.
+//! A connection to a unix socket has the socket's path in `/proc/net/unix` on the server's side, and one to a port has that
+//! port in `/proc/net/tcp`. A connection that no worker has accepted is listed as well: no process has a file for it, so its
+//! state is "connecting" or its inode is 0.
 //!
 //! ```
 //! use pool_capacity::sockets::Address;
@@ -18,9 +18,9 @@
 /// Connections of a server, on its side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// A process has them open.
+    /// Connections that a process has accepted.
     pub accepted: u64,
-    /// Nobody has accepted them yet.
+    /// Connections that are not accepted yet.
     pub waiting: u64,
 }
 
@@ -32,17 +32,17 @@ impl std::ops::Add for Connections {
     }
 }
 
-/// Where a server is connected to.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// The path of a socket.
     Path(String),
-    /// A port, at whatever address.
+    /// A port at any address.
     Port(u16),
 }
 
 impl Address {
-    /// A path, a port, or an address with a port. Nothing for a path that is not absolute.
+    /// Parses a path, a port, or an address with a port. `None` for a path that is not absolute.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.starts_with('/') {
@@ -52,7 +52,7 @@ impl Address {
         port.parse().ok().map(Self::Port)
     }
 
-    /// The tables below `/proc/PID/net` that it is looked for in.
+    /// The tables below `/proc/PID/net` that contain its connections.
     #[must_use]
     pub fn tables(&self) -> &'static [&'static str] {
         match self {
@@ -61,7 +61,7 @@ impl Address {
         }
     }
 
-    /// How many connections a table has on the server's side.
+    /// Counts the connections in a table on the server's side.
     #[must_use]
     pub fn connections(&self, table: &[u8]) -> Connections {
         let mut connections = Connections::default();
@@ -77,7 +77,7 @@ impl Address {
     }
 }
 
-/// The words of a line, and what stands behind the first `count` of them.
+/// Splits off the first `count` words of a line.
 fn words<const COUNT: usize>(mut line: &[u8]) -> Option<([&[u8]; COUNT], &[u8])> {
     let mut words = [&b""[..]; COUNT];
     for word in &mut words {
@@ -91,8 +91,8 @@ fn words<const COUNT: usize>(mut line: &[u8]) -> Option<([&[u8]; COUNT], &[u8])>
     Some((words, line))
 }
 
-/// Whether a connection to the path is accepted. `Num: RefCount Protocol Flags Type St Inode Path`, where `03` is connected
-/// and `02` connecting.
+/// Returns whether a connection to the path is accepted. `Num: RefCount Protocol Flags Type St Inode Path`; state `03` is
+/// connected and `02` connecting.
 fn unix(line: &[u8], path: &[u8]) -> Option<bool> {
     let ([.., state, _inode], rest) = words::<7>(line)?;
     let is_ours = without_var(rest.strip_prefix(b" ").unwrap_or(rest)) == without_var(path);
@@ -104,8 +104,8 @@ fn without_var(path: &[u8]) -> &[u8] {
     if path.starts_with(b"/var/run/") { &path[4..] } else { path }
 }
 
-/// Whether a connection to the port is accepted. `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout
-/// inode`, where `01` is established.
+/// Returns whether a connection to the port is accepted. `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout
+/// inode`; state `01` is established.
 fn tcp(line: &[u8], port: u16) -> Option<bool> {
     let ([_number, local, _remote, state, .., inode], _) = words::<10>(line)?;
     let hex = std::str::from_utf8(local.rsplit(|&byte| byte == b':').next()?).ok()?;

@@ -152,7 +152,7 @@ fn numbers_that_2_2_corrects() {
             "worker.c",
             "MaxClients 110",
             100,
-            Some("MaxClients 110 is no multiple of ThreadsPerChild 25: lowered to 100"),
+            Some("MaxClients 110 is not a multiple of ThreadsPerChild 25: lowered to 100"),
         ),
         (
             "worker.c",
@@ -206,7 +206,7 @@ fn the_incident() {
     let pool = found(&after);
     assert_eq!((pool.limit, pool.server_limit, pool.warnings.len()), (100, 105, 0));
     let after = sized(&after);
-    // A hundred workers of that size were still too many; what the operator saved was that most pages are shared.
+    // A hundred workers of that size were still too many. The operator's server survived because most pages are shared.
     assert_eq!((after.fits, after.memory_at_limit_bytes, after.largest_limit), (false, 5_000_000_000, 70));
     let text = RED_HAT_6.replacen("MaxClients       256", "MaxClients 70", 1);
     assert!(sized(&red_hat_6().with("/etc/httpd/conf/httpd.conf", text)).fits);
@@ -278,7 +278,7 @@ fn endless_includes_end() {
         (MAIN, "ServerRoot /etc/httpd\nInclude 0\n".to_owned()),
         ("/etc/httpd/100", "#\n".to_owned()),
     ]);
-    assert!(hostile(&files).contains("larger than any can be"));
+    assert!(hostile(&files).contains("too large to be read"));
 }
 
 #[test]
@@ -290,17 +290,17 @@ fn large_and_deep_ones_are_read_or_refused() {
     assert_eq!(hostile(&[(MAIN, numbers)]), "9");
     for opening in ["<IfDefine !X>\n", "<VirtualHost *>\n", "<IfDefine X>\n"] {
         let error = hostile(&[(MAIN, repeated(opening, 300_000))]);
-        assert!(error.contains("larger than any can be"), "{error}");
+        assert!(error.contains("too large to be read"), "{error}");
     }
     let long = format!("{PREFORK}ServerAdmin {}\nMaxRequestWorkers 8\n", "x ${y} ".repeat(1_000_000));
     assert_eq!(hostile(&[(MAIN, long)]), "8");
     let doubling = repeated("Define A \"${A}${A}\"\n", 100).replacen("${A}${A}", "aaaa", 1);
-    assert!(hostile(&[(MAIN, doubling)]).contains("larger than any can be"));
+    assert!(hostile(&[(MAIN, doubling)]).contains("too large to be read"));
     let macros: String =
         (0..60).map(|n| format!("<Macro M{n}>\nUse M{0}\nUse M{0}\n</Macro>\n", n + 1)).collect();
     assert!(
         hostile(&[(MAIN, format!("{macros}<Macro M60>\n#\n</Macro>\nUse M0\n"))])
-            .contains("larger than any can be")
+            .contains("too large to be read")
     );
 }
 
@@ -379,7 +379,7 @@ proptest! {
     }
 }
 
-/// A caller that tells an error with its causes must not say the same thing twice.
+/// A caller that prints an error with its sources must not print the same text twice.
 #[test]
 fn a_reason_is_told_once() {
     let tree = Tree::new().with(MAIN, "ServerName a\nInclude /none\n");

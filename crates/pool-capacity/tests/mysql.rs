@@ -1,4 +1,4 @@
-//! Option files, and what a server makes of them. `tests/tests/mysql.rs` asks a real one.
+//! Option files as a server reads them. `tests/tests/pools/mariadb.rs` compares with a real one.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

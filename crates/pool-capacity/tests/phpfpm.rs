@@ -1,4 +1,4 @@
-//! Configurations of php-fpm, and what php-fpm 8.2 makes of them. `tests/tests/phpfpm.rs` asks the real one.
+//! Configurations of php-fpm as php-fpm 8.2 reads them. `tests/tests/pools/phpfpm.rs` compares with the real one.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -133,7 +133,7 @@ fn pools_that_would_not_start_are_named() {
             "listen=1\npm=dynamic\npm.max_children=4\npm.min_spare_servers=3\npm.max_spare_servers=2\n",
             "pm.max_spare_servers (2) must not be less than pm.min_spare_servers (3)",
         ),
-        ("listen=1\npm=fast\n", "php-fpm.conf:3: pm = fast is none of static, dynamic and ondemand"),
+        ("listen=1\npm=fast\n", "php-fpm.conf:3: pm = fast is not static, dynamic or ondemand"),
         ("listen=1\npm=static\npm.max_children=5K\n", "php-fpm.conf:4: pm.max_children = 5K is not a number"),
         ("listen=1\npm=static\n# comment\n", "php-fpm.conf:4: there is no `=`"),
         ("listen=\"1\npm=static\n", "php-fpm.conf:2: the double quotes are not closed"),

@@ -131,9 +131,5 @@ fn machine_without_apache() {
     let files = pool_capacity::HostFiles::below(root.path());
     let error = Invocation::find(&files, None, None).unwrap_err();
     assert!(error.is_absent());
-    assert!(
-        error
-            .to_string()
-            .starts_with("no Apache configuration found: looked for /etc/apache2/apache2.conf, ")
-    );
+    assert!(error.to_string().starts_with("no Apache configuration found at /etc/apache2/apache2.conf, "));
 }

@@ -441,7 +441,7 @@ impl Pool {
             cause(self.usage, WARNING, vec![("/usage_percent", json!(95.0))]),
             cause([self.warnings; 2], INFO, vec![("/warnings", json!([lowered]))]),
             scene(self.found, INFO, self.found)
-                .cause(self.key, Change::Unsupported("No configuration found: looked for A, B, C.")),
+                .cause(self.key, Change::Unsupported("No configuration found at A, B, C.")),
         ]
     }
 }

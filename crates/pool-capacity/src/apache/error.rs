@@ -38,7 +38,7 @@ impl fmt::Display for Location {
 #[non_exhaustive]
 pub enum ApacheError {
     /// There is no configuration file at any usual path.
-    #[error("no Apache configuration found: looked for {}", list(places))]
+    #[error("no Apache configuration found at {}", list(places))]
     NotFound {
         /// The paths that were tried.
         places: Vec<PathBuf>,

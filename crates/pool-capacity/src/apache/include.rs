@@ -139,7 +139,7 @@ impl<'a> Included<'a> {
     fn listed(&mut self, directory: &Path) -> Result<Vec<OsString>, Problem> {
         let names = self.files.list(directory).map_err(Problem::File)?;
         let left = self.limits.entries_left.checked_sub(names.len());
-        let too_many = || Problem::Other("the configuration is larger than any can be".to_owned());
+        let too_many = || Problem::Other("the configuration is too large to be read".to_owned());
         self.limits.entries_left = left.ok_or_else(too_many)?;
         Ok(names)
     }

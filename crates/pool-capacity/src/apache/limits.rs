@@ -117,7 +117,7 @@ fn processes_of(workers: Value<'_>, threads: i32, server_limit: i32, corrections
     let multiple = processes * threads;
     if multiple != value {
         let text =
-            format!("{name} {value} is no multiple of ThreadsPerChild {threads}: lowered to {multiple}");
+            format!("{name} {value} is not a multiple of ThreadsPerChild {threads}: lowered to {multiple}");
         corrections.add(Rule::WorkersNoMultiple, at, text);
     }
     if processes > server_limit {

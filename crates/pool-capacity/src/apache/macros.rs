@@ -22,7 +22,7 @@ impl Macros {
         let mut words = words(arguments).into_iter();
         let name = words.next().filter(|name| !name.is_empty()).ok_or("<Macro has no name")?;
         if words.len() > PARAMETERS_MAX || lines.iter().any(|line| line.len() > LINE_BYTES_MAX) {
-            return Err(format!("macro {name} is larger than any can be"));
+            return Err(format!("macro {name} is too large"));
         }
         self.by_name.insert(name.to_ascii_lowercase(), Macro { parameters: words.collect(), lines });
         Ok(())

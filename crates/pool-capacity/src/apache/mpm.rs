@@ -24,7 +24,7 @@ impl Mpm {
     pub(super) fn of(modules: &Modules, version: Version) -> Result<Self, ApacheError> {
         match modules.mpms() {
             [name] => Self::named(name)
-                .ok_or_else(|| ApacheError::whole(format!("{name} is no MPM whose limits are known here"))),
+                .ok_or_else(|| ApacheError::whole(format!("{name} is not an MPM with known limits"))),
             [] if version.is_2_2() => Err(ApacheError::whole("the program has no MPM")),
             [] => Err(ApacheError::whole("no MPM is loaded: httpd refuses to start")),
             several => {
@@ -169,8 +169,10 @@ pub(super) fn settings(
     of_mpm
         .map(|(directive, (name, knows))| {
             if !knows.includes(mpm, version) {
-                let problem =
-                    format!("{} is unknown to {mpm} of {version}: httpd refuses to start", directive.written);
+                let problem = format!(
+                    "{} is not a directive of {mpm} in {version}: httpd refuses to start",
+                    directive.written
+                );
                 return Err(ApacheError::line(&directive.at, problem));
             }
             setting(directive, name)
@@ -190,7 +192,7 @@ pub(super) fn all_are_known(settings: &[Setting]) -> Result<(), ApacheError> {
         if let Some((variable, _)) = variable.filter(|_| counts) {
             let written = &setting.written;
             let problem = format!(
-                "{written} has ${{{variable}}}, which only the server's environment knows, and that may not be read"
+                "{written} has ${{{variable}}}, whose value is only in the server's environment, which may not be read"
             );
             return Err(ApacheError::line(&setting.at, problem));
         }

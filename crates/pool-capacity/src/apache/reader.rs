@@ -277,7 +277,7 @@ impl<'a> Reader<'a> {
 }
 
 fn too_large(at: &Location) -> ApacheError {
-    ApacheError::line(at, "the configuration is larger than any can be")
+    ApacheError::line(at, "the configuration is too large to be read")
 }
 
 /// Conditions and sections.
@@ -292,7 +292,7 @@ impl Reader<'_> {
         };
         let operand = if self.build.version.is_2_2() { written.to_owned() } else { next_word(written).0 };
         if operand.is_empty() {
-            return Err(ApacheError::line(at, format!("{name}> asks for nothing")));
+            return Err(ApacheError::line(at, format!("{name}> has no argument")));
         }
         let holds = match name.to_ascii_lowercase().as_str() {
             "<ifmodule" => self.modules.contains(&operand),
@@ -340,7 +340,7 @@ impl Reader<'_> {
                 let closed = closed.strip_suffix('>').unwrap_or(closed);
                 if !closed.eq_ignore_ascii_case(&innermost[1..]) {
                     let (expected, number) = (&innermost[1..], line.at.line);
-                    let problem = format!("</{closed}> in line {number} where </{expected}> is expected");
+                    let problem = format!("</{closed}> in line {number} in place of </{expected}>");
                     return Err(ApacheError::line(at, problem));
                 }
                 open.pop();
@@ -382,7 +382,7 @@ impl Reader<'_> {
         }
         let expected = &name[1..];
         if !closed.eq_ignore_ascii_case(expected) {
-            return Err(ApacheError::line(at, format!("</{closed}> where </{expected}> is expected")));
+            return Err(ApacheError::line(at, format!("</{closed}> in place of </{expected}>")));
         }
         self.open.pop();
         Ok(())
@@ -425,7 +425,7 @@ impl Reader<'_> {
         };
         let root = PathBuf::from(root);
         if self.files.kind(&root) != Some(crate::FileKind::Directory) {
-            return Err(ApacheError::line(at, format!("ServerRoot {} is no directory", root.display())));
+            return Err(ApacheError::line(at, format!("ServerRoot {} is not a directory", root.display())));
         }
         self.server_root = normal(&root);
         Ok(())

@@ -77,7 +77,7 @@ pub(super) fn test(arguments: &str, version: Version) -> Result<bool, String> {
 
 fn compare(operator: &str, operand: &str, version: Version) -> Result<bool, String> {
     let ordering = || {
-        let given = Version::parse(operand).ok_or_else(|| format!("{operand} is no version"))?;
+        let given = Version::parse(operand).ok_or_else(|| format!("{operand} is not a version"))?;
         Ok::<_, String>(version.cmp(&given))
     };
     match operator {
@@ -91,12 +91,12 @@ fn compare(operator: &str, operand: &str, version: Version) -> Result<bool, Stri
         "<=" => ordering().map(Ordering::is_le),
         ">" => ordering().map(Ordering::is_gt),
         ">=" => ordering().map(Ordering::is_ge),
-        _ => Err(format!("{operator} is no operator of <IfVersion")),
+        _ => Err(format!("{operator} is not an operator of <IfVersion")),
     }
 }
 
 fn matches(pattern: &str, version: Version) -> Result<bool, String> {
-    let regex = Regex::new(pattern).map_err(|_| format!("{pattern} is no regular expression"))?;
+    let regex = Regex::new(pattern).map_err(|_| format!("{pattern} is not a regular expression"))?;
     Ok(regex.is_match(&version.to_string()))
 }
 

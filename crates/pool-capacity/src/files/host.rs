@@ -1,4 +1,4 @@
-//! Files of the running machine, or of one that is mounted somewhere.
+//! Files of the running machine, or of one that is mounted in a directory.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -11,15 +11,15 @@ use rustix::fs::OFlags;
 
 use super::{FileError, FileKind, Files};
 
-/// More than any configuration file has; what is larger is a log or a disk image that a pattern happened to match.
+/// Larger than any configuration file. A larger file is a log or a disk image that a pattern matched.
 const FILE_BYTES_MAX: u64 = 8 << 20;
-/// More than any directory of configuration has.
+/// More entries than any directory of configuration files has.
 const ENTRIES_MAX: usize = 65_536;
-/// As many links as the kernel follows for one path.
+/// The kernel's own limit of links in one path.
 const LINKS_MAX: usize = 40;
 
-/// The files below a directory, as seen by a machine whose root it is. Symbolic links lead nowhere else: an absolute one
-/// begins at that directory, and `..` ends there.
+/// The files below a directory, as a machine with that root sees them. Symbolic links do not leave it: an absolute one begins
+/// at the directory, and `..` ends there.
 ///
 /// ```
 /// use std::path::Path;
@@ -34,13 +34,13 @@ pub struct HostFiles {
 }
 
 impl HostFiles {
-    /// The files of the machine whose `/` is at `root`.
+    /// The files of the machine whose `/` is `root`.
     #[must_use]
     pub fn below(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
-    /// The path by which this process reaches a file of the machine, links resolved.
+    /// Returns the path by which this process reaches a file of the machine, with resolved links.
     fn reach(&self, path: &Path) -> io::Result<PathBuf> {
         if self.root == Path::new("/") {
             return Ok(path.to_owned());
@@ -49,7 +49,7 @@ impl HostFiles {
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        // A FIFO without a writer must not hold anybody up.
+        // Opening a FIFO without a writer must not block.
         let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
         OpenOptions::new().read(true).custom_flags(flags).open(self.reach(path)?)
     }
@@ -101,13 +101,12 @@ impl Files for HostFiles {
     }
 }
 
-/// A path being resolved inside a root. The kernel could do this (`openat2`), but not on the kernels that Red Hat 7 and 8
-/// have.
+/// Resolves a path inside a root. The kernel's `openat2` does this as well, but the kernels of Red Hat 7 and 8 do not have it.
 struct Resolution<'a> {
     root: &'a Path,
-    /// What is resolved, relative to the root.
+    /// The resolved part, relative to the root.
     done: PathBuf,
-    /// How many links may still be followed.
+    /// The remaining number of links.
     left: usize,
 }
 

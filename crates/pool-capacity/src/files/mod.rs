@@ -1,4 +1,4 @@
-//! Where configuration comes from.
+//! The source of configuration files.
 
 mod host;
 mod tree;
@@ -9,50 +9,50 @@ use std::path::{Path, PathBuf};
 pub use host::HostFiles;
 pub use tree::Tree;
 
-/// What a path names.
+/// The type of the file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A device, FIFO or socket. Nothing of that kind is ever opened.
+    /// A device, FIFO or socket, which is never opened.
     Other,
 }
 
-/// Files of a machine, read only. Paths are absolute and as the machine itself sees them.
+/// Files of a machine, read-only. Paths are absolute and as the machine itself sees them.
 pub trait Files {
-    /// A file's content.
+    /// Reads a file.
     ///
     /// # Errors
     ///
-    /// [`FileError`] if there is no such file, it is no regular file, it is too large, or it may not be read.
+    /// [`FileError`] if the file does not exist, is not a regular file, is too large, or may not be read.
     fn read(&self, path: &Path) -> Result<Vec<u8>, FileError>;
 
-    /// The names in a directory, sorted by their bytes, without `.` and `..`.
+    /// Lists the names in a directory, sorted by their bytes, without `.` and `..`.
     ///
     /// # Errors
     ///
-    /// [`FileError`] if there is no such directory, it has too many entries, or it may not be read.
+    /// [`FileError`] if the directory does not exist, has too many entries, or may not be read.
     fn list(&self, directory: &Path) -> Result<Vec<std::ffi::OsString>, FileError>;
 
-    /// What a path names, symbolic links followed; `None` where it names nothing or cannot be reached.
+    /// Returns the type of the file at a path, with resolved links. `None` if it does not exist or cannot be reached.
     fn kind(&self, path: &Path) -> Option<FileKind>;
 
-    /// Whether a path is itself a symbolic link.
+    /// Returns whether a path is itself a symbolic link.
     fn is_link(&self, path: &Path) -> bool;
 }
 
-/// Why a file or directory has not been read.
+/// The reason why a file or directory was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The system's own reason: it does not exist, or this user may not read it.
+    /// The system refused: it does not exist, or this user may not read it.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says. It is in the message already, so it is not its cause.
+        /// The system's error. The message contains it, so it is not a source.
         reason: io::Error,
     },
     /// It is a directory, FIFO, socket or device.
@@ -61,26 +61,26 @@ pub enum FileError {
         /// The path.
         path: PathBuf,
     },
-    /// It is larger than any configuration is.
+    /// It is larger than any configuration file.
     #[error("{} is larger than {limit_bytes} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// How much would have been read.
+        /// The limit.
         limit_bytes: u64,
     },
-    /// The directory has more entries than any configuration's.
+    /// The directory has more entries than any directory of configuration files.
     #[error("{} has more than {limit} entries", path.display())]
     TooMany {
         /// The directory.
         path: PathBuf,
-        /// How many would have been listed.
+        /// The limit.
         limit: usize,
     },
 }
 
 impl FileError {
-    /// Whether the reason is that there is no such file.
+    /// Returns whether the file does not exist.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Read { reason, .. }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FileError, FileKind, Files};
 
-/// Files in memory, for tests and for trees that were captured elsewhere. Symbolic links are files here.
+/// Files in memory, for tests and for captured configurations. Symbolic links are files here.
 ///
 /// ```
 /// use std::path::Path;
@@ -30,7 +30,7 @@ impl Tree {
         Self::default()
     }
 
-    /// The tree with a further file, instead of one that has this path already.
+    /// Adds a file, or replaces the one at this path.
     #[must_use]
     pub fn with(mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
         self.files.insert(path.into(), content.into());

@@ -1,9 +1,9 @@
 //! Parts of the server's memory.
 
-/// One part of the memory.
+/// A buffer of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buffer {
-    /// The variable that sizes it.
+    /// The variable with its size.
     pub name: &'static str,
     /// Its size.
     pub bytes: u64,

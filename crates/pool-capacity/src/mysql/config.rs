@@ -9,36 +9,36 @@ use super::server::Server;
 use super::variables::{Values, Written};
 use crate::Files;
 
-/// What a configuration allows.
+/// The limit and the memory of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Which server's defaults count.
+    /// The server whose defaults apply.
     pub server: Server,
     /// `max_connections` after the server's corrections.
     pub max_connections: u64,
-    /// As written, if it is.
+    /// The configured value, if there is one.
     pub max_connections_configured: Option<u64>,
-    /// What the server has once.
+    /// Buffers that the server has once.
     pub global: Vec<Buffer>,
-    /// What each connection may have.
+    /// Buffers that each connection may have.
     pub per_connection: Vec<Buffer>,
-    /// The largest temporary table in memory, of which a connection may have several: in no sum.
+    /// The largest temporary table in memory, of which a connection may have several. It is not part of any sum.
     pub temporary_table_bytes: u64,
-    /// Where clients connect on this machine: `socket`, where it is written.
+    /// The unix socket of the server, if `socket` is configured.
     pub socket: Option<String>,
     /// `port`
     pub port: u16,
-    /// What is not as it was written, or could not be known.
+    /// Settings whose effect differs from the configured value, or is unknown.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads option files, in their order, as the server does. `arguments` are those of the running server, which count after all files;
-    /// `mem_total_bytes` is the machine's memory, for `innodb_dedicated_server`.
+    /// Reads option files, in their order, as the server does. `arguments` are those of the running server, which override all
+    /// files; `mem_total_bytes` is the machine's memory, for `innodb_dedicated_server`.
     ///
     /// # Errors
     ///
-    /// [`Error`] where a file cannot be read or the server would not start with it.
+    /// [`Error`] if a file cannot be read or the server would not start with it.
     pub fn read(
         files: &dyn Files,
         paths: &[PathBuf],
@@ -71,20 +71,20 @@ impl Config {
         }
     }
 
-    /// The sum of what the server has once.
+    /// The sum of the buffers that the server has once.
     #[must_use]
     pub fn global_bytes(&self) -> u64 {
         sum(&self.global)
     }
 
-    /// The sum of what each connection may have.
+    /// The sum of the buffers that each connection may have.
     #[must_use]
     pub fn per_connection_bytes(&self) -> u64 {
         sum(&self.per_connection)
     }
 
-    /// Takes in how many files the running server may open: it lowers `max_connections` at its start where that does not
-    /// suffice.
+    /// Applies the limit of open files of the running server: the server lowers `max_connections` at its start if the limit is
+    /// too low.
     #[must_use]
     pub fn with_open_files(mut self, open_files: u64) -> Self {
         let lowered = open_files.saturating_sub(self.server.files_beside_connections());

@@ -1,9 +1,9 @@
-//! MySQL and MariaDB: how many connections are allowed, and the buffers of each.
+//! MySQL and MariaDB: the limit of connections, and the buffers of each.
 //!
 //! The worst case by the usual formula: the buffers that the server has once (InnoDB's buffer pool and log buffer, the key
 //! buffer, Aria's page cache, the query cache), and for each connection its thread's stack and one buffer of each kind
-//! (reading, sorting, joining, the binary log's cache). A statement may take several of one kind, and a temporary table in
-//! memory beside them; most never take any. So it is an upper bound of what usually happens, and no guarantee.
+//! (reading, sorting, joining, the binary log's cache). A statement may use several buffers of one kind and a temporary table
+//! in memory; most use none. So the result is an upper bound for usual statements, not a guarantee.
 //!
 //! ```
 //! use pool_capacity::{Tree, mysql::{Config, Flavour, Server}};

@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use crate::{ConfigError, FileError, FileKind, Files};
 
-/// The server follows no more, with a warning.
+/// The server reads no deeper include, with a warning.
 const DEPTH_MAX: usize = 10;
-/// The server has no such limit.
+/// The server has no such limit; this bounds the work.
 const FILES_MAX: usize = 10_000;
 
-/// An option as it was written.
+/// An option as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
-    /// With `_` for `-`, in small letters.
+    /// In lower case, with `_` in place of `-`.
     pub(super) name: String,
-    /// It was not written in small letters alone.
+    /// Whether it was written with upper-case letters.
     pub(super) has_capitals: bool,
     pub(super) value: Option<String>,
     pub(super) place: SettingOrigin,
 }
 
-/// Where it was written.
+/// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SettingOrigin {
     Line { path: PathBuf, line: usize },
@@ -58,7 +58,7 @@ impl Setting {
         }
     }
 
-    /// Those of `--max-connections=500`, or of `--max-connections` and `500`; nothing for what is no option.
+    /// Parses `--max-connections=500`, or `--max-connections` and `500`; other arguments are ignored.
     pub(super) fn of_arguments(arguments: &[Vec<u8>]) -> Vec<Self> {
         let texts: Vec<_> = arguments.iter().map(|argument| String::from_utf8_lossy(argument)).collect();
         let nexts = texts.iter().skip(1).map(Some).chain([None]);
@@ -104,7 +104,7 @@ impl<'a> OptionFiles<'a> {
         self.file(path, &content)
     }
 
-    /// A file begins outside of all groups, included or not, and an include leaves the group around it as it is.
+    /// Reads a file. It begins outside of all groups, included or not, and an include does not end the group around it.
     fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), Error> {
         self.files_read += 1;
         if self.files_read > FILES_MAX {
@@ -138,7 +138,7 @@ impl<'a> OptionFiles<'a> {
         Ok(if ours { Group::Ours } else { Group::Others })
     }
 
-    /// `!includedir DIRECTORY` and `!include FILE`; the server takes anything else for a comment.
+    /// Parses `!includedir DIRECTORY` and `!include FILE`. For the server everything else is a comment.
     fn directive(&mut self, place: &SettingOrigin, path: &Path, text: &str) -> Result<(), Error> {
         let (what, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let target = PathBuf::from(OsString::from_vec(argument.trim().as_bytes().to_vec()));
@@ -148,7 +148,7 @@ impl<'a> OptionFiles<'a> {
         if target.is_relative() {
             let target = target.display();
             self.warnings.push(format!(
-                "{place}: {what} {target} is relative to where the server is started: left out"
+                "{place}: {what} {target} is relative to the server's working directory: left out"
             ));
             return Ok(());
         }
@@ -169,7 +169,7 @@ impl<'a> OptionFiles<'a> {
         included
     }
 
-    /// A file that is missing or may not be read is passed over.
+    /// Reads an included file. A file that does not exist or may not be read is ignored, as by the server.
     fn include(&mut self, place: &SettingOrigin, target: &Path) -> Result<(), Error> {
         match self.files.read(target) {
             Ok(content) => self.file(target, &content),
@@ -206,7 +206,7 @@ enum Group {
     Others,
 }
 
-/// `name = value # comment`
+/// Parses `name = value # comment`.
 fn setting(text: &str, place: SettingOrigin) -> Setting {
     let text = without_comment(text);
     match text.split_once('=') {
@@ -215,7 +215,7 @@ fn setting(text: &str, place: SettingOrigin) -> Setting {
     }
 }
 
-/// A `#` begins a comment, but not in quotes.
+/// Removes a comment, which begins with `#` outside of quotes.
 fn without_comment(text: &str) -> &str {
     let mut quote = None;
     let mut escaped = false;

@@ -1,13 +1,13 @@
-//! Which server it is: the defaults depend on it.
+//! The flavour and release of a server, on which the defaults depend.
 
 use std::path::Path;
 
 use crate::{FileKind, Files, ServerProcess};
 
-/// Whose server it is.
+/// The vendor of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
-    /// MySQL, Percona's among it.
+    /// MySQL, including Percona Server.
     MySql,
     /// MariaDB.
     MariaDb,
@@ -16,7 +16,7 @@ pub enum Flavour {
 /// A server's flavour and release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Server {
-    /// Whose it is.
+    /// The vendor.
     pub flavour: Flavour,
     /// 10 of 10.11.
     pub major: u32,
@@ -24,28 +24,28 @@ pub struct Server {
     pub minor: u32,
 }
 
-/// In the servers' own order.
+/// The usual paths of the main option file, in the servers' own order.
 const PLACES: [&str; 3] = ["/etc/my.cnf", "/etc/mysql/my.cnf", "/usr/local/etc/my.cnf"];
 
-/// Where the main option file is looked for. A server reads all that are there; distributions have one.
+/// Returns the usual paths of the main option file. A server reads all that exist; distributions have one.
 #[must_use]
 pub fn usual_places() -> &'static [&'static str] {
     &PLACES
 }
 
-/// Whether it is a database server.
+/// Returns whether a process is a database server.
 #[must_use]
 pub fn is_server(process: &ServerProcess) -> bool {
     matches!(process.name.as_slice(), b"mysqld" | b"mariadbd")
 }
 
 impl Server {
-    /// What is taken for granted where nothing says which release it is.
+    /// The assumed release if it is unknown.
     pub const UNKNOWN_MYSQL: Self = Self { flavour: Flavour::MySql, major: 8, minor: 0 };
     /// The same for MariaDB.
     pub const UNKNOWN_MARIADB: Self = Self { flavour: Flavour::MariaDb, major: 10, minor: 11 };
 
-    /// The server by what it calls itself: `mysqld  Ver 8.0.36 for Linux on x86_64`, `Ver 10.11.6-MariaDB-0+deb12u1`.
+    /// Parses the server's own version text: `mysqld Ver 8.0.36 for Linux on x86_64`, `Ver 10.11.6-MariaDB-0+deb12u1`.
     ///
     /// ```
     /// use pool_capacity::mysql::{Flavour, Server};
@@ -61,8 +61,7 @@ impl Server {
         Some(Self { flavour, major, minor })
     }
 
-    /// The server by the packages that are installed and the files that belong to it, as far as they tell. `false` with it
-    /// where its release is not known.
+    /// Finds the server by the installed packages and their files. Returns `false` with it if its release is unknown.
     #[must_use]
     pub fn installed(files: &dyn Files) -> (Self, bool) {
         if let Some(server) = of_dpkg(files) {
@@ -81,12 +80,12 @@ impl Server {
         (if is_maria { Self::UNKNOWN_MARIADB } else { Self::UNKNOWN_MYSQL }, false)
     }
 
-    /// Whether it is this release or a later one of this flavour.
+    /// Returns whether it is this release or a later one of this flavour.
     pub(super) fn since(self, flavour: Flavour, major: u32, minor: u32) -> bool {
         self.flavour == flavour && (self.major, self.minor) >= (major, minor)
     }
 
-    /// The groups of option files that it reads, those with a suffix of the running server's arguments among them.
+    /// Returns the groups of option files that it reads, including those with a suffix from the running server's arguments.
     pub(super) fn groups(self, arguments: &[Vec<u8>]) -> Vec<String> {
         let release = format!("{}.{}", self.major, self.minor);
         let mut groups = vec!["mysqld".to_owned(), "server".to_owned(), format!("mysqld-{release}")];
@@ -104,7 +103,7 @@ impl Server {
         groups
     }
 
-    /// Open files that are not left for connections: the smallest table cache takes two each.
+    /// The number of open files that are not available for connections: the smallest table cache takes two each.
     pub(super) fn files_beside_connections(self) -> u64 {
         if self.since(Flavour::MariaDb, 10, 3) { 30 + 2 * 8 * 200 } else { 10 + 2 * 400 }
     }
@@ -115,7 +114,7 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Debian's and Ubuntu's database of packages.
+/// Reads the package database of Debian and Ubuntu.
 fn of_dpkg(files: &dyn Files) -> Option<Server> {
     let status = files.read(Path::new("/var/lib/dpkg/status")).ok()?;
     let status = String::from_utf8_lossy(&status);
@@ -136,7 +135,7 @@ fn of_package(package: &str) -> Option<Server> {
     Some(Server { flavour, major, minor })
 }
 
-/// Directories that carry the release in their names: `/usr/share/mysql-8.4`, `/usr/share/doc/mariadb-server-10.3`.
+/// Finds directories with the release in their names: `/usr/share/mysql-8.4`, `/usr/share/doc/mariadb-server-10.3`.
 fn of_share(files: &dyn Files) -> Option<Server> {
     let named = |directory: &str, prefix: &str, flavour| {
         let names = files.list(Path::new(directory)).ok()?;

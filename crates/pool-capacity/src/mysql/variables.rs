@@ -1,4 +1,4 @@
-//! The variables that memory depends on: their defaults by server, and what they are set to.
+//! The variables that determine memory: their defaults by server, and their values.
 
 use super::buffer::Buffer;
 use super::error::Error;
@@ -29,7 +29,7 @@ fn none(_: Server) -> u64 {
     0
 }
 
-/// By the manuals of both; compared with what `--help --verbose` prints of MariaDB 10.11 and of MySQL 5.6 and 9.7.
+/// From the manuals of both; compared with `--help --verbose` of MariaDB 10.11 and of MySQL 5.6 and 9.7.
 const VARIABLES: [Variable; 16] = [
     Variable {
         name: "max_connections",
@@ -89,13 +89,13 @@ fn join_buffer(server: Server) -> u64 {
 fn thread_stack(server: Server) -> u64 {
     match server.flavour {
         Flavour::MariaDb => 292 * KIB,
-        // 8.0.27 raised it from 280 KiB; which 8.0 it is is not asked.
+        // 8.0.27 raised it from 280 KiB. All releases of 8.0 count as this one.
         Flavour::MySql if server.since(Flavour::MySql, 8, 0) => MIB,
         Flavour::MySql => 256 * KIB,
     }
 }
 
-/// Shorter names that MariaDB, and MySQL before 8.0, take because nothing else begins like them.
+/// Abbreviated names that MariaDB, and MySQL before 8.0, accept because no other name begins like them.
 const SHORT: [(&str, &str); 5] = [
     ("key_buffer", "key_buffer_size"),
     ("sort_buffer", "sort_buffer_size"),
@@ -112,14 +112,14 @@ struct Switches {
     dedicated: bool,
 }
 
-/// A number as it is written, and where.
+/// A configured number and its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
     pub(super) bytes: u64,
     applied: u64,
 }
 
-/// All of them together.
+/// All variables with their values.
 #[derive(Debug)]
 pub(super) struct Values {
     pub(super) server: Server,
@@ -136,11 +136,11 @@ impl Values {
         Self { server, socket: None, port: 3306, written: Vec::new(), switches }
     }
 
-    /// The last setting counts. What nothing here depends on is not looked at.
+    /// Applies a setting; the last one wins. Settings that do not concern memory are ignored.
     ///
     /// # Errors
     ///
-    /// Where the server would not take the value.
+    /// Returns an error if the server refuses the value.
     pub(super) fn set(&mut self, setting: &Setting, warnings: &mut Vec<String>) -> Result<(), Error> {
         if self.switch(setting) || self.address(setting) {
             return Ok(());
@@ -159,7 +159,7 @@ impl Values {
         Ok(())
     }
 
-    /// MySQL takes names in small letters alone, and since 8.0 whole ones alone. MariaDB takes all.
+    /// MySQL accepts lower-case names only, and since 8.0 complete names only. MariaDB accepts all.
     fn knows(&self, setting: &Setting, name: &str) -> Result<(), Error> {
         let is_short = setting.name != name && self.server.since(Flavour::MySql, 8, 0);
         if self.server.flavour == Flavour::MySql && (setting.has_capitals || is_short) {
@@ -182,12 +182,12 @@ impl Values {
             "innodb_dedicated_server" => &mut self.switches.dedicated,
             _ => return false,
         };
-        // The value of log_bin is a file's name.
+        // The value of log_bin is the name of a file.
         *switch = on && (name == "log_bin" || !off);
         true
     }
 
-    /// Port 0 means the default one.
+    /// Port 0 means the default port.
     fn address(&mut self, setting: &Setting) -> bool {
         match (setting.name.as_str(), &setting.value) {
             ("socket", value) => self.socket.clone_from(value),
@@ -235,7 +235,7 @@ impl Values {
             buffers.extend(self.buffers(&["innodb_log_buffer_size"]));
         }
         buffers.extend(self.buffers(&["key_buffer_size", "aria_pagecache_buffer_size"]));
-        // What MySQL 8 does not know, it would not start with.
+        // MySQL 8 does not start with unknown variables.
         if !self.server.since(Flavour::MySql, 8, 0) {
             buffers.extend(self.buffers(&["query_cache_size"]));
         }
@@ -251,7 +251,7 @@ impl Values {
         if !self.server.since(Flavour::MySql, 5, 7) {
             return size;
         }
-        // Rounded up to whole chunks in each instance.
+        // The size is rounded up to complete chunks in each instance.
         let default_instances = if size >= GIB && !self.server.since(Flavour::MySql, 8, 4) { 8 } else { 1 };
         let instances = match self.get("innodb_buffer_pool_instances") {
             0 => default_instances,
@@ -263,7 +263,7 @@ impl Values {
     }
 }
 
-/// What `innodb_dedicated_server` takes of a machine.
+/// The buffer pool of `innodb_dedicated_server` on a machine.
 fn dedicated(mem_total_bytes: u64) -> u64 {
     match mem_total_bytes {
         total if total < GIB => 128 * MIB,
@@ -272,8 +272,8 @@ fn dedicated(mem_total_bytes: u64) -> u64 {
     }
 }
 
-/// Digits and one letter for a unit; what stands behind the letter does not count, as in the server. MySQL takes what is below
-/// 0 for the least.
+/// Parses digits and one letter for a unit; the server ignores text after the letter. MySQL takes numbers below 0 for the
+/// minimum.
 fn number(name: &str, setting: &Setting, server: Server) -> Result<u64, Error> {
     let place: &SettingOrigin = &setting.place;
     let is_empty = |value: &String| value.is_empty() && server.since(Flavour::MySql, 8, 0);

@@ -4,21 +4,21 @@ use std::path::PathBuf;
 
 use super::pool::Pool;
 
-/// A configuration, with all that it includes.
+/// A configuration with all its included files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The main file.
     pub conf: PathBuf,
-    /// In the order of the files.
+    /// The pools, in the order of the files.
     pub pools: Vec<Pool>,
-    /// `process.max`: no more workers than this in all pools; 0 means no such limit.
+    /// `process.max`: the largest number of workers in all pools; 0 means no such limit.
     pub process_max: u32,
-    /// What is not as it was written, or could not be known.
+    /// Settings whose effect differs from the configured value, or is unknown.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// The workers that all pools together may have.
+    /// The largest number of workers in all pools together.
     #[must_use]
     pub fn limit(&self) -> u64 {
         let sum = self.written();

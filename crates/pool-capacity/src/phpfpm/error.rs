@@ -1,4 +1,4 @@
-//! Why php-fpm would not start with a configuration.
+//! Errors of a php-fpm configuration.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use crate::{ConfigError, FileError};
 /// php-fpm's own limit: the main file and four files that are included within each other.
 pub(super) const DEPTH_MAX: usize = 5;
 
-/// Why there is no configuration.
+/// The reason why php-fpm would not start with a configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be read or has a faulty line.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Files include each other, or more than php-fpm follows.
+    /// Files include each other, or are nested deeper than php-fpm allows.
     #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {chain}", path.display(), DEPTH_MAX)]
     Depth {
         /// The file with the `include`.
@@ -24,14 +24,14 @@ pub enum Error {
         /// The files from the main one on.
         chain: String,
     },
-    /// A pool that php-fpm would not start.
+    /// A pool that php-fpm refuses.
     #[error("{}: pool {name}: {reason}", path.display())]
     Pool {
         /// The main file.
         path: PathBuf,
         /// The pool.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: PoolError,
     },
     /// `process.max` is negative.
@@ -72,7 +72,7 @@ pub enum PoolError {
     Spare {
         /// The entry.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: i64,
     },
     /// More spare servers than servers.
@@ -87,7 +87,7 @@ pub enum PoolError {
         /// `pm.max_children`
         children: i64,
     },
-    /// The wrong way round.
+    /// The two limits are in the wrong order.
     #[error("pm.max_spare_servers ({max}) must not be less than pm.min_spare_servers ({min})")]
     SpareCrossed {
         /// `pm.min_spare_servers`

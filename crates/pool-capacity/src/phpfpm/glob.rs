@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::{FileError, FileKind, Files, fnmatch};
 
-/// The paths that a pattern matches, in the order of their names; directories are not left out.
+/// Returns the paths that a pattern matches, in the order of their names, directories included.
 ///
 /// # Errors
 ///
-/// When a directory that has to be listed cannot be.
+/// Returns an error if a directory cannot be listed.
 pub(crate) fn glob(files: &dyn Files, pattern: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found = vec![PathBuf::from("/")];
     let mut chosen = false;
@@ -19,7 +19,7 @@ pub(crate) fn glob(files: &dyn Files, pattern: &Path) -> Result<Vec<PathBuf>, Fi
         for directory in found {
             below(files, &directory, component, &mut next)?;
         }
-        // What lies below one of several directories may be missing in some of them.
+        // A path below one of several directories may be missing in some of them.
         chosen |= is_wild(component);
         next.retain(|path| !chosen || files.kind(path).is_some());
         found = next;

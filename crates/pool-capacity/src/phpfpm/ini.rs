@@ -1,38 +1,39 @@
-//! One line of a php-fpm configuration. php-fpm hands its files to PHP's ini scanner line by line, so nothing spans lines.
+//! Parses one line of a php-fpm configuration. php-fpm passes its files to PHP's ini scanner line by line, so no element spans
+//! lines.
 
 use super::environment::Environment;
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Nothing,
     Section(Vec<u8>),
-    /// Entries of arrays, such as `env[PATH]`, have their index left out: none of them matters here.
+    /// Array entries, such as `env[PATH]`, have no index here: none of them concerns the limit.
     Entry {
         key: Vec<u8>,
         value: Value,
     },
 }
 
-/// What stands behind the `=`.
+/// The part after the `=`.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Value {
     pub(super) text: Vec<u8>,
-    /// A variable that the server's environment may have and that is not known here.
+    /// A variable that the server's environment may have and that is unknown here.
     pub(super) unknown_variable: Option<Vec<u8>>,
-    /// It is an expression, such as `4|1`.
+    /// Whether it is an expression, such as `4|1`.
     pub(super) expression: bool,
 }
 
 /// # Errors
 ///
-/// Why php-fpm would refuse the line.
+/// Returns the reason why php-fpm refuses the line.
 pub(super) fn parse(line: &[u8], environment: Environment<'_>) -> Result<Line, &'static str> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = line.trim_ascii_start();
     match text.first() {
         None | Some(b';') => Ok(Line::Nothing),
-        // Behind spaces it is no section to PHP.
+        // After spaces PHP does not take it for a section.
         Some(b'[') if text.len() == line.len() => section(text),
         _ => entry(text, environment),
     }
@@ -108,7 +109,7 @@ impl Scanner<'_> {
         self.rest
     }
 
-    /// In double quotes: a backslash takes the next byte as it is if it is a quote, a backslash or a dollar.
+    /// Reads a text in double quotes: a backslash escapes a quote, a backslash or a dollar.
     fn quoted(&mut self, mut rest: &[u8]) -> Result<(), &'static str> {
         loop {
             let (&first, after) = rest.split_first().ok_or("the double quotes are not closed")?;
@@ -131,7 +132,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// In single quotes nothing is special.
+    /// Reads a text in single quotes, which has no escapes.
     fn raw(&mut self, rest: &[u8]) -> Result<(), &'static str> {
         let end = rest.iter().position(|&byte| byte == b'\'').ok_or("the single quotes are not closed")?;
         self.value.text.extend_from_slice(&rest[..end]);
@@ -154,7 +155,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Puts in the value of `NAME}` or, since PHP 8.3, `NAME:-default}`, and returns what stands behind.
+    /// Inserts the value of `NAME}` or, since PHP 8.3, `NAME:-default}`, and returns the rest.
     fn named<'r>(&mut self, rest: &'r [u8]) -> Result<&'r [u8], &'static str> {
         let end = rest.iter().position(|&byte| byte == b'}').ok_or("the `${` is not closed by `}`")?;
         let name = &rest[..end];
@@ -181,7 +182,7 @@ fn after_quote<'a>(line: &'a [u8], after: &[u8]) -> &'a [u8] {
     &line[line.len() - after.len()..]
 }
 
-/// Words that mean a number or nothing.
+/// Words that stand for a number or an empty value.
 fn constant(word: &[u8]) -> Option<&'static [u8]> {
     let is = |words: &[&str]| words.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word));
     if is(&["on", "yes", "true"]) {

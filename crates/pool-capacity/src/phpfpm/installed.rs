@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::glob;
 use crate::{FileKind, Files};
 
-/// Where distributions put the configuration: Debian, Red Hat, remi's and Red Hat's collections, Alpine, Arch, php.net.
+/// The paths of the configuration in distributions: Debian, Red Hat, remi's and Red Hat's collections, Alpine, Arch, php.net.
 const PLACES: [&str; 7] = [
     "/etc/php/*/fpm/php-fpm.conf",
     "/etc/php-fpm.conf",
@@ -16,7 +16,7 @@ const PLACES: [&str; 7] = [
     "/usr/local/etc/php-fpm.conf",
 ];
 
-/// The configurations of all installed versions.
+/// Returns the configurations of all installed versions.
 #[must_use]
 pub fn find(files: &dyn Files) -> Vec<PathBuf> {
     let found = |place: &&str| glob::glob(files, Path::new(place)).unwrap_or_default();
@@ -24,7 +24,7 @@ pub fn find(files: &dyn Files) -> Vec<PathBuf> {
     paths.filter(|path| files.kind(path) == Some(FileKind::File)).collect()
 }
 
-/// Where [`find`] looks, as patterns.
+/// The paths that [`find`] tries, as patterns.
 #[must_use]
 pub fn places() -> &'static [&'static str] {
     &PLACES

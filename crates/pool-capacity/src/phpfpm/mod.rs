@@ -1,8 +1,7 @@
-//! php-fpm: its pools, and how many workers they are allowed together.
+//! php-fpm: its pools, and the limit of workers of each and of all together.
 //!
 //! A configuration is read as php-fpm 8.2 reads it: [`Config::read`] refuses what the server refuses, with file and line.
-//! [`find`] lists the configurations of all versions that are installed side by side; a running master's title names its
-//! own ([`Master`]).
+//! [`find`] lists the configurations of all installed versions. The title of a running master ([`Master`]) names its own.
 //!
 //! ```
 //! use std::path::Path;

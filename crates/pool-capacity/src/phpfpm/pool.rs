@@ -5,14 +5,14 @@
 pub enum Manager {
     /// All workers run all the time.
     Static,
-    /// Between so many spare ones.
+    /// Between the spare limits.
     Dynamic,
-    /// None until a request comes.
+    /// Started at a request.
     Ondemand,
 }
 
 impl Manager {
-    /// As it is written.
+    /// The configured word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,9 +32,10 @@ pub struct Pool {
     pub manager: Manager,
     /// `pm.max_children`
     pub max_children: u32,
-    /// `pm.start_servers`; where it is not written, between the spare ones, as php-fpm sets it. 0 without meaning.
+    /// `pm.start_servers`; if it is not configured, a number between the spare limits, as php-fpm sets it. 0 if it has no
+    /// effect.
     pub start_servers: u32,
-    /// `pm.max_spare_servers`, of a dynamic pool; 0 where it is without meaning.
+    /// `pm.max_spare_servers` of a dynamic pool; 0 if it has no effect.
     pub max_spare_servers: u32,
     /// `user`
     pub user: Option<String>,
@@ -43,7 +44,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Whether no worker ends for being idle: then all may run without any load. Those of a static pool do all the time.
+    /// Returns whether php-fpm never ends an idle worker of this pool: then all workers may run without load, as in a static
+    /// pool.
     #[must_use]
     pub fn keeps_idle(&self) -> bool {
         match self.manager {

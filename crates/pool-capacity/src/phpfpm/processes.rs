@@ -1,4 +1,4 @@
-//! php-fpm's processes, by the titles that they give themselves.
+//! php-fpm's processes, by their titles.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ const WORKER: &[u8] = b"php-fpm: pool ";
 pub struct Master {
     /// The process.
     pub pid: u32,
-    /// Its configuration file, as its title names it.
+    /// Its configuration file, from its title.
     pub conf: PathBuf,
     /// Pids of the workers by pool.
     pub workers: BTreeMap<String, Vec<u32>>,
 }
 
-/// The masters that run, with their workers.
+/// Returns the running masters with their workers.
 #[must_use]
 pub fn masters(processes: &[ServerProcess]) -> Vec<Master> {
     let mut masters: Vec<Master> = processes.iter().filter_map(master).collect();
@@ -43,7 +43,7 @@ fn master(process: &ServerProcess) -> Option<Master> {
     Some(Master { pid: process.pid, conf, workers: BTreeMap::new() })
 }
 
-/// A title takes the arguments' place, with what was left of them blanked.
+/// A title overwrites the arguments, and blanks replace the rest of them.
 fn title(process: &ServerProcess) -> Vec<u8> {
     process.arguments.join(&b' ').trim_ascii_end().to_vec()
 }

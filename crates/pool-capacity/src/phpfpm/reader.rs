@@ -11,10 +11,10 @@ use super::ini::{self, Line, Value};
 use super::pool::{Manager, Pool};
 use crate::{ConfigError, FileKind, Files};
 
-/// php-fpm has no such limit; this keeps a pattern that matches a whole disk within bounds.
+/// php-fpm has no such limit; this bounds a pattern that matches a whole disk.
 const FILES_MAX: usize = 10_000;
 
-/// A pool as it is written.
+/// A pool as configured.
 #[derive(Debug, Default)]
 struct Written {
     name: String,
@@ -32,20 +32,20 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error`] where a file cannot be read, php-fpm would not start with it, or something that the limit depends on has a
-    /// variable of an environment that is hidden.
+    /// [`Error`] if a file cannot be read, if php-fpm would not start with it, or if a setting for the limit needs a variable
+    /// of a hidden environment.
     pub fn read(files: &dyn Files, path: &Path, environment: Environment<'_>) -> Result<Self, Error> {
         Reader::new(files, environment).config(path)
     }
 }
 
-/// The state while files are read. An include does not end the section that it stands in, and what follows it belongs to
-/// the last section of the included file.
+/// The state while files are read. An include does not end the section around it, and the lines after it belong to the last
+/// section of the included file.
 pub(super) struct Reader<'a> {
     files: &'a dyn Files,
     environment: Environment<'a>,
     pools: Vec<Written>,
-    /// In `pools`; none while in `[global]`.
+    /// The index in `pools`; `None` in `[global]`.
     current: Option<usize>,
     process_max: i64,
     warnings: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) struct Reader<'a> {
     files_read: usize,
 }
 
-/// Where a line stands.
+/// The location of a line.
 #[derive(Clone, Copy)]
 struct LineRef<'p> {
     path: &'p Path,
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         let unreadable =
             |error| ConfigError::Include { path: place.path.to_owned(), line: place.line, error };
         if pattern.is_relative() {
-            // To the prefix that it was built with, which is /usr with distributions, and never to this file.
+            // A relative path starts at php-fpm's built-in prefix, `/usr` in distributions, and never at this file.
             let text = format!(
                 "{}:{}: include={} is not absolute: php-fpm looks for it below its prefix, here it is left out",
                 place.path.display(),
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Entries that nothing here depends on are not looked at: other versions know others.
+    /// Entries that do not concern the limit are ignored, because other versions have others.
     fn entry(&mut self, place: LineRef<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
         self.check_known(place, key, value)?;
         let Some(pool) = self.current.and_then(|index| self.pools.get_mut(index)) else {
@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the limit depends on, or how busy it is.
+/// The entries that concern the limit or the load.
 const NEEDED: [&[u8]; 6] =
     [b"listen", b"pm", b"pm.max_children", b"pm.max_spare_servers", b"pm.min_spare_servers", b"process.max"];
 
@@ -233,7 +233,7 @@ impl Reader<'_> {
         }
         let (name, variable) = (String::from_utf8_lossy(key), String::from_utf8_lossy(variable));
         Err(place.error(format!(
-            "{name} has ${{{variable}}}, which only the server's environment knows, and that may not be read"
+            "{name} has ${{{variable}}}, whose value is only in the server's environment, which may not be read"
         )))
     }
 }
@@ -243,11 +243,11 @@ fn manager(place: LineRef<'_>, value: &Value) -> Result<Manager, Error> {
     let found = managers.into_iter().find(|one| value.text.eq_ignore_ascii_case(one.as_str().as_bytes()));
     found.ok_or_else(|| {
         let text = String::from_utf8_lossy(&value.text);
-        place.error(format!("pm = {text} is none of static, dynamic and ondemand"))
+        place.error(format!("pm = {text} is not static, dynamic or ondemand"))
     })
 }
 
-/// Digits, and a minus; too large a number wraps around as in C.
+/// Parses digits with a minus; a number that is too large wraps as in C.
 fn integer(place: LineRef<'_>, name: &str, value: &Value, warnings: &mut Vec<String>) -> Result<i64, Error> {
     let text = String::from_utf8_lossy(&value.text);
     if value.expression {
@@ -298,7 +298,7 @@ impl Written {
         })
     }
 
-    /// How many a dynamic pool starts with.
+    /// The number of workers with which a dynamic pool starts.
     fn checked_spares(&self) -> Result<i64, PoolError> {
         let (min, max, children) = (self.min_spare_servers, self.max_spare_servers, self.max_children);
         for (name, value) in [("pm.min_spare_servers", min), ("pm.max_spare_servers", max)] {

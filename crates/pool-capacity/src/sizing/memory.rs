@@ -1,51 +1,51 @@
-//! From the memory of single processes to that of a pool.
+//! Computes the memory of a pool from that of single processes.
 
 use super::words::bytes;
 
-/// A worker has one page at least.
+/// A worker has at least one page.
 const PRIVATE_MIN_BYTES: u64 = 4096;
 
-/// The memory of one process, as far as it could be read. Bytes.
+/// The memory of one process in bytes, as far as it could be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// `VmRSS`.
     pub rss_bytes: u64,
-    /// `VmSwap`: it was in memory, and comes back.
+    /// `VmSwap`, which returns to memory when it is used.
     pub swap_bytes: u64,
-    /// `RssAnon` (Linux 4.5): heap and stack, pages that are still shared with the parent since the fork among them.
+    /// `RssAnon` (Linux 4.5): heap and stack, including pages that are shared with the parent since the fork.
     pub anon_bytes: Option<u64>,
     /// `RssFile` and `RssShmem`: program, libraries and shared memory segments.
     pub mapped_bytes: Option<u64>,
-    /// Of `smaps_rollup`, which takes the right to trace the process.
+    /// From `smaps_rollup`, which needs the right to trace the process.
     pub shares: Option<Shares>,
 }
 
-/// Memory by who else has it mapped. Bytes.
+/// Memory in bytes, by the number of processes that map it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shares {
     /// Proportional set size: each page divided by the number of processes that map it.
     pub pss_bytes: u64,
-    /// Pages that this process alone maps.
+    /// Pages that only this process maps.
     pub uss_bytes: u64,
     /// Swapped-out pages, divided likewise.
     pub swap_pss_bytes: u64,
 }
 
-/// What a pool's numbers rest on, best first.
+/// The source of a pool's numbers, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// `smaps_rollup`: private and shared pages told apart.
+    /// `smaps_rollup`, which separates private and shared pages.
     Pss,
-    /// `RssAnon` of `status`, which everybody may read.
+    /// `RssAnon` of `status`, which every user may read.
     RssAnon,
     /// `VmRSS`, on kernels before 4.5.
     Rss,
-    /// Buffers as they are configured: no process was looked at.
+    /// Configured buffers, without any process.
     Configured,
 }
 
 impl Source {
-    /// As the items say it.
+    /// The word in the items' values.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,29 +66,29 @@ impl Source {
     }
 }
 
-/// The memory of a pool. Bytes.
+/// The memory of a pool in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
-    /// What the numbers rest on.
+    /// The source of the numbers.
     pub source: Source,
-    /// A worker process on average, by this source: its PSS, its anonymous memory, its RSS.
+    /// The average of a worker process by this source: its PSS, its anonymous memory, or its RSS.
     pub worker_bytes: u64,
-    /// What a worker process has for itself, on average: this is what the limit multiplies. One page at least.
+    /// The average private memory of a worker process, which the limit multiplies. At least one page.
     pub private_bytes: u64,
-    /// What all have together, once, the parent's own memory included.
+    /// The memory that all share, counted once, with the parent's own memory.
     pub shared_bytes: u64,
-    /// A worker process's RSS, on average; absent where none was looked at.
+    /// The average RSS of a worker process; absent without a process.
     pub rss_bytes: Option<u64>,
-    /// The private memory of the largest worker; absent where none was looked at.
+    /// The private memory of the largest worker; absent without a process.
     pub largest_bytes: Option<u64>,
-    /// How far the numbers may be off, as a sentence.
+    /// The possible error of the numbers, as a sentence.
     pub doubt: String,
-    /// What the pool has of the machine's memory now, at least.
+    /// The memory that the pool uses now, at least.
     pub(super) pool_now_bytes: u64,
 }
 
 impl Memory {
-    /// From buffers as they are configured: `private_bytes` for each worker, `shared_bytes` once.
+    /// From configured buffers: `private_bytes` for each worker, `shared_bytes` once.
     #[must_use]
     pub fn configured(private_bytes: u64, shared_bytes: u64) -> Self {
         Self {
@@ -105,14 +105,14 @@ impl Memory {
         }
     }
 
-    /// The same, of a server that has so much memory now.
+    /// Sets the memory that the server uses now.
     #[must_use]
     pub fn with_pool_now(self, pool_now_bytes: u64) -> Self {
         Self { pool_now_bytes, ..self }
     }
 
-    /// The same, for pools of different kinds: the private memory of a worker and the limit of each. Their mean is that of
-    /// the workers which would run at the limits, and not of those that run now.
+    /// Replaces the private memory by the mean over pools of different kinds: the private memory of a worker and the limit of
+    /// each. It is the mean of the workers at the limits, not of those that run now.
     #[must_use]
     pub fn with_pools(self, pools: &[(u64, u64)]) -> Self {
         let limits: u128 = pools.iter().map(|&(_, limit)| u128::from(limit)).sum();
@@ -126,8 +126,8 @@ impl Memory {
         Self { private_bytes, ..self }
     }
 
-    /// From running processes. `workers` may be a sample of the `live` ones; `parents` are the processes that forked
-    /// them. Nothing where there is no worker.
+    /// From running processes. `workers` may be a sample of the `live` ones; `parents` are the processes that forked them.
+    /// `None` without a worker.
     #[must_use]
     pub fn measured(parents: &[Footprint], workers: &[Footprint], live: u64) -> Option<Self> {
         if workers.is_empty() {
@@ -150,14 +150,14 @@ impl Memory {
         Some(memory)
     }
 
-    /// What so many worker processes take.
+    /// The memory of this number of worker processes.
     pub(super) fn at(&self, processes: u64) -> u64 {
         self.private_bytes.saturating_mul(processes).saturating_add(self.shared_bytes)
     }
 
     fn by_pss(parents: &[Footprint], workers: &[Shares], live: u64) -> Self {
         let private = |shares: &Shares| shares.uss_bytes.saturating_add(shares.swap_pss_bytes);
-        // Every sharer has its part of a shared page, so that all parts together are the page, once.
+        // Each process that shares a page has its part of it, so all parts together are the page, once.
         let shared_each =
             mean(workers.iter().map(|shares| shares.pss_bytes.saturating_sub(shares.uss_bytes)));
         let parents_bytes = sum(parents.iter().map(|parent| match parent.shares {
@@ -186,7 +186,7 @@ impl Memory {
         let inherited = parents.iter().map(of_parents).max().unwrap_or(0);
         let parents_bytes =
             sum(parents.iter().map(|parent| of_parents(parent).saturating_add(parent.swap_bytes)));
-        // Libraries and shared segments are the same ones for all.
+        // All processes map the same libraries and shared segments.
         let mapped = workers.iter().filter_map(|worker| worker.mapped_bytes).max().unwrap_or(0);
         let at_least = mean(anon.iter().map(|bytes| bytes.saturating_sub(inherited)));
         Self {
@@ -221,7 +221,7 @@ impl Memory {
             doubt: "RSS counts shared pages for each worker anew: several times as many workers may fit. \
                     AmbientCapabilities=CAP_SYS_PTRACE in the agent's unit lets the exact figure be read."
                 .to_owned(),
-            // All of it may be the same pages, but for those that were seen in one worker alone: the least is one worker.
+            // All pages may be shared, except those that only one worker had: the lower bound is one worker.
             pool_now_bytes: if live == 0 { 0 } else { smallest },
         }
     }
@@ -231,7 +231,7 @@ fn sum(values: impl Iterator<Item = u64>) -> u64 {
     values.fold(0, u64::saturating_add)
 }
 
-/// Rounded up, so that a limit that is computed from it errs on the safe side.
+/// Rounds up, so that the computed limit is on the safe side.
 fn mean(values: impl ExactSizeIterator<Item = u64>) -> u64 {
     let count = values.len() as u128;
     let total: u128 = values.map(u128::from).sum();

@@ -1,16 +1,14 @@
-//! Memory of a worker, of all that are allowed, and the largest limit that fits: arithmetic alone.
-//!
-//! The nouns:
+//! Arithmetic: the memory of one worker, of all allowed workers, and the largest limit that fits.
 //!
 //! * A [`Footprint`] is the memory of one process, as far as it could be read.
-//! * [`Memory`] is what follows for a pool: what each worker has for itself, and what all share and have once.
-//! * A [`Machine`] is how much memory there is, and how much of it is in use. A [`Cgroup`] is the same of a memory cgroup
-//!   that the pool runs in: it may be smaller.
-//! * A [`Sizing`] is the answer: memory at the limit, whether it fits, and the largest limit that does.
+//! * [`Memory`] is the memory of a pool: the private part of each worker, and the part that all share.
+//! * A [`Machine`] is the total and the available memory. A [`Cgroup`] is the same for the pool's memory cgroup, which may be
+//! smaller.
+//! * A [`Sizing`] is the result: the memory at the limit, whether it fits, and the largest limit that fits.
 //!
-//! Prefork children share most of their pages with their parent. To multiply a child's RSS would count those pages once
-//! for each child and size the pool several times too small; so shared memory counts once, and only what a worker has
-//! for itself is multiplied.
+//! Prefork children share most of their pages with their parent. Multiplying a child's RSS would count those pages once for
+//! each child and make the limit several times too small. So shared memory counts once, and only the private memory of a worker
+//! is multiplied.
 //!
 //! The incident: 256 workers of 50 MB on a machine of 4 GB.
 //!
@@ -31,18 +29,18 @@ mod words;
 pub use memory::{Footprint, Memory, Shares, Source};
 use words::{bytes, count};
 
-/// So much of the machine is kept for everything but the pool, however little the rest uses now: page cache, logins,
+/// This share of the machine is reserved for everything except the pool, even if the rest uses little now: page cache, logins,
 /// cron jobs.
 const RESERVED_PART: u64 = 8;
 /// On a large machine an eighth would be more than the rest ever needs.
 const RESERVED_FLOOR_MAX_BYTES: u64 = 2 << 30;
 
-/// How many workers are wanted.
+/// The number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
     /// The limit as the server applies it.
     pub limit: u64,
-    /// Threads of a process; 1 where every worker is a process. Memory is counted by process.
+    /// Threads per process; 1 if every worker is a process. Memory is counted by process.
     pub workers_per_process: u64,
 }
 
@@ -52,17 +50,17 @@ impl Demand {
     }
 }
 
-/// The machine's memory, of `/proc/meminfo`.
+/// The machine's memory, from `/proc/meminfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     /// `MemTotal`.
     pub mem_total_bytes: u64,
-    /// `MemAvailable`: what programs could get without swapping, page cache that can be dropped included.
+    /// `MemAvailable`: memory that programs can get without swapping, including page cache.
     pub mem_available_bytes: u64,
 }
 
 impl Machine {
-    /// What is kept for the rest of the machine: what others use now, and an eighth of all (2 GiB at most) at least.
+    /// The reserve for the rest of the machine: the memory that others use now, at least an eighth of all (2 GiB at most).
     #[must_use]
     pub fn reserved_bytes(self, pool_now_bytes: u64) -> u64 {
         self.others_bytes(pool_now_bytes).max(self.floor_bytes()).min(self.mem_total_bytes)
@@ -77,19 +75,19 @@ impl Machine {
     }
 }
 
-/// A memory cgroup with a limit that a pool runs in.
+/// A memory cgroup with a limit, in which a pool runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
-    /// As the kernel writes it, such as `/system.slice/httpd.service`.
+    /// The kernel's path, such as `/system.slice/httpd.service`.
     pub path: String,
     /// The limit.
     pub max_bytes: u64,
-    /// What is charged to it now without page cache, the pool's own memory included.
+    /// The charged memory without page cache, including the pool's own memory.
     pub used_bytes: u64,
 }
 
 impl Cgroup {
-    /// As a machine of that size: what is charged besides the pool are other processes, buffers of the kernel and page
+    /// A machine of the cgroup's size. Charged memory outside the pool is that of other processes, kernel buffers and page
     /// cache, as on a machine.
     fn as_machine(&self) -> Machine {
         Machine {
@@ -99,7 +97,7 @@ impl Cgroup {
     }
 }
 
-/// Which of the two has less room for the pool.
+/// The one that leaves less room for the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitedBy {
     /// The machine's memory.
@@ -109,7 +107,7 @@ pub enum LimitedBy {
 }
 
 impl LimitedBy {
-    /// As the items say it.
+    /// The word in the items' values.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -119,44 +117,44 @@ impl LimitedBy {
     }
 }
 
-/// Whether a pool fits a machine.
+/// The result for a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizing {
-    /// What the pool takes when all allowed workers run: shared memory once, and each process's own.
+    /// The pool's memory when all allowed workers run: shared memory once, and each process's own.
     pub memory_at_limit_bytes: u64,
-    /// What is kept for the rest of the machine, or of the cgroup.
+    /// The reserve for the rest of the machine, or of the cgroup.
     pub reserved_bytes: u64,
-    /// What is left for the pool.
+    /// The memory that is left for the pool.
     pub available_bytes: u64,
-    /// Whether the one fits into the other.
+    /// Whether the memory at the limit fits into the available memory.
     pub fits: bool,
-    /// The largest limit that does; 0 where not even what is shared fits.
+    /// The largest limit that fits; 0 if not even the shared memory fits.
     pub largest_limit: u64,
-    /// What it was judged by.
+    /// The machine or the cgroup, whichever decided.
     pub limited_by: LimitedBy,
     /// The computation in words.
     pub how: String,
 }
 
 impl Sizing {
-    /// The whole computation. It is monotone: more memory never lowers the largest limit.
+    /// Computes the result. It is monotone: more memory never lowers the largest limit.
     #[must_use]
     pub fn new(memory: &Memory, demand: Demand, machine: Machine) -> Self {
         Self::judged(memory, demand, machine, LimitedBy::Machine, ["of memory", "the rest of the machine"])
     }
 
-    /// The same for a pool that runs in a memory cgroup: judged by the one that has less room for it.
+    /// Computes the result for a pool in a memory cgroup: the one with less room for the pool decides.
     #[must_use]
     pub fn within(memory: &Memory, demand: Demand, machine: Machine, cgroup: Option<&Cgroup>) -> Self {
         let of_machine = Self::new(memory, demand, machine);
         let Some(cgroup) = cgroup else { return of_machine };
         let whose = format!("that cgroup {} may have", cgroup.path);
-        let words = [&whose, "what else is in it"];
+        let words = [&whose, "the other processes in it"];
         let of_cgroup = Self::judged(memory, demand, cgroup.as_machine(), LimitedBy::Cgroup, words);
         if of_cgroup.available_bytes < of_machine.available_bytes { of_cgroup } else { of_machine }
     }
 
-    /// `words` say whose memory it is, and what some of it is kept for.
+    /// `words` names the memory and its reserve.
     fn judged(
         memory: &Memory,
         demand: Demand,
@@ -238,7 +236,7 @@ mod tests {
     fn shared_memory_counts_once() {
         let sizing = sizing(10 * MIB, 100 * MIB, 50, 1, 2 * GIB, GIB);
         assert_eq!(sizing.memory_at_limit_bytes, 600 * MIB);
-        // Half of the machine is in use by others.
+        // Other processes use half of the machine.
         assert_eq!((sizing.reserved_bytes, sizing.available_bytes), (GIB, GIB));
         assert!(sizing.fits);
         assert_eq!(sizing.largest_limit, 92);
@@ -278,13 +276,13 @@ mod tests {
         assert_eq!((sizing.available_bytes, sizing.largest_limit), (1792 * MIB, 35));
         assert!(
             sizing.how.ends_with(
-                "2.0 GiB that cgroup /web.slice may have less 256.0 MiB for what else is in it leave 1.8 GiB: which \
+                "2.0 GiB that cgroup /web.slice may have less 256.0 MiB for the other processes in it leave 1.8 GiB: which \
                  does not fit; 35 would."
             ),
             "{}",
             sizing.how
         );
-        // Half of the cgroup is in use by others.
+        // Other processes use half of the cgroup.
         assert_eq!(at(2 * GIB, 1224 * MIB).largest_limit, 20);
         let roomy = at(8 * GIB, 0);
         assert_eq!((roomy.limited_by, roomy.largest_limit), (LimitedBy::Machine, 71));
@@ -307,7 +305,7 @@ mod tests {
         assert_eq!(reserved(4 * GIB, 4 * GIB), 512 * MIB);
         assert_eq!(reserved(64 * GIB, 64 * GIB), 2 * GIB);
         assert_eq!(reserved(64 * GIB, 60 * GIB), 4 * GIB);
-        // Nonsense does not overflow.
+        // Nonsensical values do not overflow.
         assert_eq!(reserved(GIB, 2 * GIB), 128 * MIB);
         assert_eq!(reserved(0, 0), 0);
     }

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers in text.
 
 /// An amount with one decimal and a binary unit.
 pub(crate) fn bytes(amount: u64) -> String {
@@ -13,7 +13,7 @@ pub(crate) fn bytes(amount: u64) -> String {
     if unit == 0 { format!("{amount} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// A number with its noun, in the plural where there is not one.
+/// A number with its noun, in the plural unless the number is one.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     match (number, noun.ends_with('s')) {
         (1, _) => format!("1 {noun}"),

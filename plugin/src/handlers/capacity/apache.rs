@@ -14,17 +14,17 @@ use super::context::Context;
 use super::processes::Running;
 use super::value::{Capacity, percent};
 
-/// The server's own answer is worth so much waiting: one that is at its limit does not give it.
+/// The plugin waits this long for the server's own answer. A server at its limit does not answer.
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Capacity, ItemError> {
-    let mut running = Running::look(context.plugin, context.request)?;
+    let mut running = Running::read(context.plugin, context.request)?;
     leave_out_contained(context, &mut running.processes);
     let parent = parent_of(&context.files, &running.processes, conf);
     let invocation = Invocation::find(&context.files, conf, parent)?;
     let pool = read(&context.files, &invocation)?;
     let server = Server::find(&context.files, &pool, &running.processes);
-    let mut capacity = told(&pool);
+    let mut capacity = configured(&pool);
     capacity.running = running.is_running(server.is_some());
     if let Some(server) = &server {
         live(&mut capacity, context, &pool, server);
@@ -40,7 +40,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
     Ok(capacity)
 }
 
-/// Without a contained parent its children would be parents, so they go as well.
+/// Without a contained parent its children would count as parents, so they are left out as well.
 fn leave_out_contained(context: &Context<'_>, processes: &mut Vec<ServerProcess>) {
     loop {
         let is_contained = |pid: &u32| context.is_contained(*pid);
@@ -52,7 +52,7 @@ fn leave_out_contained(context: &Context<'_>, processes: &mut Vec<ServerProcess>
     }
 }
 
-fn told(pool: &Pool) -> Capacity {
+fn configured(pool: &Pool) -> Capacity {
     let has_threads = pool.mpm != Mpm::Prefork;
     Capacity {
         pool: "apache",
@@ -72,7 +72,7 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Se
     let (limit, workers) = (u64::from(pool.limit), server.workers(pool));
     capacity.processes = Some(server.children.len() as u64);
     capacity.workers = Some(workers);
-    let answer = asked(context, pool);
+    let answer = mod_status(context, pool);
     capacity.busy = answer.as_ref().and_then(|answer| answer.as_ref().ok()).map(|board| board.busy);
     if let Some(Err(error)) = &answer {
         capacity.notes.push(format!("busy workers are not known: {error}"));
@@ -81,17 +81,17 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Se
     if used.is_none() {
         let (name, idle) = (pool.max_spare_name(), pool.max_idle());
         capacity.notes.push(format!(
-            "whether the limit is reached is not known: all workers may be idle ({name} {idle}), and only mod_status tells \
-             how many are busy"
+            "whether the limit is reached is not known: all workers may be idle ({name} {idle}), and only mod_status counts \
+             the busy ones"
         ));
     }
     capacity.usage_percent = used.and_then(|used| percent(used, limit));
     capacity.at_limit = used.map(|used| used >= limit);
 }
 
-/// What mod_status says. Nothing where it is not asked.
-fn asked(context: &Context<'_>, pool: &Pool) -> Option<Result<Scoreboard, StatusError>> {
-    // The loopback of another root may be another machine's.
+/// Returns the counts of mod_status; absent if it is not requested.
+fn mod_status(context: &Context<'_>, pool: &Pool) -> Option<Result<Scoreboard, StatusError>> {
+    // The loopback address of another root may belong to another machine.
     if pool.status.is_empty() || context.plugin.host_root() != Path::new("/") {
         return None;
     }
@@ -99,8 +99,8 @@ fn asked(context: &Context<'_>, pool: &Pool) -> Option<Result<Scoreboard, Status
     Some(Scoreboard::ask(pool, deadline))
 }
 
-/// Workers in use: the busy ones where they are known. A server all of whose workers are busy does not answer. Else all that
-/// run count, unless they would run without any load, too.
+/// Returns the workers in use: the busy ones if they are known. A server whose workers are all busy does not answer. Otherwise
+/// all running workers count, unless all may run without load.
 fn used(pool: &Pool, workers: u64, answer: Option<&Result<Scoreboard, StatusError>>) -> Option<u64> {
     match answer {
         Some(Ok(board)) => Some(board.busy),

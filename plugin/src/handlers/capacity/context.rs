@@ -1,4 +1,4 @@
-//! What the readers of all servers share.
+//! The context that the readers of all servers share.
 
 use std::io::Read;
 
@@ -15,11 +15,11 @@ pub(super) struct Context<'a> {
     pub(super) files: HostFiles,
 }
 
-/// More than the table of the connections of any machine.
+/// Larger than the connection table of any machine.
 const PROC_FILE_BYTES_MAX: u64 = 64 << 20;
 
 impl Context<'_> {
-    /// A file of a process of the watched machine; nothing where it is gone or may not be read.
+    /// Reads a file of a process of the host; absent if the process has ended or the file may not be read.
     pub(super) fn read_proc(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
         let path = self.plugin.host_root().join(format!("proc/{pid}/{name}"));
         let mut content = Vec::new();
@@ -27,18 +27,18 @@ impl Context<'_> {
         Some(content)
     }
 
-    /// Whether a process lives in a container: in a pid namespace below the one that this /proc shows, where it has another
-    /// number. The paths that it names are those of its own files.
+    /// Returns whether a process runs in a container: in a pid namespace below that of this /proc. The paths that it names are
+    /// paths of its own files.
     pub(super) fn is_contained(&self, pid: u32) -> bool {
         let status = self.read_proc(pid, "status").unwrap_or_default();
         let pids = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
         pids.is_some_and(|pids| pids.trim_ascii().contains(&b'\t'))
     }
 
-    /// Connections to an address in the network namespace of a process.
+    /// Counts connections to an address in the network namespace of a process.
     pub(super) fn connections(&self, pid: u32, address: &Address) -> Option<Connections> {
         let count = |table: &&str| Some(address.connections(&self.read_proc(pid, &format!("net/{table}"))?));
-        // Without IPv6 there is no table for it.
+        // Without IPv6 there is no such table.
         address.tables().iter().filter_map(count).reduce(|one, other| one + other)
     }
 }

@@ -1,5 +1,5 @@
-//! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: how many workers a server is allowed, and whether the machine
-//! has the memory for them.
+//! `apache.capacity`, `phpfpm.capacity` and `mysql.capacity`: the limit of a server's workers, and whether the machine has the
+//! memory for them.
 
 mod apache;
 mod context;
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Apache, Self::PhpFpm, Self::Mysql];
 
-    /// As the command line calls it, and the key.
+    /// The name in the command line and the key.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Apache => "apache",
@@ -63,7 +63,7 @@ fn reply(plugin: &PluginState, kind: Kind, arguments: Arguments<'_>) -> Result<R
     json::reply(&read(plugin, kind, arguments.filter(0), arguments.request())?)
 }
 
-/// Returns the capacity of the given configuration, else of the one in the agent's options, else of those at the usual places.
+/// Returns the capacity of the given configuration, else of the one in the agent's options, else of those at the usual paths.
 pub(crate) fn read(
     plugin: &PluginState,
     kind: Kind,

@@ -13,12 +13,12 @@ use super::processes::Running;
 use super::value::{Capacity, percent};
 use crate::text::byte_size;
 
-/// Where servers listen that are not told to listen elsewhere: Debian, Red Hat, from source.
+/// The default sockets: Debian, Red Hat, and builds from source.
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
-/// Variables that `SET PERSIST` has changed, as MySQL 8 keeps them.
+/// Variables that `SET PERSIST` has changed, as MySQL 8 stores them.
 const PERSISTED: &str = "/var/lib/mysql/mysqld-auto.cnf";
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
-    let running = Running::look(context.plugin, context.request)?;
+    let running = Running::read(context.plugin, context.request)?;
     let servers: Vec<&ServerProcess> =
         running.processes.iter().filter(|process| is_server(process)).collect();
     let servers: Vec<&ServerProcess> =
@@ -33,7 +33,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     if let Some(open_files) = process.and_then(|process| open_files(context, process.pid)) {
         config = config.with_open_files(open_files);
     }
-    let mut capacity = told(&paths, &config);
+    let mut capacity = configured(&paths, &config);
     capacity.running = running.is_running(process.is_some());
     if let Some(process) = process {
         live(&mut capacity, context, &config, process);
@@ -50,7 +50,9 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
             .push(format!("the server's release is not known: defaults are those of {}", name(server)));
     }
     if context.files.kind(Path::new(PERSISTED)).is_some() {
-        capacity.warnings.push(format!("{PERSISTED} is not read: what SET PERSIST has changed counts more"));
+        capacity
+            .warnings
+            .push(format!("{PERSISTED} is not read: values of SET PERSIST override the option files"));
     }
     let memory = memory(&config).with_pool_now(process.map_or(0, |process| now(&running, context, process)));
     let demand = Demand { limit: config.max_connections, workers_per_process: 1 };
@@ -59,7 +61,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     Ok(capacity)
 }
 
-fn told(paths: &[PathBuf], config: &Config) -> Capacity {
+fn configured(paths: &[PathBuf], config: &Config) -> Capacity {
     Capacity {
         pool: "mysql",
         conf: match paths {
@@ -74,7 +76,7 @@ fn told(paths: &[PathBuf], config: &Config) -> Capacity {
     }
 }
 
-/// What the kernel tells of the running server.
+/// Adds the kernel's facts about the running server.
 fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process: &ServerProcess) {
     capacity.processes = Some(1);
     capacity.threads = Some(process.threads.into());
@@ -89,7 +91,7 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process
     capacity.at_limit = capacity.workers.map(|workers| workers >= config.max_connections);
 }
 
-/// The largest buffers are named: they are what is to be changed.
+/// Names the largest buffers, which are the ones to change.
 fn memory(config: &Config) -> Memory {
     let mut memory = Memory::configured(config.per_connection_bytes(), config.global_bytes());
     memory.doubt = format!(
@@ -118,15 +120,15 @@ fn now(running: &Running, context: &Context<'_>, process: &ServerProcess) -> u64
     footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes))
 }
 
-/// The server that a configuration is of: the one that was told it, or one that was told none. Where no configuration is named, the
-/// first.
+/// Returns the server that runs with a configuration: the one started with this option file, or one started without any.
+/// Without a configuration, the first server.
 fn server_of<'a>(servers: &[&'a ServerProcess], conf: Option<&Path>) -> Option<&'a ServerProcess> {
     let Some(conf) = conf else { return servers.first().copied() };
-    let told = servers.iter().find(|server| defaults_file(server).as_deref() == Some(conf));
-    told.or_else(|| servers.iter().find(|server| defaults_file(server).is_none())).copied()
+    let named = servers.iter().find(|server| defaults_file(server).as_deref() == Some(conf));
+    named.or_else(|| servers.iter().find(|server| defaults_file(server).is_none())).copied()
 }
 
-/// `--defaults-file=/etc/other.cnf`: the server reads no other.
+/// With `--defaults-file=/etc/other.cnf` the server reads no other file.
 fn defaults_file(process: &ServerProcess) -> Option<PathBuf> {
     path_after(process, b"--defaults-file=")
 }
@@ -136,8 +138,8 @@ fn path_after(process: &ServerProcess, option: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8_lossy(path).into_owned()))
 }
 
-/// The files that the running server's arguments leave of the usual ones, or add to them.
-fn as_told(mut usual: Vec<PathBuf>, process: Option<&ServerProcess>) -> Vec<PathBuf> {
+/// Applies the running server's arguments to the usual paths: they remove files or add some.
+fn with_arguments(mut usual: Vec<PathBuf>, process: Option<&ServerProcess>) -> Vec<PathBuf> {
     let Some(process) = process else { return usual };
     if process.arguments.iter().any(|argument| argument == b"--no-defaults") {
         return Vec::new();
@@ -146,7 +148,7 @@ fn as_told(mut usual: Vec<PathBuf>, process: Option<&ServerProcess>) -> Vec<Path
     usual
 }
 
-/// What is named; else what the running server was told; else all of the usual places, as the server reads them.
+/// Returns the given file, else those of the running server's arguments, else the usual paths.
 fn paths(
     context: &Context<'_>,
     conf: Option<PathBuf>,
@@ -158,24 +160,22 @@ fn paths(
     let places = usual_places().iter().map(PathBuf::from);
     let found: Vec<PathBuf> =
         places.filter(|path| context.files.kind(path) == Some(FileKind::File)).collect();
-    // A server needs none: its arguments and defaults count.
+    // A server needs no file: its arguments and defaults apply.
     if found.is_empty() && process.is_none() {
-        return Err(ItemError::new(format!(
-            "no MySQL configuration found: looked for {}",
-            usual_places().join(", ")
-        )));
+        return Err(ItemError::new(format!("no MySQL configuration found at {}", usual_places().join(", "))));
     }
-    Ok(as_told(found, process))
+    Ok(with_arguments(found, process))
 }
 
-/// By the machine's packages; where those do not tell, by the program itself. `false` where neither does: then the running
-/// process tells at least whose it is. (The program that it was started from is not asked: any user may call one so.)
+/// Finds the flavour and release by the machine's packages, else by the installed program, else by the running process, which
+/// only shows the flavour (`false`). The program of the running process is not executed, because any user may give a program
+/// that name.
 fn server(context: &Context<'_>, process: Option<&ServerProcess>) -> (Server, bool) {
     let (mut installed, is_known) = Server::installed(&context.files);
     if !is_known && process.is_some_and(|process| process.name == b"mariadbd") {
         installed = Server::UNKNOWN_MARIADB;
     }
-    // Programs of another root are another machine's.
+    // Programs of another root belong to another machine.
     if is_known || context.plugin.host_root() != Path::new("/") {
         return (installed, is_known);
     }
@@ -191,7 +191,7 @@ fn name(server: Server) -> String {
         .replace("Db", "DB")
 }
 
-/// How many files the running server may open, after what it has changed itself.
+/// The number of files that the running server may open, after its own changes.
 fn open_files(context: &Context<'_>, pid: u32) -> Option<u64> {
     let limits = context.read_proc(pid, "limits")?;
     let limits = String::from_utf8_lossy(&limits);
@@ -229,9 +229,10 @@ mod tests {
 
     #[test]
     fn arguments_leave_and_add_files() {
-        let told = |arguments: &[&str]| as_told(vec!["/etc/my.cnf".into()], Some(&server(1, arguments)));
-        assert_eq!(told(&["--no-defaults"]), Vec::<PathBuf>::new());
-        assert_eq!(told(&["--defaults-extra-file=/x.cnf"]), ["/etc/my.cnf", "/x.cnf"].map(PathBuf::from));
-        assert_eq!(as_told(vec!["/etc/my.cnf".into()], None), ["/etc/my.cnf"].map(PathBuf::from));
+        let paths =
+            |arguments: &[&str]| with_arguments(vec!["/etc/my.cnf".into()], Some(&server(1, arguments)));
+        assert_eq!(paths(&["--no-defaults"]), Vec::<PathBuf>::new());
+        assert_eq!(paths(&["--defaults-extra-file=/x.cnf"]), ["/etc/my.cnf", "/x.cnf"].map(PathBuf::from));
+        assert_eq!(with_arguments(vec!["/etc/my.cnf".into()], None), ["/etc/my.cnf"].map(PathBuf::from));
     }
 }

@@ -1,4 +1,4 @@
-//! php-fpm: all its versions that run, or that are installed where none runs.
+//! php-fpm: all running versions, or the installed ones if none runs.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::processes::Running;
 use super::value::{Capacity, PoolJson, percent};
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
-    let running = Running::look(context.plugin, context.request)?;
+    let running = Running::read(context.plugin, context.request)?;
     let mut masters = masters(&running.processes);
     masters.retain(|master| !context.is_contained(master.pid));
     let confs = confs(context, conf, &masters)?;
@@ -27,20 +27,20 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     };
     let lists = read.iter().map(|(config, _)| 1 + config.pools.len()).sum::<usize>();
     let lists = u32::try_from(lists).unwrap_or(u32::MAX);
-    let mut looked = Looked { busy: Some(0), lists, ..Looked::default() };
+    let mut readings = Readings { busy: Some(0), lists, ..Readings::default() };
     for (config, masters) in &read {
-        looked.add(&mut capacity, context, &running, config, masters);
+        readings.add(&mut capacity, context, &running, config, masters);
     }
-    capacity.running = running.is_running(!looked.masters.is_empty());
-    looked.tell(&mut capacity, context.plugin.host_root());
+    capacity.running = running.is_running(!readings.masters.is_empty());
+    readings.add_to(&mut capacity, context.plugin.host_root());
     Ok(capacity)
 }
 
-/// A configuration with the masters that run it.
+/// A configuration with its running masters.
 type Read<'a> = (Config, Vec<&'a Master>);
 
-/// One of several configurations that cannot be read is a warning: it may be that of a version which was removed while it ran,
-/// and anybody may call a process so.
+/// If one of several configurations cannot be read, that is a warning: it may belong to a version that was removed while it
+/// ran, and any user may give a process that title.
 fn read<'a>(
     context: &Context<'_>,
     confs: &[PathBuf],
@@ -64,7 +64,7 @@ fn read<'a>(
     }
 }
 
-/// What is named; else what runs; else what is installed.
+/// Returns the given configuration, else those of running masters, else the installed ones.
 fn confs(
     context: &Context<'_>,
     conf: Option<PathBuf>,
@@ -80,15 +80,12 @@ fn confs(
     confs.sort();
     confs.dedup();
     if confs.is_empty() {
-        return Err(ItemError::new(format!(
-            "no php-fpm configuration found: looked for {}",
-            places().join(", ")
-        )));
+        return Err(ItemError::new(format!("no php-fpm configuration found at {}", places().join(", "))));
     }
     Ok(confs)
 }
 
-/// With the running master's environment, which is its user's alone to read: root may, and who has both `CAP_SYS_PTRACE` and
+/// Reads with the running master's environment. Only its user may read that: root, or a process with both `CAP_SYS_PTRACE` and
 /// `CAP_DAC_READ_SEARCH`.
 fn read_with_environment(context: &Context<'_>, conf: &Path, masters: &[&Master]) -> Result<Config, Error> {
     let environment = masters.first().and_then(|master| context.read_proc(master.pid, "environ"));
@@ -102,24 +99,24 @@ fn read_with_environment(context: &Context<'_>, conf: &Path, masters: &[&Master]
     Config::read(&context.files, conf, Environment::Known(&value))
 }
 
-/// What the configurations and their processes add up to.
+/// The sums over all configurations and their processes.
 #[derive(Default)]
-struct Looked {
+struct Readings {
     masters: Vec<u32>,
-    /// Lists of processes whose memory is still to be looked at.
+    /// The number of lists of processes whose memory is not read yet.
     lists: u32,
     parents: Vec<Footprint>,
     workers: Vec<Footprint>,
     live: u64,
-    /// The private memory of a worker of each pool that has one, and the pool's limit.
+    /// The private memory of a worker and the limit, for each pool with a worker.
     pools: Vec<(u64, u64)>,
-    /// Workers in use and limits, of the pools where they are known.
+    /// Workers in use and limits, for each pool with known numbers.
     known: (u64, u64),
-    /// Busy workers of all pools, where they are known of each.
+    /// Busy workers of all pools, if each number is known.
     busy: Option<u64>,
 }
 
-impl Looked {
+impl Readings {
     fn add(
         &mut self,
         capacity: &mut Capacity,
@@ -164,16 +161,16 @@ impl Looked {
         footprints
     }
 
-    fn tell(self, capacity: &mut Capacity, host_root: &Path) {
+    fn add_to(self, capacity: &mut Capacity, host_root: &Path) {
         let known = capacity.running.is_some();
         capacity.processes = known.then_some(self.live);
         capacity.workers = capacity.processes;
         capacity.busy = self.busy.filter(|_| !self.masters.is_empty());
-        // Together they may have no more than process.max.
+        // All pools together may have no more than process.max.
         capacity.usage_percent = percent(self.known.0, self.known.1.min(capacity.limit));
         let states = capacity.pools.iter().filter_map(|pool| pool.at_limit);
         capacity.at_limit = states.reduce(|any, one| any || one);
-        // process.max is reached by all pools together.
+        // All pools together reach process.max.
         let used: u64 = capacity.pools.iter().filter_map(PoolJson::used).sum();
         capacity.at_limit = capacity.at_limit.map(|any| any || used >= capacity.limit);
         let memory = Memory::measured(&self.parents, &self.workers, self.live)
@@ -196,7 +193,7 @@ impl PoolJson {
         others: &[Self],
     ) -> Self {
         let conf = config.conf.display().to_string();
-        // Versions side by side all have a pool called www: discovery needs a name for each.
+        // Installed versions all have a pool called www, and discovery needs distinct names.
         let is_taken = others.iter().any(|other| other.name == pool.name);
         let mut shown = Self {
             name: if is_taken { format!("{} ({conf})", pool.name) } else { pool.name.clone() },
@@ -205,7 +202,7 @@ impl PoolJson {
             limit: pool.max_children.into(),
             processes: live,
             workers: live,
-            // A worker may have ended between the two looks.
+            // A worker may have ended between the two reads.
             busy: live.zip(connections).map(|(live, connections)| connections.accepted.min(live)),
             queued: live.and(connections).map(|connections| connections.waiting),
             usage_percent: None,
@@ -218,7 +215,7 @@ impl PoolJson {
         shown
     }
 
-    /// Workers that run, or are busy where all may run without any load.
+    /// Running workers; busy ones if all may run without load.
     fn used(&self) -> Option<u64> {
         if self.keeps_idle { self.busy } else { self.workers }
     }

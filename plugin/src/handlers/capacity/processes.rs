@@ -1,4 +1,4 @@
-//! The machine's processes, as the capacity keys look at them.
+//! The host's processes, as the capacity keys need them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,33 +11,33 @@ use proc_snapshot::{Needs, Snapshot, Visibility};
 
 use crate::state::PluginState;
 
-/// So many workers stand for all where smaps_rollup is read: the kernel walks the whole memory of each.
+/// The largest sample of workers if smaps_rollup is read, because the kernel walks the whole memory of each.
 const SAMPLE: usize = 50;
 
-/// What was seen in one walk.
+/// The processes of one walk.
 pub(super) struct Running {
     snapshot: Arc<Snapshot>,
     pub(super) processes: Vec<ServerProcess>,
-    /// The processes of others cannot be seen: that none was found says nothing then.
+    /// Whether processes of other users are hidden: then an empty list does not show that there are none.
     pub(super) partial: bool,
 }
 
 impl Running {
-    pub(super) fn look(plugin: &PluginState, request: &Request) -> Result<Self, ItemError> {
+    pub(super) fn read(plugin: &PluginState, request: &Request) -> Result<Self, ItemError> {
         let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
         let partial = Visibility::new(plugin.walk.root(), &snapshot).is_partial();
         let processes = snapshot.processes().map(|process| process_of(&process)).collect();
         Ok(Self { snapshot, processes, partial })
     }
 
-    /// Whether there are such processes; absent where that cannot be known.
+    /// Returns whether there are such processes; absent if that cannot be known.
     pub(super) fn is_running(&self, found: bool) -> Option<bool> {
         (found || !self.partial).then_some(found)
     }
 
-    /// The memory of workers. Those that have ended since are left out. With the right to trace them, a sample over all
-    /// sizes, the smallest and the largest among them. `lists` such lists, this one among them, are still to be looked at
-    /// in the time that is left, of which a part is kept for the rest.
+    /// Reads the memory of workers. Those that have ended are left out. With the right to trace them, a sample over all sizes
+    /// is read, the smallest and the largest first. `lists` is the number of lists that share the remaining time, of which a
+    /// part is kept for the rest of the poll.
     pub(super) fn footprints(&self, pids: &[u32], request: &Request, lists: u32) -> Vec<Footprint> {
         let chosen = self.chosen(pids);
         let stop = Instant::now() + request.time_left() / lists.saturating_add(1);
@@ -59,7 +59,7 @@ impl Running {
         self.untraced(pids, request)
     }
 
-    /// The memory of processes as far as everybody may read it.
+    /// Reads the memory of processes as far as every user may.
     pub(super) fn untraced(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
         let chosen = from_both_ends(self.chosen(pids));
         let in_time = chosen.take_while(|_| !request.time_left().is_zero());
@@ -74,7 +74,7 @@ impl Running {
     }
 }
 
-/// The largest, the smallest, the second largest and so on: wherever the time ends, what was seen is no part of one size.
+/// Orders as largest, smallest, second largest and so on, so that a sample that ends early has several sizes.
 fn from_both_ends<T>(sorted: Vec<T>) -> impl Iterator<Item = T> {
     let mut sorted = sorted.into_iter();
     let mut largest = false;
@@ -86,12 +86,12 @@ fn from_both_ends<T>(sorted: Vec<T>) -> impl Iterator<Item = T> {
 
 fn sample<T>(sorted: &[T]) -> impl Iterator<Item = &T> {
     let count = sorted.len().min(SAMPLE);
-    // From the first to the last in equal steps.
+    // Equal steps from the first to the last.
     (0..count)
         .map(move |i| if count == 1 { &sorted[0] } else { &sorted[i * (sorted.len() - 1) / (count - 1)] })
 }
 
-/// Nothing of a process that has ended.
+/// Returns `None` for a process that has ended.
 fn footprint(process: &proc_snapshot::Process<'_>, traced: bool) -> Option<Footprint> {
     let status = process.status()?;
     let shares = if traced { process.smaps() } else { None };
@@ -110,7 +110,7 @@ fn footprint(process: &proc_snapshot::Process<'_>, traced: bool) -> Option<Footp
 }
 
 fn process_of(process: &proc_snapshot::Process<'_>) -> ServerProcess {
-    // The walk has turned NUL into space, so an argument with spaces counts as several.
+    // The walk has converted NUL to space, so an argument with spaces becomes several.
     let arguments = process.cmdline().unwrap_or_default().split(|&byte| byte == b' ');
     ServerProcess {
         pid: process.pid(),

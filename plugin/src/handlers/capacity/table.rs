@@ -1,15 +1,15 @@
-//! `capacity`: for a person to read.
+//! The output of the command `capacity`.
 
 use std::fmt::Write as _;
 
 use super::value::{Capacity, MemoryJson, SizingJson};
 use crate::text::{byte_size, printable};
 
-/// Where the second column begins, and where lines are broken.
+/// The start of the second column, and the width of a line.
 const INDENT: usize = 16;
 const WIDTH: usize = 100;
 
-/// What is configured, what it needs, what fits and what to set.
+/// Returns the configured limit, the memory for it, the verdict and the recommended limit.
 pub(crate) fn table(capacity: &Capacity) -> String {
     let mut text = String::new();
     let state = match capacity.running {
@@ -135,7 +135,7 @@ fn verdict(capacity: &Capacity) -> String {
     }
 }
 
-/// A line of two columns; long ones go on below the second.
+/// Writes a line of two columns; long text continues in the second column.
 fn row(text: &mut String, name: &str, content: &str) {
     let name = printable(name.as_bytes());
     let mut line = format!("  {name:<width$}", width = INDENT - 2);

@@ -5,12 +5,12 @@ use std::path::Path;
 use pool_capacity::sizing::{Cgroup, Demand, Machine, Memory, Sizing};
 use serde::Serialize;
 
-/// What one server's configuration and processes say together. Everything that is not known is absent.
+/// The facts about one server from its configuration and processes. Unknown values are absent.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Capacity {
     pub(crate) pool: &'static str,
     pub(crate) conf: String,
-    /// Absent where the processes of others cannot be seen.
+    /// Absent if processes of other users are hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub(crate) struct Capacity {
     pub(crate) workers: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) busy: Option<u64>,
-    /// Of a database server, those of its own work among them.
+    /// For a database server, including its own internal threads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,9 +40,9 @@ pub(crate) struct Capacity {
     pub(crate) memory: Option<MemoryJson>,
     #[serde(flatten)]
     pub(crate) sizing: Option<SizingJson>,
-    /// What in the configuration is not as it seems, and what of it could not be taken in.
+    /// Settings whose effect differs from the configured value, and parts that could not be read.
     pub(crate) warnings: Vec<String>,
-    /// What could not be measured now, for no fault of the configuration.
+    /// Facts that could not be measured now, without a fault in the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -101,14 +101,14 @@ pub(crate) struct PoolJson {
     pub(crate) at_limit: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
-    /// All workers may run without any load, so that their number says nothing.
+    /// Whether all workers may run without load, so that their number does not show load.
     #[serde(skip)]
     pub(crate) keeps_idle: bool,
 }
 
 impl Capacity {
-    /// Takes in what the workers' memory says, and the limit of the cgroup that `parents` run in. Where the machine's
-    /// memory cannot be read, there is no sizing, and a warning.
+    /// Adds the workers' memory, and the limit of the cgroup of `parents`. If the machine's memory cannot be read, there is a
+    /// warning and no sizing.
     pub(super) fn size(
         &mut self,
         host_root: &Path,
@@ -130,7 +130,7 @@ impl Capacity {
         self.sizing = Some(SizingJson::of(sizing, machine, cgroup));
     }
 
-    /// The limit that all of these processes are under together. What cannot be known is a warning.
+    /// Returns the limit that applies to all of these processes. An unknown limit is a warning.
     fn cgroup(&mut self, host_root: &Path, parents: &[u32]) -> Option<Cgroup> {
         let mut limits = Vec::new();
         for pid in parents {
@@ -186,7 +186,7 @@ impl SizingJson {
     }
 }
 
-/// With two decimals: more would only be noise in a history.
+/// Rounds to two decimals; more would be noise in a history.
 pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "numbers of workers")]
     let hundredths = (part as f64 / whole as f64 * 10_000.0).round();
