@@ -19,7 +19,7 @@ use crate::exporter::{NAME, OomWatch};
 use crate::handlers::capacity::{self, Kind};
 use crate::handlers::ranking::Ranking;
 use crate::key_text::{KeyText, KeyTextError};
-use crate::keys::{KEYS, Key};
+use crate::keys::{KEYS, find_key};
 use crate::parameters::words_of;
 use crate::text::{byte_size, printable};
 
@@ -275,7 +275,7 @@ fn check(configs: &[PathBuf]) -> Result<(), CliError> {
 
 fn get(oomwatch: &OomWatch, key: &str) -> Result<String, CliError> {
     let KeyText { name, parameters } = KeyText::parse(key)?;
-    let key = Key::find(&name)
+    let key = find_key(&name)
         .ok_or_else(|| CliError::Usage(format!("there is no key `{name}`; --help lists them all")))?;
     let parameters: Vec<_> = parameters.iter().map(String::as_str).collect();
     let give_up = Instant::now() + FIRST_VALUE;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agent2_plugin::{Context, Exporter, ItemError, OptionError, Plugin, Reply, Request, Stats};
 
 use crate::config::Options;
-use crate::keys::{KEYS, Key};
+use crate::keys::{KEYS, find_key};
 use crate::purpose::Purpose;
 use crate::state::PluginState;
 
@@ -56,7 +56,7 @@ impl Exporter for OomWatch {
     }
 
     fn export(&self, request: &Request) -> Result<Reply, ItemError> {
-        let key = Key::find(request.key())
+        let key = find_key(request.key())
             .ok_or_else(|| ItemError::new(format!("OomWatch has no key {}", request.key())))?;
         (key.handler)(&self.state, key.arguments(request)?)
     }

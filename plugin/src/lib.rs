@@ -9,7 +9,7 @@
 //! * [`command_line`] is what people call: `get`, `top`, `explain`, `check`, `--help`, `--version`.
 //!
 //! ```
-//! let proc_mem = oomwatch::Key::find("oomwatch.proc.mem").unwrap();
+//! let proc_mem = oomwatch::find_key("oomwatch.proc.mem").unwrap();
 //! assert_eq!(proc_mem.mirrors, Some("proc.mem"));
 //! ```
 
@@ -38,6 +38,6 @@ mod text;
 pub use cli::command_line;
 pub use config::Options;
 pub use exporter::{OomWatch, plugin};
-pub use keys::{KEYS, Key};
+pub use keys::{Field, KEYS, Key, Returns, find_key};
 pub use parameters::Parameter;
 pub use reference::key_reference;

@@ -1,39 +1,62 @@
-//! The key reference for `docs/`, from the table.
+//! The key reference for `docs/`, made from the table of item keys.
 
 use std::fmt::Write as _;
 
-use crate::keys::{KEYS, Key};
+use crate::keys::{FAMILIES, Key, Returns};
 use crate::parameters::Parameter;
 
-/// The page that documents every item key, in Markdown.
+/// Returns the page that documents every item key, in Markdown.
 #[must_use]
 pub fn key_reference() -> String {
     let mut page = String::from(
         "# Item keys\n\n\
-         This page is made from the table in `plugin/src/keys.rs`; a test keeps the two together.\n\n\
-         Every key answers one string, works for passive and active checks, and can be tried without an agent:\n\
-         `zabbix-agent2-plugin-oomwatch get 'KEY'`. A parameter that is left out, or empty, has its default: the first\n\
-         word of its list.\n",
+         This page is generated from the table in `plugin/src/keys/`; a test keeps both equal.\n\n\
+         * Every key returns one value and works in passive and active checks.\n\
+         * To try a key without an agent, run `zabbix-agent2-plugin-oomwatch get 'KEY'`.\n\
+         * A parameter that is omitted or empty has its default: the first word of its list.\n\
+         * Fields are JSON paths. `[]` stands for each element of a list, `*` for any name. *Unix time* is in seconds.\n",
     );
-    for key in KEYS {
-        entry(&mut page, key);
+    for family in FAMILIES {
+        let _ = write!(page, "\n## {}\n", family.title);
+        for key in family.keys {
+            write_key(&mut page, key);
+        }
     }
     page
 }
 
-fn entry(page: &mut String, key: &Key) {
-    let _ = write!(page, "\n## `{}`\n\n{}\n\n", key.signature(), key.summary);
-    for parameter in key.parameters {
-        let _ = writeln!(page, "* `{}`: {}", parameter.name, meaning(parameter));
-    }
+fn write_key(page: &mut String, key: &Key) {
+    let _ = write!(page, "\n### `{}`\n\n{}\n\n", key.signature(), key.summary);
     if !key.parameters.is_empty() {
+        page.push_str("| parameter | meaning |\n|---|---|\n");
+        for parameter in key.parameters {
+            let _ = writeln!(page, "| `{}` | {} |", parameter.name, cell(&meaning(parameter)));
+        }
         page.push('\n');
     }
-    let _ = writeln!(page, "Answers: {}\n", key.answer);
+    write_returns(page, &key.returns);
     if let Some(builtin) = key.mirrors {
         let _ = writeln!(page, "In place of the agent's own key: `Alias={builtin}[*]:{}[*]`\n", key.name);
     }
     let _ = writeln!(page, "Source: {}\n\nExample: `{}`", key.source, key.example);
+}
+
+fn write_returns(page: &mut String, returns: &Returns) {
+    let form = match returns {
+        Returns::Text(_) => "",
+        Returns::Json { .. } => "A JSON object.",
+        Returns::List { .. } => "A JSON list of objects.",
+    };
+    let sentences = format!("{form} {}", returns.summary());
+    let _ = writeln!(page, "**Returns:** {}\n", sentences.trim());
+    if returns.fields().is_empty() {
+        return;
+    }
+    page.push_str("| field | unit | meaning |\n|---|---|---|\n");
+    for field in returns.fields() {
+        let _ = writeln!(page, "| `{}` | {} | {} |", field.path, field.unit, cell(field.meaning));
+    }
+    page.push('\n');
 }
 
 fn meaning(parameter: &Parameter) -> String {
@@ -42,4 +65,9 @@ fn meaning(parameter: &Parameter) -> String {
     }
     let words: Vec<_> = parameter.words.iter().map(|word| format!("`{word}`")).collect();
     format!("{}: {}", parameter.meaning, words.join(", "))
+}
+
+/// Returns a text with the character that ends a table cell escaped.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }

@@ -1,11 +1,14 @@
 //! The capacity keys on machines that are made up below `Plugins.OomWatch.HostRoot`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod documented;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use documented::assert_documented;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -60,7 +63,9 @@ impl Machine {
     fn answer(&self, key: &str) -> Value {
         let output = self.run(&["get", key]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
+        let reply = serde_json::from_slice(&output.stdout).unwrap();
+        assert_documented(key.split('[').next().unwrap(), &reply);
+        reply
     }
 
     fn complaint(&self, key: &str) -> String {

@@ -1,11 +1,14 @@
 //! The plugin's process as an agent sees it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod documented;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use agent2_plugin::{FakeAgent, LaunchMode};
+use documented::assert_documented;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -51,7 +54,9 @@ fn value(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> String {
 }
 
 fn json(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> Value {
-    serde_json::from_str(&value(agent, key, parameters)).unwrap()
+    let reply = serde_json::from_str(&value(agent, key, parameters)).unwrap();
+    assert_documented(key, &reply);
+    reply
 }
 
 fn error(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> String {

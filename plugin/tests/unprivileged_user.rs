@@ -1,6 +1,6 @@
 //! The plugin's process run by a user who may not read everything, as agents are: root would pass by every permission.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
@@ -34,17 +34,10 @@ struct Scene {
 
 impl Scene {
     /// Nothing where the tests are not run by root.
-    fn new(state_mode: u32) -> Option<Self> {
+    fn new(state_mode: u32) -> Self {
         let drop_rights = ["--reuid", STRANGER, "--regid", STRANGER, "--clear-groups"];
-        if !Command::new("setpriv")
-            .args(drop_rights)
-            .arg("true")
-            .status()
-            .is_ok_and(|status| status.success())
-        {
-            eprintln!("skipped: only root can start a process as another user");
-            return None;
-        }
+        let status = Command::new("setpriv").args(drop_rights).arg("true").status().unwrap();
+        assert!(status.success(), "only root can start a process as another user: run this test as root");
         let room = tempfile::tempdir().unwrap();
         allow(room.path(), EVERYONE);
         for (name, mode) in [("state", state_mode), ("log", EVERYONE)] {
@@ -62,7 +55,7 @@ impl Scene {
         let mut agent = FakeAgent::launch(&script, "OomWatch", LaunchMode::Serve).unwrap();
         let state = room.path().join("state");
         agent.configure(&format!("Plugins.OomWatch.StateDir={}", state.display()), 3).unwrap();
-        Some(Self { agent, log: room.path().join("log/messages"), room })
+        Self { agent, log: room.path().join("log/messages"), room }
     }
 
     fn poll(&mut self) -> ExportResult {
@@ -73,7 +66,7 @@ impl Scene {
         self.poll().unwrap().unwrap_or_default()
     }
 
-    /// What the item says as long as the permission is missing.
+    /// Returns the item's error while the permission is missing.
     fn refusal(&mut self) -> String {
         let why = self.poll().unwrap_err();
         assert_eq!(self.poll().unwrap_err(), why, "and again");
@@ -82,8 +75,8 @@ impl Scene {
 }
 
 #[test]
-fn failure_06_permission_lost_with_rotation_is_told_and_reading_resumes_when_it_is_back() {
-    let Some(mut scene) = Scene::new(0o777) else { return };
+fn failure_06_permission_lost_with_rotation_is_reported_and_reading_resumes_when_it_is_back() {
+    let mut scene = Scene::new(0o777);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
     write(&scene.log, "2\n");
@@ -99,8 +92,8 @@ fn failure_06_permission_lost_with_rotation_is_told_and_reading_resumes_when_it_
 }
 
 #[test]
-fn failure_06_directory_that_may_not_be_passed_is_told_and_reading_resumes_when_it_may() {
-    let Some(mut scene) = Scene::new(0o777) else { return };
+fn failure_06_directory_without_search_permission_is_reported_and_reading_resumes_with_it() {
+    let mut scene = Scene::new(0o777);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
     write(&scene.log, "2\n");
@@ -113,8 +106,8 @@ fn failure_06_directory_that_may_not_be_passed_is_told_and_reading_resumes_when_
 }
 
 #[test]
-fn failure_06_log_that_was_never_readable_begins_at_its_beginning() {
-    let Some(mut scene) = Scene::new(0o777) else { return };
+fn failure_06_log_that_was_never_readable_is_read_from_its_first_line() {
+    let mut scene = Scene::new(0o777);
     write(&scene.log, "1\n");
     allow(&scene.log, 0o600);
     assert!(scene.refusal().contains("Permission denied"));
@@ -123,14 +116,14 @@ fn failure_06_log_that_was_never_readable_begins_at_its_beginning() {
 }
 
 #[test]
-fn failure_10_state_directory_that_may_not_be_written_is_told_and_positions_are_kept_in_memory() {
-    let Some(mut scene) = Scene::new(EVERYONE) else { return };
+fn failure_10_state_directory_without_write_permission_is_reported_and_positions_are_kept_in_memory() {
+    let mut scene = Scene::new(EVERYONE);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
     write(&scene.log, "2\n");
     assert_eq!(scene.lines(), "2");
     let itself = scene.agent.export("oomwatch.self", &[]).unwrap().unwrap().unwrap();
     assert!(itself.contains("\"memory\"") && itself.contains("Permission denied"), "{itself}");
-    let told = |line: &agent2_plugin::LogLine| line.message.contains("Permission denied");
-    assert!(scene.agent.log().iter().any(told), "{:?}", scene.agent.log());
+    let reports_it = |line: &agent2_plugin::LogLine| line.message.contains("Permission denied");
+    assert!(scene.agent.log().iter().any(reports_it), "{:?}", scene.agent.log());
 }

@@ -1,0 +1,60 @@
+//! Keys of the plugin itself.
+
+use super::key::{Field, Key, Returns, field};
+use crate::handlers::itself;
+
+const FIELDS: &[Field] = &[
+    field("version", "text", "version of the plugin"),
+    field("uptime_seconds", "s", "time since the plugin was configured"),
+    field("process", "object", "the plugin's process"),
+    field("process.rss_bytes", "B", "resident memory"),
+    field("process.cpu_user_seconds", "s", "CPU time in user mode"),
+    field("process.cpu_system_seconds", "s", "CPU time in the kernel"),
+    field("process.threads", "count", "threads"),
+    field("exports", "object", "polls"),
+    field("exports.total", "count", "polls"),
+    field("exports.errors", "count", "polls with an error"),
+    field("exports.timeouts", "count", "polls that reached their deadline"),
+    field("exports.panics", "count", "handlers that panicked"),
+    field("exports.running_past_deadline", "count", "handlers that still run after their deadline"),
+    field("exports.log_lines_dropped", "count", "lines for the agent's log that were dropped"),
+    field("walks", "object", "walks over /proc"),
+    field("walks.total", "count", "walks"),
+    field("walks.failed", "count", "walks with an error"),
+    field("walks.shared", "count", "polls that used the walk of another poll"),
+    field("walks.seconds", "s", "time of all walks"),
+    field("walks.last_seconds", "s", "time of the last walk"),
+    field("cpu_sampler", "object", "the sampler of CPU times"),
+    field("cpu_sampler.queries", "count", "queries that are sampled now"),
+    field("cpu_sampler.samples", "count", "samples taken"),
+    field("cpu_sampler.failed", "count", "samples with an error"),
+    field("cpu_sampler.seconds", "s", "time of all samples"),
+    field("logs", "object", "log items; null before the first log item"),
+    field("logs.persistence", "text", "`durable`, `read-only` or `memory`"),
+    field("logs.reason", "text", "reason if positions are kept in memory only; else null"),
+    field("logs.items", "count", "log items"),
+    field("logs.read_bytes", "B", "bytes read from logs"),
+    field("logs.lines_over_step_limit", "count", "lines that exceeded the step limit of pattern matching"),
+    field(
+        "logs.last_write_age_seconds",
+        "s",
+        "time since the state was written; null before the first write",
+    ),
+    field("processes", "object", "visible processes"),
+    field("processes.total", "count", "processes found"),
+    field("processes.unreadable", "count", "processes that cannot be read"),
+    field("processes.hidepid", "number", "the mount option of /proc; null if it is not known"),
+    field("processes.others_visible", "bool", "whether the processes of other users are visible"),
+    field("processes.cmdlines_truncated", "count", "command lines longer than the limit"),
+];
+
+pub(super) const KEYS: &[Key] = &[Key {
+    name: "oomwatch.self",
+    parameters: &[],
+    summary: "State and statistics of the plugin.",
+    returns: Returns::Json { summary: "All counts are since the start of the process.", fields: FIELDS },
+    mirrors: None,
+    source: "the plugin's own counts; proc_pid_status(5); the mount options of /proc",
+    example: "oomwatch.self",
+    handler: itself::answer,
+}];
