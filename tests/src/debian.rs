@@ -22,8 +22,7 @@ use crate::{Error, Generation};
 
 pub use root::{Packages, Root};
 
-/// Environment variable: the address of a Debian archive, for machines without one in apt's configuration.
-pub const MIRROR: &str = "OOMWATCH_DEBIAN_MIRROR";
+pub use crate::error::MIRROR;
 
 const PACKAGE: &str = "zabbix-agent2";
 /// The agents are linked with the libraries of this suite, including those from backports.

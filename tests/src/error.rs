@@ -1,9 +1,11 @@
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 
 use crate::Generation;
+
+/// Environment variable: the address of a Debian archive, for machines without one in apt's configuration.
+pub const MIRROR: &str = "OOMWATCH_DEBIAN_MIRROR";
 
 /// An error of the harness itself, as opposed to a failure of the tested program.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +38,7 @@ pub enum Error {
         output: String,
     },
     /// apt's configuration on this machine names no Debian archive.
-    #[error(
-        "apt-get indextargets names no Debian archive; set {} to the address of one",
-        crate::debian::MIRROR
-    )]
+    #[error("apt-get indextargets names no Debian archive; set {} to the address of one", MIRROR)]
     NoArchive,
     /// No archive in apt's configuration served a package.
     #[error("{package} of {suite} could not be had from any archive that apt knows: {last}")]
@@ -148,10 +147,4 @@ fn typed(command: &Command) -> String {
 fn both(output: &Output) -> String {
     let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     text.join("\n")
-}
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }

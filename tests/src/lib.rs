@@ -37,6 +37,7 @@ pub mod zabbix;
 mod active_server;
 mod agent;
 mod error;
+mod generation;
 mod key;
 mod limited;
 mod log_writer;
@@ -45,8 +46,9 @@ mod wait;
 mod wire;
 
 pub use active_server::{ActiveServer, Item, Received};
-pub use agent::{AgentBuilder, Generation, PluginSpec, RealAgent, Reply, Stopped, free_port};
+pub use agent::{AgentBuilder, PluginSpec, RealAgent, Reply, Stopped, free_port};
 pub use error::Error;
+pub use generation::Generation;
 pub use key::Key;
 pub use limited::Limited;
 pub use log_writer::{LogWriter, Rotating};

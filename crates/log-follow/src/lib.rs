@@ -78,8 +78,8 @@ pub use settings::Settings;
 pub use source::{AllowPath, LogSource, LogSourceError};
 pub use status::{FollowerStatus, Persistence, Warning};
 pub use template::Template;
+pub use text::MAX_VALUE_BYTES;
 pub use totals::{Group, Groups, Last, LastMatch, Total};
-pub use value::MAX_VALUE_BYTES;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

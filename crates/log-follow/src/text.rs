@@ -1,5 +1,8 @@
 //! Cutting texts at the boundaries of characters.
 
+/// The longest value, in bytes of UTF-8.
+pub const MAX_VALUE_BYTES: usize = 65_535;
+
 /// The end of a text that was cut.
 const CUT_MARK: &str = "…";
 

@@ -1,6 +1,6 @@
 //! Counts that only grow, from the item's first poll on.
 
-use crate::text::{char_boundary, cut};
+use crate::text::{MAX_VALUE_BYTES, char_boundary, cut};
 use crate::{Captures, Template};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Reverse;
@@ -173,7 +173,7 @@ impl Tally {
             captures.get(group).map(|bytes| cut(String::from_utf8_lossy(bytes).into_owned(), MAX_GROUP_BYTES))
         };
         self.last = Some(LastMatch {
-            text: cut(template.apply(captures), crate::MAX_VALUE_BYTES),
+            text: cut(template.apply(captures), MAX_VALUE_BYTES),
             groups: (1..=captures.groups()).map(text).collect(),
             read_unix_secs,
             file: file.to_string_lossy().into_owned(),

@@ -1,13 +1,10 @@
 //! The receivers of matching lines.
 
 use crate::sink::{Flow, Sink};
-use crate::text::cut;
+use crate::text::{MAX_VALUE_BYTES, cut};
 use crate::totals::Tally;
 use crate::{Pattern, Template};
 use std::path::Path;
-
-/// The longest value, in bytes of UTF-8.
-pub const MAX_VALUE_BYTES: usize = 65_535;
 
 /// Joins lines to one value.
 pub(crate) struct Lines<'a> {

@@ -13,8 +13,8 @@ use oomwatch_tests::actors::{Activity, Actor, Role, Stage};
 use oomwatch_tests::{Generation, PluginSpec, RealAgent, Reply, binaries};
 use serde_json::Value;
 
+use crate::output::{Done, say};
 use crate::table::{bytes, columns};
-use crate::{Done, say};
 use ground::Ground;
 use story::Story;
 

@@ -4,6 +4,7 @@ mod alerts;
 mod bench;
 mod demo;
 mod generated;
+mod output;
 mod steps;
 mod structure;
 mod table;
@@ -11,11 +12,12 @@ mod templates;
 mod test;
 mod vm;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+
+use output::say;
 
 const HELP: &str = "\
 cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fast leaves out the long ones
@@ -64,8 +66,6 @@ fn main() -> ExitCode {
     }
 }
 
-type Done = Result<(), Box<dyn Error>>;
-
 fn chore() -> Result<Chore, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut chore = None;
@@ -102,9 +102,4 @@ fn chore() -> Result<Chore, lexopt::Error> {
         });
     }
     Ok(chore.unwrap_or(Chore::Help))
-}
-
-#[expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
-fn say(text: &str) {
-    println!("{}", text.trim_end());
 }

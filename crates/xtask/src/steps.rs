@@ -5,7 +5,7 @@ use std::fmt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use crate::{Done, say};
+use crate::output::{Done, say};
 
 /// A step that failed, and after how long.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::thread;
 use oomwatch_tests::binaries::{self, cargo, target_dir};
 use oomwatch_tests::{Error, Generation, browser, debian, zabbix};
 
-use crate::Done;
+use crate::output::Done;
 use crate::steps::{command, last_step, step};
 
 pub(crate) fn run(fast: bool) -> Done {
@@ -29,7 +29,7 @@ fn lints() -> Done {
 /// Real agents, and unless the tests are only the fast ones what would take a test minutes on the first run of a machine.
 fn packages(fast: bool) -> Result<(), Error> {
     for generation in Generation::ALL {
-        crate::say(&format!("agent {generation}: {}", debian::agent(generation)?.program.display()));
+        crate::output::say(&format!("agent {generation}: {}", debian::agent(generation)?.program.display()));
     }
     if !fast {
         zabbix::prepare()?;

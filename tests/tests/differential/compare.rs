@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use oomwatch_tests::{Generation, Key, RealAgent, Reply};
 
-use crate::OURS;
-
+/// The prefix of the plugin's keys.
+pub(crate) const OURS: &str = "oomwatch.";
 /// A question about changing processes is repeated for this long before it counts as a mismatch: on a busy machine two
 /// of three replies rarely agree.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use oomwatch_tests::{Error, Generation, Key, RealAgent, Reply};
 
-use crate::OURS;
+use crate::agent::agent;
 use crate::cast::{Cast, STRANGER};
-use crate::compare::{ask, built_in, report, same};
+use crate::compare::{OURS, ask, built_in, report, same};
 
 /// Limit for the first poll: a 7.0 agent holds the connection for half a minute if it has no value.
 const PRIME: Duration = Duration::from_millis(500);
@@ -22,7 +22,7 @@ const BUSY_PERCENT: u8 = 40;
 pub(crate) fn compare_all(generation: Generation) -> Result<(), Error> {
     let mut cast = Cast::new()?;
     let busy = cast.hire_worker(BUSY_PERCENT)?;
-    let agent = crate::agent(generation)?;
+    let agent = agent(generation)?;
     let (idle, faulty, working) = (idle(&cast), faulty(&cast), working(&busy));
     let all: Vec<&Key> = idle.iter().chain(&faulty).chain(&working).collect();
     prime(&agent, &all);

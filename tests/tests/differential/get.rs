@@ -10,9 +10,9 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::OURS;
+use crate::agent::agent;
 use crate::cast::{Cast, STRANGER};
-use crate::compare::{BETWEEN_TRIES, LIMIT, ask, built_in, report, same};
+use crate::compare::{BETWEEN_TRIES, LIMIT, OURS, ask, built_in, report, same};
 
 /// A process's share of common mappings changes whenever a process that has the mapping starts or ends; libc is mapped by
 /// all of them.
@@ -26,7 +26,7 @@ struct Object(Vec<(String, String)>);
 
 pub(crate) fn compare_all() -> Result<(), Error> {
     let cast = Cast::new()?;
-    let agent = crate::agent(Generation::V7_0)?;
+    let agent = agent(Generation::V7_0)?;
     let mut mismatches: Vec<String> =
         still(&cast).iter().filter_map(|key| differs(&agent, key, same_objects)).collect();
     mismatches.extend(moving().iter().filter_map(|key| differs(&agent, key, same_processes)));

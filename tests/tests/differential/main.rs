@@ -5,35 +5,21 @@
 //! equal, or lie between, the agent's replies before and after it. Each test reports all mismatches of its table.
 //! A mismatch is reported with both replies of the agent: if these differ, the processes changed.
 
+mod agent;
 mod cast;
 mod compare;
 mod cpu;
 mod get;
 mod tables;
 
-use std::time::Duration;
+use oomwatch_tests::{Error, Generation};
 
-use oomwatch_tests::{Error, Generation, PluginSpec, RealAgent, binaries};
-
+use agent::agent;
 use cast::Cast;
-use compare::{Case, report};
-
-const OURS: &str = "oomwatch.";
+use compare::report;
 
 /// Minimum sizes, so that a table that lost entries by accident is noticed.
 const FEWEST_CASES: usize = 300;
-
-/// A walk may take long on a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(15);
-
-fn agent(generation: Generation) -> Result<RealAgent, Error> {
-    RealAgent::builder(generation).timeout(TIMEOUT).plugin(oomwatch()?).start()
-}
-
-fn oomwatch() -> Result<PluginSpec, Error> {
-    // Every reply needs a walk of its own, as the agent's replies do.
-    Ok(PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?).option("Proc.MaxAge", "0"))
-}
 
 fn compare_all(generation: Generation) -> Result<(), Error> {
     let cast = Cast::new()?;

@@ -1,7 +1,7 @@
 //! The questions about proc.mem and proc.num.
 
-use crate::Case;
 use crate::cast::{Cast, STRANGER};
+use crate::compare::Case;
 
 const MODES: [&str; 5] = ["", "sum", "avg", "min", "max"];
 const MEMTYPES: [&str; 15] = [

@@ -8,7 +8,7 @@ use oomwatch_tests::zabbix::Zabbix;
 use oomwatch_tests::{Error, wait_until};
 use serde_json::Value;
 
-use crate::{HostUnderTest, SOON};
+use crate::host::{HostUnderTest, SOON};
 
 const CORPUS: &str = include_str!("../../../crates/oom-evidence/tests/corpus/lines.jsonl");
 /// The classes of lines that the three log items report.

@@ -1,5 +1,6 @@
 //! Real servers with real agents and the plugin.
 
+mod host;
 mod lines;
 mod person;
 mod scenes;
@@ -9,10 +10,11 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use oomwatch_tests::zabbix::{Host, Zabbix};
-use oomwatch_tests::{Error, Generation, Limited, PluginSpec, RealAgent, binaries, wait_until};
+use host::{HostUnderTest, SOON};
+use oomwatch_tests::zabbix::Zabbix;
+use oomwatch_tests::{Error, Generation, Limited, binaries};
 use person::Person;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,67 +89,7 @@ fn every_file_is_imported_completely_and_a_second_import_changes_nothing(
     Ok(())
 }
 
-const SOON: Duration = Duration::from_secs(90);
-/// One item for each of the plugin's replies: the master items themselves are not stored.
-const FIRST: [&str; 5] = [
-    "oomwatch.oom.total",
-    "oomwatch.oom.event.memcg",
-    "oomwatch.memory.available",
-    "oomwatch.oom.readable",
-    "oomwatch.self.version",
-];
 const LIMIT_BYTES: u64 = 30 << 20;
-
-/// A host with the plugin. Passive and active templates are imported, all of one kind linked and polled often.
-struct HostUnderTest {
-    agent: RealAgent,
-    host: Host,
-    _state: TempDir,
-}
-
-impl HostUnderTest {
-    fn new(zabbix: &Zabbix, templates: &[&str], macros: &[(&str, &str)]) -> Result<Self, Error> {
-        let state = tempfile::tempdir().expect("a directory");
-        let plugin = PluginSpec::new("OomWatch", binaries::find(binaries::PLUGIN)?);
-        let plugin = plugin.option("StateDir", state.path().display().to_string());
-        let agent = RealAgent::builder(zabbix.generation()).timeout(Duration::from_secs(10)).plugin(plugin);
-        let mut agent = agent.active_server(zabbix.address()).start()?;
-        let host = zabbix.api().create_host(&agent, templates)?;
-        for (name, value) in macros {
-            zabbix.api().set_macro(&host, name, value)?;
-        }
-        zabbix.api().poll_every(&host, "2s")?;
-        triggers::wait_for_cache(zabbix, &host, "agent.ping")?;
-        // The agent asked for active checks before the host existed, and would only ask again after minutes.
-        agent.restart()?;
-        Ok(Self { agent, host, _state: state })
-    }
-
-    /// On a machine without a problem every item is supported.
-    fn plain(zabbix: &Zabbix, template: &str) -> Result<Self, Error> {
-        let watched = Self::new(zabbix, &[template], &[])?;
-        assert_eq!(watched.unsupported(zabbix)?, Vec::<String>::new(), "{}", zabbix.generation());
-        Ok(watched)
-    }
-
-    fn seen(&self, zabbix: &Zabbix) -> String {
-        format!("{:#?}\n{:#?}", zabbix.api().problems(&self.host), zabbix.api().items(&self.host))
-    }
-
-    /// Items that the server reports as not supported, with the reasons, after each of the plugin's replies was stored.
-    fn unsupported(&self, zabbix: &Zabbix) -> Result<Vec<String>, Error> {
-        let known = || {
-            let items = zabbix.api().items(&self.host).unwrap_or_default();
-            let known = items.into_iter().filter(|item| item.last.is_some() || item.error.is_some());
-            known.map(|item| item.key).collect::<Vec<_>>()
-        };
-        let missing = || FIRST.iter().copied().filter(|key| !known().iter().any(|other| other == key));
-        let all = wait_until(SOON, || missing().next().is_none());
-        assert!(all, "no value: {:?}\n{}", missing().collect::<Vec<_>>(), self.agent.log());
-        let all = [zabbix.api().items(&self.host)?, zabbix.api().rules_of(&self.host)?].concat();
-        Ok(all.into_iter().filter_map(|item| Some(format!("{}: {}", item.key, item.error?))).collect())
-    }
-}
 
 fn kill_is_the_only_problem_of_a_host_with_stock_software(
     zabbix: &Zabbix,

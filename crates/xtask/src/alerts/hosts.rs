@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Broken;
-use super::play::{Checks, Under};
+use super::checks::Checks;
+use super::failure::Broken;
+use super::play::Under;
 use super::scene::is_named;
 use super::world::World;
 

@@ -2,6 +2,8 @@
 //! which nothing may happen. `docs/alerts.md` and `docs/benchmarks.md` contain
 //! the last result.
 
+mod checks;
+mod failure;
 mod hosts;
 mod made_up;
 mod observe;
@@ -25,15 +27,12 @@ use std::time::{Duration, Instant};
 use oomwatch_tests::{Generation, binaries};
 use tempfile::TempDir;
 
-use crate::say;
+use crate::output::say;
+use failure::{Broken, Done};
 use observe::{Kills, triggers_of_templates};
 use play::{Outcome, Under, play};
 use scene::{Scene, Stand};
 use world::World;
-
-/// An error that a thread may hand on.
-type Broken = Box<dyn Error + Send + Sync>;
-type Done = Result<(), Broken>;
 
 /// Agents have asked for their active checks, discovery has made its items, and windows of five minutes are full.
 const WARM_UP: Duration = Duration::from_secs(450);
@@ -41,7 +40,7 @@ const WARM_UP: Duration = Duration::from_secs(450);
 const WATCHED: Duration = Duration::from_secs(330);
 
 /// Plays one scene, or all of them and writes the page.
-pub(crate) fn run(only: Option<&str>) -> crate::Done {
+pub(crate) fn run(only: Option<&str>) -> crate::output::Done {
     played(only).map_err(|why| -> Box<dyn Error> { why })
 }
 

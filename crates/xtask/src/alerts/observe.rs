@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use oomwatch_tests::zabbix::Zabbix;
 use serde_json::{Value, json};
 
-use super::Broken;
+use super::failure::Broken;
 
 const PAUSE: Duration = Duration::from_secs(1);
 

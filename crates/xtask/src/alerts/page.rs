@@ -7,8 +7,9 @@ use std::path::Path;
 
 use oomwatch_tests::Generation;
 
+use super::checks::Checks;
 use super::hosts::HostReport;
-use super::play::{Checks, Outcome};
+use super::play::Outcome;
 use crate::generated::{cell, cores_and_kernel, today, with_part};
 
 /// Puts the results into both pages in this directory, in place of those that were there.

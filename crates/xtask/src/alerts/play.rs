@@ -7,34 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use oomwatch_tests::Generation;
 
-use super::Broken;
+use super::checks::Checks;
+use super::failure::Broken;
 use super::observe::{Kills, Raised};
 use super::scene::{ACTIVE_ONLY, Cause, End, Family, Scene, Stand, is_named};
 use super::world::World;
-use crate::say;
+use crate::output::say;
 
 /// The longest that a trigger may take for its problem, and the problem to go: ten minutes, and what the polls add.
 const RAISED_WITHIN: Duration = Duration::from_secs(13 * 60);
 const OVER_WITHIN: Duration = Duration::from_secs(13 * 60);
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// How the server gets its values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Checks {
-    Passive,
-    Active,
-}
-
-impl Checks {
-    pub(super) const BOTH: [Self; 2] = [Self::Passive, Self::Active];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Passive => "passive",
-            Self::Active => "active",
-        }
-    }
-}
 
 /// What came of a trigger's cause on one host.
 pub(super) struct Timing {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oomwatch_tests::{Generation, RealAgent};
 
-use super::Done;
+use super::failure::Done;
 use super::made_up::MadeUp;
 
 /// Something that is done to a scene's host.

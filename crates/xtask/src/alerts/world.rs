@@ -9,9 +9,9 @@ use oomwatch_tests::zabbix::{Host, ItemState, Zabbix};
 use oomwatch_tests::{Generation, PluginSpec, RealAgent, binaries};
 use serde_json::json;
 
-use super::Broken;
+use super::checks::Checks;
+use super::failure::Broken;
 use super::observe::Observed;
-use super::play::Checks;
 use super::scene::{ACTIVE_ONLY, Scene, Stand};
 
 /// The agent's own keys that the Classic template asks for.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use agent2_plugin::{FakeAgent, LaunchMode};
 
+use super::measurement::{Measurement, Samples, Target, Unit};
 use super::processes::NAME;
-use super::{Row, Samples, Target, Unit};
 
 /// A walk is shared for a second, so nearly all of these are answered from what was seen already.
 const KEY: &str = "oomwatch.proc.num";
@@ -23,7 +23,7 @@ const WINDOW: usize = 100;
 const REQUEST_BYTES: usize = 100;
 const REPLY_BYTES: usize = 45;
 
-pub(super) fn rows(plugin: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
+pub(super) fn rows(plugin: &Path) -> Result<Vec<Measurement>, Box<dyn Error>> {
     let mut exports = Exports::open(plugin)?;
     let mut echo = Echo::open()?;
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
@@ -32,7 +32,7 @@ pub(super) fn rows(plugin: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
         peer.push(Run { p99: p99(|| echo.one())?, rate: rate(|| echo.many())? });
     }
     exports.0.terminate()?;
-    let row = |work, pick: fn(&Run) -> f64, unit, target| Row {
+    let row = |work, pick: fn(&Run) -> f64, unit, target| Measurement {
         work,
         ours: Samples::new(unit, ours.iter().map(pick).collect()),
         peer_name: "the socket's own round trip",

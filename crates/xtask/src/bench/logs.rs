@@ -1,32 +1,28 @@
 //! Log items, beside ripgrep, grep and the agent's own items, on the same file.
 
+mod common;
 mod file;
 mod groups;
 
-use std::error::Error;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{FakeAgent, LaunchMode};
 use oomwatch_tests::cost::{self, CpuTimes};
-use oomwatch_tests::{
-    ActiveServer, Generation, Item, Key, PluginSpec, RealAgent, Received, binaries, debian,
-};
+use oomwatch_tests::{ActiveServer, Generation, Item, Key, PluginSpec, RealAgent, Received, debian};
 use tempfile::TempDir;
 
+use super::measurement::{Measurement, Samples, Target, Unit};
 use super::processes::NAME;
-use super::{Row, Samples, Target, Unit};
-use crate::say;
+use crate::output::say;
+use common::{BYTES, Bench, LAST_LINE, Outcome, mebibytes};
 
-const BYTES: u64 = 1_000_000_000;
 /// Before the items are polled first.
 const FIRST_BYTES: u64 = 100_000;
 const APPENDED_BYTES: u64 = 256_000_000;
-/// It ends the file, and is nowhere else.
-const LAST_LINE: &str = "Jan  2 03:04:05 web01 kernel: httpd invoked oom-killer: gfp_mask=0x201da, order=0";
 const PATTERN: &str = "oom-killer";
 const SEARCHES: usize = 15;
 const POLLS: u32 = 7;
@@ -37,9 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const WATCHED: Duration = Duration::from_secs(24);
 const WINDOW_SECS: f64 = 5.0;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
-pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Row>> {
+pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Measurement>> {
     let bench = Bench::new(plugin)?;
     say("Searching 1 GB ...");
     let searches = bench.searches()?;
@@ -50,7 +44,7 @@ pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Row>> {
     say("Polling many files ...");
     let idle = bench.idle()?;
     let groups = groups::rows(&bench)?;
-    let memory = |work, bytes| Row {
+    let memory = |work, bytes| Measurement {
         work,
         ours: mebibytes(bytes),
         peer_name: "the agent itself",
@@ -74,30 +68,7 @@ pub(super) fn rows(plugin: &Path) -> Outcome<Vec<Row>> {
         .collect())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "megabytes")]
-fn mebibytes(bytes: u64) -> Samples {
-    Samples::new(Unit::Mebibytes, vec![bytes as f64 / 1_048_576.0])
-}
-
-struct Bench {
-    room: TempDir,
-    plugin: PathBuf,
-    file: String,
-}
-
 impl Bench {
-    fn new(plugin: &Path) -> Outcome<Self> {
-        // Not in /tmp, which may be memory.
-        let room = tempfile::Builder::new().prefix("bench").tempdir_in(binaries::target_dir())?;
-        let path = room.path().join("messages");
-        file::write(&path, BYTES, LAST_LINE)?;
-        Ok(Self { room, plugin: plugin.to_owned(), file: path.to_string_lossy().into_owned() })
-    }
-
-    fn state(&self, name: &str) -> String {
-        self.room.path().join(name).to_string_lossy().into_owned()
-    }
-
     /// Whole processes, from start to end, on one core, in turns. The first round only warms.
     fn searches(&self) -> Outcome<Searches> {
         let rg = debian::program_of("ripgrep", "usr/bin/rg")?;
@@ -227,8 +198,8 @@ struct Searches {
 }
 
 impl Searches {
-    fn rows(&self) -> Vec<Row> {
-        let row = |work, peer_name, peer: &[Duration], target| Row {
+    fn rows(&self) -> Vec<Measurement> {
+        let row = |work, peer_name, peer: &[Duration], target| Measurement {
             work,
             ours: Samples::milliseconds(&self.ours),
             peer_name,
@@ -262,18 +233,18 @@ struct Polls {
 }
 
 impl Polls {
-    fn rows(&self, searches: &Searches) -> [Row; 2] {
+    fn rows(&self, searches: &Searches) -> [Measurement; 2] {
         #[expect(clippy::cast_precision_loss, reason = "a thousand")]
         let rates = self.times.iter().map(|time| BYTES as f64 / 1e6 / time.as_secs_f64()).collect();
         [
-            Row {
+            Measurement {
                 work: "a line at the end of 1 GB of log, from the poll to its value, through an agent",
                 ours: Samples::milliseconds(&self.times),
                 peer_name: "`rg -j1 -c`, the whole process",
                 peer: Samples::milliseconds(&searches.rg),
                 target: Target::AtMost(1000.0),
             },
-            Row {
+            Measurement {
                 work: "the same in bytes of log by time",
                 ours: Samples::new(Unit::MegabytesPerSecond, rates),
                 peer_name: "the built-in `log[]` on the same file, polled every second, watched for 24 s",
@@ -326,8 +297,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn rows(&self) -> [Row; 2] {
-        let row = |work, batch: &Batch, target| Row {
+    fn rows(&self) -> [Measurement; 2] {
+        let row = |work, batch: &Batch, target| Measurement {
             work,
             ours: Samples::milliseconds(&batch.costs),
             peer_name: "1 item",
@@ -357,8 +328,8 @@ struct Idle {
 }
 
 impl Idle {
-    fn row(&self) -> Row {
-        Row {
+    fn row(&self) -> Measurement {
+        Measurement {
             work: "1,000 log items on 1,000 files that did not grow, one poll of each: CPU time of the plugin",
             ours: Samples::milliseconds(&self.ours),
             peer_name: "1,000 polls of an item that reads nothing",

@@ -4,14 +4,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{Part, Row, Samples, Target, Unit};
+use super::measurement::{Measurement, Samples, Target, Unit};
+use super::part::Part;
 use crate::generated::{cores_and_kernel, first_line, today, with_part};
 
 const EMPTY: &str = "# Benchmarks\n\nEvery number stands beside its peer, measured in the same run on the same machine. \
                      Each is the median of several runs, the least and the most in brackets.\n";
 
 /// Puts the table into the page, in place of the one that was there.
-pub(super) fn write(path: &Path, part: Part, rows: &[Row]) -> io::Result<()> {
+pub(super) fn write(path: &Path, part: Part, rows: &[Measurement]) -> io::Result<()> {
     let page = fs::read_to_string(path).unwrap_or_else(|_| EMPTY.to_owned());
     let generated = format!("{}\n\n{}", machine(), table(rows));
     fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
@@ -19,20 +20,20 @@ pub(super) fn write(path: &Path, part: Part, rows: &[Row]) -> io::Result<()> {
 }
 
 /// The rows as Markdown.
-pub(super) fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[Measurement]) -> String {
     let head =
         "| work | OomWatch | peer | | ratio | target | reached |\n|---|---|---|---|---|---|---|".to_owned();
     std::iter::once(head).chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
 }
 
-fn line(row: &Row) -> String {
-    let Row { work, ours, peer_name, peer, .. } = row;
+fn line(row: &Measurement) -> String {
+    let Measurement { work, ours, peer_name, peer, .. } = row;
     let reached = row.reached().map_or("", |reached| if reached { "yes" } else { "no" });
     let (ours, peer, ratio) = (samples(ours), samples(peer), row.ratio());
     format!("| {work} | {ours} | {peer_name} | {peer} | {ratio:.3} | {} | {reached} |", target(row))
 }
 
-fn target(row: &Row) -> String {
+fn target(row: &Measurement) -> String {
     match row.target {
         Target::None => String::new(),
         Target::TimesPeer(times) => format!("at most {times} of the peer's"),

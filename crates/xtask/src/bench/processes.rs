@@ -10,8 +10,8 @@ use oomwatch_tests::actors::{Crowd, Stage};
 use oomwatch_tests::cost::{self, CpuTimes};
 use oomwatch_tests::{Generation, Key, PluginSpec, RealAgent, Reply, binaries};
 
-use super::{Row, Samples, Target, Unit};
-use crate::say;
+use super::measurement::{Measurement, Samples, Target, Unit};
+use crate::output::say;
 
 /// The plugin's name, as in `Plugins.OomWatch`.
 pub(super) const NAME: &str = "OomWatch";
@@ -28,7 +28,7 @@ const COLD: Duration = Duration::from_millis(1_500);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-pub(super) fn rows(plugin: &PluginSpec) -> Outcome<Vec<Row>> {
+pub(super) fn rows(plugin: &PluginSpec) -> Outcome<Vec<Measurement>> {
     let actor = binaries::release("oomwatch-tests", "actor")?;
     let bare_loop = binaries::release("oomwatch-tests", "bare-loop")?;
     let stage = Stage::with(&actor)?;
@@ -80,12 +80,12 @@ impl Cost {
 }
 
 impl Bench {
-    fn hundred_items(&self) -> Outcome<Vec<Row>> {
+    fn hundred_items(&self) -> Outcome<Vec<Measurement>> {
         let keys: Vec<Key> = (0..NAMES)
             .map(|number| Key::new("proc.mem").params([&name(number), "", "sum", "", "rss"]))
             .collect();
         let (ours, built_in) = self.both(&keys, LONG_RUNS)?;
-        let row = |work, ours: Vec<Duration>, target| Row {
+        let row = |work, ours: Vec<Duration>, target| Measurement {
             work,
             ours: Samples::milliseconds(&ours),
             peer_name: "built-in items",
@@ -103,19 +103,19 @@ impl Bench {
     }
 
     /// proc.num by name reads `stat` and `cmdline` of every process, so that is what the bare loop reads.
-    fn one_item(&self, bare_loop: &Path) -> Outcome<Vec<Row>> {
+    fn one_item(&self, bare_loop: &Path) -> Outcome<Vec<Measurement>> {
         let key = Key::new("proc.num").param(name(0));
         let (ours, built_in) = self.both(std::slice::from_ref(&key), SHORT_RUNS)?;
         let bare: Vec<Duration> = (0..SHORT_RUNS).map(|_| bare(bare_loop)).collect::<Result<_, _>>()?;
         Ok(vec![
-            Row {
+            Measurement {
                 work: "one process item, cold: CPU time of the plugin",
                 ours: Samples::milliseconds(&of_plugin(&ours)),
                 peer_name: "built-in item",
                 peer: Samples::milliseconds(&built_in),
                 target: Target::TimesPeer(0.5),
             },
-            Row {
+            Measurement {
                 work: "the same",
                 ours: Samples::milliseconds(&of_plugin(&ours)),
                 peer_name: "a bare loop that opens and reads the same files",
@@ -126,9 +126,9 @@ impl Bench {
     }
 
     /// After everything above was polled.
-    fn memory(&self) -> Outcome<Row> {
+    fn memory(&self) -> Outcome<Measurement> {
         let mib = |pid| Ok::<_, oomwatch_tests::Error>(cost::rss_bytes(pid)? as f64 / 1_048_576.0);
-        Ok(Row {
+        Ok(Measurement {
             work: "resident memory after these polls",
             ours: Samples::new(Unit::Mebibytes, vec![mib(self.plugin)?]),
             peer_name: "the agent itself",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use oomwatch_tests::{Limited, PluginSpec, binaries};
 
 use crate::generated::first_line;
-use crate::say;
+use crate::output::say;
 
 const LIMIT_BYTES: u64 = 30 << 20;
 const APACHE_LOG: &str = "var/log/httpd/error_log";

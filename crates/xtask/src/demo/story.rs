@@ -9,8 +9,8 @@ use oomwatch_tests::zabbix::{Host, Problem, Zabbix};
 use oomwatch_tests::{Generation, RealAgent, binaries, wait_until};
 
 use super::ground::Ground;
+use crate::output::{Done, say};
 use crate::table::columns;
-use crate::{Done, say};
 
 const APACHE_LINE: &str = "[mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, consider \
                            raising the MaxRequestWorkers setting";

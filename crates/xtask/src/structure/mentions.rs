@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Block, Item, Signature};
 
-use super::source::is_for_tests;
+use super::attributes::is_for_tests;
 
 /// The segments of a path, as written.
 pub(crate) type Path = Vec<String>;

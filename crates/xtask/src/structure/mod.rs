@@ -5,7 +5,9 @@
 //! `#[cfg(test)]` is left out.
 
 mod arrows;
+mod attributes;
 mod circles;
+mod failure;
 mod mentions;
 mod picture;
 mod rules;
@@ -13,16 +15,13 @@ mod source;
 mod survey;
 mod workspace;
 
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use oomwatch_tests::binaries::workspace;
 
 use self::survey::Survey;
-use crate::{Done, say};
-
-type Failure = Box<dyn Error>;
+use crate::output::{Done, say};
 
 /// Where the picture is kept, below the workspace's root.
 const PICTURE: &str = "docs/structure.svg";

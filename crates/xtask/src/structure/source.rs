@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use syn::{Attribute, Item, UseTree, Visibility};
 
-use super::Failure;
+use super::attributes::is_for_tests;
+use super::failure::Failure;
 use super::mentions::{Mentions, Path as ItemPath};
 
 /// One file of a crate.
@@ -166,18 +167,6 @@ fn path_attribute(attributes: &[Attribute]) -> Option<String> {
         syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
         _ => None,
     }
-}
-
-/// Returns true for `#[cfg(test)]`, `#[cfg(all(test, ...))]` and `#[test]`.
-pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        if attribute.path().is_ident("test") {
-            return true;
-        }
-        let syn::Meta::List(list) = &attribute.meta else { return false };
-        let condition = list.tokens.to_string();
-        attribute.path().is_ident("cfg") && (condition == "test" || condition.starts_with("all (test"))
-    })
 }
 
 fn defined_name(item: &Item) -> Option<String> {

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::Failure;
 use super::arrows::{Arrows, arrows};
 use super::circles::groups;
+use super::failure::Failure;
 use super::source::CrateSource;
 use super::workspace::{Package, Target, TargetKind, packages};
 

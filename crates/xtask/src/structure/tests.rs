@@ -109,3 +109,21 @@ fn functions_are_measured_from_fn_to_the_closing_brace() {
     let survey = survey(&[("lib.rs", "/// Doc.\nfn f() {\n    1;\n}\n#[cfg(test)]\nfn g() {}\n")]);
     assert_eq!(survey.source.files[0].functions, [3]);
 }
+
+#[test]
+fn workspace_has_no_circle_and_no_forbidden_dependency() {
+    let survey = Survey::read(workspace()).expect("the workspace can be parsed");
+    let faults = faults(&survey, workspace());
+    assert!(faults.is_empty(), "see `cargo xtask structure`:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn picture_of_the_structure_is_current() {
+    let survey = Survey::read(workspace()).expect("the workspace can be parsed");
+    let path = workspace().join(PICTURE);
+    let (stored, drawn) = (fs::read_to_string(&path).unwrap_or_default(), picture::draw(&survey));
+    if picture::without_numbers(&stored) != picture::without_numbers(&drawn) {
+        fs::write(&path, drawn).expect("the picture can be written");
+        panic!("{} was stale and is renewed: commit it (`cargo xtask structure` draws it)", path.display());
+    }
+}

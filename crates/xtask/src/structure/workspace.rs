@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// A package of the workspace.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::{Done, say};
+use crate::output::{Done, say};
 
 use export::{Exporter, Language, Version};
 use model::{Check, Template};

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use oomwatch_tests::binaries::{target_dir, workspace};
 use oomwatch_tests::debian;
 
+use crate::output::{Done, say};
 use crate::steps::command;
-use crate::{Done, say};
 
 const SCRIPT: &str = include_str!("guest/image.sh");
 /// Sparse: what is not used takes no place.

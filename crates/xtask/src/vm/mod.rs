@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use oomwatch_tests::binaries::{self, workspace};
 
 use crate::generated::today;
-use crate::{Done, say};
+use crate::output::{Done, say};
 use findings::Findings;
 use image::Image;
 use machine::{Broken, Machine};

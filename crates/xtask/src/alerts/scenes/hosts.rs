@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::Broken;
+use super::super::failure::Broken;
 use super::super::made_up::{ACCESS_LOG, APACHE_LOG, ERROR_LOG, MadeUp, PHPFPM_LOG, SYSLOG};
 use super::super::scene::{ALL, BOTH_WAYS, Cause, End, Scene};
-use super::{Make, STRANGER};
+use super::scene_entry::{Make, STRANGER};
 
 pub(super) const SCENES: &[Make] =
     &[("healthy", healthy), ("plain", plain), ("without-cgroups", without_cgroups), ("closed", closed)];

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use oomwatch_tests::Limited;
 use oomwatch_tests::bus::{FakeService, Machine, Manager};
 
+use super::super::failure::{Broken, Done};
 use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
 use super::super::scene::{Cause, End, Scene, Stand, by};
-use super::super::{Broken, Done};
-use super::{Make, STRANGER};
+use super::scene_entry::{Make, STRANGER};
 
 pub(super) const SCENES: &[Make] = &[
     ("kill", kill),

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::super::Broken;
+use super::super::failure::Broken;
 use super::super::made_up::{ACCESS_LOG, ERROR_LOG, MadeUp};
 use super::super::scene::{Cause, End, Scene, by};
-use super::Make;
+use super::scene_entry::Make;
 
 pub(super) const SCENES: &[Make] = &[("whole-machine", whole_machine), ("sites", sites)];
 

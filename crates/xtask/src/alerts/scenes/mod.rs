@@ -4,15 +4,12 @@ mod hosts;
 mod linux;
 mod logs;
 mod pools;
+mod scene_entry;
 
 use std::path::Path;
 
-use super::Broken;
+use super::failure::Broken;
 use super::scene::Scene;
-
-/// A user whom no file belongs to, as agents are run.
-const STRANGER: &[&str] =
-    &["--reuid", "54398", "--regid", "54398", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"];
 
 /// Prepares the scenes in a directory; `only` is one's name. Programs of the others are not started.
 pub(super) fn all(room: &Path, only: Option<&str>) -> Result<Vec<Scene>, Broken> {
@@ -24,6 +21,3 @@ pub(super) fn all(room: &Path, only: Option<&str>) -> Result<Vec<Scene>, Broken>
     }
     Ok(scenes)
 }
-
-/// A scene's name, and what prepares it in a directory of its own.
-type Make = (&'static str, fn(&'static str, &Path) -> Result<Scene, Broken>);

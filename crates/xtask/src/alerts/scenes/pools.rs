@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::Broken;
+use super::super::failure::Broken;
 use super::super::made_up::{APACHE_CONF, APACHE_LOG, MYSQL_CONF, MadeUp, PHPFPM_CONF, PHPFPM_LOG};
 use super::super::programs::{Kind, Program, mpm, pool};
 use super::super::scene::{Cause, End, Family, Scene, by};
-use super::Make;
+use super::scene_entry::Make;
 
 pub(super) const SCENES: &[Make] = &[
     ("apache-full", apache_full),

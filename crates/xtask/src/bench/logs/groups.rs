@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::super::measurement::{Measurement, Samples, Target, Unit};
+use super::common::{Bench, Outcome, mebibytes};
 use super::file::Random;
-use super::{Bench, Outcome, Row, Samples, Target, Unit, mebibytes};
-use crate::say;
+use crate::output::say;
 use oomwatch_tests::cost;
 
 const LINES: u64 = 10_000_000;
@@ -21,7 +22,7 @@ const RUNS: usize = 3;
 const POLL_SECS: u32 = 10;
 const KEY: &str = "oomwatch.log.groups";
 
-pub(super) fn rows(bench: &Bench) -> Outcome<Vec<Row>> {
+pub(super) fn rows(bench: &Bench) -> Outcome<Vec<Measurement>> {
     let mut rows = Vec::new();
     let works = [
         (
@@ -59,14 +60,14 @@ pub(super) fn rows(bench: &Bench) -> Outcome<Vec<Row>> {
             }
         }
         let peer_name = "`awk '{ n[$1]++ }'`, which keeps all hosts";
-        rows.push(Row {
+        rows.push(Measurement {
             work,
             ours: Samples::milliseconds(&ours),
             peer_name,
             peer: Samples::milliseconds(&peer),
             target: Target::None,
         });
-        rows.push(Row {
+        rows.push(Measurement {
             work: memory,
             ours: mebibytes(bytes),
             peer_name: "the target",

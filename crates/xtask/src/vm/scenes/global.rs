@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{LONG, Played, Unit, agent_with, counted, event_of, events_with, number, numbers, victims};
+use super::steps::{
+    LONG, Played, Unit, agent_with, counted, event_of, events_with, number, numbers, victims,
+};
 use crate::vm::findings::Findings;
 use crate::vm::machine::{Broken, Machine};
 

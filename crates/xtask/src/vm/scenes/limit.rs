@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{LONG, Played, Unit, agent_with, counted, event_of, events_with, numbers, unit_of, victims};
+use super::steps::{
+    LONG, Played, Unit, agent_with, counted, event_of, events_with, numbers, unit_of, victims,
+};
 use crate::vm::findings::Findings;
 use crate::vm::machine::{Broken, Machine};
 

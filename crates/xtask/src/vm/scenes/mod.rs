@@ -4,18 +4,12 @@ mod global;
 mod limit;
 mod oomd;
 mod rights;
-
-use std::time::Duration;
-
-use serde_json::Value;
+mod steps;
 
 use super::findings::Findings;
-use super::machine::{Broken, Machine};
-
-type Played = Result<(), Broken>;
-
-/// Everything is slow in emulation, and slower while memory is short.
-const LONG: Duration = Duration::from_secs(600);
+use super::machine::Machine;
+use steps::Played;
+pub(in crate::vm) use steps::install;
 
 /// Something that happens on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,100 +100,6 @@ impl Scene {
     }
 }
 
-/// The lines of the README, the time that emulation takes, and programs that take memory under names of their own.
-const INSTALL: &str = "set -e; cd /oomwatch
-install -D plugin /usr/local/lib/zabbix/zabbix-agent2-plugin-oomwatch
-install -D -m 644 packaging/oomwatch.conf /etc/zabbix/zabbix_agent2.d/oomwatch.conf
-echo Timeout=30 > /etc/zabbix/zabbix_agent2.d/slow.conf
-install $(command -v tail) /usr/local/bin/hungry
-install $(command -v perl) /usr/local/bin/worker";
-
-pub(in crate::vm) fn install(machine: &mut Machine) -> Played {
-    machine.run(INSTALL).map(drop)
-}
-
-/// How the agent runs.
-enum Unit {
-    /// With the project's drop-in.
-    Protected,
-    /// As Debian has it, but started again after it was killed.
-    Plain,
-}
-
-/// Starts the agent anew, with nothing known from before, its user in these groups and in no others.
-fn agent_with(machine: &mut Machine, unit: &Unit, groups: &str) -> Played {
-    let dir = "/etc/systemd/system/zabbix-agent2.service.d";
-    let file = match unit {
-        Unit::Protected => format!(
-            "install -D -m 644 /oomwatch/packaging/zabbix-agent2.service.d/oomwatch.conf {dir}/oomwatch.conf"
-        ),
-        Unit::Plain => format!(
-            "mkdir -p {dir}; printf '[Service]\\nRestart=always\\nStateDirectory=zabbix-agent2-plugin-oomwatch\\n' > {dir}/oomwatch.conf"
-        ),
-    };
-    machine.run(&format!(
-        "set -e; systemctl stop zabbix-agent2; rm -rf /var/lib/zabbix-agent2-plugin-oomwatch; usermod -G '{groups}' zabbix
-         {file}; systemctl daemon-reload; systemctl start zabbix-agent2"
-    ))?;
-    machine.await_agent()
-}
-
-/// Has one process killed at a limit of its own; hands out its process number. To systemd-run a `$$` is a `$`.
-fn kill_one(machine: &mut Machine) -> Result<u64, Broken> {
-    machine.run(
-        "rm -f /run/victim; systemd-run --quiet --collect --wait --unit=victim -p MemoryMax=20M -p MemorySwapMax=0 \
-         sh -c 'echo $$$$ > /run/victim; exec hungry /dev/zero'; [ $? != 0 ]",
-    )?;
-    number(&machine.run("cat /run/victim")?)
-}
-
-fn number(text: &str) -> Result<u64, Broken> {
-    text.trim().parse().map_err(|_| Broken::Garbled(text.to_owned()))
-}
-
-fn numbers(text: &str) -> Result<Vec<u64>, Broken> {
-    text.split_whitespace().map(number).collect()
-}
-
-/// The kernel's own count.
-fn counted(machine: &mut Machine) -> Result<u64, Broken> {
-    number(&machine.run("sed -n 's/^oom_kill //p' /proc/vmstat")?)
-}
-
-/// Every process of every event, the newest event first.
-fn victims(events: &Value) -> Vec<u64> {
-    let events = events.as_array().into_iter().flatten();
-    let victims = events.filter_map(|event| event["victims"].as_array()).flatten();
-    victims.filter_map(|victim| victim["pid"].as_u64()).collect()
-}
-
-/// What `systemd.units` says of a unit.
-fn unit_of(answer: &Value, name: &str) -> Value {
-    let list = answer["units"].as_array();
-    list.and_then(|list| list.iter().find(|unit| unit["unit"] == name)).cloned().unwrap_or_default()
-}
-
-fn event_of(events: &Value, pid: u64) -> Option<&Value> {
-    let has = |event: &&Value| {
-        event["victims"].as_array().is_some_and(|list| list.iter().any(|victim| victim["pid"] == pid))
-    };
-    events.as_array()?.iter().find(has)
-}
-
-/// The events, once they tell of all these processes; what they tell when the time is over otherwise. The journal is not
-/// read at each poll.
-fn events_with(machine: &mut Machine, pids: &[u64]) -> Result<Value, Broken> {
-    let start = std::time::Instant::now();
-    loop {
-        let events = machine.json("oomwatch.oom.list[100]")?;
-        let known = victims(&events);
-        if pids.iter().all(|pid| known.contains(pid)) || start.elapsed() > LONG / 5 {
-            return Ok(events);
-        }
-        std::thread::sleep(Duration::from_secs(2));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,13 +115,5 @@ mod tests {
     #[test]
     fn scenes_on_one_machine_follow_each_other() {
         assert_eq!(Scene::ALL.chunk_by(|a, b| a.memory_mib() == b.memory_mib()).count(), 2);
-    }
-
-    #[test]
-    fn victims_are_found_in_events() {
-        let events = serde_json::json!([{"victims": [{"pid": 9}, {"pid": 8}]}, {"panic": true}, {"victims": [{"pid": 7}]}]);
-        assert_eq!(victims(&events), [9, 8, 7]);
-        assert_eq!(event_of(&events, 8), Some(&events[0]));
-        assert_eq!(event_of(&events, 1), None);
     }
 }

@@ -1,6 +1,6 @@
 //! systemd-oomd, which kills before the kernel has to.
 
-use super::{LONG, Played, Unit, agent_with, counted, unit_of};
+use super::steps::{LONG, Played, Unit, agent_with, counted, unit_of};
 use serde_json::{Value, json};
 
 use crate::vm::findings::Findings;

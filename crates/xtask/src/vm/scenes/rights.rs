@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Played, Unit, agent_with, counted, event_of, events_with, kill_one, victims};
+use super::steps::{Played, Unit, agent_with, counted, event_of, events_with, kill_one, number, victims};
 use crate::vm::findings::Findings;
 use crate::vm::machine::{Broken, Machine};
 
@@ -202,7 +202,7 @@ fn each_once(
     // The chosen process of a group is written twice.
     let written =
         "journalctl -k -b --output=cat | grep -o 'Killed process [0-9]* (hungry)' | sort -u | wc -l";
-    let written = super::number(&machine.run(written)?)?;
+    let written = number(&machine.run(written)?)?;
     let hungry =
         events.as_array().into_iter().flatten().filter_map(|event| event["victims"].as_array()).flatten();
     let hungry = hungry.filter(|victim| victim["name"] == "hungry").count() as u64;

@@ -1,0 +1,13 @@
+//! What the lists of scenes are made of.
+
+use std::path::Path;
+
+use super::super::failure::Broken;
+use super::super::scene::Scene;
+
+/// Runs a program as a user without files, as agents run.
+pub(super) const STRANGER: &[&str] =
+    &["--reuid", "54398", "--regid", "54398", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"];
+
+/// A scene's name, and the function that prepares it in a directory of its own.
+pub(super) type Make = (&'static str, fn(&'static str, &Path) -> Result<Scene, Broken>);
