@@ -1,4 +1,4 @@
-//! `check`: whether this user can read what the items need, and what would mend it.
+//! `check`: checks whether this user can read the files that the items need, and prints remedies.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use crate::handlers::oom::{CheckedSource, checked_sources};
 use crate::remedies;
 use crate::state::PluginState;
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) what: &'static str,
     pub(crate) problem: Option<Problem>,
-    /// Others do as well: worth a note, and no failure.
+    /// Other sources are sufficient: the problem is a note and not a failure.
     pub(crate) is_optional: bool,
 }
 
 impl Finding {
-    fn of(what: &'static str, problem: Option<Problem>) -> Self {
+    fn required(what: &'static str, problem: Option<Problem>) -> Self {
         Self { what, problem, is_optional: false }
     }
 
@@ -34,21 +34,21 @@ impl Finding {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    why: String,
-    /// Lines to be typed or written.
-    mend: Vec<String>,
+    reason: String,
+    /// Commands to run, or lines to write.
+    remedy: Vec<String>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(problem) = &self.problem else { return writeln!(f, "ok       {}", self.what) };
         let word = if self.is_optional { "note" } else { "problem" };
-        writeln!(f, "{word:<8} {}: {}", self.what, problem.why)?;
-        problem.mend.iter().try_for_each(|line| writeln!(f, "           {line}"))
+        writeln!(f, "{word:<8} {}: {}", self.what, problem.reason)?;
+        problem.remedy.iter().try_for_each(|line| writeln!(f, "           {line}"))
     }
 }
 
-/// Looks at everything; writes nothing.
+/// Runs all checks. Writes nothing.
 pub(crate) fn findings(
     plugin: &PluginState,
     agent_conf: &str,
@@ -57,24 +57,24 @@ pub(crate) fn findings(
     let snapshot = plugin.snapshot(Needs::empty(), &Request::new("check", &[], timeout))?;
     let visibility = Visibility::new(plugin.walk.root(), &snapshot);
     let mut findings = vec![
-        Finding::of("processes of other users (proc.*)", hidden(&visibility)),
-        Finding::of("memory maps of other users (pss, uss)", unreadable_maps(&snapshot)),
-        Finding::of("positions in logs (log.*)", unwritable(plugin.logs.state_dir())),
+        Finding::required("processes of other users (proc.*)", hidden(&visibility)),
+        Finding::required("memory maps of other users (pss, uss)", unreadable_maps(&snapshot)),
+        Finding::required("positions in logs (log.*)", unwritable(plugin.logs.state_dir())),
     ];
     if !agent_conf.is_empty() {
         let what = "log text while the server is away (log, logrt)";
-        findings.push(Finding::of(what, no_persistent_buffer(agent_conf)));
+        findings.push(Finding::required(what, no_persistent_buffer(agent_conf)));
     }
     findings.extend(sources(checked_sources(plugin, &Request::new("check", &[], timeout))?));
     Ok(findings)
 }
 
-/// One source of reports is enough; none is a failure of all.
+/// One readable source of reports is sufficient. If none is readable, each of them is a failure.
 fn sources(all: Vec<CheckedSource>) -> impl Iterator<Item = Finding> {
     let is_enough = all.iter().any(|checked| checked.source.is_kernel_text() && checked.status.is_readable());
     all.into_iter().map(move |CheckedSource { source, status }| Finding {
         what: what_of(source),
-        problem: status.reason.map(|why| Problem { why, mend: remedy_lines(status.remedy) }),
+        problem: status.reason.map(|reason| Problem { reason, remedy: remedy_lines(status.remedy) }),
         is_optional: is_enough || !source.is_kernel_text(),
     })
 }
@@ -95,8 +95,8 @@ fn what_of(source: OomSource) -> &'static str {
 
 fn hidden(visibility: &Visibility) -> Option<Problem> {
     visibility.is_partial().then(|| Problem {
-        why: format!("/proc is mounted with hidepid={}", visibility.hidepid.unwrap_or_default()),
-        mend: vec![
+        reason: format!("/proc is mounted with hidepid={}", visibility.hidepid.unwrap_or_default()),
+        remedy: vec![
             "add the agent's user to the group of the mount's gid= option:".to_owned(),
             "usermod --append --groups GROUP zabbix && systemctl restart zabbix-agent2".to_owned(),
             "or: mount --options remount,hidepid=0 /proc".to_owned(),
@@ -104,7 +104,8 @@ fn hidden(visibility: &Visibility) -> Option<Problem> {
     })
 }
 
-/// A few processes tell: some, such as sealed ones, nobody can read, and reading the maps of a large one takes seconds.
+/// Number of processes to try: reading the maps of a large process takes seconds. Sealed processes are readable by no user, so
+/// more than half of the sample must be unreadable.
 const SAMPLE: usize = 20;
 
 fn unreadable_maps(snapshot: &Snapshot) -> Option<Problem> {
@@ -113,8 +114,8 @@ fn unreadable_maps(snapshot: &Snapshot) -> Option<Problem> {
         with_memory.take(SAMPLE).partition(|process| process.smaps().is_some());
     let all = readable.len() + unreadable.len();
     (unreadable.len() > readable.len()).then(|| Problem {
-        why: format!("smaps_rollup of {} of {all} processes cannot be read", unreadable.len()),
-        mend: vec![
+        reason: format!("smaps_rollup of {} of {all} processes cannot be read", unreadable.len()),
+        remedy: vec![
             "systemctl edit zabbix-agent2, and write:".to_owned(),
             "[Service]".to_owned(),
             "AmbientCapabilities=CAP_SYS_PTRACE".to_owned(),
@@ -124,11 +125,17 @@ fn unreadable_maps(snapshot: &Snapshot) -> Option<Problem> {
 }
 
 fn unwritable(dir: &Path) -> Option<Problem> {
-    let place = existing_ancestor(dir);
-    let error = access(&place, Access::WRITE_OK | Access::EXEC_OK).err()?;
+    let ancestor = existing_ancestor(dir);
+    let error = access(&ancestor, Access::WRITE_OK | Access::EXEC_OK).err()?;
     Some(Problem {
-        why: format!("{} cannot be written ({error}): positions would be lost at a restart", place.display()),
-        mend: vec![format!("install --directory --owner zabbix --group zabbix --mode 750 {}", dir.display())],
+        reason: format!(
+            "{} cannot be written ({error}): positions would be lost at a restart",
+            ancestor.display()
+        ),
+        remedy: vec![format!(
+            "install --directory --owner zabbix --group zabbix --mode 750 {}",
+            dir.display()
+        )],
     })
 }
 
@@ -136,16 +143,16 @@ fn existing_ancestor(dir: &Path) -> PathBuf {
     dir.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
-/// A plugin's values wait in the agent's memory and the oldest are dropped when it is full; counters such as log.total
-/// do not suffer from that, text does.
+/// Without the persistent buffer, the agent drops the oldest unsent values when its memory buffer is full. Log text is lost
+/// then; counters such as log.total are not affected.
 fn no_persistent_buffer(agent_conf: &str) -> Option<Problem> {
     let is_set = |line: &str| {
         line.split_once('=')
             .is_some_and(|(name, value)| name.trim() == "EnablePersistentBuffer" && value.trim() == "1")
     };
     (!agent_conf.lines().any(is_set)).then(|| Problem {
-        why: "the agent keeps unsent values in memory and drops the oldest".to_owned(),
-        mend: vec![
+        reason: "the agent keeps unsent values in memory and drops the oldest".to_owned(),
+        remedy: vec![
             "in the agent's configuration:".to_owned(),
             "EnablePersistentBuffer=1".to_owned(),
             "PersistentBufferFile=/var/lib/zabbix/zabbix_agent2.db".to_owned(),
@@ -160,12 +167,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_is_printed_with_what_mends_it() {
-        let fine = Finding::of("this", None);
+    fn problem_is_printed_with_its_remedy() {
+        let fine = Finding::required("this", None);
         assert_eq!(fine.to_string(), "ok       this\n");
-        let problem = Problem { why: "broken".to_owned(), mend: vec!["mend it".to_owned()] };
-        let finding = Finding::of("that", Some(problem));
-        assert_eq!(finding.to_string(), "problem  that: broken\n           mend it\n");
+        let problem = Problem { reason: "broken".to_owned(), remedy: vec!["repair it".to_owned()] };
+        let finding = Finding::required("that", Some(problem));
+        assert_eq!(finding.to_string(), "problem  that: broken\n           repair it\n");
     }
 
     #[test]

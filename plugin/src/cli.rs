@@ -23,7 +23,7 @@ use crate::keys::{KEYS, find_key};
 use crate::parameters::words_of;
 use crate::text::{byte_size, printable};
 
-/// How long an item may take here: longer than in an agent, since a person can end it.
+/// Time limit of an item: longer than in an agent, because the user can interrupt it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long `get` waits for an item that has no value at first, such as one that needs two samples.
 const FIRST_VALUE: Duration = Duration::from_secs(5);
@@ -36,22 +36,22 @@ OomWatch: items about processes and memory for Zabbix agent 2
 Usage: zabbix-agent2-plugin-oomwatch [--config FILE]... COMMAND
 
 Commands:
-  get KEY                           the value of an item, asked without an agent
-  top [rss|pss|swap|cpu] [COUNT]    process names ranked by what they use together
-  explain [--json] FILE...          every OOM report in logs (- for standard input), as text or one JSON object a line
+  get KEY                           prints the value of an item, without an agent
+  top [rss|pss|swap|cpu] [COUNT]    ranks process names by their memory or CPU
+  explain [--json] FILE...          prints every OOM report in logs (- for standard input), as text or one JSON object a line
   capacity [--json] [apache|phpfpm|mysql]...
-                                    how many workers are allowed, what they need, what fits, and what to set
-  check                             can this user read what the items need? call it as the agent's user
+                                    prints worker limits, the memory they need, and the limits that fit
+  check                             checks the permissions of the items; run it as the agent's user
 
 Options:
-  -c, --config FILE   take the lines Plugins.OomWatch.* of this agent configuration file (repeatable)
-  -h, --help          this text
-  -V, --version       the version
+  -c, --config FILE   read Plugins.OomWatch.* from this agent configuration file (repeatable)
+  -h, --help          print this text
+  -V, --version       print the version
 
-An agent starts this program by itself, where its configuration has
+The agent starts this program if its configuration has
   Plugins.OomWatch.System.Path=";
 
-/// What the arguments ask for.
+/// The command that the arguments select.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Help,
@@ -63,7 +63,7 @@ enum Command {
     Check,
 }
 
-/// Why there is no answer. The exit code tells the two apart: 2 for a wrong call, 1 for anything else.
+/// The reason of a failure. The exit code is 2 for a usage error and 1 for any other.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
     #[error("{0}")]
@@ -78,7 +78,7 @@ enum CliError {
     NoValue,
     #[error("{0} of the checks failed")]
     Check(usize),
-    #[error("cannot write the answer: {0}")]
+    #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
 }
 
@@ -100,19 +100,19 @@ impl From<ItemError> for CliError {
     }
 }
 
-/// Runs the command that this process was called with.
+/// Runs the command given by the arguments of this process.
 #[must_use]
 pub fn command_line() -> ExitCode {
     match run(std::env::args_os().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
-        // `... | head` has seen enough.
+        // The reader, such as `head`, has ended.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => complain(&error),
+        Err(error) => print_error(&error),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "errors of a command line go there")]
-fn complain(error: &CliError) -> ExitCode {
+#[expect(clippy::print_stderr, reason = "a command line prints errors there")]
+fn print_error(error: &CliError) -> ExitCode {
     eprintln!("zabbix-agent2-plugin-oomwatch: {error}");
     if matches!(error, CliError::Usage(_)) {
         eprintln!("Try --help.");
@@ -231,9 +231,9 @@ fn text_of(configs: &[PathBuf]) -> Result<String, CliError> {
     Ok(configs.iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
-/// Every file is read, even where another one cannot be.
+/// Reads every file, even if another file cannot be read.
 fn explain(form: Form, files: &[String]) -> Result<(), CliError> {
-    // Written to as it is read: a log may be larger than memory, and may still be growing.
+    // Output is written while reading, because a log may be larger than memory and may still grow.
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut explainer = Explainer::new(form, &mut out);
     let mut failed = None;
@@ -250,7 +250,7 @@ fn explain(form: Form, files: &[String]) -> Result<(), CliError> {
             Err(source) => {
                 let error = CliError::Explain { file: file.clone(), source };
                 if let Some(earlier) = failed.replace(error) {
-                    let _ = complain(&earlier);
+                    let _ = print_error(&earlier);
                 }
             }
             Ok(()) => {}
@@ -281,7 +281,7 @@ fn get(oomwatch: &OomWatch, key: &str) -> Result<String, CliError> {
     let give_up = Instant::now() + FIRST_VALUE;
     loop {
         let reply = oomwatch.export(&Request::new(key.name, &parameters, TIMEOUT))?;
-        if let Some(value) = look(reply) {
+        if let Some(value) = discard(reply) {
             return Ok(value);
         }
         if Instant::now() >= give_up {
@@ -291,8 +291,8 @@ fn get(oomwatch: &OomWatch, key: &str) -> Result<String, CliError> {
     }
 }
 
-/// A person's look is not a delivery: no position moves.
-fn look(reply: Reply) -> Option<String> {
+/// Returns the value without acknowledging it, so that no log position moves.
+fn discard(reply: Reply) -> Option<String> {
     let value = reply.text().map(str::to_owned);
     reply.settle(Delivery::Lost);
     value
@@ -326,7 +326,7 @@ fn top(oomwatch: &OomWatch, by: TopBy, count: usize) -> Result<String, CliError>
     Ok(table)
 }
 
-/// Every server that is asked for; why one has no answer is told in its place, and is an error when there is none at all.
+/// Returns the capacity of each server, or the reason why it is not known. Reports an error if none is known.
 fn capacities(oomwatch: &OomWatch, form: Form, kinds: &[Kind]) -> Result<String, CliError> {
     let mut found = String::new();
     let mut missing = Vec::new();
@@ -347,7 +347,7 @@ fn capacities(oomwatch: &OomWatch, form: Form, kinds: &[Kind]) -> Result<String,
         return Err(CliError::Item(ItemError::new(missing.join("\n"))));
     }
     if form == Form::Text && !missing.is_empty() {
-        missing.iter().for_each(|why| found += &format!("\n{}\n", printable(why.as_bytes())));
+        missing.iter().for_each(|reason| found += &format!("\n{}\n", printable(reason.as_bytes())));
     }
     Ok(found)
 }

@@ -20,7 +20,7 @@ pub struct Options {
     /// `Proc.*`.
     #[serde(default)]
     proc: ProcOptions,
-    /// Where positions in logs are kept.
+    /// Directory of the state files.
     #[serde(default)]
     state_dir: Option<PathBuf>,
     /// `Log.*`.
@@ -38,7 +38,7 @@ pub struct Options {
     /// `Mysql.*`.
     #[serde(default)]
     mysql: PoolOptions,
-    /// Whether systemd is asked over D-Bus: `on` (default) or `off`.
+    /// Whether the plugin connects to systemd over D-Bus: `on` (default) or `off`.
     systemd: Option<String>,
     /// `Oom.*`.
     #[serde(default)]
@@ -78,19 +78,19 @@ pub(crate) struct Config {
     /// How old a shared walk may be.
     pub(crate) proc_max_age: Duration,
     pub(crate) state_dir: PathBuf,
-    /// Lines a second that a log item delivers where its key does not say.
+    /// Lines a second that a log item delivers if its key has no limit.
     pub(crate) log_max_lines: NonZeroU32,
     pub(crate) log_allow_path: AllowPath,
-    /// What `@name` stands for.
+    /// Patterns by the name after `@`.
     pub(crate) regexps: BTreeMap<String, String>,
     pub(crate) confs: Confs,
-    /// Whether systemd is asked over D-Bus.
+    /// Whether the plugin connects to systemd over D-Bus.
     pub(crate) systemd: bool,
-    /// Where OOM kills may be learnt from.
+    /// Sources of OOM kills that are used.
     pub(crate) oom_sources: Vec<OomSource>,
 }
 
-/// The configurations of servers that are not where they usually are.
+/// Configuration files of servers in unusual directories.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Confs {
     pub(crate) apache: Option<PathBuf>,
@@ -160,7 +160,7 @@ fn check_state_dir(given: Option<&Path>) -> Result<PathBuf, OptionError> {
     }
 }
 
-/// Whether it can be read is told by the items: the server may be installed later.
+/// Checks the path only. The items report a file that cannot be read, because the server may be installed later.
 fn check_conf(pool: &str, given: &PoolOptions) -> Result<Option<PathBuf>, OptionError> {
     match &given.conf {
         Some(path) if !path.is_absolute() => {

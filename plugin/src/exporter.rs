@@ -50,7 +50,7 @@ impl Exporter for OomWatch {
         Ok(Self { state })
     }
 
-    /// An agent that sends *terminate* has sent its values or keeps them.
+    /// Acknowledges open values: an agent that sends *terminate* has sent its values or keeps them.
     fn stop(&self) {
         self.state.logs.settle();
     }

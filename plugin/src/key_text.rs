@@ -1,4 +1,4 @@
-//! An item key as people write it: `proc.mem[httpd,,avg,,rss]`.
+//! The text of an item key: `proc.mem[httpd,,avg,,rss]`.
 //!
 //! The syntax is the Zabbix manual's ("Item key format"): parameters are unquoted, or quoted with `\"` for a quote
 //! inside, or arrays in brackets, which count as one parameter.
@@ -10,7 +10,7 @@ pub(crate) struct KeyText {
     pub(crate) parameters: Vec<String>,
 }
 
-/// What is wrong with a key's text.
+/// An error in the text of a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeyTextError {
     #[error("`{0}` has no name before its parameters")]
@@ -19,7 +19,7 @@ pub(crate) enum KeyTextError {
     NotClosed(String),
     #[error("in `{0}` a quoted parameter is not closed")]
     OpenQuote(String),
-    #[error("in `{0}` something stands after a quoted parameter or an array")]
+    #[error("`{0}` has text between the end of a quoted parameter or an array and the next comma")]
     AfterParameter(String),
 }
 
@@ -79,7 +79,7 @@ impl Parameters<'_> {
         Ok(parameter)
     }
 
-    /// Arrays are handed over as they stand, without their brackets.
+    /// Returns the text of an array without its brackets.
     fn array(&mut self) -> Result<String, KeyTextError> {
         let mut rest = &self.rest[1..];
         loop {
@@ -98,13 +98,13 @@ impl Parameters<'_> {
     }
 }
 
-/// The text up to the closing quote, and how many bytes that takes with the quote. Only `\"` is an escape.
+/// Returns the length with the closing quote in bytes, and the text before it. Only `\"` is an escape.
 fn read_quoted(text: &str) -> Option<(usize, String)> {
     let mut parameter = String::new();
     let mut characters = text.char_indices().peekable();
-    while let Some((place, character)) = characters.next() {
+    while let Some((offset, character)) = characters.next() {
         match character {
-            '"' => return Some((place + 1, parameter)),
+            '"' => return Some((offset + 1, parameter)),
             '\\' if characters.next_if(|&(_, next)| next == '"').is_some() => parameter.push('"'),
             other => parameter.push(other),
         }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_read_as_agents_read_them() {
+    fn keys_are_parsed_as_agents_parse_them() {
         let table: [(&str, &str, &[&str]); 10] = [
             ("a.b", "a.b", &[]),
             ("a[]", "a", &[""]),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn syntax_errors_are_reported() {
         type Make = fn(String) -> KeyTextError;
         let table: [(&str, Make); 7] = [
             ("", KeyTextError::NoName),

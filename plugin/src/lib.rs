@@ -1,12 +1,12 @@
 //! OomWatch: items about processes and memory for Zabbix agent 2.
 //!
-//! The nouns:
+//! The main types:
 //!
-//! * A [`Key`] is one item key of the table [`KEYS`]: its parameters, what it answers, and the function that answers.
+//! * A [`Key`] is one item key of the table [`KEYS`]: its parameters, the fields of its value, and its handler.
 //!   The table is the one source for the registration with the agent, for parameter checks, `--help` and the key
 //!   reference.
 //! * [`OomWatch`] is the exporter: the configuration, the shared walk over `/proc` and the CPU sampler.
-//! * [`command_line`] is what people call: `get`, `top`, `explain`, `check`, `--help`, `--version`.
+//! * [`command_line`] runs the commands: `get`, `top`, `explain`, `check`, `--help`, `--version`.
 //!
 //! ```
 //! let proc_mem = oomwatch::find_key("oomwatch.proc.mem").unwrap();

@@ -48,7 +48,7 @@ pub(crate) fn value_of<T: Copy, const N: usize>(table: &WordTable<T, N>, word: &
     table.iter().find(|(name, _)| *name == word).map(|&(_, value)| value)
 }
 
-/// What the arguments of a poll are checked against.
+/// The declaration that the arguments of a poll are checked against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Declaration {
     /// The key's name without its prefix.
@@ -65,7 +65,7 @@ pub(crate) struct Arguments<'a> {
     request: &'a Request,
 }
 
-/// Names of places as the built-in keys' errors have them; no key has more parameters.
+/// Names of positions in the built-in keys' errors. No key has more parameters.
 pub(crate) const ORDINALS: [&str; 9] =
     ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"];
 
@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn too_many_arguments_are_refused() {
+    fn too_many_arguments_are_rejected() {
         let request = Request::new("x", &["", "", "", ""], Duration::from_secs(1));
         let error = Arguments::new(DECLARATION, &request).unwrap_err();
         assert_eq!(error, ItemError::new("Too many parameters."));
     }
 
     #[test]
-    fn identity_tells_items_apart() {
+    fn items_with_different_arguments_have_different_identities() {
         assert_eq!(with(&[r#"a" "b"#], |a| a.identity()), r#"x "a\" \"b""#);
         assert_eq!(with(&["a", "b"], |a| a.identity()), r#"x "a" "b""#);
     }

@@ -1,6 +1,6 @@
 //! Whether this process serves an agent or only shows values.
 
-/// What the values are for.
+/// The purpose of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A server gets the values: positions in logs move, and state is written.

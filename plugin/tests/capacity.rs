@@ -27,7 +27,7 @@ impl Machine {
             "proc/meminfo",
             "MemTotal: 4194304 kB\nMemAvailable: 3072000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
         );
-        // Whoever sees it sees all of them.
+        // If process 1 is visible, no processes are hidden.
         machine.process(1, 0, "systemd", "/sbin/init\0", 4);
         files.iter().for_each(|(path, text)| machine.write(path, text));
         machine
@@ -115,7 +115,7 @@ fn the_incident_does_not_fit_and_71_would() {
 
 /// As `MemoryMax=` in a unit makes it: the service's slice allows more, and the machine more again.
 #[test]
-fn a_unit_s_memory_limit_counts_where_it_is_the_smaller() {
+fn memory_limit_of_a_unit_counts_if_it_is_smaller() {
     let machine = incident();
     let slice = "sys/fs/cgroup/web.slice";
     machine.write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
@@ -171,7 +171,7 @@ fn capacity_recommends_a_limit() {
 
 /// Two versions run, each with a pool called www; a third is only installed.
 #[test]
-fn versions_of_php_fpm_side_by_side_are_one_answer() {
+fn versions_of_php_fpm_side_by_side_are_one_value() {
     let conf = |version: &str| format!("/etc/php/{version}/fpm/php-fpm.conf");
     let pool = |children: u32, pm: &str| {
         format!("[www]\nuser = www-data\nlisten = /run/php.sock\npm = {pm}\npm.max_children = {children}\n")
@@ -207,9 +207,9 @@ fn versions_of_php_fpm_side_by_side_are_one_answer() {
     );
 }
 
-/// So many spare workers may stay that none ever ends: that all run is no sign of load, and nobody says how many are busy.
+/// All workers may stay idle, so their number does not show load, and the number of busy workers is not known.
 #[test]
-fn idle_workers_that_never_end_are_no_limit_that_is_reached() {
+fn idle_workers_that_never_end_do_not_reach_the_limit() {
     let conf = HTTPD.replace("MaxSpareServers 20", "MaxSpareServers 256");
     let machine = Machine::new(&[("/etc/httpd/conf/httpd.conf", &conf)]);
     let cmdline = "/usr/sbin/httpd\0-DFOREGROUND\0-f\0/etc/httpd/conf/httpd.conf\0";
@@ -223,7 +223,7 @@ fn idle_workers_that_never_end_are_no_limit_that_is_reached() {
 }
 
 #[test]
-fn a_dynamic_pool_that_never_ends_a_worker_is_judged_by_its_busy_ones() {
+fn dynamic_pool_that_never_ends_a_worker_is_judged_by_its_busy_ones() {
     let pool = "[www]\nlisten = /run/php.sock\npm = dynamic\npm.max_children = 3\npm.start_servers = 3\n\
                 pm.min_spare_servers = 1\npm.max_spare_servers = 3\n";
     let machine = Machine::new(&[("/etc/php-fpm.conf", pool)]);
@@ -235,9 +235,9 @@ fn a_dynamic_pool_that_never_ends_a_worker_is_judged_by_its_busy_ones() {
     assert_eq!((&answer["at_limit"], &answer["usage_percent"]), (&false.into(), &0.0.into()), "{answer}");
 }
 
-/// A version that was removed while it ran, and whatever else calls itself so.
+/// A version that was removed while it ran, and any process with the same title.
 #[test]
-fn one_master_whose_file_is_not_there_takes_no_other_away() {
+fn master_with_a_missing_file_does_not_hide_the_others() {
     let machine = Machine::new(&[(
         "/etc/php-fpm.conf",
         "[www]\nlisten = /run/php.sock\npm = ondemand\npm.max_children = 4\n",
@@ -298,7 +298,7 @@ fn variable_of_the_servers_environment_is_not_a_number() {
 }
 
 #[test]
-fn mysql_s_connections_are_counted_where_the_server_is() {
+fn connections_of_mysql_are_counted_in_the_servers_network_namespace() {
     let machine =
         Machine::new(&[("/etc/my.cnf", "[mysqld]\nmax_connections = 500\nsocket = /run/my.sock\n")]);
     machine.write("/usr/share/mysql-8.0/charsets/README", "");
@@ -319,7 +319,7 @@ fn mysql_s_connections_are_counted_where_the_server_is() {
 }
 
 #[test]
-fn a_database_server_without_option_files_has_its_defaults() {
+fn database_server_without_option_files_has_its_defaults() {
     let machine = Machine::new(&[]);
     machine.process(400, 1, "mariadbd", "/usr/sbin/mariadbd\0--max-connections=80\0", 200);
     let answer = machine.answer("mysql.capacity");
@@ -340,7 +340,7 @@ fn capacity_without_a_configuration_lists_the_paths() {
 }
 
 #[test]
-fn errors_name_what_is_missing_or_wrong() {
+fn errors_name_the_missing_or_wrong_file() {
     let machine = Machine::new(&[("/etc/php-fpm.conf", "[www]\npm = static\n"), ("/etc/my.cnf", "x=1\n")]);
     assert!(
         machine

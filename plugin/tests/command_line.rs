@@ -33,7 +33,7 @@ fn help_lists_every_key_and_version_the_version() {
 }
 
 #[test]
-fn get_answers_an_item_with_its_parameters() {
+fn get_prints_an_item_with_its_parameters() {
     assert_ne!(answer(&["get", "proc.num[zabbix-agent2-plugin-oomwatch]"]), "0\n");
     assert_eq!(answer(&["get", "oomwatch.proc.num[no such name]"]), "0\n");
     assert_eq!(answer(&["get", r#"proc.num["no, such",root]"#]), "0\n");
@@ -82,7 +82,7 @@ fn options_come_from_the_agents_configuration() {
 }
 
 #[test]
-fn get_on_a_log_shows_what_the_next_poll_would_deliver_and_moves_nothing() {
+fn get_on_a_log_prints_the_lines_of_the_next_poll_and_moves_no_position() {
     let directory = tempfile::tempdir().unwrap();
     let (log, conf, state) = (
         directory.path().join("messages"),
@@ -101,7 +101,7 @@ fn get_on_a_log_shows_what_the_next_poll_would_deliver_and_moves_nothing() {
 }
 
 #[test]
-fn check_names_what_is_missing_and_how_to_mend_it() {
+fn check_names_problems_and_remedies() {
     let directory = tempfile::tempdir().unwrap();
     let conf = directory.path().join("agent.conf");
     let text = format!("Plugins.OomWatch.StateDir={}/state\n", directory.path().display());
@@ -120,7 +120,7 @@ fn check_names_what_is_missing_and_how_to_mend_it() {
 }
 
 #[test]
-fn explain_tells_every_report_of_a_log() {
+fn explain_prints_every_report_of_a_log() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let log = "[  100.5] Out of memory: Killed process 7 (httpd) total-vm:100kB, anon-rss:60kB, file-rss:4kB\n\
                [  900.5] Out of memory: Killed process 8 (php) total-vm:200kB, anon-rss:80kB, file-rss:0kB\n";
@@ -140,7 +140,7 @@ fn explain_tells_every_report_of_a_log() {
 }
 
 #[test]
-fn explain_reads_several_logs_and_names_those_that_it_cannot_read() {
+fn explain_reads_several_logs_and_names_unreadable_ones() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &[u8]| {
         let path = dir.path().join(name);
@@ -156,9 +156,9 @@ fn explain_reads_several_logs_and_names_those_that_it_cannot_read() {
     let text = String::from_utf8(output.stdout).unwrap();
     let reports: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> =
+    let reported: Vec<_> =
         reports.iter().map(|report| (report["file"].as_str(), &report["victims"][0]["pid"])).collect();
-    assert_eq!(told, [(Some(&*old), &7.into()), (Some(&*new), &8.into())]);
+    assert_eq!(reported, [(Some(&*old), &7.into()), (Some(&*new), &8.into())]);
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains(&format!("cannot read {packed}: it is compressed with gzip")), "{complaint}");
     assert!(complaint.contains("cannot read /nowhere/messages"), "{complaint}");
@@ -172,7 +172,7 @@ fn explain_reads_several_logs_and_names_those_that_it_cannot_read() {
 
 /// The guide's example: its log gives its text and its object.
 #[test]
-fn the_guide_to_explain_shows_what_the_program_says() {
+fn guide_to_explain_shows_the_output_of_the_program() {
     let guide = std::fs::read_to_string("../docs/explain.md").unwrap();
     let blocks: Vec<_> = guide.split("```").skip(1).step_by(2).collect();
     let block = |kind: &str| {

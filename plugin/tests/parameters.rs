@@ -28,7 +28,7 @@ fn is_refused(agent: &mut FakeAgent, key: &Key, place: usize, word: &str) -> boo
 }
 
 #[test]
-fn each_documented_word_is_accepted_and_any_other_is_refused() {
+fn each_documented_word_is_accepted_and_any_other_is_rejected() {
     let state = tempfile::tempdir().unwrap();
     let mut agent = FakeAgent::launch(Path::new(PROGRAM), "OomWatch", LaunchMode::Serve).unwrap();
     agent.configure(&format!("Plugins.OomWatch.StateDir={}", state.path().display()), 10).unwrap();

@@ -64,7 +64,7 @@ fn error(agent: &mut FakeAgent, key: &str, parameters: &[&str]) -> String {
 }
 
 #[test]
-fn every_key_of_the_table_is_registered_and_answers_its_example() {
+fn every_key_of_the_table_is_registered_and_returns_its_example() {
     let mut agent = launched(LaunchMode::Register);
     let registration = agent.register("6.0.13").unwrap();
     assert_eq!((registration.name.as_str(), registration.error.as_str()), ("OomWatch", ""));
@@ -95,7 +95,7 @@ fn every_key_of_the_table_is_registered_and_answers_its_example() {
 }
 
 #[test]
-fn a_wrong_option_is_refused_with_its_name() {
+fn wrong_option_is_rejected_with_its_name() {
     let mut agent = launched(LaunchMode::Register);
     agent.register("6.4.0").unwrap();
     assert_eq!(agent.validate("Plugins.OomWatch.Proc.MaxAge=0.5").unwrap(), Ok(()));
@@ -110,7 +110,7 @@ fn a_wrong_option_is_refused_with_its_name() {
 }
 
 #[test]
-fn errors_have_the_built_in_keys_words() {
+fn errors_have_the_texts_of_the_built_in_keys() {
     let mut agent = serving("");
     let table: [(&str, &[&str], &str); 10] = [
         ("oomwatch.proc.mem", &["a", "", "", "", "", ""], "Too many parameters."),
@@ -131,7 +131,7 @@ fn errors_have_the_built_in_keys_words() {
 }
 
 #[test]
-fn a_pattern_that_does_not_compile_is_told_as_each_agent_tells_it() {
+fn pattern_that_does_not_compile_has_the_error_of_each_agent() {
     let mut agent = serving("");
     assert_eq!(
         error(&mut agent, "oomwatch.proc.mem", &["", "", "", "("]),
@@ -147,7 +147,7 @@ fn a_pattern_that_does_not_compile_is_told_as_each_agent_tells_it() {
 }
 
 #[test]
-fn the_plugin_finds_itself() {
+fn plugin_finds_its_own_process() {
     let mut agent = serving("");
     let own = "zabbix-agent2-plugin-oomwatch";
     let socket = format!("^{PROGRAM} .*plugin.sock false$");
@@ -177,7 +177,7 @@ fn discovery_lists_the_ranked_names() {
 }
 
 #[test]
-fn a_ranking_by_cpu_has_a_value_at_the_first_poll() {
+fn ranking_by_cpu_has_a_value_at_the_first_poll() {
     let mut agent = serving("");
     let top = json(&mut agent, "oomwatch.proc.top", &["cpu", "5"]);
     assert_eq!((top["by"].as_str(), top["unit"].as_str()), (Some("cpu"), Some("%")));
@@ -185,7 +185,7 @@ fn a_ranking_by_cpu_has_a_value_at_the_first_poll() {
 }
 
 #[test]
-fn the_plugin_tells_about_itself() {
+fn self_reports_the_state_of_the_plugin() {
     let mut agent = serving("");
     error(&mut agent, "oomwatch.nothing", &[]);
     value(&mut agent, "oomwatch.proc.num", &[]);
@@ -202,7 +202,7 @@ fn the_plugin_tells_about_itself() {
 }
 
 #[test]
-fn polls_that_come_together_share_one_walk() {
+fn simultaneous_polls_share_one_walk() {
     let mut agent = serving("Plugins.OomWatch.Proc.MaxAge=10");
     value(&mut agent, "oomwatch.proc.num", &["init"]);
     let before = json(&mut agent, "oomwatch.self", &[])["walks"]["total"].as_u64().unwrap();
@@ -246,7 +246,7 @@ fn machine(root: &Path) {
 }
 
 #[test]
-fn another_machines_root_is_read_and_shared_pages_are_told_from_private_ones() {
+fn another_machines_root_is_read_and_shared_pages_are_distinguished_from_private_ones() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
@@ -266,7 +266,7 @@ fn another_machines_root_is_read_and_shared_pages_are_told_from_private_ones() {
 }
 
 #[test]
-fn pss_of_processes_that_may_not_be_read_is_an_error_with_the_way_out() {
+fn pss_of_unreadable_processes_is_an_error_with_a_remedy() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let maps = root.path().join("proc/101/smaps_rollup");
@@ -275,18 +275,18 @@ fn pss_of_processes_that_may_not_be_read_is_an_error_with_the_way_out() {
     std::fs::create_dir(&maps).unwrap();
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
     let expected = "smaps_rollup of 1 of 2 processes cannot be read: \
-                    the agent's unit needs AmbientCapabilities=CAP_SYS_PTRACE, or ask for rss";
+                    the agent's unit needs AmbientCapabilities=CAP_SYS_PTRACE, or poll rss";
     assert_eq!(error(&mut agent, "oomwatch.proc.mem", &["httpd", "", "", "", "pss"]), expected);
     assert_eq!(value(&mut agent, "oomwatch.proc.mem", &["httpd", "", "", "", "rss"]), "104857600");
 }
 
 #[test]
-fn failure_28_maps_are_read_only_when_asked_for_and_hold_up_nobody() {
+fn failure_28_maps_are_read_only_if_polled_and_delay_no_other_item() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let maps = root.path().join("proc/101/smaps_rollup");
     std::fs::remove_file(&maps).unwrap();
-    // A FIFO without a writer: whoever opens it stands still, as a reader of a large process's maps may.
+    // Opening a FIFO without a writer blocks, as reading the maps of a large process may.
     assert!(std::process::Command::new("mkfifo").arg(&maps).status().unwrap().success());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
     agent.set_request_timeout(Some(1));
@@ -301,7 +301,7 @@ fn failure_28_maps_are_read_only_when_asked_for_and_hold_up_nobody() {
 }
 
 #[test]
-fn failure_26_hidden_processes_are_an_error_and_not_a_ranking_of_oneself() {
+fn failure_26_hidden_processes_are_an_error_and_not_a_ranking_of_the_own_processes() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     std::fs::create_dir(root.path().join("proc/self")).unwrap();
@@ -327,7 +327,7 @@ fn write(log: &Path, text: &str) {
 }
 
 #[test]
-fn log_items_deliver_each_line_once_also_over_a_kill() {
+fn log_items_deliver_each_line_once_even_after_a_kill() {
     let (state, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = logs.path().join("messages");
     let path = log.to_str().unwrap();
@@ -349,7 +349,7 @@ fn log_items_deliver_each_line_once_also_over_a_kill() {
 }
 
 #[test]
-fn a_second_process_is_refused_and_moves_nothing() {
+fn second_process_is_rejected_and_moves_no_position() {
     let (state, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = logs.path().join("messages");
     let path = log.to_str().unwrap();
@@ -367,7 +367,7 @@ fn a_second_process_is_refused_and_moves_nothing() {
 }
 
 #[test]
-fn without_a_state_directory_log_items_work_and_say_so() {
+fn without_a_state_directory_log_items_work_and_a_warning_is_logged() {
     let logs = tempfile::tempdir().unwrap();
     let log = logs.path().join("messages");
     write(&log, "first\n");
@@ -385,7 +385,7 @@ fn without_a_state_directory_log_items_work_and_say_so() {
 }
 
 #[test]
-fn totals_are_the_same_for_whoever_asks() {
+fn totals_are_the_same_for_every_caller() {
     let logs = tempfile::tempdir().unwrap();
     let log = logs.path().join("access.log");
     let path = log.to_str().unwrap();
@@ -414,7 +414,7 @@ fn totals_are_the_same_for_whoever_asks() {
 }
 
 #[test]
-fn log_items_refuse_what_the_built_in_keys_refuse() {
+fn log_items_reject_the_arguments_that_the_built_in_keys_reject() {
     let mut agent = serving("Plugins.OomWatch.Regexp.known=x\nPlugins.OomWatch.Log.AllowPath=^/proc/\n");
     let file = "/proc/version";
     let table: [(&str, &[&str], &str); 15] = [
@@ -485,7 +485,7 @@ fn named_patterns_and_the_hosts_root_come_from_the_configuration() {
 }
 
 #[test]
-fn failure_23_a_kernel_that_does_not_count_kills_has_no_count_of_0() {
+fn failure_23_kernel_that_does_not_count_kills_has_no_count_of_0() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
@@ -497,7 +497,7 @@ fn failure_23_a_kernel_that_does_not_count_kills_has_no_count_of_0() {
 }
 
 #[test]
-fn oom_reports_of_a_log_file_are_told_to_whoever_asks() {
+fn oom_reports_of_a_log_file_are_returned_to_every_caller() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
@@ -520,7 +520,7 @@ fn oom_reports_of_a_log_file_are_told_to_whoever_asks() {
         "victims": [{"pid": 7, "name": "mysqld", "total_vm_bytes": 81_920, "anon_rss_bytes": 40_960}],
     });
     assert_eq!(last, expected);
-    assert_eq!(json(&mut agent, "oomwatch.oom.last", &[]), expected, "asking moves nothing");
+    assert_eq!(json(&mut agent, "oomwatch.oom.last", &[]), expected, "a poll moves nothing");
     let list = json(&mut agent, "oomwatch.oom.list", &["5"]);
     assert_eq!((list.as_array().map(Vec::len), &list[0]["victims"]), (Some(1), &expected["victims"]));
     assert_eq!(value(&mut agent, "oomwatch.oom.total", &[]), "4");
@@ -533,7 +533,7 @@ fn oom_reports_of_a_log_file_are_told_to_whoever_asks() {
 }
 
 #[test]
-fn no_oom_report_is_a_count_of_0_only_where_there_is_something_to_read() {
+fn no_oom_report_is_a_count_of_0_only_if_a_source_is_readable() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let conf = format!("Plugins.OomWatch.HostRoot={}", root.path().display());
@@ -552,7 +552,7 @@ fn no_oom_report_is_a_count_of_0_only_where_there_is_something_to_read() {
 }
 
 #[test]
-fn the_risk_of_an_oom_kill_is_told_with_whom_it_would_hit() {
+fn risk_of_an_oom_kill_is_reported_with_the_candidates() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));
@@ -569,7 +569,7 @@ fn the_risk_of_an_oom_kill_is_told_with_whom_it_would_hit() {
     assert_eq!(
         (hidden.get("candidates"), &hidden["others_visible"]),
         (None, &false.into()),
-        "nobody knows how /proc is mounted"
+        "the mount options of /proc are not known"
     );
     std::fs::create_dir(proc.join("self")).unwrap();
     let mount = "22 28 0:21 / /proc rw,relatime shared:12 - proc proc rw\n";
@@ -586,7 +586,7 @@ fn the_risk_of_an_oom_kill_is_told_with_whom_it_would_hit() {
 }
 
 #[test]
-fn cgroups_are_listed_or_said_to_be_absent() {
+fn cgroups_are_listed_or_reported_as_absent() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));

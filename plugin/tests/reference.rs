@@ -5,7 +5,7 @@
 use std::path::Path;
 
 #[test]
-fn the_key_reference_is_fresh() {
+fn key_reference_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/keys.md");
     let fresh = oomwatch::key_reference();
     let stored = std::fs::read_to_string(&path).unwrap_or_default();

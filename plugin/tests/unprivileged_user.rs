@@ -33,7 +33,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// Nothing where the tests are not run by root.
+    /// # Panics
+    /// If the tests do not run as root.
     fn new(state_mode: u32) -> Self {
         let drop_rights = ["--reuid", STRANGER, "--regid", STRANGER, "--clear-groups"];
         let status = Command::new("setpriv").args(drop_rights).arg("true").status().unwrap();

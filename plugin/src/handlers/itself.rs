@@ -1,4 +1,4 @@
-//! `self`: the plugin about itself.
+//! `self`: state and statistics of the plugin.
 
 use agent2_plugin::{ItemError, Reply};
 use log_follow::Persistence;
@@ -10,16 +10,16 @@ use crate::parameters::Arguments;
 use crate::state::PluginState;
 
 /// `self`
-pub(crate) fn answer(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
+pub(crate) fn status(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
     json::reply(&SelfJson {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: plugin.since.elapsed().as_secs(),
         process: OwnUsage::read()?.into(),
-        exports: ExportsJson::of(plugin),
-        walks: WalksJson::of(plugin),
-        cpu_sampler: SamplerJson::of(plugin),
-        logs: plugin.logs.status().map(|status| LogsJson::of(&status)),
-        processes: ProcessesJson::of(plugin, arguments)?,
+        exports: ExportsJson::new(plugin),
+        walks: WalksJson::new(plugin),
+        cpu_sampler: SamplerJson::new(plugin),
+        logs: plugin.logs.status().map(|status| LogsJson::new(&status)),
+        processes: ProcessesJson::new(plugin, arguments)?,
     })
 }
 
@@ -66,7 +66,7 @@ struct ExportsJson {
 }
 
 impl ExportsJson {
-    fn of(plugin: &PluginState) -> Self {
+    fn new(plugin: &PluginState) -> Self {
         let stats = &plugin.stats;
         Self {
             total: stats.exports(),
@@ -89,7 +89,7 @@ struct WalksJson {
 }
 
 impl WalksJson {
-    fn of(plugin: &PluginState) -> Self {
+    fn new(plugin: &PluginState) -> Self {
         let stats = plugin.walk.stats();
         Self {
             total: stats.walks,
@@ -110,7 +110,7 @@ struct SamplerJson {
 }
 
 impl SamplerJson {
-    fn of(plugin: &PluginState) -> Self {
+    fn new(plugin: &PluginState) -> Self {
         let stats = plugin.sampler.stats();
         Self {
             queries: stats.queries,
@@ -133,7 +133,7 @@ struct LogsJson {
 }
 
 impl LogsJson {
-    fn of(status: &log_follow::FollowerStatus) -> Self {
+    fn new(status: &log_follow::FollowerStatus) -> Self {
         let (persistence, reason) = match &status.persistence {
             Persistence::Durable { .. } => ("durable", None),
             Persistence::ReadOnly { .. } => ("read-only", None),
@@ -162,7 +162,7 @@ struct ProcessesJson {
 }
 
 impl ProcessesJson {
-    fn of(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Self, ProcError> {
+    fn new(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Self, ProcError> {
         let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
         let visibility = Visibility::new(plugin.walk.root(), &snapshot);
         Ok(Self {

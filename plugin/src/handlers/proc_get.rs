@@ -9,7 +9,7 @@ use crate::json;
 use crate::parameters::{Arguments, WordTable, invalid, value_of, words_of};
 use crate::state::PluginState;
 
-/// What one object of the list stands for.
+/// The subject of one object of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Process,

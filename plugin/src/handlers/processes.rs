@@ -1,8 +1,7 @@
-//! `proc.mem`, `proc.num` and `proc.cpu.util`: answers equal to the built-in keys'.
+//! `proc.mem`, `proc.num` and `proc.cpu.util`: values equal to the built-in keys'.
 //!
-//! The order of the checks is the built-in's too, because it decides which error a doubly wrong key gets. Agents 6.0
-//! and 7.0 differ in what they say to a pattern that does not compile and to a user that does not exist; each agent
-//! gets its own.
+//! The order of the checks is the built-in's, too: it decides which error a key with two mistakes gets. Agents 6.0 and
+//! 7.0 have different errors for a pattern that does not compile and for an unknown user; each agent gets its own.
 
 use agent2_plugin::{ItemError, Reply};
 use proc_snapshot::{
@@ -15,7 +14,7 @@ use crate::state::PluginState;
 
 const NOTHING: &str = "0";
 
-/// How the values of several processes become one.
+/// The function that combines the values of several processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Aggregate {
     Sum,
@@ -63,18 +62,18 @@ pub(crate) fn mem(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Repl
     match snapshot.memory(&selector, kind, request.deadline()) {
         Ok(summary) if summary.unreadable > 0 => Err(maps_unreadable(summary.unreadable, summary.count)),
         Ok(summary) => Ok(amount(summary, mode, kind).into()),
-        // The built-in's answer to a machine without MemTotal.
+        // The built-in key returns 0 on a machine without MemTotal.
         Err(ProcError::NoTotalMemory { .. }) => Ok(NOTHING.into()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// PSS and USS of some would be a confident wrong answer about all.
+/// Returns an error, because the sum over the readable processes would be wrong.
 fn maps_unreadable(unreadable: u64, readable: u64) -> ItemError {
     let all = unreadable + readable;
     ItemError::new(format!(
         "smaps_rollup of {unreadable} of {all} processes cannot be read: the agent's unit needs \
-         AmbientCapabilities=CAP_SYS_PTRACE, or ask for rss"
+         AmbientCapabilities=CAP_SYS_PTRACE, or poll rss"
     ))
 }
 
@@ -144,7 +143,7 @@ pub(crate) fn pattern(arguments: Arguments<'_>, place: usize) -> Result<Option<G
     arguments.filter(place).map(|text| GoPattern::new(text.as_bytes())).transpose()
 }
 
-/// The user that the item asks for: nothing at all where there is no such user, `Some(None)` where all are meant.
+/// Returns the user of the item: `None` if there is no such user, `Some(None)` for all users.
 #[expect(clippy::option_option, reason = "three cases: no such user, any user, this user")]
 pub(crate) fn user(
     plugin: &PluginState,

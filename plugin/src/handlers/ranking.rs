@@ -1,4 +1,4 @@
-//! `proc.top` and `proc.discovery`: process names ranked by what they use together.
+//! `proc.top` and `proc.discovery`: process names ranked by their memory or CPU.
 
 use agent2_plugin::{ItemError, Reply, Request};
 use proc_snapshot::{NameTotal, Needs, TopBy, Visibility};
@@ -16,13 +16,13 @@ pub(crate) struct Ranking {
     pub(crate) by: TopBy,
     pub(crate) unit: &'static str,
     pub(crate) total: f64,
-    /// Processes whose smaps_rollup could not be read, which a ranking by PSS lacks.
+    /// Processes whose smaps_rollup could not be read. A ranking by PSS does not include them.
     pub(crate) unreadable: u64,
     pub(crate) names: Vec<NameTotal>,
 }
 
 impl Ranking {
-    /// Ranks what is running now. An agent that cannot see the processes of others would rank its own and mislead.
+    /// Ranks the running processes. Reports an error if the processes of other users are hidden.
     pub(crate) fn read(
         plugin: &PluginState,
         by: TopBy,
@@ -59,23 +59,23 @@ fn refuse_partial(visibility: &Visibility) -> Result<(), ItemError> {
 
 /// `proc.top[by,count]`
 pub(crate) fn top(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let ranking = of_arguments(plugin, arguments)?;
+    let ranking = read_ranking(plugin, arguments)?;
     json::reply(&TopJson {
         by: ranking.by.word(),
         unit: ranking.unit,
         total: ranking.total,
         unreadable: ranking.unreadable,
-        names: ranking.names.iter().map(NameJson::of).collect(),
+        names: ranking.names.iter().map(NameJson::new).collect(),
     })
 }
 
 /// `proc.discovery[by,count]`
 pub(crate) fn discovery(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {
-    let ranking = of_arguments(plugin, arguments)?;
-    json::reply(&ranking.names.iter().map(DiscoveryJson::of).collect::<Vec<_>>())
+    let ranking = read_ranking(plugin, arguments)?;
+    json::reply(&ranking.names.iter().map(DiscoveryJson::new).collect::<Vec<_>>())
 }
 
-fn of_arguments(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Ranking, ItemError> {
+fn read_ranking(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Ranking, ItemError> {
     let by = arguments.word(0, TopBy::from_word)?;
     let count = arguments.count(1, DEFAULT_COUNT)?;
     Ranking::read(plugin, by, count, arguments.request())
@@ -105,7 +105,7 @@ struct NameJson {
 }
 
 impl NameJson {
-    fn of(total: &NameTotal) -> Self {
+    fn new(total: &NameTotal) -> Self {
         Self {
             name: text::lossy(&total.name),
             count: total.count,
@@ -128,7 +128,7 @@ struct DiscoveryJson {
 }
 
 impl DiscoveryJson {
-    fn of(total: &NameTotal) -> Self {
+    fn new(total: &NameTotal) -> Self {
         Self { name: text::lossy(&total.name), count: total.count, sum: total.sum }
     }
 }

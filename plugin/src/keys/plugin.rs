@@ -56,5 +56,5 @@ pub(super) const KEYS: &[Key] = &[Key {
     mirrors: None,
     source: "the plugin's own counts; proc_pid_status(5); the mount options of /proc",
     example: "oomwatch.self",
-    handler: itself::answer,
+    handler: itself::status,
 }];
