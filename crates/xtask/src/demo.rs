@@ -1,4 +1,4 @@
-//! A real agent with the plugin, processes to look at, the items that an operator of a web server polls, and the problems that
+//! A real agent with the plugin, sample processes, the items that an operator of a web server polls, and the problems that
 //! a real server makes of them.
 
 mod ground;
@@ -20,9 +20,9 @@ use story::Story;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 const INTERVAL: Duration = Duration::from_secs(5);
-/// A load is known two collections of a second after it was first asked for.
+/// The plugin knows a load two one-second collections after its first poll.
 const LOAD_KNOWN_AFTER: Duration = Duration::from_millis(3500);
-/// The agent's own items that the plugin answers here.
+/// The agent's own items for which the plugin returns the values here.
 const MIRRORED: [&str; 4] = ["proc.mem", "proc.num", "proc.cpu.util", "proc.get"];
 const LOAD: &str = "proc.cpu.util[httpd]";
 
@@ -53,7 +53,7 @@ const ITEMS: [(&str, Unit, &str); 8] = [
 pub(crate) fn run(once: bool) -> Done {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The first asks for the end of what is under way; who does not want to wait asks again.
+        // The first signal stops the demo after the current step; a second signal stops it at once.
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
@@ -81,7 +81,7 @@ pub(crate) fn run(once: bool) -> Done {
     let _ = agent.get_within(LOAD, Duration::from_millis(500));
     pause(LOAD_KNOWN_AFTER, &stop);
     round(&agent)?;
-    story.tell(&ground)?;
+    story.cause_problems(&ground)?;
     if !once {
         say(&story.invitation());
         while !stop.load(Ordering::Relaxed) {
@@ -157,7 +157,7 @@ fn list(rows: &[Value], in_bytes: bool) -> String {
     columns(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>())
 }
 
-/// The unit is in the member's name, or that of all numbers but counts.
+/// The unit is in the member's name, or applies to all numbers except counts.
 fn cell(name: &str, value: &Value, in_bytes: bool) -> String {
     match (value, value.as_f64()) {
         (_, Some(number))

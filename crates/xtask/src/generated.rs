@@ -1,4 +1,4 @@
-//! Pages of docs/ that commands write anew in part: what they write stands between markers, and around it is what people write.
+//! Pages of docs/ that are generated in part. The generated text is between markers; the text around it is written by hand.
 
 use std::fs;
 use std::process::Command;
@@ -32,7 +32,7 @@ pub(crate) fn today() -> String {
     first_line("date", &["--utc", "+%Y-%m-%d"])
 }
 
-/// What a program says first; nothing where there is no such program.
+/// Returns the first line of a program's output, or an empty text if there is no such program.
 pub(crate) fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

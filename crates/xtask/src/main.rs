@@ -1,4 +1,4 @@
-//! The chores of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `alerts` and `vm`.
+//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `alerts` and `vm`.
 
 mod alerts;
 mod bench;
@@ -20,19 +20,19 @@ use lexopt::prelude::*;
 use output::say;
 
 const HELP: &str = "\
-cargo xtask test [--fast]   format, lints, agents, build, doc tests, tests; --fast leaves out the long ones
-cargo xtask demo [--once]   the whole story: server, frontend, agent with the plugin, an OOM kill, and its problem
-cargo xtask bench [PART]    measures, and writes docs/benchmarks.md; PART is processes or logs
+cargo xtask test [--fast]   checks format and lints, builds, and runs all tests; --fast omits the slow ones
+cargo xtask demo [--once]   starts a server, frontend and agent with the plugin, causes an OOM kill, and shows its problem
+cargo xtask bench [PART]    runs the benchmarks and writes docs/benchmarks.md; PART is processes or logs
 cargo xtask structure       checks modules for circles and crates against ARCHITECTURE.md's table, prints sizes, and
                             draws docs/structure.svg; [DIRECTORY] [--picture FILE] for another workspace
-cargo xtask templates       makes the templates for Zabbix anew from their source
-cargo xtask alerts [SCENE]  every trigger on its cause in real servers, in 25 minutes; writes docs/alerts.md
+cargo xtask templates       generates the Zabbix templates
+cargo xtask alerts [SCENE]  tests every trigger on real servers, in 25 minutes; writes docs/alerts.md
                             and a part of docs/benchmarks.md
-cargo xtask vm [SCENE]      a whole machine runs out of memory; writes docs/vm.md; SCENE is limit, group, continue,
+cargo xtask vm [SCENE]      runs out of memory in a virtual machine; writes docs/vm.md; SCENE is limit, group, continue,
                             rights, journal, oomd, global or unprotected
 ";
 
-enum Chore {
+enum Task {
     Help,
     Test { fast: bool },
     Demo { once: bool },
@@ -44,18 +44,18 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    let done = chore().map_err(Into::into).and_then(|chore| match chore {
-        Chore::Help => {
+    let done = task().map_err(Into::into).and_then(|task| match task {
+        Task::Help => {
             say(HELP);
             Ok(())
         }
-        Chore::Test { fast } => test::run(fast),
-        Chore::Demo { once } => demo::run(once),
-        Chore::Bench { part } => bench::run(part),
-        Chore::Structure { root, picture } => structure::run(root.as_deref(), picture.as_deref()),
-        Chore::Templates => templates::run(),
-        Chore::Alerts { scene } => alerts::run(scene.as_deref()),
-        Chore::Vm { scene } => vm::run(scene),
+        Task::Test { fast } => test::run(fast),
+        Task::Demo { once } => demo::run(once),
+        Task::Bench { part } => bench::run(part),
+        Task::Structure { root, picture } => structure::run(root.as_deref(), picture.as_deref()),
+        Task::Templates => templates::run(),
+        Task::Alerts { scene } => alerts::run(scene.as_deref()),
+        Task::Vm { scene } => vm::run(scene),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,40 +66,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn chore() -> Result<Chore, lexopt::Error> {
+fn task() -> Result<Task, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
-    let mut chore = None;
+    let mut task = None;
     while let Some(argument) = parser.next()? {
-        chore = Some(match (chore, argument) {
-            (None, Value(name)) if name == "test" => Chore::Test { fast: false },
-            (None, Value(name)) if name == "demo" => Chore::Demo { once: false },
-            (None, Value(name)) if name == "bench" => Chore::Bench { part: None },
-            (None, Value(name)) if name == "structure" => Chore::Structure { root: None, picture: None },
-            (None, Value(name)) if name == "templates" => Chore::Templates,
-            (None, Value(name)) if name == "alerts" => Chore::Alerts { scene: None },
-            (None, Value(name)) if name == "vm" => Chore::Vm { scene: None },
-            (_, Long("help") | Short('h')) => Chore::Help,
-            (Some(Chore::Test { .. }), Long("fast")) => Chore::Test { fast: true },
-            (Some(Chore::Demo { .. }), Long("once")) => Chore::Demo { once: true },
-            (Some(Chore::Bench { part: None }), Value(name)) => {
+        task = Some(match (task, argument) {
+            (None, Value(name)) if name == "test" => Task::Test { fast: false },
+            (None, Value(name)) if name == "demo" => Task::Demo { once: false },
+            (None, Value(name)) if name == "bench" => Task::Bench { part: None },
+            (None, Value(name)) if name == "structure" => Task::Structure { root: None, picture: None },
+            (None, Value(name)) if name == "templates" => Task::Templates,
+            (None, Value(name)) if name == "alerts" => Task::Alerts { scene: None },
+            (None, Value(name)) if name == "vm" => Task::Vm { scene: None },
+            (_, Long("help") | Short('h')) => Task::Help,
+            (Some(Task::Test { .. }), Long("fast")) => Task::Test { fast: true },
+            (Some(Task::Demo { .. }), Long("once")) => Task::Demo { once: true },
+            (Some(Task::Bench { part: None }), Value(name)) => {
                 let part = name.to_str().and_then(bench::Part::named);
-                Chore::Bench { part: Some(part.ok_or_else(|| Value(name).unexpected())?) }
+                Task::Bench { part: Some(part.ok_or_else(|| Value(name).unexpected())?) }
             }
-            (Some(Chore::Structure { root: None, picture }), Value(root)) => {
-                Chore::Structure { root: Some(root.into()), picture }
+            (Some(Task::Structure { root: None, picture }), Value(root)) => {
+                Task::Structure { root: Some(root.into()), picture }
             }
-            (Some(Chore::Structure { root, picture: None }), Long("picture")) => {
-                Chore::Structure { root, picture: Some(parser.value()?.into()) }
+            (Some(Task::Structure { root, picture: None }), Long("picture")) => {
+                Task::Structure { root, picture: Some(parser.value()?.into()) }
             }
-            (Some(Chore::Alerts { scene: None }), Value(name)) => {
-                Chore::Alerts { scene: Some(name.string()?) }
-            }
-            (Some(Chore::Vm { scene: None }), Value(name)) => {
+            (Some(Task::Alerts { scene: None }), Value(name)) => Task::Alerts { scene: Some(name.string()?) },
+            (Some(Task::Vm { scene: None }), Value(name)) => {
                 let scene = name.to_str().and_then(vm::Scene::named);
-                Chore::Vm { scene: Some(scene.ok_or_else(|| Value(name).unexpected())?) }
+                Task::Vm { scene: Some(scene.ok_or_else(|| Value(name).unexpected())?) }
             }
             (_, other) => return Err(other.unexpected()),
         });
     }
-    Ok(chore.unwrap_or(Chore::Help))
+    Ok(task.unwrap_or(Task::Help))
 }

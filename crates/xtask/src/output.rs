@@ -6,7 +6,7 @@ use std::error::Error;
 pub(crate) type Done = Result<(), Box<dyn Error>>;
 
 /// Prints a line for the person who runs the task.
-#[expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
+#[expect(clippy::print_stdout, reason = "a task reports to the person who runs it")]
 pub(crate) fn say(text: &str) {
     println!("{}", text.trim_end());
 }

@@ -1,4 +1,4 @@
-//! Steps with names, whose times are told and whose failure ends the chore.
+//! Named steps. The duration of each is printed, and a failure ends the task.
 
 use std::error::Error;
 use std::fmt;
@@ -23,14 +23,14 @@ impl fmt::Display for Failed {
     }
 }
 
-/// Runs a step; tells how long it took.
+/// Runs a step and prints its duration.
 pub(crate) fn step(name: &'static str, work: impl FnOnce() -> Done) -> Done {
     let start = last_step(name, work)?;
     say(&format!("== {name}: {:.1} s", start.elapsed().as_secs_f64()));
     Ok(())
 }
 
-/// As [`step`], but says nothing afterwards: what the step itself said last is what the reader wants.
+/// As [`step`], but prints nothing afterwards, so that the step's own last output stays last.
 pub(crate) fn last_step(name: &'static str, work: impl FnOnce() -> Done) -> Result<Instant, Box<dyn Error>> {
     say(&format!("== {name}"));
     let start = Instant::now();

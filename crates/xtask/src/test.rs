@@ -26,7 +26,7 @@ fn lints() -> Done {
     command(clippy.args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
 }
 
-/// Real agents, and unless the tests are only the fast ones what would take a test minutes on the first run of a machine.
+/// Unpacks the real agents and, unless `fast`, the packages that would delay the first test by minutes.
 fn packages(fast: bool) -> Result<(), Error> {
     for generation in Generation::ALL {
         crate::output::say(&format!("agent {generation}: {}", debian::agent(generation)?.program.display()));
@@ -45,7 +45,7 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 fn tests(fast: bool) -> Command {
     let mut runner = if has_nextest() { nextest(fast) } else { cargo_test(fast) };
     runner.env(binaries::DIRECTORY, target_dir().join("debug"));
-    // Random inputs are the same for everyone; whoever wants others sets a seed.
+    // Random inputs are the same in every run. Set a seed to get others.
     if std::env::var_os(SEED).is_none() {
         runner.env(SEED, "1");
     }
@@ -67,7 +67,7 @@ fn nextest(fast: bool) -> Command {
     runner
 }
 
-/// One test at a time in each executable: without nextest's groups that is what keeps them from starving each other.
+/// Runs one test at a time in each executable. Without nextest's groups they would starve each other.
 fn cargo_test(fast: bool) -> Command {
     let mut runner = cargo();
     runner.args(["test", "--workspace"]);

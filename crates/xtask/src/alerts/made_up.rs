@@ -1,4 +1,4 @@
-//! Made-up machines: directories that the plugin takes for the root of the watched machine, for what cannot be provoked on a real one.
+//! Made-up machines: directories that the plugin takes for the root of the watched machine, for states that cannot be provoked on a real one.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ const PHPFPM: &str = "[global]\nerror_log = /var/log/php8.2-fpm.log\n[www]\nuser
 const MYSQL: &str = "[mysqld]\nmax_connections = 20\n";
 const DPKG: &str =
     "Package: mariadb-server-core\nStatus: install ok installed\nVersion: 1:10.11.6-0+deb12u1\n\n";
-/// Logs at the places where Debian's packages have them.
+/// Logs at the paths of Debian's packages.
 pub(super) const SYSLOG: &str = "var/log/messages";
 pub(super) const APACHE_LOG: &str = "var/log/apache2/error.log";
 pub(super) const PHPFPM_LOG: &str = "var/log/php8.2-fpm.log";

@@ -34,7 +34,7 @@ use play::{Outcome, Under, play};
 use scene::{Scene, Stand};
 use world::World;
 
-/// Agents have asked for their active checks, discovery has made its items, and windows of five minutes are full.
+/// By then agents have requested their active checks, discovery has created its items, and five-minute windows are full.
 const WARM_UP: Duration = Duration::from_secs(450);
 /// How long hosts on which nothing happens are watched at least.
 const WATCHED: Duration = Duration::from_secs(330);
@@ -61,10 +61,10 @@ fn played(only: Option<&str>) -> Done {
         faults.extend(without_a_scene(&worlds, &outcomes)?);
         page::write(&binaries::workspace().join("docs"), &outcomes, &hosts)?;
     }
-    told(&outcomes, &faults)
+    report(&outcomes, &faults)
 }
 
-/// What operators run, unless there is word of a directory with other executables.
+/// Returns the release build, as operators run it, unless a directory with other executables is set.
 fn plugin() -> Result<PathBuf, Broken> {
     if std::env::var_os(binaries::DIRECTORY).is_some() {
         return Ok(binaries::find(binaries::PLUGIN)?);
@@ -153,7 +153,7 @@ fn watched(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Seen, Br
     })
 }
 
-/// What a scene is to raise must be in the templates.
+/// Checks that the templates contain every trigger that a scene must raise.
 fn known(worlds: &[World], scenes: &[Scene]) -> Done {
     let raises = scenes.iter().flat_map(|scene| scene.causes.iter().flat_map(|cause| &cause.raises));
     let raises: Vec<_> = raises.collect();
@@ -182,8 +182,8 @@ fn without_a_scene(worlds: &[World], outcomes: &[Outcome]) -> Result<Vec<String>
     Ok(missing)
 }
 
-/// The last lines: how many fired and recovered, and what did not.
-fn told(outcomes: &[Outcome], faults: &[String]) -> Done {
+/// Prints the summary: how many triggers fired and recovered, and which did not.
+fn report(outcomes: &[Outcome], faults: &[String]) -> Done {
     let good = outcomes.iter().filter(|outcome| outcome.is_good()).count();
     let names = outcomes.iter().flat_map(|outcome| outcome.timings.first().map(|timing| (outcome, timing)));
     for (outcome, timing) in names {

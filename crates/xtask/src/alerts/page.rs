@@ -16,7 +16,7 @@ use crate::generated::{cell, cores_and_kernel, today, with_part};
 pub(super) fn write(docs: &Path, outcomes: &[Outcome], hosts: &[HostReport]) -> io::Result<()> {
     let mut sorted: Vec<_> = outcomes.iter().collect();
     sorted.sort_by_key(|outcome| (outcome.family, outcome.trigger));
-    let whole = format!("{}\n\n{}\n\n{}", machine(CELLS), triggers(&sorted), told(hosts));
+    let whole = format!("{}\n\n{}\n\n{}", machine(CELLS), triggers(&sorted), host_reports(hosts));
     renew(&docs.join("alerts.md"), "# Alerts\n", "The last run", &whole)?;
     let short = format!("{}\n\n{}", machine(SPANS), spans(&sorted));
     renew(&docs.join("benchmarks.md"), "# Benchmarks\n", "Problems", &short)
@@ -85,7 +85,7 @@ fn seconds(outcome: &Outcome, column: (Generation, Checks)) -> String {
     timing.map_or(String::new(), |timing| format!("{} / {}", number(timing.raised), number(timing.over)))
 }
 
-fn told(hosts: &[HostReport]) -> String {
+fn host_reports(hosts: &[HostReport]) -> String {
     let mut text = String::new();
     for host in hosts {
         let _ = writeln!(text, "### {}\n\n{}.\n", host.name, capital(host.about));

@@ -14,7 +14,7 @@ use super::scene::{ACTIVE_ONLY, Cause, End, Family, Scene, Stand, is_named};
 use super::world::World;
 use crate::output::say;
 
-/// The longest that a trigger may take for its problem, and the problem to go: ten minutes, and what the polls add.
+/// The longest that a trigger may take for its problem, and the problem to go: ten minutes, and the delay of the polls.
 const RAISED_WITHIN: Duration = Duration::from_secs(13 * 60);
 const OVER_WITHIN: Duration = Duration::from_secs(13 * 60);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -118,7 +118,7 @@ impl Playing<'_> {
             places.iter().all(|place| self.raised(place).is_none_or(|raised| raised.over.is_some()))
         });
         let outcomes = self.outcomes(&places, began, ended);
-        outcomes.iter().for_each(|outcome| say(&told(self.under.scene.name, outcome)));
+        outcomes.iter().for_each(|outcome| say(&summary(self.under.scene.name, outcome)));
         Ok(outcomes)
     }
 
@@ -165,7 +165,13 @@ impl Playing<'_> {
         let outcome = |&(family, trigger): &(Family, &'static str)| {
             let own = places.iter().filter(|place| (place.family, place.trigger) == (family, trigger));
             let timings = own.map(|place| self.timing(place, began, ended)).collect();
-            Outcome { family, trigger, what: self.cause.what, ended_by: self.cause.end.told(), timings }
+            Outcome {
+                family,
+                trigger,
+                what: self.cause.what,
+                ended_by: self.cause.end.description(),
+                timings,
+            }
         };
         self.cause.raises.iter().map(outcome).collect()
     }
@@ -191,12 +197,12 @@ impl Playing<'_> {
     }
 }
 
-/// Nothing where it was before its cause.
+/// Returns `None` if `to` is before `from`.
 fn seconds(from: SystemTime, to: SystemTime) -> Option<u64> {
     Some(to.duration_since(from).ok()?.as_secs())
 }
 
-fn told(scene: &str, outcome: &Outcome) -> String {
+fn summary(scene: &str, outcome: &Outcome) -> String {
     let number = |seconds: Option<u64>| seconds.map_or("never".to_owned(), |seconds| format!("{seconds} s"));
     let one = |timing: &Timing| {
         let (generation, checks) = (timing.generation.name(), timing.checks.name());

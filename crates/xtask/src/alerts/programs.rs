@@ -12,13 +12,13 @@ use oomwatch_tests::debian::{Packages, Root};
 use oomwatch_tests::fastcgi::Request;
 use oomwatch_tests::{Error, Supervised, free_port};
 
-/// How long a loaded machine may take for what takes a second.
+/// The time limit on a loaded machine for work that normally takes a second.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PHPFPM: &str = "usr/sbin/php-fpm8.2";
 /// A file that lets all scripts end.
 const GO: &str = "go";
 
-/// A server program with its configuration, and what keeps its workers busy.
+/// A server program with its configuration, and the load that keeps its workers busy.
 pub(super) struct Program {
     kind: Kind,
     root: Root,

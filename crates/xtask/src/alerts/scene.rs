@@ -1,4 +1,4 @@
-//! What a scene is: a kind of host, what happens on it, and which problems that must raise.
+//! A scene: a kind of host, the causes on it, and the problems that they must raise.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use super::made_up::MadeUp;
 /// Something that is done to a scene's host.
 pub(super) type Act = Box<dyn Fn(&Stand) -> Done + Send + Sync>;
 
-/// Templates by what they are for: `OomWatch FAMILY by Zabbix agent 2`.
+/// Templates by their subject: `OomWatch FAMILY by Zabbix agent 2`.
 pub(super) type Family = &'static str;
 
 /// Those whose items need active checks.
@@ -24,22 +24,22 @@ pub(super) const BOTH_WAYS: [Family; 5] = ["Linux", "Apache", "PHP-FPM", "MySQL"
 pub(super) struct Scene {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    /// What the plugin takes for the machine's root; nothing: the real one.
+    /// The directory that the plugin uses as the machine's root; `None` for the real one.
     pub(super) host_root: Option<PathBuf>,
     /// Arguments of setpriv(1) for the agent.
     pub(super) rights: &'static [&'static str],
     pub(super) families: Vec<Family>,
     pub(super) macros: Vec<(&'static str, String)>,
-    /// Has the plugin answer the agent's own keys.
+    /// Whether the plugin returns the values of the agent's own keys.
     pub(super) has_aliases: bool,
-    /// Problems that such a host rightly has from the beginning, or may get from what others do on this machine.
+    /// Problems that such a host has from the beginning, or may get from other activity on this machine.
     pub(super) expected: Vec<&'static str>,
     /// Whether the page lists its items without a value.
     pub(super) is_host: bool,
     pub(super) causes: Vec<Cause>,
 }
 
-/// What happens, and what it must raise.
+/// A cause, and the problems that it must raise.
 pub(super) struct Cause {
     pub(super) what: &'static str,
     /// Triggers by the template that they are of.
@@ -61,7 +61,7 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) fn told(&self) -> &'static str {
+    pub(super) fn description(&self) -> &'static str {
         match self {
             Self::ByItself(how) | Self::By(how, _) => how,
             Self::AfterTheLastKill | Self::AfterAnyKill => "nothing: ten minutes without a kill",
@@ -69,7 +69,7 @@ impl End {
     }
 }
 
-/// A scene's agents, one of each generation, and where they keep their state.
+/// A scene's agents, one of each generation, and the files of their state.
 pub(super) struct Stand {
     pub(super) agents: Vec<Mutex<RealAgent>>,
     pub(super) states: Vec<PathBuf>,

@@ -14,7 +14,7 @@ use super::failure::Broken;
 use super::observe::Observed;
 use super::scene::{ACTIVE_ONLY, Scene, Stand};
 
-/// The agent's own keys that the Classic template asks for.
+/// The agent's own keys that the Classic template uses.
 const MIRRORED: [&str; 3] = ["proc.mem", "proc.num", "log"];
 
 pub(super) struct World {
@@ -54,7 +54,7 @@ impl World {
         for checks in Checks::BOTH {
             let name = self.host_of(agent.hostname(), scene.name, checks);
             let host = self.zabbix.api().create_host_at(&name, agent.address(), &[])?;
-            // Before the templates, so that no item is ever asked for with a default that is not this scene's.
+            // Before the templates, so that no item is polled with a default of another scene.
             for (name, value) in &scene.macros {
                 self.zabbix.api().set_macro(&host, name, value)?;
             }

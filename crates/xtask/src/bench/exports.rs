@@ -12,12 +12,12 @@ use agent2_plugin::{FakeAgent, LaunchMode};
 use super::measurement::{Measurement, Samples, Target, Unit};
 use super::processes::NAME;
 
-/// A walk is shared for a second, so nearly all of these are answered from what was seen already.
+/// A walk is shared for a second, so nearly all of these requests use its result.
 const KEY: &str = "oomwatch.proc.num";
 const PARAMETERS: [&str; 1] = ["kthreadd"];
 const RUNS: usize = 7;
 const EXPORTS: usize = 10_000;
-/// So many requests are under way at once where throughput is measured; an agent allows 1,000.
+/// The number of concurrent requests in the throughput measurement; an agent allows 1,000.
 const WINDOW: usize = 100;
 /// About the sizes of the frames of such a request and of its reply.
 const REQUEST_BYTES: usize = 100;
@@ -105,7 +105,7 @@ impl Exports {
     }
 }
 
-/// A socket whose other end answers so many bytes for so many, and does nothing else.
+/// A socket whose other end returns a fixed number of bytes for each request, and does nothing else.
 struct Echo(UnixStream);
 
 impl Echo {

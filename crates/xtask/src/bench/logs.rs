@@ -109,7 +109,7 @@ impl Bench {
         })
     }
 
-    /// A new item each time, told from the others by its number of lines: it begins at the file's start.
+    /// Polls a new item each time, which differs in its number of lines, so that it begins at the file's start.
     fn poll(&self, agent: &RealAgent, number: u32) -> Outcome<Duration> {
         let key = Key::new("oomwatch.log").params([&self.file, PATTERN, "", &number.to_string()]);
         let start = Instant::now();
@@ -173,7 +173,7 @@ impl Bench {
     }
 }
 
-/// One of the items finds the line at the end; the others look for what is not there.
+/// One of the items finds the line at the end; the others search for text that is not in the file.
 fn items_on(file: &str, items: usize) -> Vec<Question> {
     let pattern = |number| if number == 0 { PATTERN.to_owned() } else { format!("no such word {number}") };
     (0..items).map(|number| ("oomwatch.log", vec![file.to_owned(), pattern(number)])).collect()
@@ -255,7 +255,7 @@ impl Polls {
     }
 }
 
-/// Megabytes a second in each window, from the positions that the built-in item has told.
+/// Megabytes a second in each window, from the positions that the built-in item has reported.
 fn rates(rows: &[Received]) -> Outcome<Vec<f64>> {
     #[expect(clippy::cast_precision_loss, reason = "megabytes")]
     let place = |row: &Received| {
@@ -264,14 +264,14 @@ fn rates(rows: &[Received]) -> Outcome<Vec<f64>> {
     };
     let places: Vec<(f64, f64)> = rows.iter().filter_map(place).collect();
     let mut rates = Vec::new();
-    let Some(mut window) = places.first().copied() else { return Err("log[] told no position".into()) };
+    let Some(mut window) = places.first().copied() else { return Err("log[] reported no position".into()) };
     for (time, megabytes) in places {
         if time - window.0 >= WINDOW_SECS {
             rates.push((megabytes - window.1) / (time - window.0));
             window = (time, megabytes);
         }
     }
-    if rates.is_empty() { Err("log[] told too few positions".into()) } else { Ok(rates) }
+    if rates.is_empty() { Err("log[] reported too few positions".into()) } else { Ok(rates) }
 }
 
 /// CPU times, and the most memory.
@@ -350,7 +350,7 @@ struct Plugin {
 }
 
 impl Plugin {
-    /// CPU time of the plugin for these items asked for at once. So many of them must have a value, if that is told.
+    /// Returns the CPU time of the plugin for polling these items at once. If `expected` is set, that many must have a value.
     fn cost_of(&mut self, items: &[Question], expected: Option<usize>) -> Outcome<Duration> {
         let before = CpuTimes::read(self.pid)?;
         for (key, parameters) in items {

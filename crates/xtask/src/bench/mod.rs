@@ -1,4 +1,4 @@
-//! Measurements, each beside its peer in the same run, and the page that tells them.
+//! Measurements, each compared with a peer in the same run, and the page with the results.
 
 mod exports;
 mod logs;

@@ -1,4 +1,4 @@
-//! The page of measurements: a generated part between markers, and around it what people write.
+//! The page of measurements: generated parts between markers, and text written by hand around them.
 
 use std::fs;
 use std::io;

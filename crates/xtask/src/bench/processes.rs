@@ -36,7 +36,7 @@ pub(super) fn rows(plugin: &PluginSpec) -> Outcome<Vec<Measurement>> {
     let agent = RealAgent::builder(Generation::V7_0).timeout(TIMEOUT).plugin(plugin.clone()).start()?;
     let bench = Bench { plugin: plugin_pid(&agent)?, agent };
     say(&format!("{} processes, {NAMES} names", cost::pids().count()));
-    // First, because walks go on to read what items have asked for, and the memory items below ask for more.
+    // First, because walks keep reading the fields that items have requested, and the memory items below request more.
     let one = bench.one_item(&bare_loop)?;
     let mut rows = bench.hundred_items()?;
     rows.extend(one);
@@ -102,7 +102,7 @@ impl Bench {
         ])
     }
 
-    /// proc.num by name reads `stat` and `cmdline` of every process, so that is what the bare loop reads.
+    /// proc.num by name reads `stat` and `cmdline` of every process, so the bare loop reads the same.
     fn one_item(&self, bare_loop: &Path) -> Outcome<Vec<Measurement>> {
         let key = Key::new("proc.num").param(name(0));
         let (ours, built_in) = self.both(std::slice::from_ref(&key), SHORT_RUNS)?;
@@ -137,7 +137,7 @@ impl Bench {
         })
     }
 
-    /// Ours and the built-in items in turns, so that what else the machine does hits both.
+    /// Ours and the built-in items in turns, so that other load on the machine affects both.
     fn both(&self, keys: &[Key], runs: usize) -> Outcome<(Vec<Cost>, Vec<Duration>)> {
         let prefixed: Vec<Key> = keys.iter().map(|key| key.prefixed(OURS)).collect();
         let mut ours = Vec::new();

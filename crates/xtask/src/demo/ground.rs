@@ -1,4 +1,4 @@
-//! The machine that the demo's agent watches: this one, or this one with logs of its own where no process may be killed.
+//! The machine that the demo's agent watches: this one, or this one with its own logs if no process may be killed.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use crate::output::say;
 const LIMIT_BYTES: u64 = 30 << 20;
 const APACHE_LOG: &str = "var/log/httpd/error_log";
 const MESSAGES: &str = "var/log/messages";
-/// A real one of a web server with CentOS 7: httpd asked for memory, and the kernel killed mysqld.
+/// A real report of a web server with CentOS 7: httpd requested memory, and the kernel killed mysqld.
 const REPORT: &str = "crates/oom-evidence/tests/corpus/el7-httpd-kills-mysqld.log";
 /// Whom that report names.
 const REPORTED: &str = "mysqld";
@@ -27,7 +27,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// A machine is made of this one's `/proc`, `/sys` and `/etc` where this one does not allow a kill.
+    /// If this machine does not allow a kill, a machine is made of its `/proc`, `/sys` and `/etc`.
     pub(super) fn new(scratch: &Path) -> io::Result<Self> {
         let limited = Limited::new("oomwatch-demo", LIMIT_BYTES);
         let directory = scratch.join("machine");
@@ -65,7 +65,7 @@ impl Ground {
         self.append(APACHE_LOG, line)
     }
 
-    /// Runs out of memory. Returns what happened, and the word that its problem must have.
+    /// Runs out of memory. Returns a description of the kill, and the word that its problem must contain.
     pub(super) fn runs_out_of_memory(&self) -> io::Result<(&'static str, &'static str)> {
         let Some(limited) = &self.limited else {
             self.append(MESSAGES, &report_of_now()?)?;

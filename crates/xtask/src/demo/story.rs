@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// New log items begin at a file's end, so nothing may be written before they have looked.
 const LOOKED: Duration = Duration::from_secs(12);
 
-/// What is to become a problem, and the words that it is told by.
+/// An expected problem, and the words in its name.
 struct Expected {
     what: &'static str,
     words: &'static str,
@@ -38,7 +38,7 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Starts the server before the agent, which is to be told where it is.
+    /// Starts the server before the agent, because the agent needs its address.
     pub(super) fn server() -> Result<Zabbix, Box<dyn std::error::Error>> {
         say(
             "Starting PostgreSQL, Zabbix server 7.0 and its frontend (the first time they are downloaded) ...",
@@ -71,7 +71,7 @@ impl Story {
         zabbix.api().link(&host, LOGS)?;
         zabbix.api().poll_every(&host, POLLS)?;
         zabbix.api().add_administrator(JAPANESE, PASSWORD, "ja_JP")?;
-        // The agent asked for active checks when the server knew no such host, and would ask again after a minute.
+        // The agent requested its active checks before the server knew the host, and would retry after a minute.
         agent.restart()?;
         say(&format!(
             "{} template files are imported; host {} is polled every {POLLS}.",
@@ -81,8 +81,8 @@ impl Story {
         Ok(Self { zabbix, host })
     }
 
-    /// Causes what the templates are there for, and waits for the problems.
-    pub(super) fn tell(&self, ground: &Ground) -> Done {
+    /// Causes the problems that the templates detect, and waits for them.
+    pub(super) fn cause_problems(&self, ground: &Ground) -> Done {
         self.wait_for_values()?;
         let killed = SystemTime::now();
         let (what, words) = ground.runs_out_of_memory()?;

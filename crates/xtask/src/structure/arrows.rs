@@ -45,7 +45,7 @@ pub(crate) fn arrows(source: &CrateSource, crates: &BTreeSet<String>) -> CrateAr
     arrows
 }
 
-/// A module by itself makes no arrow; what is used of it does.
+/// A module by itself makes no arrow; a used item of it does.
 fn add(arrows: &mut CrateArrows, source: &CrateSource, from: usize, path: &Path, found: Found) {
     let from = source.modules[from].file;
     match found {
@@ -62,7 +62,7 @@ fn add(arrows: &mut CrateArrows, source: &CrateSource, from: usize, path: &Path,
     }
 }
 
-/// Imports that are being followed, by module and place. They end the search where imports lead in a circle.
+/// Imports that are being followed, by module and place. They end the search if imports form a circle.
 type Visited = HashSet<(usize, usize)>;
 
 struct Resolver<'a> {
@@ -80,7 +80,7 @@ impl Resolver<'_> {
         Some(found)
     }
 
-    /// Resolves what a path begins with: `crate`, `self`, `super`, or a name in scope, or a crate.
+    /// Resolves the first segment of a path: `crate`, `self`, `super`, or a name in scope, or a crate.
     fn start<'p>(
         &self,
         from: usize,

@@ -23,7 +23,7 @@ pub(crate) fn groups(nodes: usize, arrows: impl Iterator<Item = (usize, usize)>)
     search.groups
 }
 
-/// Tarjan's algorithm. Its depth is that of the modules' imports, some dozens.
+/// Tarjan's algorithm. Its recursion is as deep as the chain of imports, some dozens.
 struct Search {
     targets: Vec<Vec<usize>>,
     number: Vec<Option<usize>>,

@@ -13,7 +13,7 @@ pub(crate) struct Rule {
 
 const CRATE: &str = "crate";
 const MAY_DEPEND_ON: &str = "may depend on";
-/// Separates what only tests may use from what the product may.
+/// Separates the crates that only tests may use from those of the product.
 const IN_TESTS: &str = "in tests";
 
 /// Reads the table whose header has the columns `crate` and `may depend on`. Cells name crates in backticks, by

@@ -1,4 +1,4 @@
-//! What a scene asserted and what was seen.
+//! The assertions of a scene and the observed values.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ pub(super) struct Finding {
     pub(super) held: bool,
 }
 
-/// All assertions of a scene. One that fails does not end the scene: what comes after is worth knowing, too.
+/// All assertions of a scene. A failed assertion does not end the scene, so that the later ones are checked too.
 #[derive(Default)]
 pub(super) struct Findings(Vec<Finding>);
 

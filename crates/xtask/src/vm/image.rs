@@ -13,7 +13,7 @@ use crate::output::{Done, say};
 use crate::steps::command;
 
 const SCRIPT: &str = include_str!("guest/image.sh");
-/// Sparse: what is not used takes no place.
+/// Sparse: unused space takes no room on the disk.
 const DISK_SIZE: &str = "2G";
 const SHARE_SIZE: &str = "64M";
 const SUITE: &str = "trixie";
@@ -80,7 +80,7 @@ impl Image {
         Ok(())
     }
 
-    /// Puts what comes from this workspace onto a second disk: the other end of the chore, the plugin and its packaging.
+    /// Puts this workspace's files onto a second disk: the guest's end of the command channel, the plugin and its packaging.
     pub(super) fn pack(&self, plugin: &Path) -> Done {
         let scratch = tempfile::tempdir_in(&self.dir)?;
         let dir = scratch.path();

@@ -1,7 +1,7 @@
 //! A running machine, and talking to it: commands for its root, keys for its agent.
 //!
-//! Commands go through a virtio port, whose other end runs with the killer told to leave it alone. Nothing depends on the
-//! console, which the kernel and whoever logs in share, or on the network, of which there is none.
+//! Commands go through a virtio port, whose other end is exempt from the OOM killer. Nothing depends on the
+//! console, which the kernel shares with login sessions, or on the network, of which there is none.
 
 use std::error::Error;
 use std::fmt;
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How a command in the guest ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// The exit code, 124 where it took too long.
+    /// The exit code; 124 if the command timed out.
     pub(super) code: i32,
     /// Standard output and error.
     pub(super) text: String,
@@ -76,7 +76,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts a machine with so much memory and waits until it takes commands. What it writes is forgotten at its end.
+    /// Starts a machine with this much memory and waits until it accepts commands. Its disk writes are discarded at its end.
     pub(super) fn boot(image: &Image, memory_mib: u32) -> Result<Self, Box<dyn Error>> {
         let mut command = qemu(image, memory_mib);
         let mut qemu = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -101,14 +101,14 @@ impl Machine {
         loop {
             let line = self.answer(time + GRACE, command)?;
             let (number, outcome) = parse(&line).ok_or(Broken::Garbled(line))?;
-            // An answer that was given up may come late.
+            // The reply to a command that timed out may arrive late.
             if number == self.sent {
                 return Ok(outcome);
             }
         }
     }
 
-    /// Runs a command as root and hands out what it wrote, without the last newline.
+    /// Runs a command as root and returns its output without the last newline.
     pub(super) fn run(&mut self, command: &str) -> Result<String, Broken> {
         match self.try_run(command)? {
             Outcome { code: 0, text } => Ok(text.trim_end_matches('\n').to_owned()),
@@ -116,7 +116,7 @@ impl Machine {
         }
     }
 
-    /// Tries a command until it ends well or the time is over; tells which.
+    /// Repeats a command until it succeeds or the time is over. Returns whether it succeeded.
     pub(super) fn wait_for(&mut self, limit: Duration, command: &str) -> Result<bool, Broken> {
         let start = Instant::now();
         loop {
@@ -132,7 +132,7 @@ impl Machine {
 
     /// Asks the agent for an item as a server would.
     pub(super) fn item(&mut self, key: &str) -> Result<Answer, Broken> {
-        Ok(answer_of(&self.run(&asking(key))?))
+        Ok(answer_of(&self.run(&agent_request(key))?))
     }
 
     pub(super) fn json(&mut self, key: &str) -> Result<Value, Broken> {
@@ -147,10 +147,10 @@ impl Machine {
         value.ok_or_else(|| Broken::NotJson { key: key.to_owned(), answer })
     }
 
-    /// Waits until the agent answers.
+    /// Waits until the agent replies.
     pub(super) fn await_agent(&mut self) -> Result<(), Broken> {
         let limit = COMMAND_TIME;
-        let asking = format!("[ \"$({})\" = 1 ]", asking("agent.ping"));
+        let asking = format!("[ \"$({})\" = 1 ]", agent_request("agent.ping"));
         if self.wait_for(limit, &asking)? {
             return Ok(());
         }
@@ -183,7 +183,7 @@ fn lines(output: ChildStdout) -> Receiver<String> {
     receiver
 }
 
-/// Mitigations for processors' faults cost much where every instruction is emulated.
+/// Mitigations for processor vulnerabilities are expensive if every instruction is emulated.
 const KERNEL_OPTIONS: &str = "root=/dev/vda rw console=ttyS0 quiet mitigations=off systemd.show_status=false";
 
 fn qemu(image: &Image, memory_mib: u32) -> Command {
@@ -221,8 +221,8 @@ fn parse(line: &str) -> Option<(u32, Outcome)> {
     Some((number, Outcome { code, text: String::from_utf8_lossy(&bytes).into_owned() }))
 }
 
-/// The shell command that asks the guest's agent for a key and writes the answer, the NUL in an error as a newline.
-fn asking(key: &str) -> String {
+/// Returns the shell command that polls a key of the guest's agent and prints the reply, with an error's NUL as a newline.
+fn agent_request(key: &str) -> String {
     let mut frame = b"ZBXD\x01".to_vec();
     frame.extend_from_slice(&(key.len() as u64).to_le_bytes());
     frame.extend_from_slice(key.as_bytes());
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_request_has_the_protocols_header() {
-        let command = asking("agent.ping");
+        let command = agent_request("agent.ping");
         let frame = command.split(' ').find(|word| word.starts_with("WkJY")).unwrap();
         assert_eq!(BASE64.decode(frame).unwrap(), b"ZBXD\x01\x0a\0\0\0\0\0\0\0agent.ping");
     }

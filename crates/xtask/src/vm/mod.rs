@@ -1,5 +1,5 @@
-//! A whole machine: Debian with systemd, the real agent and the plugin, in software emulation, and what happens on it when
-//! memory runs out. `docs/vm.md` tells the last result.
+//! A whole machine: Debian with systemd, the real agent and the plugin, in software emulation, with scenes in which its
+//! memory runs out. `docs/vm.md` contains the last result.
 
 mod findings;
 mod image;
@@ -37,7 +37,7 @@ pub(crate) fn run(only: Option<Scene>) -> Done {
     Ok(())
 }
 
-/// What operators run, unless there is word of a directory with other executables.
+/// Returns the release build, as operators run it, unless a directory with other executables is set.
 fn plugin() -> Result<PathBuf, Box<dyn Error>> {
     if std::env::var_os(binaries::DIRECTORY).is_some() {
         return Ok(binaries::find(binaries::PLUGIN)?);
@@ -46,7 +46,7 @@ fn plugin() -> Result<PathBuf, Box<dyn Error>> {
     Ok(binaries::release("oomwatch-plugin", binaries::PLUGIN)?)
 }
 
-/// Plays scenes on one machine; tells how many assertions did not hold.
+/// Plays scenes on one machine and returns the number of failed assertions.
 fn play(image: &Image, scenes: &[Scene]) -> Result<usize, Box<dyn Error>> {
     let memory_mib = scenes[0].memory_mib();
     say(&format!("Booting a machine with {memory_mib} MiB ..."));
@@ -62,13 +62,13 @@ fn play(image: &Image, scenes: &[Scene]) -> Result<usize, Box<dyn Error>> {
             findings.holds("the scene can be played to its end", false, broken);
         }
         page::write(&path, *scene, &about, &findings)?;
-        say(&told(&findings));
+        say(&summary(&findings));
         failed += findings.failed();
     }
     Ok(failed)
 }
 
-fn told(findings: &Findings) -> String {
+fn summary(findings: &Findings) -> String {
     let line = |finding: &findings::Finding| {
         format!("{} {}: {}", if finding.held { "ok      " } else { "FAILED  " }, finding.what, finding.seen)
     };

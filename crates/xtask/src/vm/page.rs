@@ -1,4 +1,4 @@
-//! The page that tells what the last run of each scene asserted and saw.
+//! The page with the assertions and observations of each scene's last run.
 
 use std::fs;
 use std::io;

@@ -249,7 +249,7 @@ fn mount(arguments: &[&str], at: &Path) -> Result<(), Broken> {
     if status.success() { Ok(()) } else { Err(format!("mount {arguments:?}: {status}").into()) }
 }
 
-/// What kills by others on this machine may raise where /proc is real and no message may be read.
+/// Problems that other kills on this machine may raise if /proc is real and no kernel message is readable.
 const BY_OTHERS: &[&str] = &[UNREPORTED];
 
 fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {

@@ -13,7 +13,7 @@ use super::scene_entry::Make;
 
 pub(super) const SCENES: &[Make] = &[("whole-machine", whole_machine), ("sites", sites)];
 
-/// Apache's own words, as it wrote them in the scene where it is real.
+/// Apache's own message, as written in the scene with a real Apache.
 const APACHE_LINE: &str = "[Tue Nov 24 10:00:00.000000 2026] [mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, \
                            consider raising the MaxRequestWorkers setting";
 
@@ -45,7 +45,7 @@ fn line(site: &str) -> String {
     )
 }
 
-/// One site of three is asked for far more often than the others.
+/// One of three sites gets far more requests than the others.
 fn sites(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     const BUSY_PER_SECOND: usize = 150;
     let machine = MadeUp::new(room)?.with_servers()?;

@@ -1,4 +1,4 @@
-//! All scenes: what happens, which problems that must raise, and how it ends.
+//! All scenes: the causes, the problems that they must raise, and how they end.
 
 mod hosts;
 mod linux;

@@ -259,7 +259,7 @@ fn mysql_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     Ok(Scene::new(name, "made-up machine of 4 GiB", &["MySQL"]).on(&machine).cause(cause))
 }
 
-/// Configurations that do not do what they say.
+/// Configurations whose effective limits differ from the configured ones.
 fn odd(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     let machine = MadeUp::new(room)?.with_servers()?;
     let apache = "ServerName localhost\nLoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so\n\

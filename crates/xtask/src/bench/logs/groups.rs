@@ -43,7 +43,7 @@ pub(super) fn rows(bench: &Bench) -> Outcome<Vec<Measurement>> {
         let (mut ours, mut peer, mut bytes) = (Vec::new(), Vec::new(), 0);
         for _ in 0..RUNS {
             let mut plugin = bench.launch()?;
-            // Less than the stand-in for an agent waits for an answer.
+            // Less than the time that the fake agent waits for a reply.
             plugin.agent.set_request_timeout(Some(POLL_SECS));
             let start = Instant::now();
             let groups = ask_until_complete(&mut plugin.agent, &path)?;
@@ -119,7 +119,7 @@ fn ask_until_complete(agent: &mut agent2_plugin::FakeAgent, path: &Path) -> Outc
     }
 }
 
-/// A fast wrong answer is worth nothing.
+/// Checks the result: a fast but wrong result is worth nothing.
 fn check(groups: &Value, busiest: &[u64]) -> Outcome<()> {
     let found = groups["groups"].as_array().ok_or("no groups")?;
     let count_of = |site: usize| {

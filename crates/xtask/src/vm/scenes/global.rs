@@ -16,7 +16,7 @@ pub(super) const UNPROTECTED_STORY: &str = "The same with the agent's unit as De
 
 /// With no pause between the workers they would be killed while they start, before they are as large as the others.
 /// A machine without swap drops the programs' own pages before it kills, and reads them in again at once: in emulation it does
-/// nothing else for many minutes. So what the other services have in memory is not to be dropped, and the kernel is told to kill
+/// nothing else for many minutes. So the memory of the other services must not be dropped, and the kernel is told to kill
 /// when it cannot keep what was used in the last second (the multi-generational LRU's `min_ttl_ms`).
 const STORM: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/storm.pids /run/storm.done
 cat > /run/storm.sh <<'END'
@@ -45,7 +45,7 @@ struct Storm {
     events: Value,
 }
 
-/// Lets it rage and waits until the agent answers again.
+/// Runs the storm and waits until the agent replies again.
 fn rage(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, Broken> {
     // What else is large on Debian's fresh web server would only blur who is killed.
     machine.run("systemctl stop php8.4-fpm; systemctl reset-failed; systemctl start apache2")?;
@@ -73,8 +73,9 @@ fn main_pid(machine: &mut Machine, unit: &str) -> Result<u64, Broken> {
 
 /// What the list says of this storm.
 fn is_told(findings: &mut Findings, storm: &Storm, others: &[u64]) {
-    let told = victims(&storm.events);
-    let new: Vec<_> = told.iter().filter(|pid| storm.workers.contains(pid) || others.contains(pid)).collect();
+    let reported = victims(&storm.events);
+    let new: Vec<_> =
+        reported.iter().filter(|pid| storm.workers.contains(pid) || others.contains(pid)).collect();
     findings.equal("`oom.list` has every kill, each once", new.len(), storm.kills);
     let Some(event) = new.first().and_then(|pid| event_of(&storm.events, **pid)) else { return };
     let is_told = event["constraint"] == "none" && event["trust"] == "high" && event["tasks"].is_array();

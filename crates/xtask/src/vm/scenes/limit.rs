@@ -14,7 +14,7 @@ use crate::vm::machine::{Broken, Machine};
 pub(super) const STORY: &str = "A service with `MemoryMax=30M` takes more, is killed by the kernel and started again by systemd, \
      three times; the fourth time it behaves. The agent's user is in `systemd-journal`.";
 
-/// What it is now says nothing of what it was.
+/// The process's present state does not show its former memory.
 const HUNGRY: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/hungry.pids
 cat > /run/hungry.sh <<'END'
 echo $$ >> /run/hungry.pids
@@ -90,7 +90,7 @@ fn is_the_last(findings: &mut Findings, last: &Value, pid: u64) {
     findings.holds("and its memory, below the limit", (LIMIT_BYTES / 2..=LIMIT_BYTES).contains(&rss), rss);
 }
 
-/// The unit looks innocent by now: its result is success, and its cgroup's counters began anew.
+/// The unit shows no trace of the kill: its result is success, and its cgroup's counters were reset.
 fn units(findings: &mut Findings, units: &Value) {
     findings.equal("`systemd.units` is on the bus", units["bus"].clone(), "connected");
     let unit = unit_of(units, "hungry.service");
@@ -141,10 +141,10 @@ pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Play
     let mut pids = numbers(&machine.run("cat /run/crowd.pids")?)?;
     let events = events_with(machine, &pids)?;
     let event = event_of(&events, pids[0]).cloned().unwrap_or_default();
-    let mut told = victims(&Value::from(vec![event.clone()]));
+    let mut victims_of_event = victims(&Value::from(vec![event.clone()]));
     pids.sort_unstable();
-    told.sort_unstable();
-    findings.equal("one event has all four processes", told, pids);
+    victims_of_event.sort_unstable();
+    findings.equal("one event has all four processes", victims_of_event, pids);
     let unit = json!([event["unit"], event["constraint"]]);
     findings.equal("of that unit", unit, json!(["crowd.service", "memcg"]));
     findings.equal("its kills are four", event["kills"].clone(), 4);
@@ -184,7 +184,7 @@ pub(super) fn play_continue(machine: &mut Machine, findings: &mut Findings) -> P
         is_over && state == "active\nsuccess",
         state,
     );
-    // A look at all services takes long in emulation, and is shared for nine times as long.
+    // A scan of all services takes long in emulation, and is shared for nine times as long.
     let start = Instant::now();
     let mut answer = machine.json("oomwatch.systemd.units[100]")?;
     while unit_of(&answer, "survivor.service")["oom_kills"] != 2 && start.elapsed() < LONG / 5 {

@@ -1,4 +1,4 @@
-//! The scenes, and what they are made of.
+//! The scenes.
 
 mod global;
 mod limit;

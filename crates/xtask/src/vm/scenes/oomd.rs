@@ -23,7 +23,7 @@ ManagedOOMMemoryPressureDurationSec=1s
 END
 systemctl start systemd-oomd; systemctl daemon-reload; systemctl start pressed"#;
 
-/// The order of those who tell is who came first.
+/// Sources are listed in the order of their reports.
 fn same_words(seen: &Value, wanted: &Value) -> bool {
     let sorted = |value: &Value| {
         let mut words: Vec<_> = value[3].as_array().into_iter().flatten().map(Value::to_string).collect();
@@ -51,7 +51,7 @@ fn source_state(sources: &Value) -> Value {
 
 pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
-    // systemd is followed from the first item on that needs it: a template's has been asked long before.
+    // The plugin follows systemd from the first item that needs it. A template polls such an item long before.
     machine.json("oomwatch.oom.list[100]")?;
     let before = counted(machine)?;
     machine.run(PRESSED)?;

@@ -1,4 +1,4 @@
-//! What may be read, and what is told of what may not.
+//! Which sources the agent's user may read, and how the plugin reports those that it may not.
 
 use serde_json::{Value, json};
 
@@ -15,12 +15,12 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     machine.run("sysctl -q kernel.dmesg_restrict=1")?;
     agent_with(machine, &Unit::Protected, "")?;
     nothing_readable(machine, findings)?;
-    told_by(machine, findings, "systemd-journal", &["journal"])?;
-    told_by(machine, findings, "adm", &["file", "journal"])?;
+    reported_by(machine, findings, "systemd-journal", &["journal"])?;
+    reported_by(machine, findings, "adm", &["file", "journal"])?;
     machine.run("sysctl -q kernel.dmesg_restrict=0")?;
-    told_by(machine, findings, "", &["kmsg"])?;
+    reported_by(machine, findings, "", &["kmsg"])?;
     machine.run("sysctl -q kernel.dmesg_restrict=1")?;
-    mended(machine, findings)
+    follow_check(machine, findings)
 }
 
 fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> Played {
@@ -72,14 +72,14 @@ fn readable(sources: &Value) -> Vec<&str> {
     names
 }
 
-fn told_by(machine: &mut Machine, findings: &mut Findings, group: &str, wanted: &[&str]) -> Played {
+fn reported_by(machine: &mut Machine, findings: &mut Findings, group: &str, wanted: &[&str]) -> Played {
     agent_with(machine, &Unit::Protected, group)?;
-    let told =
+    let reported =
         if group.is_empty() { "no group, `dmesg_restrict=0`".to_owned() } else { format!("group `{group}`") };
     let pid = kill_one(machine)?;
     let events = events_with(machine, &[pid])?;
     let sources = machine.json("oomwatch.oom.sources")?;
-    findings.equal(format!("{told}: what text can be read"), readable(&sources), wanted.to_vec());
+    findings.equal(format!("{reported}: what text can be read"), readable(&sources), wanted.to_vec());
     let counts = &sources["counts"];
     findings.holds("and all kills of this boot are in it", counts["agree"] == true, counts);
     told_the_last(machine, findings, pid)?;
@@ -121,8 +121,8 @@ const CHECK_IN_UNIT: &str = "systemd-run --quiet --wait --pipe --collect -p User
      -p \"AmbientCapabilities=$(systemctl show -P AmbientCapabilities zabbix-agent2)\" \
      /usr/local/lib/zabbix/zabbix-agent2-plugin-oomwatch check";
 
-/// Does what `check` prints, as an administrator would who reads it.
-fn mended(machine: &mut Machine, findings: &mut Findings) -> Played {
+/// Follows the instructions that `check` prints, as an administrator would.
+fn follow_check(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Protected, "")?;
     let before = machine.try_run(CHECK_IN_UNIT)?;
     findings.holds(
@@ -196,8 +196,8 @@ fn each_once(
     events: &Value,
     pids: &[u64],
 ) -> Result<(), Broken> {
-    let told = victims(events);
-    let times = pids.iter().map(|pid| told.iter().filter(|one| *one == pid).count());
+    let reported = victims(events);
+    let times = pids.iter().map(|pid| reported.iter().filter(|one| *one == pid).count());
     findings.equal("each of them once", times.collect::<Vec<_>>(), vec![1; pids.len()]);
     // The chosen process of a group is written twice.
     let written =

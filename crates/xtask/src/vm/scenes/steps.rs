@@ -31,7 +31,7 @@ pub(super) enum Unit {
     Plain,
 }
 
-/// Starts the agent anew, with nothing known from before, its user in these groups and in no others.
+/// Restarts the agent without its former state, with its user in exactly these groups.
 pub(super) fn agent_with(machine: &mut Machine, unit: &Unit, groups: &str) -> Played {
     let dir = "/etc/systemd/system/zabbix-agent2.service.d";
     let file = match unit {
@@ -49,7 +49,7 @@ pub(super) fn agent_with(machine: &mut Machine, unit: &Unit, groups: &str) -> Pl
     machine.await_agent()
 }
 
-/// Has one process killed at a limit of its own; hands out its process number. To systemd-run a `$$` is a `$`.
+/// Causes a kill of one process at its own limit and returns its process number. systemd-run reads `$$` as `$`.
 pub(super) fn kill_one(machine: &mut Machine) -> Result<u64, Broken> {
     machine.run(
         "rm -f /run/victim; systemd-run --quiet --collect --wait --unit=victim -p MemoryMax=20M -p MemorySwapMax=0 \
@@ -91,7 +91,7 @@ pub(super) fn event_of(events: &Value, pid: u64) -> Option<&Value> {
     events.as_array()?.iter().find(has)
 }
 
-/// The events, once they tell of all these processes; what they tell when the time is over otherwise. The journal is not
+/// Returns the events as soon as they contain all these processes, or those found at the timeout. The journal is not
 /// read at each poll.
 pub(super) fn events_with(machine: &mut Machine, pids: &[u64]) -> Result<Value, Broken> {
     let start = std::time::Instant::now();
