@@ -150,8 +150,8 @@ impl Machine {
     /// Waits until the agent replies.
     pub(super) fn await_agent(&mut self) -> Result<(), Broken> {
         let limit = COMMAND_TIME;
-        let asking = format!("[ \"$({})\" = 1 ]", agent_request("agent.ping"));
-        if self.wait_for(limit, &asking)? {
+        let ping = format!("[ \"$({})\" = 1 ]", agent_request("agent.ping"));
+        if self.wait_for(limit, &ping)? {
             return Ok(());
         }
         let doing = self.run("systemctl status zabbix-agent2; tail /var/log/zabbix/*.log; true")?;
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_items_error_is_told_from_a_value() {
+    fn error_of_an_item_differs_from_a_value() {
         assert_eq!(answer_of("ZBX_NOTSUPPORTED\nNo such key."), Err("No such key.".to_owned()));
         assert_eq!(answer_of("{\"count\":0}"), Ok("{\"count\":0}".to_owned()));
     }

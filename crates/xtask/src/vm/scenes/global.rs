@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::steps::{
-    LONG, Played, Unit, agent_with, counted, event_of, events_with, number, numbers, victims,
+    LONG, Played, Unit, agent_with, event_of, events_with, kernel_kills, number, numbers, victims,
 };
 use crate::vm::findings::Findings;
 use crate::vm::machine::{Broken, Machine};
@@ -16,7 +16,7 @@ pub(super) const UNPROTECTED_STORY: &str = "The same with the agent's unit as De
 
 /// With no pause between the workers they would be killed while they start, before they are as large as the others.
 /// A machine without swap drops the programs' own pages before it kills, and reads them in again at once: in emulation it does
-/// nothing else for many minutes. So the memory of the other services must not be dropped, and the kernel is told to kill
+/// nothing else for many minutes. So the memory of the other services must not be dropped, and the kernel is configured to kill
 /// when it cannot keep what was used in the last second (the multi-generational LRU's `min_ttl_ms`).
 const STORM: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/storm.pids /run/storm.done
 cat > /run/storm.sh <<'END'
@@ -46,17 +46,17 @@ struct Storm {
 }
 
 /// Runs the storm and waits until the agent replies again.
-fn rage(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, Broken> {
+fn run_storm(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, Broken> {
     // What else is large on Debian's fresh web server would only blur who is killed.
     machine.run("systemctl stop php8.4-fpm; systemctl reset-failed; systemctl start apache2")?;
-    let (before, total) = (counted(machine)?, machine.number("oomwatch.oom.total")?);
+    let (before, total) = (kernel_kills(machine)?, machine.number("oomwatch.oom.total")?);
     let (agent, apache) = (main_pid(machine, "zabbix-agent2")?, main_pid(machine, "apache2")?);
     machine.run(STORM)?;
     let is_over = machine.wait_for(LONG, "[ -e /run/storm.done ]")?;
     findings.holds("the storm ends", is_over, machine.run("wc -l < /run/storm.pids")?);
     let workers = numbers(&machine.run("cat /run/storm.pids; systemctl stop storm")?)?;
     machine.await_agent()?;
-    let kills = counted(machine)? - before;
+    let kills = kernel_kills(machine)? - before;
     findings.holds("the kernel had to kill", kills > 0, kills);
     findings.equal("the bystander is the same process", main_pid(machine, "apache2")?, apache);
     let written = "journalctl -k -b --output=cat | sed -n 's/.*Killed process \\([0-9]*\\).*/\\1/p'";
@@ -72,39 +72,39 @@ fn main_pid(machine: &mut Machine, unit: &str) -> Result<u64, Broken> {
 }
 
 /// What the list says of this storm.
-fn is_told(findings: &mut Findings, storm: &Storm, others: &[u64]) {
+fn check_event(findings: &mut Findings, storm: &Storm, others: &[u64]) {
     let reported = victims(&storm.events);
     let new: Vec<_> =
         reported.iter().filter(|pid| storm.workers.contains(pid) || others.contains(pid)).collect();
     findings.equal("`oom.list` has every kill, each once", new.len(), storm.kills);
     let Some(event) = new.first().and_then(|pid| event_of(&storm.events, **pid)) else { return };
-    let is_told = event["constraint"] == "none" && event["trust"] == "high" && event["tasks"].is_array();
-    findings.holds("with constraint, trust and the largest tasks", is_told, &event["constraint"]);
+    let is_reported = event["constraint"] == "none" && event["trust"] == "high" && event["tasks"].is_array();
+    findings.holds("with constraint, trust and the largest tasks", is_reported, &event["constraint"]);
 }
 
 pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
-    let storm = rage(machine, findings)?;
+    let storm = run_storm(machine, findings)?;
     findings.equal("the agent is the same process", main_pid(machine, "zabbix-agent2")?, storm.agent);
     let restarts = machine.run("systemctl show -P NRestarts zabbix-agent2")?;
     findings.equal("and was not started again", restarts, "0");
-    is_told(findings, &storm, &[]);
+    check_event(findings, &storm, &[]);
     Ok(())
 }
 
 pub(super) fn play_unprotected(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Plain, "systemd-journal")?;
-    let storm = rage(machine, findings)?;
+    let storm = run_storm(machine, findings)?;
     let event = event_of(&storm.events, storm.agent).cloned().unwrap_or_default();
     let victim = json!([event["victims"][0]["name"], event["unit"]]);
     findings.equal(
-        "the agent's own death is told",
+        "the agent's own kill is reported",
         victim,
         json!(["zabbix_agent2", "zabbix-agent2.service"]),
     );
     let restarts = number(&machine.run("systemctl show -P NRestarts zabbix-agent2")?)?;
     findings.holds("it was started again", restarts > 0, restarts);
-    is_told(findings, &storm, &agents(&storm.events));
+    check_event(findings, &storm, &agents(&storm.events));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::steps::{
-    LONG, Played, Unit, agent_with, counted, event_of, events_with, numbers, unit_of, victims,
+    LONG, Played, Unit, agent_with, event_of, events_with, kernel_kills, numbers, unit_of, victims,
 };
 use crate::vm::findings::Findings;
 use crate::vm::machine::{Broken, Machine};
@@ -98,7 +98,7 @@ fn units(findings: &mut Findings, units: &Value) {
     let rest = json!([unit["restarts"], unit["active_state"], unit["memory_max_bytes"]]);
     findings.equal("and the restarts, the state and the limit", rest, json!([3, "active", LIMIT_BYTES]));
     let policy = json!([unit["oom_policy"], unit["result"]]);
-    findings.equal("and the policy; the result says nothing any more", policy, json!(["stop", "success"]));
+    findings.equal("and the policy; the result no longer shows the kill", policy, json!(["stop", "success"]));
     let clock = unit["last_oom_kill"].as_u64().unwrap_or_default();
     findings.holds("and when the last kill was", clock > 1_700_000_000, clock);
 }
@@ -133,7 +133,7 @@ systemctl daemon-reload; systemctl start crowd"#;
 
 pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
-    let (counted_before, total) = (counted(machine)?, machine.number("oomwatch.oom.total")?);
+    let (counted_before, total) = (kernel_kills(machine)?, machine.number("oomwatch.oom.total")?);
     machine.run(CROWD)?;
     let is_over = machine.wait_for(LONG, "systemctl is-failed --quiet crowd")?;
     let result = machine.run("systemctl show -P Result crowd")?;
@@ -148,7 +148,7 @@ pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Play
     let unit = json!([event["unit"], event["constraint"]]);
     findings.equal("of that unit", unit, json!(["crowd.service", "memcg"]));
     findings.equal("its kills are four", event["kills"].clone(), 4);
-    let kernel = counted(machine)? - counted_before;
+    let kernel = kernel_kills(machine)? - counted_before;
     findings.holds("the kernel counts them, perhaps the chosen one twice", (4..=5).contains(&kernel), kernel);
     findings.equal("`oom.total` follows the kernel", machine.number("oomwatch.oom.total")? - total, kernel);
     agreement(machine, findings)?;
@@ -156,7 +156,7 @@ pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Play
 }
 
 pub(super) const CONTINUE_STORY: &str = "A service with `OOMPolicy=continue` and `MemoryMax=30M` starts two processes that take more, one \
-     after the other. Each is killed, and the service goes on, so systemd tells nobody.";
+     after the other. Each is killed, and the service goes on, so systemd sends no signal.";
 
 const SURVIVOR: &str = r#"set -e; mkdir -p /run/systemd/system; rm -f /run/survivor.done
 cat > /run/survivor.sh <<'END'

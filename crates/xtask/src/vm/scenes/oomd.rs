@@ -1,6 +1,6 @@
 //! systemd-oomd, which kills before the kernel has to.
 
-use super::steps::{LONG, Played, Unit, agent_with, counted, unit_of};
+use super::steps::{LONG, Played, Unit, agent_with, kernel_kills, unit_of};
 use serde_json::{Value, json};
 
 use crate::vm::findings::Findings;
@@ -53,14 +53,14 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     // The plugin follows systemd from the first item that needs it. A template polls such an item long before.
     machine.json("oomwatch.oom.list[100]")?;
-    let before = counted(machine)?;
+    let before = kernel_kills(machine)?;
     machine.run(PRESSED)?;
     let is_over = machine.wait_for(LONG, "systemctl is-failed --quiet pressed")?;
     let result = machine.run("systemctl show -P Result pressed")?;
     findings.holds("systemd-oomd killed the service", is_over && result == "oom-kill", &result);
-    findings.equal("the kernel's killer did not act", counted(machine)? - before, 0);
+    findings.equal("the kernel's killer did not act", kernel_kills(machine)? - before, 0);
     let words = machine.run("journalctl -b -u systemd-oomd -u pressed --output=cat | grep -i kill; true")?;
-    findings.holds("the journal has systemd-oomd's words", words.contains("Killed"), words);
+    findings.holds("the journal has systemd-oomd's message", words.contains("Killed"), words);
     let is_oomd = |event: &&Value| event["killer"] == "systemd-oomd";
     let list = machine.json("oomwatch.oom.list[100]")?;
     let event = list.as_array().and_then(|list| list.iter().find(is_oomd)).cloned().unwrap_or_default();
@@ -73,7 +73,7 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     ]);
     let held = same_words(&seen, &wanted);
     let shown = if held { seen } else { list };
-    findings.holds("`oom.list` has it: cgroup, unit, reason and who told", held, shown);
+    findings.holds("`oom.list` has it: cgroup, unit, reason and sources", held, shown);
     watched(findings, &machine.json("oomwatch.systemd.units[100]")?);
     let running = source_state(&machine.json("oomwatch.oom.sources")?);
     findings.equal("`oom.sources` reads systemd-oomd", running, "readable");

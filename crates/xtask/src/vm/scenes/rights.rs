@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{Played, Unit, agent_with, counted, event_of, events_with, kill_one, number, victims};
+use super::steps::{
+    Played, Unit, agent_with, event_of, events_with, kernel_kills, kill_one, number, victims,
+};
 use crate::vm::findings::Findings;
 use crate::vm::machine::{Broken, Machine};
 
@@ -33,24 +35,28 @@ fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> Played {
     );
     for name in ["kmsg", "journal", "/var/log/kern.log", "/var/log/syslog"] {
         let source = source(&sources, name);
-        let is_told =
+        let is_reported =
             source["state"] == "forbidden" && source["reason"].is_string() && source["remedy"].is_string();
-        findings.holds(format!("and says that {name} is forbidden, why, and what mends it"), is_told, source);
+        findings.holds(
+            format!("and says that {name} is forbidden, with reason and remedy"),
+            is_reported,
+            source,
+        );
     }
     findings.equal("and claims no agreement", sources["counts"]["agree"].clone(), Value::Null);
     for key in ["oomwatch.oom.last", "oomwatch.oom.list[5]"] {
         let answer = machine.item(key)?;
         findings.holds(
-            format!("`{key}` is an error and no empty answer"),
+            format!("`{key}` is an error, not an empty value"),
             answer.is_err(),
             format!("{answer:?}"),
         );
     }
-    let (counted, total) = (counted(machine)?, machine.number("oomwatch.oom.total")?);
+    let (counted, total) = (kernel_kills(machine)?, machine.number("oomwatch.oom.total")?);
     findings.equal("`oom.total` has the kernel's count", total, counted);
     let checked = machine.run(CHECK)?;
-    let is_told = checked.contains("usermod --append --groups systemd-journal zabbix");
-    findings.holds("`check` as the agent's user says what mends it", is_told, checked);
+    let is_reported = checked.contains("usermod --append --groups systemd-journal zabbix");
+    findings.holds("`check` as the agent's user prints the remedy", is_reported, checked);
     Ok(())
 }
 
@@ -79,17 +85,17 @@ fn reported_by(machine: &mut Machine, findings: &mut Findings, group: &str, want
     let pid = kill_one(machine)?;
     let events = events_with(machine, &[pid])?;
     let sources = machine.json("oomwatch.oom.sources")?;
-    findings.equal(format!("{reported}: what text can be read"), readable(&sources), wanted.to_vec());
+    findings.equal(format!("{reported}: readable kernel text"), readable(&sources), wanted.to_vec());
     let counts = &sources["counts"];
     findings.holds("and all kills of this boot are in it", counts["agree"] == true, counts);
-    told_the_last(machine, findings, pid)?;
+    check_last_and_count(machine, findings, pid)?;
     let event = event_of(&events, pid).cloned().unwrap_or_default();
     let mut by: Vec<_> =
         event["sources"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     by.sort_unstable();
     by.retain(|name| *name != "systemd");
-    findings.equal("and who told the kill", by, wanted.to_vec());
-    findings.equal("to be trusted", event["trust"].clone(), "high");
+    findings.equal("and the sources of the kill", by, wanted.to_vec());
+    findings.equal("with high trust", event["trust"].clone(), "high");
     let checked = machine.run(CHECK)?;
     let fine: Vec<_> =
         checked.lines().filter(|line| line.starts_with("ok") && line.contains("OOM reports")).collect();
@@ -108,11 +114,11 @@ fn words_of(name: &str) -> &str {
     }
 }
 
-fn told_the_last(machine: &mut Machine, findings: &mut Findings, pid: u64) -> Played {
+fn check_last_and_count(machine: &mut Machine, findings: &mut Findings, pid: u64) -> Played {
     let (last, count) = (machine.json("oomwatch.oom.last")?, machine.number("oomwatch.oom.count")?);
     let seen = json!([last["victims"][0]["pid"], last["victims"][0]["name"]]);
     findings.equal("`oom.last` names the process", seen, json!([pid, "hungry"]));
-    findings.equal("`oom.count` has the kernel's count", count, counted(machine)?);
+    findings.equal("`oom.count` has the kernel's count", count, kernel_kills(machine)?);
     Ok(())
 }
 
@@ -146,7 +152,7 @@ fn follow_check(machine: &mut Machine, findings: &mut Findings) -> Played {
     machine.await_agent()?;
     let after = machine.try_run(CHECK_IN_UNIT)?;
     let left: Vec<_> = after.text.lines().filter(|line| !line.starts_with(' ')).collect();
-    findings.holds("once they are carried out, `check` is content", after.code == 0, left.join("\n"));
+    findings.holds("after these commands `check` finds no problem", after.code == 0, left.join("\n"));
     machine.run(&format!("rm {dir}/override.conf; systemctl daemon-reload")).map(drop)
 }
 
@@ -161,17 +167,21 @@ pub(super) fn play_journal(machine: &mut Machine, findings: &mut Findings) -> Pl
     let first = kill_one(machine)?;
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     let events = events_with(machine, &[first])?;
-    findings.holds("a kill before the start is told", event_of(&events, first).is_some(), first);
+    findings.holds("a kill before the start is reported", event_of(&events, first).is_some(), first);
     forge(machine)?;
     let second = kill_one(machine)?;
     let events = events_with(machine, &[second])?;
-    findings.holds("a kill meanwhile is told", event_of(&events, second).is_some(), second);
+    findings.holds("a kill while the agent ran is reported", event_of(&events, second).is_some(), second);
     machine.run("systemctl stop zabbix-agent2")?;
     let third = kill_one(machine)?;
     machine.run("systemctl start zabbix-agent2")?;
     machine.await_agent()?;
     let events = events_with(machine, &[third])?;
-    findings.holds("a kill while the agent was stopped is told", event_of(&events, third).is_some(), third);
+    findings.holds(
+        "a kill while the agent was stopped is reported",
+        event_of(&events, third).is_some(),
+        third,
+    );
     each_once(machine, findings, &events, &[third, second, first])?;
     findings.holds(
         "forged reports are not believed",
@@ -206,7 +216,7 @@ fn each_once(
     let hungry =
         events.as_array().into_iter().flatten().filter_map(|event| event["victims"].as_array()).flatten();
     let hungry = hungry.filter(|victim| victim["name"] == "hungry").count() as u64;
-    findings.equal("as many as journalctl shows of that name", hungry, written);
+    findings.equal("as many as journalctl shows for that name", hungry, written);
     let sources =
         events.as_array().into_iter().flatten().filter_map(|event| event["sources"].as_array()).flatten();
     let mut sources: Vec<_> = sources.filter_map(Value::as_str).collect();

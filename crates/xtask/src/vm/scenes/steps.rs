@@ -67,7 +67,7 @@ pub(super) fn numbers(text: &str) -> Result<Vec<u64>, Broken> {
 }
 
 /// The kernel's own count.
-pub(super) fn counted(machine: &mut Machine) -> Result<u64, Broken> {
+pub(super) fn kernel_kills(machine: &mut Machine) -> Result<u64, Broken> {
     number(&machine.run("sed -n 's/^oom_kill //p' /proc/vmstat")?)
 }
 
