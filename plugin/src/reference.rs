@@ -36,7 +36,12 @@ fn write_key(page: &mut String, key: &Key) {
     }
     write_returns(page, &key.returns);
     if let Some(builtin) = key.mirrors {
-        let _ = writeln!(page, "In place of the agent's own key: `Alias={builtin}[*]:{}[*]`\n", key.name);
+        let _ = writeln!(page, "In place of the agent's own key: `Alias={builtin}[*]:{}[*]`", key.name);
+        // The agent's log keys send one value for each line.
+        if key.name.starts_with("oomwatch.log") {
+            page.push_str("**Not for existing triggers**: see [differences](logs.md#differences-from-the-built-in-log-keys).\n");
+        }
+        page.push('\n');
     }
     let _ = writeln!(page, "Source: {}\n\nExample: `{}`", key.source, key.example);
 }
