@@ -1,10 +1,10 @@
 //! Computes how many workers a server is allowed, their memory in the worst case, and whether the machine has it.
 //!
 //! * [`Files`] is the source of configuration: a [`Tree`] in memory, or [`HostFiles`], the files below a directory.
-//! Parsers use nothing else of the machine.
+//!   Parsers use nothing else of the machine.
 //! * A [`ServerProcess`] is a running process with the fields that identify a pool's workers. The caller lists them.
 //! * [`apache`], [`phpfpm`] and [`mysql`] each read a configuration as the server itself does, and find the server's
-//! processes among the given ones. [`ConfigError`] is an error of a configuration file.
+//!   processes among the given ones. [`ConfigError`] is an error of a configuration file.
 //! * [`sizing`] is the arithmetic: the memory of one worker, of all allowed workers, and the largest limit that fits.
 //! * [`sockets`] counts connections, which shows how many workers are busy without a request to the server.
 //!

@@ -1,9 +1,9 @@
 //! Apache httpd 2.2 and 2.4: reads the configuration as httpd does, and computes the limit of workers.
 //!
 //! * A [`Build`] has the properties that are compiled into the program: version, paths, built-in modules. It is read from the
-//! program or concluded from the layout of the files.
+//!   program or concluded from the layout of the files.
 //! * An [`Invocation`] is how the server is started: build, configuration file, options, environment. A running server's
-//! command line has them; otherwise Debian's `envvars` and Red Hat's `sysconfig` are read.
+//!   command line has them; otherwise Debian's `envvars` and Red Hat's `sysconfig` are read.
 //! * A [`Pool`] is the limit after all corrections by httpd, with a [`Warning`] for each correction.
 //! * [`Running`] are the server's processes. A [`Scoreboard`] has mod_status's counts of their workers.
 //!

@@ -3,7 +3,7 @@
 //! * A [`Footprint`] is the memory of one process, as far as it could be read.
 //! * [`Memory`] is the memory of a pool: the private part of each worker, and the part that all share.
 //! * A [`Machine`] is the total and the available memory. A [`Cgroup`] is the same for the pool's memory cgroup, which may be
-//! smaller.
+//!   smaller.
 //! * A [`Sizing`] is the result: the memory at the limit, whether it fits, and the largest limit that fits.
 //!
 //! Prefork children share most of their pages with their parent. Multiplying a child's RSS would count those pages once for
