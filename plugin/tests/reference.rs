@@ -1,7 +1,5 @@
 //! The generated page of the item keys is the table's.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 #[test]

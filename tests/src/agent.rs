@@ -479,7 +479,7 @@ impl RealAgent {
         for _ in 1..START_ATTEMPTS {
             match &result {
                 Err(Error::AgentExited { output, .. }) if is_unrelated_failure(output) => {
-                    result = self.start_again()
+                    result = self.start_again();
                 }
                 _ => break,
             }

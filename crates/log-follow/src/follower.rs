@@ -579,7 +579,6 @@ fn lines_sink(item: &Item, budget: u64) -> Lines<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
     use super::*;
     use crate::chunk::CHUNK_BYTES;

@@ -131,7 +131,6 @@ impl<'a> Planner<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
     use std::fs;
     use std::path::Path;

@@ -1,8 +1,6 @@
 //! Compares patterns with PCRE2 itself, compiled with the agent's options: the same patterns are valid and match the same lines
 //! with the same groups.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 #[path = "tables/pcre2.rs"]
 mod tables;
 

@@ -50,8 +50,8 @@ fn blocks(page: &str) -> Vec<Block<'_>> {
 
 impl Block<'_> {
     fn apply(&self, root: &Path) {
-        let paths = self.instruction.split('`').filter(|text| text.contains('/'));
-        let path = root.join(paths.last().unwrap());
+        let mut paths = self.instruction.split('`').filter(|text| text.contains('/'));
+        let path = root.join(paths.next_back().unwrap());
         let text = fs::read_to_string(&path).unwrap_or_default();
         let changed = if self.instruction.starts_with("New file ") {
             assert!(!path.exists(), "{}", path.display());
