@@ -88,7 +88,7 @@ pub(crate) fn run(once: bool) -> Done {
             pause(INTERVAL, &stop);
         }
     }
-    say("Everything is ended again.");
+    say("All processes of the demo have ended.");
     Ok(())
 }
 

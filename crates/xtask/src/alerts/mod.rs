@@ -135,7 +135,7 @@ fn watched(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Seen, Br
         for world in worlds {
             scope.spawn(move || {
                 if let Err(why) = world.observed.watch(&world.zabbix, over) {
-                    say(&format!("{}: the problems cannot be seen: {why}", world.generation()));
+                    say(&format!("{}: cannot read the problems: {why}", world.generation()));
                 }
             });
         }
@@ -193,11 +193,16 @@ fn report(outcomes: &[Outcome], faults: &[String]) -> Done {
     let bad: Vec<_> =
         outcomes.iter().filter(|outcome| !outcome.is_good()).map(|outcome| outcome.trigger).collect();
     say(&format!(
-        "{good} of {} triggers were raised by their causes and went again on every host.",
+        "{good} of {} triggers were raised by their causes and recovered on every host.",
         outcomes.len()
     ));
     if bad.is_empty() && faults.is_empty() {
         return Ok(());
     }
-    Err(format!("{} faults; not raised or not gone, or not once: {}", faults.len(), bad.join(", ")).into())
+    Err(format!(
+        "{} faults; not raised, not recovered, or raised more than once: {}",
+        faults.len(),
+        bad.join(", ")
+    )
+    .into())
 }

@@ -82,7 +82,7 @@ impl Machine {
         let mut qemu = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (commands, output) = qemu.stdin.take().zip(qemu.stdout.take()).ok_or("qemu has no pipes")?;
         let machine = Self { qemu, commands, answers: lines(output), sent: 0 };
-        machine.answer(BOOT_TIME, "booting (see target/vm/console.log)")?;
+        machine.reply(BOOT_TIME, "booting (see target/vm/console.log)")?;
         Ok(machine)
     }
 
@@ -99,7 +99,7 @@ impl Machine {
             .and_then(|()| self.commands.flush())
             .map_err(Broken::Pipe)?;
         loop {
-            let line = self.answer(time + GRACE, command)?;
+            let line = self.reply(time + GRACE, command)?;
             let (number, outcome) = parse(&line).ok_or(Broken::Garbled(line))?;
             // The reply to a command that timed out may arrive late.
             if number == self.sent {
@@ -158,7 +158,7 @@ impl Machine {
         Err(Broken::Silent { after: limit, doing: format!("agent.ping: {doing}") })
     }
 
-    fn answer(&self, limit: Duration, doing: &str) -> Result<String, Broken> {
+    fn reply(&self, limit: Duration, doing: &str) -> Result<String, Broken> {
         self.answers.recv_timeout(limit).map_err(|error| match error {
             RecvTimeoutError::Timeout => Broken::Silent { after: limit, doing: doing.to_owned() },
             RecvTimeoutError::Disconnected => Broken::Gone { doing: doing.to_owned() },

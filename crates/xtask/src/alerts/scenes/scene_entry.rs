@@ -1,4 +1,4 @@
-//! What the lists of scenes are made of.
+//! The entry of a scene in the lists, and the user of a scene's agents.
 
 use std::path::Path;
 

@@ -46,7 +46,7 @@ pub(super) fn rows(bench: &Bench) -> Outcome<Vec<Measurement>> {
             // Less than the time that the fake agent waits for a reply.
             plugin.agent.set_request_timeout(Some(POLL_SECS));
             let start = Instant::now();
-            let groups = ask_until_complete(&mut plugin.agent, &path)?;
+            let groups = poll_until_complete(&mut plugin.agent, &path)?;
             ours.push(start.elapsed());
             check(&groups, &busiest)?;
             bytes = bytes.max(cost::peak_rss_bytes(plugin.pid)?);
@@ -107,7 +107,7 @@ fn write(path: &Path, rare: u64) -> io::Result<Vec<u64>> {
     Ok(counts)
 }
 
-fn ask_until_complete(agent: &mut agent2_plugin::FakeAgent, path: &Path) -> Outcome<Value> {
+fn poll_until_complete(agent: &mut agent2_plugin::FakeAgent, path: &Path) -> Outcome<Value> {
     let path = path.to_string_lossy();
     let parameters = [path.as_ref(), r"^([^ :]+)", "", "all", "", "40"];
     loop {
