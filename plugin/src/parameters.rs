@@ -174,6 +174,10 @@ mod tests {
         arguments.word(PLACE, |word| value_of(&LETTERS, word))
     }
 
+    fn identity_of(arguments: Arguments<'_>) -> String {
+        arguments.identity()
+    }
+
     #[test]
     fn words_and_counts_have_defaults_and_errors_that_name_the_place() {
         let letter = letter_at::<0>;
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn items_with_different_arguments_have_different_identities() {
-        assert_eq!(with(&[r#"a" "b"#], |a| a.identity()), r#"x "a\" \"b""#);
-        assert_eq!(with(&["a", "b"], |a| a.identity()), r#"x "a" "b""#);
+        assert_eq!(with(&[r#"a" "b"#], identity_of), r#"x "a\" \"b""#);
+        assert_eq!(with(&["a", "b"], identity_of), r#"x "a" "b""#);
     }
 }
