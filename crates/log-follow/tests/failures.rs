@@ -913,7 +913,7 @@ fn failure_10_unconfirmed_value_is_repeated_by_the_next_process() {
     assert_eq!(polled(&second).unwrap(), "2\n3", "the last answer only, and what came since");
     assert_eq!(polled(&second), None);
     let third = directory.follower_after(second);
-    assert_eq!(polled(&third), None, "somebody has asked on");
+    assert_eq!(polled(&third), None);
     directory.append("4\n");
     assert_eq!(polled(&third).unwrap(), "4");
     third.settle(SystemTime::now());

@@ -164,7 +164,7 @@ impl Pattern {
             None => true,
             Some(Engine::Literal(finder)) => finder.find(line).is_some(),
             Some(Engine::Linear(regex)) => regex.is_match(line),
-            Some(Engine::Backtracking(regex)) => match regex.is_match(&as_text(line)) {
+            Some(Engine::Backtracking(regex)) => match regex.is_match(as_text(line).as_ref()) {
                 Ok(yes) => yes,
                 Err(_) => return Verdict::StepLimit,
             },
@@ -292,7 +292,7 @@ fn too_large(reason: &str) -> String {
 
 fn backtracking_captures(regex: &fancy_regex::Regex, line: &[u8]) -> Option<Vec<Option<Range<usize>>>> {
     let text = as_text(line);
-    let captures = regex.captures(&text).ok()??;
+    let captures = regex.captures(text.as_ref()).ok()??;
     let original = |offset: usize| match &text {
         Cow::Borrowed(_) => offset,
         Cow::Owned(text) => original_offset(text, offset),
