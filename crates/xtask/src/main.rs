@@ -10,6 +10,7 @@ mod structure;
 mod table;
 mod templates;
 mod test;
+mod tools;
 mod vm;
 
 use std::path::PathBuf;

@@ -8,13 +8,18 @@ use oomwatch_tests::{Error, Generation, browser, debian, zabbix};
 
 use crate::output::Done;
 use crate::steps::{command, last_step, step};
+use crate::tools;
 
 pub(crate) fn run(fast: bool) -> Done {
     // Downloads and the databases' first filling leave the processors to the compiler for most of their time.
     let packages = thread::spawn(move || packages(fast));
+    let tools = thread::spawn(|| tools::install().map_err(|error| error.to_string()));
     step("format", || command(cargo().args(["fmt", "--all", "--check"])))?;
     step("lints", lints)?;
     step("build", || command(cargo().args(["build", "--workspace", "--bins", "--examples"])))?;
+    step("tools", || Ok(tools.join().map_err(|_| "the thread that installs them panicked")??))?;
+    step("spelling", tools::check_spelling)?;
+    step("dependencies", tools::check_dependencies)?;
     step("doc tests", || command(cargo().args(["test", "--workspace", "--doc"])))?;
     step("packages", || Ok(packages.join().map_err(|_| "the thread that unpacks them panicked")??))?;
     last_step("tests", || command(&mut tests(fast)))?;
