@@ -1,4 +1,4 @@
-//! Character classes: what their parts are called and how they are written for the regex crate.
+//! Character classes: their names, and their form in the regex crate's syntax.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::ascii;
 const MAX_RUNE: u32 = 0x10_FFFF;
 const SPACE_WITHOUT_VERTICAL_TAB: ascii::Ranges = &[(0x09, 0x0a), (0x0c, 0x0d), (0x20, 0x20)];
 
-/// A class of characters on its way to being written.
+/// A class of characters that is being built.
 #[derive(Debug, Default)]
 pub(super) struct Class {
     items: String,
@@ -19,7 +19,7 @@ impl Class {
         Self { items: String::new(), negated }
     }
 
-    /// Go's runes include surrogates, which no UTF-8 text holds.
+    /// Adds a range. Go's runes include surrogates, which UTF-8 text never contains.
     pub(super) fn push_range(&mut self, low: u32, high: u32) {
         let low = if (0xD800..=0xDFFF).contains(&low) { 0xE000 } else { low };
         let high = if (0xD800..=0xDFFF).contains(&high) { 0xD7FF } else { high };
@@ -39,7 +39,7 @@ impl Class {
         let _ = write!(self.items, "[{sign}{}]", group.items);
     }
 
-    /// In the regex crate's syntax. Case is folded before a class is negated, there as in Go.
+    /// Writes the class for the regex crate. Case is folded before a class is negated, as in Go.
     pub(super) fn write(self, fold: bool) -> String {
         let all = self.items.is_empty() == self.negated;
         let class = match (self.items.is_empty(), all) {
@@ -65,7 +65,7 @@ impl Group {
         Self { items, negated }
     }
 
-    /// What `\d`, `\D`, `\s`, `\S`, `\w` and `\W` stand for: ASCII only, and no vertical tab in `\s`.
+    /// Returns the set of `\d`, `\D`, `\s`, `\S`, `\w` and `\W`: ASCII only, and no vertical tab in `\s`.
     pub(super) fn perl(letter: u8) -> Option<Self> {
         let ranges = match letter.to_ascii_lowercase() {
             b'd' => ascii::DIGIT,
@@ -76,18 +76,18 @@ impl Group {
         Some(Self::from_ranges(ranges, letter.is_ascii_uppercase()))
     }
 
-    /// What stands between `[:` and `:]`.
+    /// Returns the set between `[:` and `:]`.
     pub(super) fn posix(name: &[u8]) -> Option<Self> {
         let (name, negated) = name.strip_prefix(b"^").map_or((name, false), |name| (name, true));
         Some(Self::from_ranges(ascii::posix(name)?, negated))
     }
 
-    /// What `\p{name}` stands for. Names are taken as Go 1.23 (agent 7.0) knows them: exactly, without the aliases and
-    /// the loose spelling that the regex crate would allow.
+    /// Returns the set of `\p{name}`. Names are exact, as in Go 1.23 (agent 7.0), without the aliases and the loose spelling of
+    /// the regex crate.
     pub(super) fn unicode(name: &str, negated: bool) -> Option<Self> {
         let items = match name {
             "Any" => r"\x{0}-\x{10FFFF}".to_owned(),
-            // Go's C has no unassigned characters; surrogates never occur in text.
+            // Go's C contains no unassigned characters. Surrogates never occur in text.
             "C" => r"\p{Cc}\p{Cf}\p{Co}".to_owned(),
             "Cs" => String::new(),
             _ if CATEGORIES.contains(&name) => format!(r"\p{{gc={name}}}"),

@@ -1,7 +1,7 @@
 //! Counted repetitions.
 
-/// Reads `{min}`, `{min,}` or `{min,max}`: its length and the numbers. `None` if it is not of that form, which makes the
-/// brace a literal.
+/// Parses `{min}`, `{min,}` or `{min,max}`: its length and the numbers. `None` for another form, which makes the brace a
+/// literal.
 pub(super) fn parse_counts(text: &[u8]) -> Option<(usize, u64, Option<u64>)> {
     let mut at = 1;
     let min = parse_count(text, &mut at)?;
@@ -14,7 +14,7 @@ pub(super) fn parse_counts(text: &[u8]) -> Option<(usize, u64, Option<u64>)> {
     (text.get(at) == Some(&b'}')).then_some((at + 1, min, max))
 }
 
-/// Digits without a leading zero; too many of them count as too large.
+/// Parses digits without a leading zero; too many digits are a number that is too large.
 fn parse_count(text: &[u8], at: &mut usize) -> Option<u64> {
     let digits = text.get(*at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number = &text[*at..*at + digits];

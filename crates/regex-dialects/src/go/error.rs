@@ -1,18 +1,18 @@
-//! What is wrong with a pattern.
+//! Errors of patterns.
 
 use std::fmt;
 
-/// What is wrong with a pattern; the words of each are Go's.
+/// The kind of an error; the text of each is Go's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PatternErrorKind {
     /// A range whose end lies before its start, or an unknown class.
     InvalidCharRange,
-    /// An escape that has no meaning.
+    /// An unknown escape.
     InvalidEscape,
-    /// A group name that is none.
+    /// An invalid group name.
     InvalidNamedCapture,
-    /// Something after `(?` that is not supported, look-around for example.
+    /// An unsupported construct after `(?`, for example look-around.
     InvalidPerlOp,
     /// A repetition of a repetition, such as `a**`.
     InvalidRepeatOp,
@@ -24,11 +24,11 @@ pub enum PatternErrorKind {
     MissingBracket,
     /// A group without `)`.
     MissingParen,
-    /// A repetition of nothing.
+    /// A repetition without an argument.
     MissingRepeatArgument,
-    /// Nothing after the last backslash.
+    /// A backslash at the end.
     TrailingBackslash,
-    /// A `)` without group.
+    /// A `)` without a group.
     UnexpectedParen,
     /// More than 1,000 levels.
     NestingDepth,
@@ -57,7 +57,7 @@ impl fmt::Display for PatternErrorKind {
     }
 }
 
-/// A pattern that cannot be used, and the part that is to blame.
+/// The reason why a pattern cannot be used, and the faulty part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatternError {
     kind: PatternErrorKind,
@@ -69,13 +69,13 @@ impl PatternError {
         Self { kind, part: part.into() }
     }
 
-    /// What is wrong.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> PatternErrorKind {
         self.kind
     }
 
-    /// The part of the pattern that is to blame.
+    /// The faulty part of the pattern.
     #[must_use]
     pub fn part(&self) -> &[u8] {
         &self.part

@@ -29,14 +29,14 @@ impl<'a> Parser<'a> {
         self.literal(rune)
     }
 
-    /// `\Q...\E`, or to the end.
+    /// Parses `\Q...\E`, or up to the end.
     fn quoted(&mut self) -> Parsed<()> {
         self.at += 2;
         let rest = self.rest();
         let end = rest.windows(2).position(|pair| pair == br"\E");
         let stop = self.at + end.unwrap_or(rest.len());
         while self.at < stop {
-            // Go decodes the quoted part by itself, so a character may not be blamed on what follows it.
+            // Go decodes the quoted part alone, so the text after it must not change the error.
             let quoted = &self.whole[self.at..stop];
             let char = self.next_char().map_err(|_| PatternError::new(Kind::InvalidUtf8, quoted))?;
             self.literal(u32::from(char))?;
@@ -45,7 +45,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// `\d` and its like, or `\p{...}`.
+    /// Parses `\d` and similar escapes, or `\p{...}`.
     pub(super) fn group(&mut self) -> Parsed<Option<Group>> {
         let rest = self.rest();
         if rest.first() != Some(&b'\\') || rest.len() < 2 {
@@ -82,7 +82,7 @@ impl<'a> Parser<'a> {
         group.map_or_else(|| self.error(Kind::InvalidCharRange, begin), Ok)
     }
 
-    /// An escape that stands for one character.
+    /// Parses an escape for one character.
     pub(super) fn escape(&mut self) -> Parsed<u32> {
         let begin = self.at;
         self.at += 1;
@@ -122,7 +122,7 @@ impl<'a> Parser<'a> {
         rune
     }
 
-    /// What follows `\x`: two digits, or any number in braces.
+    /// Parses the digits after `\x`: two, or any number in braces.
     fn hexadecimal(&mut self) -> Parsed<Option<u32>> {
         if self.peek().is_none() {
             return Ok(None);

@@ -1,15 +1,15 @@
-//! Reads a pattern by Go's rules and writes it for the regex crate.
+//! Parses a pattern by Go's rules and writes it for the regex crate.
 //!
-//! The order in which faults are found is Go's too, because a pattern with two faults must be blamed for the same one.
+//! Faults are found in Go's order, because a pattern with two faults must have the same error.
 
 use super::class::Class;
 use super::counts::parse_counts;
 use super::error::{PatternError, PatternErrorKind as Kind};
 use super::piece::{Piece, Shape, choose, join};
 
-/// The highest count of one repetition, and of nested ones multiplied.
+/// The limit of one repetition count, and of the product of nested ones.
 const MAX_REPEAT: u32 = 1000;
-/// How deep a pattern may nest.
+/// The limit of nesting.
 pub(super) const MAX_HEIGHT: u32 = 1000;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,10 +19,10 @@ pub(super) struct Flags {
     dot_newline: bool,
 }
 
-/// An open group; the outermost stands for the whole pattern.
+/// An open group. The outermost one is the whole pattern.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// The flags to return to.
+    /// The flags after the group.
     flags: Flags,
     captures: bool,
     alternatives: Vec<Piece>,
@@ -35,13 +35,13 @@ pub(super) struct Parser<'a> {
     pub(super) flags: Flags,
     pub(super) outer: Vec<Open>,
     pub(super) open: Open,
-    /// Where the repetition began that was the last thing seen.
+    /// The start of a repetition, if it was the last element.
     pub(super) last_repeat: Option<usize>,
 }
 
 pub(super) type Parsed<T> = Result<T, PatternError>;
 
-/// The pattern in the regex crate's syntax.
+/// Translates a pattern to the regex crate's syntax.
 pub(super) fn translate(pattern: &[u8]) -> Parsed<String> {
     let mut parser = Parser {
         whole: pattern,
@@ -75,7 +75,7 @@ impl<'a> Parser<'a> {
         Err(PatternError::new(kind, &self.whole[from..self.at]))
     }
 
-    /// The next character; U+FFFD at the end, as Go's decoder has it.
+    /// Returns the next character; U+FFFD at the end, as Go's decoder does.
     pub(super) fn next_char(&mut self) -> Parsed<char> {
         let rest = self.rest();
         if rest.is_empty() {
@@ -90,7 +90,7 @@ impl<'a> Parser<'a> {
         Ok(char)
     }
 
-    /// Takes one element. Returns where it began if it was a repetition.
+    /// Parses one element. Returns its start if it was a repetition.
     fn step(&mut self) -> Parsed<Option<usize>> {
         let begin = self.at;
         match self.whole[begin] {
@@ -120,7 +120,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Something without parts of its own, written in the pattern with `length` bytes.
+    /// Adds an element without parts, which has `length` bytes in the pattern.
     pub(super) fn assertion(&mut self, length: usize, text: &str) -> Parsed<()> {
         self.at += length;
         self.push(Piece::leaf(text))
@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
         self.outer.push(std::mem::replace(&mut self.open, open));
     }
 
-    /// `(?...`: a named group, flags, or both flags and a group.
+    /// Parses `(?...`: a named group, flags, or flags with a group.
     fn perl_group(&mut self) -> Parsed<()> {
         let rest = self.rest();
         if rest.len() > 4 && rest.starts_with(b"(?P<") {
@@ -197,7 +197,7 @@ impl<'a> Parser<'a> {
                 'i' => flags.fold = set,
                 'm' => flags.multi_line = set,
                 's' => flags.dot_newline = set,
-                // Greedy or not does not change whether there is a match.
+                // Greediness does not change whether there is a match.
                 'U' => {}
                 '-' if set => {
                     (set, seen) = (false, false);
@@ -238,8 +238,7 @@ impl<'a> Parser<'a> {
         self.push(piece)
     }
 
-    /// What a group holds, as one piece that can stand anywhere. No group captures: only whether there is a match is
-    /// asked.
+    /// Joins the parts of a group. No group captures, because only the existence of a match matters.
     fn close(&self, mut open: Open) -> Parsed<Piece> {
         let last = join(&mut open.pieces);
         let mut piece = last;

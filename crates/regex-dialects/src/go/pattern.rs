@@ -10,16 +10,16 @@ use super::parser;
 
 /// Longer patterns are refused; an item key has at most 2,048 characters.
 const PATTERN_BYTES: usize = 64 * 1024;
-/// How large a compiled pattern may become, the regex crate's own default.
+/// The limit of a compiled pattern, the regex crate's default.
 const COMPILED_BYTES: usize = 10 * 1024 * 1024;
-/// What the states built while matching may take for each thread.
+/// The limit of the states that are built while matching, for each thread.
 const CACHE_BYTES: usize = 512 * 1024;
-/// Twice what Go allows: each of its levels may be written as a group and what it holds.
+/// Twice Go's limit: each of its levels may be written as a group with its content.
 const NESTING: u32 = 2 * parser::MAX_HEIGHT + 10;
 
-/// A regular expression in Go's syntax (RE2), matched as Go would match it. Cheap to clone.
+/// A regular expression in Go's syntax (RE2), which matches as in Go. Clones share the compiled pattern.
 ///
-/// Named groups may be written `(?<name>...)`, which agent 7.0 accepts and 6.0, built with an older Go, does not.
+/// Named groups may be written `(?<name>...)`. Agent 7.0 accepts them; agent 6.0 has an older Go and does not.
 ///
 /// ```
 /// use regex_dialects::go::Pattern;
@@ -41,8 +41,8 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// [`PatternError`], with Go's own words: `error parsing regexp: missing closing ): ...`. A pattern that is longer
-    /// than 64 KiB or takes more than 10 MiB when compiled is [`PatternErrorKind::TooLarge`], where Go allows 128 MiB.
+    /// Returns a [`PatternError`] with Go's own text: `error parsing regexp: missing closing ): ...`. A pattern that is longer
+    /// than 64 KiB or takes more than 10 MiB when compiled is [`PatternErrorKind::TooLarge`]; Go allows 128 MiB.
     pub fn new(pattern: &[u8]) -> Result<Self, PatternError> {
         let too_large = || PatternError::new(PatternErrorKind::TooLarge, pattern);
         if pattern.len() > PATTERN_BYTES {
@@ -58,20 +58,21 @@ impl Pattern {
         Ok(Self { regex, source: pattern.into() })
     }
 
-    /// Whether the pattern is found anywhere in the subject. Each byte that is not UTF-8 counts as U+FFFD.
+    /// Returns whether the subject contains a match. Each byte that is not UTF-8 counts as U+FFFD.
     #[must_use]
     pub fn is_match(&self, subject: &[u8]) -> bool {
         self.regex.is_match(&as_go_sees(subject))
     }
 
-    /// The pattern as it was given.
+    /// The pattern as given.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.source
     }
 }
 
-/// Go's decoder takes each bad byte for one U+FFFD, where Rust's lossy conversion takes a cut-off character for one.
+/// Converts a subject as Go's decoder does: each invalid byte becomes U+FFFD. Rust's lossy conversion makes one of a truncated
+/// character.
 fn as_go_sees(subject: &[u8]) -> Cow<'_, [u8]> {
     if std::str::from_utf8(subject).is_ok() {
         return Cow::Borrowed(subject);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What a piece is, as far as joining it to others depends on it.
+/// The shape of a piece, on which joining depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Literal { fold: bool },
@@ -18,7 +18,7 @@ pub(super) struct Piece {
     pub(super) shape: Shape,
     /// The largest product of nested counts.
     pub(super) copies: u32,
-    /// Levels, as Go counts them.
+    /// The levels as Go counts them.
     pub(super) height: u32,
 }
 
@@ -28,7 +28,7 @@ impl Piece {
     }
 }
 
-/// One after the other. Neighbouring literals count as one, and what is a sequence itself adds no level.
+/// Joins pieces to a sequence. Adjacent literals count as one, and a sequence adds no level.
 pub(super) fn join(pieces: &mut Vec<Piece>) -> Piece {
     if pieces.len() == 1
         && let Some(only) = pieces.pop()

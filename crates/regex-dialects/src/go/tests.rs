@@ -1,4 +1,4 @@
-//! What agent 7.0.9 (Go 1.23.5) answered to `proc.num[name,,,pattern]`, with one process for each subject.
+//! The results of agent 7.0.9 (Go 1.23.5) for `proc.num[name,,,pattern]`, with one process for each subject.
 
 use proptest::prelude::*;
 
@@ -176,7 +176,7 @@ const MATCHES: &[(&[u8], u32)] = &[
     (b"\\p{Zs}", 0b1111111111111),
 ];
 
-/// Patterns that are refused, and the agent's words behind "error parsing regexp: ".
+/// Patterns that are refused, with the agent's text after "error parsing regexp: ".
 #[rustfmt::skip]
 const REFUSED: &[(&[u8], &[u8])] = &[
     (b"^\\p{greek}", b"invalid character class range: `\\p{greek}`"),

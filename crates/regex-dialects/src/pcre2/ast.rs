@@ -1,8 +1,8 @@
-//! A pattern as a tree, with everything that depends on options already resolved: classes are sets of characters.
+//! The tree of a pattern. Options are already applied: classes are sets of characters.
 
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
-/// One piece of a pattern. Lines contain no CR and no LF, so `^`, `\A` and `\G` are one thing, as are `$`, `\Z` and `\z`.
+/// A node of the tree. Lines contain no CR and no LF, so `^`, `\A` and `\G` are the same, as are `$`, `\Z` and `\z`.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
     Empty,
@@ -14,7 +14,7 @@ pub(super) enum Node {
     NotWordEdge,
     /// `\K`
     Keep,
-    /// Number in the pattern; `None` does not capture.
+    /// The number of the group in the pattern; `None` does not capture.
     Group(Option<usize>, Box<Node>),
     Concat(Vec<Node>),
     Alternatives(Vec<Node>),
@@ -48,7 +48,7 @@ pub(super) enum Greed {
     Possessive,
 }
 
-/// What a conditional group asks.
+/// The condition of a conditional group.
 #[derive(Debug, Clone)]
 pub(super) enum Test {
     Group(usize),
@@ -57,7 +57,7 @@ pub(super) enum Test {
     Never,
 }
 
-/// A set from inclusive ranges.
+/// Returns a set of inclusive ranges.
 pub(super) fn set(ranges: &[(u32, u32)]) -> ClassUnicode {
     ClassUnicode::new(
         ranges
@@ -71,14 +71,14 @@ pub(super) fn negated(mut class: ClassUnicode) -> ClassUnicode {
     class
 }
 
-/// Both cases of what is in the set. Simple folding, as PCRE2 has it: `k` is also the Kelvin sign.
+/// Adds the other case of each character, by simple folding, as PCRE2 does: `k` is also the Kelvin sign.
 pub(super) fn folded(mut class: ClassUnicode) -> ClassUnicode {
-    // It can only fail when Unicode tables are compiled out; the set then stays as it is.
+    // This fails only if Unicode tables are compiled out; the set is then unchanged.
     let _ = class.try_case_fold_simple();
     class
 }
 
-/// How many characters a node matches, when that is always the same number. Look-behinds need it.
+/// Returns the number of characters that a node matches, if it is always the same. Look-behind needs it.
 pub(super) fn fixed_width(node: &Node) -> Option<usize> {
     match node {
         Node::Char(_) | Node::Class(_) => Some(1),
@@ -106,7 +106,7 @@ fn same_width<'a>(mut nodes: impl Iterator<Item = &'a Node>) -> Option<usize> {
     nodes.all(|n| fixed_width(n) == Some(first)).then_some(first)
 }
 
-/// The alternatives of a node at its top.
+/// Returns the alternatives at the top of a node.
 pub(super) fn branches(node: &Node) -> &[Node] {
     match node {
         Node::Alternatives(nodes) => nodes,

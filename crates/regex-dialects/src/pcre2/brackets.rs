@@ -30,7 +30,7 @@ impl<'a> Parser<'a> {
         Ok((Node::Class(if negative { negated(class) } else { class }), true))
     }
 
-    /// `:name:]` after a `[`, for the error outside of classes; the caller restores the position.
+    /// Returns the name in `:name:]` after a `[`, for the error outside of classes; the caller restores the position.
     fn posix_name(&mut self) -> Option<&'a str> {
         let sign = self.peek().filter(|c| matches!(c, ':' | '.' | '='))?;
         let rest = &self.rest()[1..];

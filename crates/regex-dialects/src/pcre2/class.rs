@@ -1,4 +1,4 @@
-//! Sets of characters by the names that PCRE2 gives them, without UCP: the named classes are ASCII.
+//! Sets of characters by PCRE2's names, without UCP: the named classes are ASCII.
 
 use super::ast::{negated, set};
 use crate::ascii;
@@ -34,19 +34,19 @@ pub(super) fn vertical() -> ClassUnicode {
     set(&[(0x0a, 0x0d), (0x85, 0x85), (0x2028, 0x2029)])
 }
 
-/// Everything but LF, which is what `.` and `\N` mean; in a line there is no LF anyway.
+/// Returns everything except LF, the meaning of `.` and `\N`. A line contains no LF anyway.
 pub(super) fn any() -> ClassUnicode {
     negated(set(&[(0x0a, 0x0a)]))
 }
 
-/// A class of `[:name:]`. With `caseless`, `upper` and `lower` are `alpha`, as in PCRE2.
+/// Returns the class of `[:name:]`. With `caseless`, `upper` and `lower` are `alpha`, as in PCRE2.
 pub(super) fn posix(name: &str, caseless: bool) -> Option<ClassUnicode> {
     let folds = caseless && matches!(name, "upper" | "lower");
     let ranges = if folds { ascii::ALPHA } else { ascii::posix(name.as_bytes())? };
     Some(set(ranges))
 }
 
-/// The set behind `\p{name}`. PCRE2's own inventions first, the rest from Unicode's tables.
+/// Returns the set of `\p{name}`: PCRE2's own names first, the others from Unicode's tables.
 pub(super) fn property(name: &str) -> Option<ClassUnicode> {
     if let Some(positive) = name.strip_prefix('^') {
         return property(positive).map(negated);
@@ -64,7 +64,7 @@ pub(super) fn property(name: &str) -> Option<ClassUnicode> {
 }
 
 fn from_tables(name: &str) -> Option<ClassUnicode> {
-    // The name is put between braces of a pattern: nothing but a name may get there.
+    // The name is inserted between the braces of a pattern, so only characters of names are allowed.
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | '=');
     let name = name.replacen(':', "=", 1);
     let plain = name.to_lowercase();

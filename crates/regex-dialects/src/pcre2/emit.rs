@@ -1,14 +1,14 @@
-//! Writes a tree down in the syntax of the regex crate, or of fancy-regex where the former cannot say it.
+//! Writes a tree in the syntax of the regex crate, or of fancy-regex if the regex crate cannot express it.
 //!
-//! Only constructs whose meaning does not depend on either engine's defaults are written: every class becomes a list of
-//! ranges, every option is spelt out. CR and LF are taken out of every class, because a line holds neither: that is what
-//! allows a whole buffer of lines to be searched at once without a match ever reaching into the next line.
+//! Only constructs that do not depend on an engine's defaults are written: every class is a list of ranges, every option is
+//! explicit. CR and LF are removed from every class, because a line contains neither. So a whole buffer of lines can be
+//! searched at once, and no match extends into the next line.
 
 use super::ast::{Greed, Node, Test, branches, fixed_width, negated, set};
 use regex_syntax::hir::ClassUnicode;
 use std::fmt::Write as _;
 
-/// Which engine the text is for.
+/// The engine of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// The regex crate, over buffers of many lines.
@@ -17,17 +17,17 @@ pub(super) enum Dialect {
     Backtracking,
 }
 
-/// Stands for a byte that is not UTF-8 in texts for the backtracking engine, which takes `str` alone. No class contains it.
+/// Replaces a byte that is not UTF-8 in texts for the backtracking engine, which only takes `str`. No class contains it.
 pub(super) const NOT_UTF8: char = '\u{10ffff}';
 
-/// Pattern text, and for each group of the original the numbers that it has in the text. Several in a branch reset.
+/// The pattern's text, and the numbers that each original group has in it. A branch reset gives a group several.
 #[derive(Debug)]
 pub(super) struct Emitted {
     pub(super) text: String,
     pub(super) groups: Vec<Vec<usize>>,
 }
 
-/// Whether the regex crate cannot say it.
+/// Returns whether the regex crate cannot express the node.
 pub(super) fn needs_backtracking(node: &Node) -> bool {
     match node {
         // The regex crate's ASCII \B also matches between the bytes of one character.
@@ -44,7 +44,7 @@ pub(super) fn needs_backtracking(node: &Node) -> bool {
     }
 }
 
-/// `None` for a reference to a group number that occurs several times.
+/// Writes a tree. `None` if it refers to a group number that occurs several times.
 pub(super) fn emit(node: &Node, groups: usize, dialect: Dialect) -> Option<Emitted> {
     let mut writer = Writer {
         text: String::new(),
@@ -71,7 +71,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Numbers the groups in the order in which they will be written, so that a reference may come before its group.
+    /// Numbers the groups in the order in which they are written, so that a reference may come before its group.
     fn count(&mut self, node: &Node) {
         match node {
             Node::Group(number, inner) => {
@@ -194,7 +194,7 @@ impl Writer {
 
     fn repeat(&mut self, node: &Node, min: u32, max: Option<u32>, greed: Greed) {
         if is_assertion(node) {
-            // To repeat an assertion is to make it once, or not at all.
+            // A repeated assertion is one assertion, or none.
             self.wrapped("(?:", node);
             if min == 0 {
                 self.text.insert(self.text.len() - 1, '|');
@@ -219,7 +219,7 @@ impl Writer {
         }
     }
 
-    /// A look-behind becomes one for each alternative: each is of one width, together they need not be.
+    /// Writes a look-behind for each alternative, because each has a fixed width and together they may not.
     fn look(&mut self, behind: bool, negative: bool, node: &Node) {
         let open = match (behind, negative) {
             (false, false) => "(?=",
@@ -267,7 +267,7 @@ impl Writer {
         }
     }
 
-    /// `(?:(?=x)yes|(?!x)no)`; the second writing of the assertion must not number its groups again.
+    /// Writes `(?:(?=x)yes|(?!x)no)`. The second copy of the assertion must not number its groups again.
     fn look_condition(&mut self, look: &Node, yes: &Node, no: &Node) {
         self.text.push_str("(?:");
         self.node(look);

@@ -22,7 +22,7 @@ impl<'a> Parser<'a> {
             'b' => return Ok((Node::WordEdge, false)),
             'B' => return Ok((Node::NotWordEdge, false)),
             'K' => return Ok((Node::Keep, false)),
-            // CR LF as a pair cannot be in a line, so this is one character.
+            // A line cannot contain CR LF, so this is one character.
             'R' => {
                 self.has_newline_sequence = true;
                 Node::Class(vertical())
@@ -59,7 +59,7 @@ impl<'a> Parser<'a> {
         matches!(probe.counted(), Ok(Some(_)))
     }
 
-    /// `\d` and its like, in and outside brackets.
+    /// Parses `\d` and similar escapes, inside and outside of brackets.
     pub(super) fn class_escape(&mut self, c: char) -> Result<Option<ClassUnicode>> {
         Ok(Some(match c {
             'd' => digit(),
@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
         property(&name).ok_or_else(|| self.error("unknown property after \\P or \\p"))
     }
 
-    /// An escape that stands for one character.
+    /// Parses an escape for one character.
     pub(super) fn character_escape(&mut self, c: char) -> Result<char> {
         Ok(match c {
             'a' => '\u{7}',
@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Up to `more` octal digits after one (or a zero) that was eaten already.
+    /// Parses up to `more` octal digits after `eaten` ones.
     pub(super) fn octal(&mut self, eaten: usize, more: usize) -> Result<char> {
         let begin = self.at - eaten;
         let digits = self.rest().bytes().take(more).take_while(|b| (b'0'..=b'7').contains(b)).count();

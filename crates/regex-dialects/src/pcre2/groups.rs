@@ -25,7 +25,7 @@ impl<'a> Parser<'a> {
         Ok((node, repeatable))
     }
 
-    /// The third value says that options set inside stay: `(?i)` is no group at all.
+    /// The third value is true if options set inside stay in effect: `(?i)` is not a group.
     fn group_inside(&mut self, start: usize) -> Result<(Node, bool, bool)> {
         if self.eat("*") {
             return self.verb(start).map(|(node, repeatable)| (node, repeatable, false));
@@ -63,7 +63,7 @@ impl<'a> Parser<'a> {
         Ok(self.new_group())
     }
 
-    /// `<name>`, `'name'` or `P<name>`, when that follows.
+    /// Parses `<name>`, `'name'` or `P<name>`, if the text continues with one.
     fn group_name(&mut self) -> Result<Option<&'a str>> {
         let rest = self.rest();
         let end = if rest.starts_with("P<") {
@@ -156,7 +156,7 @@ impl<'a> Parser<'a> {
         Ok(Node::Look { behind, negative, node: Box::new(inner) })
     }
 
-    /// `(?|`: every alternative numbers its groups from the same start.
+    /// Parses `(?|`: every alternative numbers its groups from the same start.
     fn branch_reset(&mut self, start: usize) -> Result<Node> {
         let first = self.groups;
         let mut most = first;
@@ -177,7 +177,7 @@ impl<'a> Parser<'a> {
         Ok(Node::Group(None, Box::new(Node::Alternatives(nodes))))
     }
 
-    /// `(?C)`, `(?C9)`: no callout function is ever set, so these do nothing.
+    /// Parses `(?C)` and `(?C9)`, which have no effect because Zabbix sets no callout function.
     fn callout(&mut self) -> Result<Node> {
         let inside = self.until(')').ok_or_else(|| self.error("closing parenthesis for (?C expected"))?;
         match inside[1..].parse::<u32>() {
@@ -274,7 +274,7 @@ impl<'a> Parser<'a> {
         Ok(Test::Group(self.name_number(inside)))
     }
 
-    /// `(*name:...)` of the assertions, `(*FAIL)`; the verbs that steer backtracking are refused.
+    /// Parses the assertions `(*name:...)` and `(*FAIL)`. The verbs that control backtracking are refused.
     fn verb(&mut self, start: usize) -> Result<(Node, bool)> {
         if self.eat("FAIL)") || self.eat("F)") {
             return Ok((Node::Class(ClassUnicode::empty()), true));
@@ -315,7 +315,7 @@ impl<'a> Parser<'a> {
         Ok((node, true))
     }
 
-    /// `(?i)`, `(?i-s:...)`, `(?^...)`.
+    /// Parses `(?i)`, `(?i-s:...)`, `(?^...)`.
     fn option_group(&mut self, start: usize) -> Result<(Node, bool, bool)> {
         let mut flags = self.flags;
         if self.eat("^") {

@@ -50,7 +50,8 @@ pub(super) fn parse(text: &str, no_capture: bool) -> Result<Parsed> {
     let node = parser.resolve(node)?;
     Ok(Parsed { node, groups: parser.groups })
 }
-/// Zabbix switches capturing off for items without a template, unless the text looks as if it needed it.
+/// Returns whether the text looks as if it referred to a group by number. Otherwise Zabbix switches capturing off for items
+/// without a template.
 pub(super) fn has_numbered_reference(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
@@ -70,14 +71,14 @@ pub(super) struct Parser<'a> {
     pub(super) flags: Flags,
     pub(super) groups: usize,
     pub(super) depth: usize,
-    /// A `\R` was seen since this was last cleared: it has no fixed length, although here it matches one character.
+    /// A `\R` was parsed since this was last cleared. It has no fixed length, although here it matches one character.
     pub(super) has_newline_sequence: bool,
     pub(super) names: HashMap<String, Vec<usize>>,
-    /// Numbers that are referred to, to be checked when all groups are known.
+    /// Referenced numbers, which are checked after the last group.
     pub(super) references: Vec<(usize, usize)>,
-    /// Names that are referred to before they are known; the tree holds `NAME_BASE +` the index here.
+    /// Names that are referenced before they are known; the tree contains `NAME_BASE +` the index here.
     pub(super) name_references: Vec<(String, usize)>,
-    /// What PCRE2 finds only after it has looked up all references.
+    /// An error that PCRE2 finds only after it has resolved all references.
     pub(super) late: Option<PatternError>,
 }
 
@@ -86,7 +87,7 @@ impl<'a> Parser<'a> {
         PatternError { reason: reason.into(), position: self.at, refused_by_pcre2: true }
     }
 
-    /// What PCRE2 takes.
+    /// An error for a construct that PCRE2 accepts.
     pub(super) fn unsupported(&self, reason: impl Into<String>) -> PatternError {
         PatternError { refused_by_pcre2: false, ..self.error(reason) }
     }
@@ -113,7 +114,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// What is before `end`, which is eaten too.
+    /// Returns the text before `end`, and skips both.
     pub(super) fn until(&mut self, end: char) -> Option<&'a str> {
         let rest = self.rest();
         let length = rest.find(end)?;

@@ -4,12 +4,13 @@ use super::ast::{Node, Test};
 use super::error::PatternError;
 use super::parser::{Parser, Result};
 
-/// References by name carry numbers from here up until all names are known.
+/// References by name have numbers from here on until all names are known.
 const NAME_BASE: usize = 1 << 32;
 const NO_SUCH_GROUP: &str = "reference to non-existent subpattern";
 
 impl<'a> Parser<'a> {
-    /// `\1` to `\9` refer; larger numbers refer when there are so many groups already, and are octal otherwise.
+    /// Parses a numbered escape. `\1` to `\9` are references. Larger numbers are references if that many groups exist, else
+    /// octal.
     pub(super) fn number_escape(&mut self, start: usize) -> Result<Node> {
         let rest = &self.text[start..];
         let length = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -79,7 +80,7 @@ impl<'a> Parser<'a> {
         Ok(self.reference(number))
     }
 
-    /// A group number that may be relative to here: `3`, `-1`, `+1`.
+    /// Resolves a group number that may be relative: `3`, `-1`, `+1`.
     pub(super) fn relative(&self, text: &str) -> Result<usize> {
         let number: usize =
             text.trim_start_matches(['+', '-']).parse().map_err(|_| self.error("number is too big"))?;
@@ -121,7 +122,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Puts the numbers of groups in the place of references by name.
+/// Replaces references by name by the numbers of their groups.
 fn with_numbers(node: Node, numbers: &[usize]) -> Node {
     let number = |n: usize| n.checked_sub(NAME_BASE).and_then(|i| numbers.get(i).copied()).unwrap_or(n);
     let inner = |node: Box<Node>| Box::new(with_numbers(*node, numbers));

@@ -1,17 +1,17 @@
-//! Texts of which every matching line contains at least one: what a fast search can look for.
+//! Texts of which every matching line contains at least one, for a fast search.
 
 use super::ast::Node;
 
-/// Shorter texts are found too often to be of use.
+/// Shorter texts are found too often.
 const MIN_LENGTH: usize = 3;
 const MAX_COUNT: usize = 32;
 
-/// Every match contains one of these, whole and case-sensitively. `None` when nothing of the kind can be said.
+/// Returns texts of which every match contains one, case-sensitively. `None` if there are no such texts.
 pub(super) fn required(node: &Node) -> Option<Vec<Vec<u8>>> {
     any_of(node).filter(|texts| texts.len() <= MAX_COUNT && shortest(texts) >= MIN_LENGTH)
 }
 
-/// The whole pattern, when it is nothing but a text.
+/// Returns the whole pattern if it is a plain text.
 pub(super) fn whole(node: &Node) -> Option<Vec<u8>> {
     let nodes = match node {
         Node::Concat(nodes) => nodes.as_slice(),
@@ -42,7 +42,7 @@ fn any_of(node: &Node) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// Runs of characters joined, then the set whose shortest member is longest.
+/// Joins runs of characters, and returns the set whose shortest member is longest.
 fn best_of_sequence(nodes: &[Node]) -> Option<Vec<Vec<u8>>> {
     let mut candidates = Vec::new();
     let mut run = String::new();

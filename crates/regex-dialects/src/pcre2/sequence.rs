@@ -7,7 +7,7 @@ use super::parser::{Parser, Result};
 const MAX_REPEAT: u32 = 65_535;
 
 impl<'a> Parser<'a> {
-    /// `(*UTF)` and its like at the very start. Those that only tune or limit PCRE2 are taken and have no effect.
+    /// Parses `(*UTF)` and similar verbs at the start. Those that only tune or limit PCRE2 are accepted and have no effect.
     pub(super) fn leading_verbs(&mut self) -> Result<()> {
         const WITHOUT_EFFECT: [&str; 9] = [
             "(*UTF)",
@@ -58,7 +58,7 @@ impl<'a> Parser<'a> {
         Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::Concat(nodes) })
     }
 
-    /// One atom with its quantifiers, or a `\Q..\E` run, whose last character takes the quantifier.
+    /// Parses one atom with its quantifiers, or a `\Q..\E` run, whose last character takes the quantifier.
     fn piece(&mut self, nodes: &mut Vec<Node>) -> Result<()> {
         if self.eat(r"\Q") {
             let end = self.rest().find(r"\E");
@@ -112,7 +112,7 @@ impl<'a> Parser<'a> {
         Ok(simple)
     }
 
-    /// `{n}`, `{n,}`, `{n,m}`; anything else in braces is text.
+    /// Parses `{n}`, `{n,}`, `{n,m}`; any other text in braces is literal.
     pub(super) fn counted(&mut self) -> Result<Option<(u32, Option<u32>)>> {
         let Some(length) = self.rest().find('}') else { return Ok(None) };
         let inside = &self.rest()[1..length];
@@ -144,7 +144,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `(?#...)` anywhere, and white space and `#...` in extended mode.
+    /// Skips `(?#...)`, and white space and `#...` in extended mode.
     fn skip_comments(&mut self) -> Result<()> {
         loop {
             if self.eat("(?#") {
@@ -162,7 +162,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A node, and whether a quantifier may follow it.
+    /// Parses a node. Returns whether a quantifier may follow it.
     fn atom(&mut self) -> Result<(Node, bool)> {
         let start = self.at;
         let node = match self.next() {

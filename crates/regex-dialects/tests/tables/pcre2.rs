@@ -1,7 +1,6 @@
-//! Patterns, and lines to try them on: shared by the test against PCRE2 itself and the one against the agents, which reads
-//! this file from where it is.
+//! Patterns, and lines for them. The test against PCRE2 itself and the test against the agents share this file.
 
-/// Patterns that PCRE2 compiles and this crate must understand alike.
+/// Patterns that PCRE2 compiles and this crate must understand equally.
 pub(crate) const VALID: &[&str] = &[
     // text and dots
     "oom-killer",
@@ -423,7 +422,7 @@ pub(crate) const INVALID: &[&str] = &[
     "\\Qa\\E**",
 ];
 
-/// Valid in PCRE2, refused here, each with a text that names it.
+/// Patterns that PCRE2 accepts and this crate refuses, each with a text that names the construct.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ("(a(?R)?b)", "recursion"),
     ("(a)(?1)", "recursion"),
