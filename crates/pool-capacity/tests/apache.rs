@@ -392,3 +392,14 @@ fn a_reason_is_told_once() {
     assert_eq!(main.to_string(), "cannot read /etc/httpd/conf/httpd.conf: entity not found");
     assert!(std::error::Error::source(&included).is_none() && std::error::Error::source(&main).is_none());
 }
+
+#[test]
+fn warnings_of_one_configuration_are_at_most_a_hundred() {
+    for (lines, wanted) in [(99, 99), (100, 100), (101, 100), (5000, 100)] {
+        let text: String = (0..lines).map(|n| format!("ServerAdmin ${{UNKNOWN_{n}}}\n")).collect();
+        let tree = red_hat_6().with("/etc/httpd/conf.d/many.conf", text);
+        let warnings = found(&tree).warnings;
+        let unknown = warnings.iter().filter(|warning| warning.text.contains("${UNKNOWN_")).count();
+        assert_eq!(unknown, wanted, "{lines} lines");
+    }
+}

@@ -145,7 +145,7 @@ impl Capacity {
         limits.dedup_by(|a, b| a.as_ref().map(|limit| &limit.path) == b.as_ref().map(|limit| &limit.path));
         if limits.len() > 1 {
             self.warnings.push(
-                "the pools run in several memory cgroups: their limits are not looked at, the machine's memory is"
+                "the pools run in several memory cgroups: these limits are ignored, only the machine's memory counts"
                     .to_owned(),
             );
             return None;
@@ -200,5 +200,39 @@ mod tests {
     #[test]
     fn percentages_have_two_decimals() {
         assert_eq!([percent(12, 256), percent(1, 3), percent(0, 0)], [Some(4.69), Some(33.33), None]);
+    }
+
+    /// Returns the cgroup of processes 1, 2 ... and the warnings, where process N runs in `cgroups[N - 1]` and every cgroup has a limit.
+    fn cgroup_of(cgroups: &[&str]) -> (Option<Cgroup>, Vec<String>) {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: String, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("sys/fs/cgroup/cgroup.controllers".to_owned(), "memory\n");
+        let parents: Vec<u32> = (1..).take(cgroups.len()).collect();
+        for (pid, cgroup) in parents.iter().zip(cgroups) {
+            write(format!("proc/{pid}/cgroup"), &format!("0::/{cgroup}\n"));
+            write(format!("sys/fs/cgroup/{cgroup}/memory.max"), "1048576\n");
+        }
+        let mut capacity = Capacity::default();
+        let cgroup = capacity.cgroup(root.path(), &parents);
+        (cgroup, capacity.warnings)
+    }
+
+    #[test]
+    fn the_limit_of_a_cgroup_counts_only_if_all_parents_run_in_it() {
+        for one in [&["a.service"][..], &["a.service", "a.service"]] {
+            let (cgroup, warnings) = cgroup_of(one);
+            let cgroup = cgroup.map(|cgroup| (cgroup.path, cgroup.max_bytes));
+            assert_eq!(cgroup, Some(("/a.service".to_owned(), 1 << 20)), "{one:?}");
+            assert_eq!(warnings, [""; 0], "{one:?}");
+        }
+        for several in [&["a.service", "b.service"][..], &["a.service", "b.service", "a.service"]] {
+            let (cgroup, warnings) = cgroup_of(several);
+            assert!(cgroup.is_none(), "{several:?}");
+            assert!(matches!(&*warnings, [one] if one.contains("several memory cgroups")), "{warnings:?}");
+        }
     }
 }

@@ -24,7 +24,7 @@ LABEL=oomwatch /oomwatch ext4 ro 0 0
 END
 mkdir "$root/oomwatch"
 
-# The other end of the chore: runs what it is told and must outlive every scene.
+# Runs the commands that cargo xtask vm sends. The OOM killer must not end it.
 cat > "$root/etc/systemd/system/session.service" <<'END'
 [Unit]
 RequiresMountsFor=/oomwatch
