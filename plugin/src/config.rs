@@ -213,7 +213,7 @@ fn check_sources(given: Option<&str>) -> Result<Vec<OomSource>, OptionError> {
 
 fn no_source(word: &str) -> OptionError {
     let names = OomSource::ALL.map(OomSource::name).join(", ");
-    let message = format_args!("`{word}` is no source of OOM kills: the sources are {names}");
+    let message = format_args!("`{word}` is not a source of OOM kills: the sources are {names}");
     OptionError::about("Plugins.OomWatch.Oom.Sources", message)
 }
 
@@ -329,12 +329,12 @@ mod tests {
         for (conf, expected) in [
             (
                 "Plugins.OomWatch.Oom.Sources=kmsg,syslog",
-                "option Plugins.OomWatch.Oom.Sources: `syslog` is no source of OOM kills: the sources are \
+                "option Plugins.OomWatch.Oom.Sources: `syslog` is not a source of OOM kills: the sources are \
                  kmsg, journal, file, systemd, systemd-oomd",
             ),
             (
                 "Plugins.OomWatch.Oom.Sources=kmsg,",
-                "option Plugins.OomWatch.Oom.Sources: `` is no source of OOM kills",
+                "option Plugins.OomWatch.Oom.Sources: `` is not a source of OOM kills",
             ),
             ("Plugins.OomWatch.Systemd=yes", "option Plugins.OomWatch.Systemd: `yes` is neither on nor off"),
         ] {

@@ -1,4 +1,4 @@
-//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `alerts` and `vm`.
+//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `structure`, `alerts` and `vm`.
 
 mod alerts;
 mod bench;
