@@ -119,9 +119,9 @@ fn signalled_kills_survive_a_plugin_that_is_killed_before_the_next_poll() -> Res
     manager.kill_and_restart("httpd.service");
     let is_kept = || {
         let text = fs::read(state.path().join("oom.json")).unwrap_or_default();
-        serde_json::from_slice(&text).is_ok_and(|kept: Value| kept["ledger"]["services"]["total"] == 1)
+        serde_json::from_slice(&text).is_ok_and(|kept: Value| kept["history"]["services"]["total"] == 1)
     };
-    assert!(wait_until(SOON, is_kept), "nobody polled, and yet it is written down");
+    assert!(wait_until(SOON, is_kept), "the kill is saved without a poll");
     drop(agent);
     let mut agent = plugin(&machine, state.path(), "");
     assert_eq!(units(&mut agent)["oom_kills"], 1);

@@ -11,6 +11,10 @@ use crate::{Error, Generation, RealAgent};
 /// Limit for an import of a large template, or one that recalculates thousands of items.
 const REQUEST_LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
+/// The frontend's error if the database rolled a statement back, as it does with one of two transactions that wait for each
+/// other. The server's discovery writes into the same tables. Nothing was stored, so the call is repeated.
+const ROLLED_BACK: &str = "SQL statement execution has failed";
+const REPETITIONS_MAX: u32 = 10;
 /// The API's value for "supported".
 const SUPPORTED: &str = "0";
 /// Object and source of a trigger's event.
@@ -98,6 +102,19 @@ impl Api {
     /// Returns an error if there is no answer, or the API's own error.
     #[expect(clippy::needless_pass_by_value, reason = "parameters are written where they are used")]
     pub fn call(&self, method: &str, parameters: Value) -> Result<Value, Error> {
+        let mut answer = self.call_once(method, &parameters);
+        for _ in 0..REPETITIONS_MAX {
+            match &answer {
+                Err(Error::Refused { answer: text, .. }) if text.contains(ROLLED_BACK) => {}
+                _ => break,
+            }
+            sleep(PAUSE);
+            answer = self.call_once(method, &parameters);
+        }
+        answer
+    }
+
+    fn call_once(&self, method: &str, parameters: &Value) -> Result<Value, Error> {
         let mut body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
         let mut request = self.agent.post(format!("http://{}/api_jsonrpc.php", self.address));
         // This is the only method that must be called without authorization.
