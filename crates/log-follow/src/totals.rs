@@ -295,7 +295,12 @@ mod tests {
         *state ^= *state << 13;
         *state ^= *state >> 7;
         *state ^= *state << 17;
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank below `values`"
+        )]
         let rank = values.powf((*state >> 11) as f64 / (1_u64 << 53) as f64) as u64;
         rank
     }

@@ -1,7 +1,7 @@
 //! Helpers of the tests: a log directory, rotation in every style, and polls.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use log_follow::{Follower, Item, LogSource, Poll, Query, Settings};
 use std::fs::{self, File, OpenOptions};

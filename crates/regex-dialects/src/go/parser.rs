@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    #[allow(clippy::unused_self)] // reads as one of the parser's checks
+    #[allow(clippy::unused_self, reason = "reads as one of the parser's checks")]
     pub(super) fn check_utf8(&self, text: &[u8]) -> Parsed<()> {
         match std::str::from_utf8(text) {
             Ok(_) => Ok(()),
