@@ -1,4 +1,4 @@
-//! Faults of a plugin, against real agents: whatever a handler does, the agent and its other items keep working.
+//! Faults of a plugin, against real agents: if a handler hangs, panics or prints, the agent and its other items keep working.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
