@@ -8,9 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use documented::assert_documented;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use documented::assert_documented;
 
 const MIB: u64 = 1 << 20;
 

@@ -5,9 +5,10 @@ mod documented;
 use std::path::Path;
 
 use agent2_plugin::{FakeAgent, LaunchMode};
-use documented::assert_documented;
 use oomwatch::{KEYS, Returns};
 use serde_json::{Value, json};
+
+use documented::assert_documented;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
 

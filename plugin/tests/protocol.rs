@@ -8,9 +8,10 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use agent2_plugin::{FakeAgent, LaunchMode};
-use documented::assert_documented;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use documented::assert_documented;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
 
@@ -281,7 +282,7 @@ fn pss_of_unreadable_processes_is_an_error_with_a_remedy() {
 }
 
 #[test]
-fn failure_28_maps_are_read_only_if_polled_and_delay_no_other_item() {
+fn maps_are_read_only_if_polled_and_delay_no_other_item() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let maps = root.path().join("proc/101/smaps_rollup");
@@ -301,7 +302,7 @@ fn failure_28_maps_are_read_only_if_polled_and_delay_no_other_item() {
 }
 
 #[test]
-fn failure_26_hidden_processes_are_an_error_and_not_a_ranking_of_the_own_processes() {
+fn hidden_processes_are_an_error_and_not_a_ranking_of_the_own_processes() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     std::fs::create_dir(root.path().join("proc/self")).unwrap();
@@ -485,7 +486,7 @@ fn named_patterns_and_the_hosts_root_come_from_the_configuration() {
 }
 
 #[test]
-fn failure_23_kernel_that_does_not_count_kills_has_no_count_of_0() {
+fn kernel_that_does_not_count_kills_has_no_count_of_0() {
     let root = tempfile::tempdir().unwrap();
     machine(root.path());
     let mut agent = serving(&format!("Plugins.OomWatch.HostRoot={}", root.path().display()));

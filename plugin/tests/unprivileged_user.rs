@@ -76,7 +76,7 @@ impl Scene {
 }
 
 #[test]
-fn failure_06_permission_lost_with_rotation_is_reported_and_reading_resumes_when_it_is_back() {
+fn permission_lost_with_rotation_is_reported_and_reading_resumes_when_it_is_back() {
     let mut scene = Scene::new(0o777);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
@@ -93,7 +93,7 @@ fn failure_06_permission_lost_with_rotation_is_reported_and_reading_resumes_when
 }
 
 #[test]
-fn failure_06_directory_without_search_permission_is_reported_and_reading_resumes_with_it() {
+fn directory_without_search_permission_is_reported_and_reading_resumes_with_it() {
     let mut scene = Scene::new(0o777);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
@@ -107,7 +107,7 @@ fn failure_06_directory_without_search_permission_is_reported_and_reading_resume
 }
 
 #[test]
-fn failure_06_log_that_was_never_readable_is_read_from_its_first_line() {
+fn log_that_was_never_readable_is_read_from_its_first_line() {
     let mut scene = Scene::new(0o777);
     write(&scene.log, "1\n");
     allow(&scene.log, 0o600);
@@ -117,7 +117,7 @@ fn failure_06_log_that_was_never_readable_is_read_from_its_first_line() {
 }
 
 #[test]
-fn failure_10_state_directory_without_write_permission_is_reported_and_positions_are_kept_in_memory() {
+fn state_directory_without_write_permission_is_reported_and_positions_are_kept_in_memory() {
     let mut scene = Scene::new(EVERYONE);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");

@@ -62,8 +62,9 @@ pub(crate) fn append(batch: &mut Vec<u8>, message: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn frame(frame_type: u32, body: &[u8]) -> Vec<u8> {
         let mut bytes = frame_type.to_le_bytes().to_vec();

@@ -1,6 +1,6 @@
 //! Sessions between [`FakeAgent`] and plugins, over real sockets and with the example as a process.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

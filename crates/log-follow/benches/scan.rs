@@ -5,12 +5,13 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 
-use log_follow::{Follower, Item, LogSource, Poll, Query, Settings, Start};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use log_follow::{Follower, Item, LogSource, Poll, Query, Settings, Start};
 
 const ROUNDS: usize = 7;
 

@@ -2,8 +2,9 @@
 //!
 //! Without sharing, a hundred items on one log that are polled at once would hold half a megabyte each while they wait.
 
-use crate::chunk::CHUNK_BYTES;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::chunk::CHUNK_BYTES;
 
 /// Buffers that are kept for the next reader. Further ones are freed when they are returned.
 const SPARE_BUFFERS: usize = 4;

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_11_wide_encodings_with_and_without_mark() {
+    fn wide_encodings_with_and_without_mark() {
         // U+0A0D and U+0D0A contain the bytes of line ends and end no line.
         let text = "日本\n\u{a0d}\u{d0a}\r\nc\rd\0e\n";
         let expected = vec!["日本", "\u{a0d}\u{d0a}", "c", "d?e"];
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_11_east_asian_and_single_byte() {
+    fn east_asian_and_single_byte() {
         // The second byte of these Shift_JIS characters is an ASCII letter or a backslash.
         assert_eq!(lines("Shift_JIS", b"\x83\x5c\x83\x41\n\x95\x5c\n"), ["ソア", "表"]);
         assert_eq!(lines("CP932", b"\x87\x40\r\n"), ["①"]);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_11_unknown_encoding_is_an_error() {
+    fn unknown_encoding_is_an_error() {
         for name in ["KLINGON", "UTF-7", "utf-16xx", "CP437", "replacement"] {
             assert_eq!(Encoding::named(name), Err(UnknownEncoding(name.into())), "{name}");
         }

@@ -1,9 +1,5 @@
 //! One log file. Only regular files are opened, and a file is recognised by the content that was read.
 
-use crate::{AllowPath, Error};
-use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
-use siphasher::sip::SipHasher13;
 use std::fs::{File, Metadata, OpenOptions};
 use std::hash::Hasher as _;
 use std::io;
@@ -11,6 +7,12 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
+
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use crate::{AllowPath, Error};
 
 /// A file is identified by this many bytes at its start, as far as they were read.
 pub(crate) const HEAD_BYTES: u64 = 1024;

@@ -1,5 +1,13 @@
 //! The follower: polls items, and moves their positions after the value was delivered.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Deserialize;
+
 use crate::buffers::Buffers;
 use crate::checkpoint::Position;
 use crate::chunk::Counters;
@@ -12,12 +20,6 @@ use crate::store::Store;
 use crate::totals::Tally;
 use crate::value::{Count, Lines, Tallying, Want};
 use crate::{AllowPath, Error, FollowerStatus, Groups, Item, Last, Poll, Settings, Total, Warning};
-use serde::Deserialize;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
 
 /// Items without a poll for this long are forgotten.
 const FORGET_AFTER_SECS: u64 = 30 * 24 * 3600;
@@ -188,17 +190,20 @@ impl Inner {
     fn slot(&self, item: &Item) -> Arc<Slot> {
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(item.identity()) {
-            return slot.clone();
+            return Arc::clone(slot);
         }
-        let identity = item.shared_identity().clone();
+        let identity = Arc::clone(item.shared_identity());
         let mut record = self.stored(&identity);
         if let Some(before) = record.before.take().filter(|_| !self.read_only) {
             record.position = before;
         }
         let state = SlotState { stored_seen: record.seen, record, ..SlotState::default() };
-        let slot =
-            Arc::new(Slot { identity: identity.clone(), state: Mutex::new(state), free: Condvar::new() });
-        slots.insert(identity, slot.clone());
+        let slot = Arc::new(Slot {
+            identity: Arc::clone(&identity),
+            state: Mutex::new(state),
+            free: Condvar::new(),
+        });
+        slots.insert(identity, Arc::clone(&slot));
         slot
     }
 
@@ -412,7 +417,7 @@ impl Follower {
         self.inner.take_over(poll)?;
         let slot = self.inner.slot(item);
         slot.take(poll)?;
-        let turn = Turn { inner: self.inner.clone(), slot };
+        let turn = Turn { inner: Arc::clone(&self.inner), slot };
         // A new poll shows that the previous value was delivered.
         self.inner.settle(&turn.slot, poll.now);
         Ok(turn)
@@ -580,11 +585,12 @@ fn lines_sink(item: &Item, budget: u64) -> Lines<'_> {
 #[cfg(test)]
 mod tests {
 
+    use std::fs;
+
     use super::*;
     use crate::chunk::CHUNK_BYTES;
     use crate::file::BROKEN_FROM;
     use crate::{LogSource, Query};
-    use std::fs;
 
     fn poll_now() -> Poll {
         Poll::within(Duration::from_secs(60))
@@ -604,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_06_lines_before_an_error_are_counted_once_and_the_error_is_reported() {
+    fn lines_before_an_error_are_counted_once_and_the_error_is_reported() {
         let (_dir, log) = broken_log();
         let item = Item::new("total", Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap()));
         let follower = Follower::open(Settings::in_memory());
@@ -621,7 +627,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_06_lines_before_an_error_are_delivered_once_and_the_error_is_reported() {
+    fn lines_before_an_error_are_delivered_once_and_the_error_is_reported() {
         let (_dir, log) = broken_log();
         let query = Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap());
         let item = Item::new("lines", query);
@@ -661,7 +667,7 @@ mod tests {
 
     /// A position without a fingerprint could belong to any file.
     #[test]
-    fn failure_06_lines_without_a_fingerprint_are_rolled_back() {
+    fn lines_without_a_fingerprint_are_rolled_back() {
         let (_dir, log) = broken_log();
         repair_reads();
         let item = Item::new("count", Query::new(LogSource::file(&log)).pattern("oom".parse().unwrap()));

@@ -1,9 +1,10 @@
 //! A query, and the item under whose name its position is stored.
 
-use crate::{Encoding, LogSource, Pattern, Template};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::{Encoding, LogSource, Pattern, Template};
 
 /// Which lines of which files, and how many at a time. Cloning an [`Item`] shares its query.
 #[derive(Debug, Clone)]

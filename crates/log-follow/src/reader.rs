@@ -1,5 +1,10 @@
 //! Executes a plan: opens files, reads them, moves the checkpoints.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
 use crate::buffers::Buffers;
 use crate::checkpoint::Position;
 use crate::chunk::Counters;
@@ -12,10 +17,6 @@ use crate::share::SharedSearches;
 use crate::sink::Sink;
 use crate::step::Step;
 use crate::{AllowPath, Error, LogSource, Poll, Query, rotation};
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 /// Attempts to find a file that is being renamed.
 const OPEN_ATTEMPTS: usize = 5;

@@ -1,12 +1,13 @@
 //! The names of rotated files, and their order.
 
-use crate::checkpoint::FileCheckpoint;
-use crate::file::Stat;
-use crate::{Error, Pattern};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::checkpoint::FileCheckpoint;
+use crate::file::Stat;
+use crate::{Error, Pattern};
 
 /// A file of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

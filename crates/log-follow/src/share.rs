@@ -7,19 +7,21 @@
 //! The stored lines are bounded and only a shortcut: an item without them searches on its own. They are compared with the file
 //! before use, because it may have been truncated and written again.
 
-use crate::Query;
-use crate::buffers::Buffers;
-use crate::chunk::{CHUNK_BYTES, Counters, MAX_LINE_BYTES, replace_nul};
-use crate::encoding::Codec;
-use crate::file::read_at;
-use regex_dialects::pcre2::TextSearch;
-use siphasher::sip::SipHasher13;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::hash::Hasher as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use regex_dialects::pcre2::TextSearch;
+use siphasher::sip::SipHasher13;
+
+use crate::Query;
+use crate::buffers::Buffers;
+use crate::chunk::{CHUNK_BYTES, Counters, MAX_LINE_BYTES, replace_nul};
+use crate::encoding::Codec;
+use crate::file::read_at;
 
 /// Fewer bytes are faster to search than to look up.
 pub(crate) const MIN_BYTES: u64 = 128 * 1024;
@@ -119,10 +121,10 @@ impl SharedSearches {
         if logs.len() >= MAX_LOGS && !logs.contains_key(&log) {
             return None;
         }
-        let notes = logs.entry(log).or_default().clone();
+        let notes = Arc::clone(logs.entry(log).or_default());
         drop(logs);
         notes.lock().unwrap_or_else(PoisonError::into_inner).join(identity, texts);
-        Some(SearchMember { notes, identity: identity.clone() })
+        Some(SearchMember { notes, identity: Arc::clone(identity) })
     }
 
     /// Drops the stored lines of logs that are not polled any more.
@@ -168,7 +170,7 @@ impl SearchMember {
             Ok(notes.search(chunk, codec, offset).map(Arc::new))
         })?;
         if let Some(segment) = &segment {
-            notes.push(segment.clone());
+            notes.push(Arc::clone(segment));
         }
         Ok(segment)
     }
@@ -183,7 +185,7 @@ impl Notes {
         }
         self.version += 1;
         let member = Membership { texts: texts.to_vec(), since: self.version, last: now };
-        self.members.insert(identity.clone(), member);
+        self.members.insert(Arc::clone(identity), member);
         self.search = None;
     }
 
@@ -207,7 +209,7 @@ impl Notes {
     fn find(&self, offset: u64, since: u64) -> Option<Arc<Segment>> {
         let at = self.segments.partition_point(|segment| segment.end <= offset);
         let segment = self.segments.get(at)?;
-        (segment.start <= offset && segment.version >= since).then(|| segment.clone())
+        (segment.start <= offset && segment.version >= since).then(|| Arc::clone(segment))
     }
 
     fn clear(&mut self) {

@@ -1,7 +1,8 @@
 //! Which files are read: one name with its predecessors, or a directory and a pattern of names; and which may be read at all.
 
-use crate::{Pattern, PatternError};
 use std::path::{Path, PathBuf};
+
+use crate::{Pattern, PatternError};
 
 /// The files of an item.
 #[derive(Debug, Clone)]

@@ -10,9 +10,6 @@
 //!
 //! Opening never fails: invalid lines of the file are ignored with a warning.
 
-use crate::{Persistence, Warning};
-use rustix::fs::{FlockOperation, flock};
-use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::hash::Hasher as _;
@@ -20,6 +17,11 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use rustix::fs::{FlockOperation, flock};
+use siphasher::sip::SipHasher13;
+
+use crate::{Persistence, Warning};
 
 const HEADER: &str = "log-follow positions 1\n";
 /// The file is compacted if it is larger than this and four times as large as its valid records.

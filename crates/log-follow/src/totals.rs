@@ -1,13 +1,15 @@
 //! Counts that only grow, from the item's first poll on.
 
-use crate::text::{MAX_VALUE_BYTES, char_boundary, cut};
-use crate::{Captures, Template};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text::{MAX_VALUE_BYTES, char_boundary, cut};
+use crate::{Captures, Template};
 
 /// The number of matching lines since the item's first poll. It survives restarts and never decreases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -295,7 +297,7 @@ mod tests {
         *state ^= *state << 13;
         *state ^= *state >> 7;
         *state ^= *state << 17;
-        #[allow(
+        #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

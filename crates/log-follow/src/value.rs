@@ -1,10 +1,11 @@
 //! The receivers of matching lines.
 
+use std::path::Path;
+
 use crate::sink::{Flow, Sink};
 use crate::text::{MAX_VALUE_BYTES, cut};
 use crate::totals::Tally;
 use crate::{Pattern, Template};
-use std::path::Path;
 
 /// Joins lines to one value.
 pub(crate) struct Lines<'a> {

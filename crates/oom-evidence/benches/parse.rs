@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p oom-evidence --bench parse -- [MiB]`
 
-#![allow(clippy::print_stdout, reason = "a bench shows its numbers")]
+#![expect(clippy::print_stdout, reason = "a bench shows its numbers")]
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 //! Memory stays bounded for any text. The test is alone in its process, because the kernel counts memory by process.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 

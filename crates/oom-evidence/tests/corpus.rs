@@ -2,7 +2,7 @@
 //!
 //! The conventions of the expected values are in `tests/corpus/README.txt`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -5,7 +5,7 @@
 //! and again and must count exactly how many records it lost. A third reader, which uses no code of the crate,
 //! collects sequence numbers for comparison.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -194,7 +194,7 @@ impl Flood {
 }
 
 #[test]
-fn failure_20_all_kills_in_a_flood_are_found_or_the_loss_is_exact() {
+fn all_kills_in_a_flood_are_found_or_the_loss_is_exact() {
     let mut flood = Flood::new().unwrap_or_else(|reason| {
         panic!("this test needs root, /dev/kmsg and a memory cgroup ({reason}); to run the others: -E 'not binary(flood)'")
     });

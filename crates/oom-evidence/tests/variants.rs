@@ -1,7 +1,5 @@
 //! Constructed reports: the formats of each kernel, hostile names, interleavings, groups, storms.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use oom_evidence::{Constraint, Killer, Origin, Parser, Report, Trust, Victim, Witness, parse_all};
 
 fn parse(text: &str) -> Vec<Report> {

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_21_machine_without_sources_has_reasons_and_no_records() {
+    fn machine_without_sources_has_reasons_and_no_records() {
         let machine = Machine::new();
         let collector = machine.collector(Access::ReadWrite);
         assert!(collector.kmsg.status().reason.as_deref().unwrap().contains("dev/kmsg"));

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_10_damaged_file_costs_a_warning_and_is_set_aside() {
+    fn damaged_file_costs_a_warning_and_is_set_aside() {
         for bad in
             ["", "{", "\0\0\0\0", r#"{"version":0,"history":{}}"#, r#"{"version":1}"#, r#"{"version":2}"#]
         {

@@ -1,7 +1,7 @@
 //! Configurations of Apache that no server at hand can judge: those of 2.2, and hostile ones. The numbers are what a 2.2
 //! built from its sources was seen to apply. What Debian's 2.4 makes of others is in `tests/tests/apache`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Option files as a server reads them. `tests/tests/pools/mariadb.rs` compares with a real one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_capacity::Tree;
 use pool_capacity::mysql::{Config, Error, Flavour, Server};

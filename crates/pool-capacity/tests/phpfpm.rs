@@ -1,7 +1,5 @@
 //! Configurations of php-fpm as php-fpm 8.2 reads them. `tests/tests/pools/phpfpm.rs` compares with the real one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use pool_capacity::Tree;

@@ -12,6 +12,7 @@ use proc_snapshot::{
     GoPattern, MemType, Needs, ProcError, Process, Selector, SharedWalk, Snapshot, StateFilter, TopBy, Users,
     Visibility,
 };
+
 use support::{Tree, soon, stat_line};
 
 fn find(snapshot: &Snapshot, pid: u32) -> Process<'_> {

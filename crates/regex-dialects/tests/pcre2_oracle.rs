@@ -5,6 +5,7 @@
 mod tables;
 
 use regex_dialects::pcre2::Pattern;
+
 use tables::{INVALID, LINES, UNSUPPORTED, VALID};
 
 /// The agents of Debian 12 have PCRE2 10.42. The reference of this test is newer; if they differ, this crate follows 10.42.
@@ -144,7 +145,7 @@ fn without_groups_compiles_as_the_agent_does() {
 }
 
 #[test]
-fn failure_12_exponential_pattern_ends() {
+fn exponential_pattern_ends() {
     let line = [b"a".repeat(5000), b"!".to_vec()].concat();
     // Exponential in a backtracking engine, linear here.
     assert!(!Pattern::new("(a+)+$").unwrap().is_match(&line));

@@ -36,7 +36,7 @@ pub(crate) struct Oom {
 impl Oom {
     pub(crate) fn new(config: &Config, purpose: Purpose) -> Arc<Self> {
         Arc::new_cyclic(|oom: &Weak<Self>| {
-            let oom = oom.clone();
+            let oom = Weak::clone(oom);
             let systemd = || {
                 Systemd::new(&config.host_root, move || {
                     if let Some(oom) = oom.upgrade() {

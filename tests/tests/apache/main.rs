@@ -1,6 +1,6 @@
 //! Compares how `pool-capacity` reads an Apache configuration with the real Apache of Debian.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod machine;
 mod old;

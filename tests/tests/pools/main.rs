@@ -1,6 +1,6 @@
 //! Compares how `pool-capacity` reads configurations of php-fpm and MariaDB with the real programs of Debian.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod mariadb;
 mod phpfpm;

@@ -8,14 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use oomwatch_tests::debian::{Packages, Root};
+use oomwatch_tests::fastcgi::Request;
 use oomwatch_tests::{Limited, binaries, wait_until};
 use pool_capacity::HostFiles;
 use pool_capacity::phpfpm::{Config, Environment};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
-
-use oomwatch_tests::fastcgi::Request;
 
 const PROGRAM: &str = "usr/sbin/php-fpm8.2";
 /// Limit on a loaded machine for work that takes a second.

@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::SystemTime;
 
-use host::{HostUnderTest, SOON};
 use oomwatch_tests::zabbix::Zabbix;
 use oomwatch_tests::{Error, Generation, Limited, binaries};
-use person::Person;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use host::{HostUnderTest, SOON};
+use person::Person;
 
 fn templates(generation: Generation, language: &str) -> PathBuf {
     binaries::workspace().join("templates").join(generation.name()).join(language)

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_21_missing_journalctl_and_missing_permission_are_reported() {
+    fn missing_journalctl_and_missing_permission_are_reported() {
         let absent = Journal::new(Path::new("/")).program("/no/such/journalctl");
         assert!(matches!(absent.read(None, Instant::now() + SOON, |_| {}), Err(JournalError::Absent)));
         let refused =

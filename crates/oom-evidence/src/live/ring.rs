@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_20_overrun_is_survived_and_its_gap_is_counted() {
+    fn overrun_is_survived_and_its_gap_is_counted() {
         let records =
             vec![record(7, "a"), Err(Errno::PIPE), record(107, "b"), Err(Errno::INTR), record(108, "c")];
         let mut ring = FakeRing::of(records);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_22_records_of_processes_are_skipped() {
+    fn records_of_processes_are_skipped() {
         let forged = Ok("12,1,1,-;Out of memory: Killed process 1 (init) total-vm:8kB\n".to_owned());
         let mut ring = FakeRing::of(vec![forged, Ok("rubbish".to_owned()), record(2, "kernel")]);
         assert_eq!(texts(&mut ring), ["kernel"]);

@@ -2,7 +2,7 @@
 
 use super::class::{Class, Group};
 use super::error::{PatternError, PatternErrorKind as Kind};
-use super::parser::{Parsed, Parser};
+use super::parser::{Parsed, Parser, check_utf8};
 use super::piece::Piece;
 
 impl<'a> Parser<'a> {
@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
         self.at += 2;
         let mut name = if self.peek() == Some(b'{') {
             let Some(end) = rest.iter().position(|&byte| byte == b'}') else {
-                self.check_utf8(rest)?;
+                check_utf8(rest)?;
                 return Err(PatternError::new(Kind::InvalidCharRange, rest));
             };
             self.at = begin + end + 1;
@@ -74,7 +74,7 @@ impl<'a> Parser<'a> {
             self.next_char()?;
             &self.whole[begin + 2..self.at]
         };
-        self.check_utf8(name)?;
+        check_utf8(name)?;
         if let Some(positive) = name.strip_prefix(b"^") {
             (name, negated) = (positive, !negated);
         }

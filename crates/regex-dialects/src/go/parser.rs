@@ -167,25 +167,17 @@ impl<'a> Parser<'a> {
     fn named_group(&mut self, name_at: usize) -> Parsed<()> {
         let (begin, rest) = (self.at, self.rest());
         let Some(end) = rest.iter().position(|&byte| byte == b'>') else {
-            self.check_utf8(rest)?;
+            check_utf8(rest)?;
             return Err(PatternError::new(Kind::InvalidNamedCapture, rest));
         };
         let name = &rest[name_at.min(end)..end];
-        self.check_utf8(name)?;
+        check_utf8(name)?;
         self.at += end + 1;
         if name.is_empty() || !name.iter().all(|&byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
             return self.error(Kind::InvalidNamedCapture, begin);
         }
         self.enter(true);
         Ok(())
-    }
-
-    #[allow(clippy::unused_self, reason = "reads as one of the parser's checks")]
-    pub(super) fn check_utf8(&self, text: &[u8]) -> Parsed<()> {
-        match std::str::from_utf8(text) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(PatternError::new(Kind::InvalidUtf8, &text[error.valid_up_to()..])),
-        }
     }
 
     fn flag_group(&mut self) -> Parsed<()> {
@@ -310,5 +302,12 @@ impl<'a> Parser<'a> {
             return self.error(Kind::InvalidRepeatSize, begin);
         }
         Ok(())
+    }
+}
+
+pub(super) fn check_utf8(text: &[u8]) -> Parsed<()> {
+    match std::str::from_utf8(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PatternError::new(Kind::InvalidUtf8, &text[error.valid_up_to()..])),
     }
 }

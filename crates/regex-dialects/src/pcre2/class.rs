@@ -1,8 +1,9 @@
 //! Sets of characters by PCRE2's names, without UCP: the named classes are ASCII.
 
+use regex_syntax::hir::{Class, ClassUnicode, HirKind};
+
 use super::ast::{negated, set};
 use crate::ascii;
-use regex_syntax::hir::{Class, ClassUnicode, HirKind};
 
 pub(super) fn digit() -> ClassUnicode {
     set(ascii::DIGIT)

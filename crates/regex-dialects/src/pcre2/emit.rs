@@ -4,9 +4,11 @@
 //! explicit. CR and LF are removed from every class, because a line contains neither. So a whole buffer of lines can be
 //! searched at once, and no match extends into the next line.
 
-use super::ast::{Greed, Node, Test, branches, fixed_width, negated, set};
-use regex_syntax::hir::ClassUnicode;
 use std::fmt::Write as _;
+
+use regex_syntax::hir::ClassUnicode;
+
+use super::ast::{Greed, Node, Test, branches, fixed_width, negated, set};
 
 /// The engine of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

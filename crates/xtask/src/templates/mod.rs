@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::output::{Done, say};
-
 use export::{Exporter, Language, Version};
 use model::{Check, Template};
 use uuids::Uuids;

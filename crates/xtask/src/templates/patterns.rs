@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_30_near_the_limit_is_not_at_the_limit() {
+    fn near_the_limit_is_not_at_the_limit() {
         let near = "AH10159: server is within MinSpareThreads of MaxRequestWorkers, consider raising the MaxRequestWorkers setting";
         let full = "AH00485: scoreboard is full, not at MaxRequestWorkers.Increase ServerLimit.";
         assert!(matches(&APACHE_NEAR, near) && !matches(&APACHE_MAX, near));

@@ -17,7 +17,6 @@ use pool_capacity::HostFiles;
 use crate::json;
 use crate::parameters::Arguments;
 use crate::state::PluginState;
-
 use context::Context;
 use value::Capacity;
 

@@ -12,7 +12,6 @@ use crate::json;
 use crate::parameters::Arguments;
 use crate::report::ReportJson;
 use crate::state::PluginState;
-
 use sources::{check_sources, has_full_view};
 
 pub(crate) use cgroups::{cgroups, discovery};

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use oomwatch_tests::cost;
 use serde_json::Value;
 
 use super::super::measurement::{Measurement, Samples, Target, Unit};
 use super::common::{Bench, Outcome, mebibytes};
 use super::file::Random;
 use crate::output::say;
-use oomwatch_tests::cost;
 
 const LINES: u64 = 10_000_000;
 /// These have half of the lines, or all of them.

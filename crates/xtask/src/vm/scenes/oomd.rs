@@ -1,8 +1,8 @@
 //! systemd-oomd, which kills before the kernel has to.
 
-use super::steps::{LONG, Played, Unit, agent_with, kernel_kills, unit_of};
 use serde_json::{Value, json};
 
+use super::steps::{LONG, Played, Unit, agent_with, kernel_kills, unit_of};
 use crate::vm::findings::Findings;
 use crate::vm::machine::Machine;
 

@@ -9,15 +9,13 @@
 //!
 //! `LOG_FOLLOW_CASES` is the number of histories (default 4,000), `LOG_FOLLOW_SEED` the first one.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod common;
-
-use common::{LogDirectory, Random, append, poll_in, poll_now};
-use log_follow::{Error, Follower, Item, Query, Rotation};
 use std::collections::HashSet;
 use std::fs;
 use std::time::SystemTime;
+
+use log_follow::{Error, Follower, Item, Query, Rotation};
+
+use crate::common::{LogDirectory, Random, append, poll_in, poll_now, set_mtime};
 
 /// The style of rotation of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,7 +220,7 @@ impl History {
         if let Ok(meta) = fs::metadata(&plain) {
             let compressed = self.directory.file(&format!("messages.{}.gz", self.rotations));
             fs::write(&compressed, b"\x1f\x8b\x08\0line 0 in a compressed file\n").unwrap();
-            common::set_mtime(&compressed, meta.modified().unwrap());
+            set_mtime(&compressed, meta.modified().unwrap());
             fs::remove_file(plain).unwrap();
         }
     }

@@ -1,13 +1,11 @@
 //! Helpers of the tests: a log directory, rotation in every style, and polls.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
-use log_follow::{Follower, Item, LogSource, Poll, Query, Settings};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use log_follow::{Follower, Item, LogSource, Poll, Query, Settings};
 
 /// A directory with a log in it, and a state directory.
 pub(crate) struct LogDirectory {
@@ -52,6 +50,12 @@ impl LogDirectory {
         self.log.with_file_name(name)
     }
 
+    /// Opens a new follower after the old one has released the state directory.
+    pub(crate) fn follower_after(&self, old: Follower) -> Follower {
+        drop(old);
+        self.follower()
+    }
+
     pub(crate) fn append(&self, text: impl AsRef<[u8]>) {
         append(&self.log, text);
     }
@@ -94,6 +98,12 @@ pub(crate) fn drain(follower: &Follower, item: &Item) -> Vec<String> {
         lines.extend(value.split('\n').map(str::to_owned));
     }
     lines
+}
+
+/// Splits a value into its lines.
+#[expect(clippy::needless_pass_by_value, reason = "a poll returns an owned value")]
+pub(crate) fn lines(value: Option<String>) -> Vec<String> {
+    value.iter().flat_map(|value| value.split('\n')).map(str::to_owned).collect()
 }
 
 /// A small seeded generator of test cases, with the same results everywhere.

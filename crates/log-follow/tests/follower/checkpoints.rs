@@ -1,15 +1,13 @@
 //! Checkpoints of files: rotated files beside the log of a new item, files that cannot be opened or listed for a while, and
 //! files whose content is replaced.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod common;
-
-use common::{LogDirectory, append, poll, poll_in, poll_now, set_mtime};
-use log_follow::{AllowPath, Error, Follower, Item, LogSource, Pattern, Query, Rotation, Settings, Start};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
+
+use log_follow::{AllowPath, Error, Follower, Item, LogSource, Pattern, Query, Rotation, Settings, Start};
+
+use crate::common::{LogDirectory, append, drain, poll, poll_in, poll_now, set_mtime};
 
 // ---- a new item beside rotated files
 
@@ -187,7 +185,7 @@ fn unreadable_file_of_a_name_pattern_does_not_delay_the_others() {
     assert_eq!(poll_through_errors(&follower, &item).unwrap(), "4");
     drop(follower);
     let follower = directory.follower();
-    let mut found: Vec<String> = common::drain(&follower, &item);
+    let mut found: Vec<String> = drain(&follower, &item);
     found.sort();
     assert_eq!(found, ["2", "what it holds now is longer"]);
 }
@@ -320,7 +318,7 @@ fn copy_with_the_inode_of_a_deleted_file_is_a_copy() {
     fs::rename(directory.file("aside"), directory.file("messages.1")).unwrap();
     fs::write(&directory.log, "").unwrap();
     directory.append("3\n");
-    assert_eq!(common::drain(&follower, &item), ["2", "3"]);
+    assert_eq!(drain(&follower, &item), ["2", "3"]);
 }
 
 // ---- a log under another inode
