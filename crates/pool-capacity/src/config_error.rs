@@ -1,8 +1,9 @@
 //! Errors of configuration files that php-fpm's and MySQL's readers share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::FileError;
+use crate::text::short_path;
+use crate::{BudgetError, FileError};
 
 /// The reason why a configuration file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -10,9 +11,9 @@ use crate::FileError;
 pub enum ConfigError {
     /// The main file cannot be read.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(FileError),
     /// The server refuses a line.
-    #[error("{}:{line}: {reason}", path.display())]
+    #[error("{}:{line}: {reason}", short_path(path))]
     Line {
         /// The file.
         path: PathBuf,
@@ -22,7 +23,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// An included file or directory cannot be read.
-    #[error("{}:{line}: {error}", path.display())]
+    #[error("{}:{line}: {error}", short_path(path))]
     Include {
         /// The file with the include.
         path: PathBuf,
@@ -31,12 +32,26 @@ pub enum ConfigError {
         /// The error of the included file. The message contains it, so it is not a source.
         error: FileError,
     },
-    /// The configuration includes more files than any real one.
-    #[error("{}: more than {limit} files are included", path.display())]
-    TooManyFiles {
-        /// The file whose include exceeds the limit.
-        path: PathBuf,
-        /// The limit.
-        limit: usize,
-    },
+    /// The read was stopped at a limit or at the deadline.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+impl ConfigError {
+    /// Returns the error of an include in a line.
+    pub(crate) fn include(path: &Path, line: usize, error: FileError) -> Self {
+        match error {
+            FileError::Budget(error) => Self::Budget(error),
+            error => Self::Include { path: path.to_owned(), line, error },
+        }
+    }
+}
+
+impl From<FileError> for ConfigError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Budget(error) => Self::Budget(error),
+            error => Self::File(error),
+        }
+    }
 }

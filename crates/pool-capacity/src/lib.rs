@@ -2,6 +2,8 @@
 //!
 //! * [`Files`] is the source of configuration: a [`Tree`] in memory, or [`HostFiles`], the files below a directory.
 //!   Parsers use nothing else of the machine.
+//! * A [`Reading`] is one read of these files. It has a budget for each [`Limit`] and a deadline, so that no configuration takes
+//!   unbounded time or memory. [`BudgetError`] is the reason why a read was stopped.
 //! * A [`ServerProcess`] is a running process with the fields that identify a pool's workers. The caller lists them.
 //! * [`apache`], [`phpfpm`] and [`mysql`] each read a configuration as the server itself does, and find the server's
 //!   processes among the given ones. [`ConfigError`] is an error of a configuration file.
@@ -12,18 +14,24 @@
 //! one, there is a warning.
 
 pub mod apache;
+mod budget;
 mod config_error;
 mod files;
 mod fnmatch;
 pub mod mysql;
 pub mod phpfpm;
 mod process;
+mod reading;
 pub mod sizing;
 pub mod sockets;
+mod text;
+mod warnings;
 
+pub use budget::{BudgetError, Limit};
 pub use config_error::ConfigError;
 pub use files::{FileError, FileKind, Files, HostFiles, Tree};
 pub use process::ServerProcess;
+pub use reading::Reading;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,14 +4,14 @@
 
 use std::path::PathBuf;
 
-use pool_capacity::Tree;
 use pool_capacity::apache::{ApacheError, Build, Invocation, Pool, read};
+use pool_capacity::{Reading, Tree};
 
 const MAIN: &str = "/etc/httpd/conf/httpd.conf";
 const PREFORK: &str = "LoadModule mpm_prefork_module modules/mod_mpm_prefork.so\n";
 
 fn read_tree(tree: &Tree) -> Result<Pool, ApacheError> {
-    read(tree, &Invocation::of_build(Build::red_hat_2_4()))
+    read(&Reading::new(tree), &Invocation::of_build(Build::red_hat_2_4()))
 }
 
 fn with_main(tree: Tree, body: &str) -> Tree {
@@ -101,32 +101,35 @@ fn defined_names_are_listed_with_their_values() {
     let body = "Define TUNED\nDefine Limit 50\nDefine GONE 1\nUnDefine GONE\nMaxRequestWorkers ${LIMIT}\n";
     let mut invocation = Invocation::of_build(Build::red_hat_2_4());
     invocation.defines = vec!["SSL".to_owned()];
-    let pool = read(&with_main(Tree::new(), body), &invocation).unwrap();
+    let pool = read(&Reading::new(&with_main(Tree::new(), body)), &invocation).unwrap();
     let defines: Vec<_> =
         pool.defines.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
     assert_eq!(defines, [("Limit", Some("50")), ("SSL", None), ("TUNED", None)]);
     assert_eq!(pool.limit, 50);
 }
 
-/// The limit is 50,000 files with the main file.
+/// The limit is 10,000 files with the main file.
 #[test]
-fn fifty_thousand_files_are_read_and_one_more_is_refused() {
+fn ten_thousand_files_are_read_and_one_more_is_refused() {
     let with_included = |included: usize| {
         let main = with_main(Tree::new(), "Include conf.d/*\nMaxRequestWorkers 6\n");
         let tree = (0..included).fold(main, |tree, n| tree.with(format!("/etc/httpd/conf.d/{n:05}"), ""));
         read_tree(&tree)
     };
-    let pool = with_included(49_999).unwrap();
-    assert_eq!((pool.files.len(), pool.limit), (50_000, 6));
-    let error = with_included(50_000).unwrap_err().to_string();
-    assert_eq!(error, format!("{MAIN}, line 2: the configuration is too large to be read"));
+    let pool = with_included(9_999).unwrap();
+    assert_eq!((pool.files.len(), pool.limit), (10_000, 6));
+    let error = with_included(10_000).unwrap_err().to_string();
+    let expected =
+        "/etc/httpd/conf.d/09999: the configuration has more than 10000 files and is not read further";
+    assert!(error.starts_with(expected), "{error}");
 }
 
-/// At most 200,000 directives are kept. Only those that concern workers count.
+/// Only directives that concern workers are kept and count for the limit of kept text.
 #[test]
 fn directives_of_other_subjects_are_not_kept() {
     let many = |line: &str| format!("{}MaxRequestWorkers 8\n", line.repeat(200_000));
     assert_eq!(read_body(&many("ServerAdmin a\n")).unwrap().limit, 8);
     let error = read_body(&many("MaxRequestWorkers 9\n")).unwrap_err().to_string();
-    assert_eq!(error, format!("{MAIN}, line 200002: the configuration is too large to be read"));
+    let expected = format!("{MAIN}: the configuration has more than 8 MiB of names, values and paths");
+    assert!(error.starts_with(&expected), "{error}");
 }

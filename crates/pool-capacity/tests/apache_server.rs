@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pool_capacity::apache::{Build, Invocation, Pool, Running, Version, parents, read};
 use pool_capacity::sockets::Address;
-use pool_capacity::{ServerProcess, Tree};
+use pool_capacity::{Reading, ServerProcess, Tree};
 
 /// Strings as a linker puts them into a program, between bytes of machine code.
 fn program(root: &str, configuration: &str) -> Vec<u8> {
@@ -40,7 +40,7 @@ fn build_is_read_from_the_strings_of_the_program() {
         .with("/opt/web/bin/httpd", program("/opt/web", "etc/my.conf"))
         .with("/opt/web/etc/my.conf", "MaxRequestWorkers 50\n");
     let parent = process(7, 1, "/opt/web/bin/httpd", 1);
-    let invocation = Invocation::find(&tree, None, Some(&parent)).unwrap();
+    let invocation = Invocation::find(&Reading::new(&tree), None, Some(&parent)).unwrap();
     assert_eq!(invocation.configuration, Path::new("/opt/web/etc/my.conf"));
     let sources = ["core.c", "event.c", "http_core.c", "mod_log_config.c", "mod_so.c"];
     assert_eq!(
@@ -54,7 +54,7 @@ fn build_is_read_from_the_strings_of_the_program() {
             program: Some("/opt/web/bin/httpd".into()),
         }
     );
-    let pool = read(&tree, &invocation).unwrap();
+    let pool = read(&Reading::new(&tree), &invocation).unwrap();
     assert_eq!((pool.limit, pool.pid_file), (50, PathBuf::from("/opt/web/run/web.pid")));
 }
 
@@ -71,7 +71,8 @@ fn relative_paths_of_a_further_instance_begin_in_its_directory() {
         (&no_program, "/srv/web/apache2.conf", "/srv/web"),
     ] {
         let tree = tree.clone().with(configuration, "");
-        let invocation = Invocation::find(&tree, Some(Path::new(configuration)), None).unwrap();
+        let invocation =
+            Invocation::find(&Reading::new(&tree), Some(Path::new(configuration)), None).unwrap();
         assert_eq!(invocation.server_root, Path::new(root), "{configuration}");
     }
 }
@@ -79,7 +80,7 @@ fn relative_paths_of_a_further_instance_begin_in_its_directory() {
 fn pool(mpm: &str) -> Pool {
     let main = format!("LoadModule mpm_{mpm}_module modules/mod_mpm_{mpm}.so\nPidFile /run/httpd.pid\n");
     let tree = Tree::new().with("/etc/httpd/conf/httpd.conf", main);
-    read(&tree, &Invocation::of_build(Build::red_hat_2_4())).unwrap()
+    read(&Reading::new(&tree), &Invocation::of_build(Build::red_hat_2_4())).unwrap()
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn children_with_another_task_are_no_workers() {
         ("prefork", vec![8, 9], vec![11], 2),
     ] {
         let pool = pool(mpm);
-        let running = Running::find(&files, &pool, &processes).unwrap();
+        let running = Running::find(&Reading::new(&files), &pool, &processes).unwrap();
         assert_eq!(running, Running { parent: 7, children, others }, "{mpm}");
         assert_eq!(running.workers(&pool), workers, "{mpm}");
     }

@@ -2,20 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use pool_capacity::Tree;
 use pool_capacity::apache::{ApacheError, Build, Invocation, Mpm, Pool, read};
+use pool_capacity::{Reading, Tree};
 
 const MAIN: &str = "/etc/httpd/conf/httpd.conf";
 const MPMS: [&str; 3] = ["prefork", "worker", "event"];
 
 fn of_2_4(mpm: &str, body: &str) -> Result<Pool, ApacheError> {
     let load = format!("LoadModule mpm_{mpm}_module modules/mod_mpm_{mpm}.so\n");
-    read(&Tree::new().with(MAIN, load + body), &Invocation::of_build(Build::red_hat_2_4()))
+    read(&Reading::new(&Tree::new().with(MAIN, load + body)), &Invocation::of_build(Build::red_hat_2_4()))
 }
 
 fn of_2_2(mpm: &str, body: &str) -> Result<Pool, ApacheError> {
     let build = Build::red_hat_2_2(&format!("{mpm}.c"));
-    read(&Tree::new().with(MAIN, body), &Invocation::of_build(build))
+    read(&Reading::new(&Tree::new().with(MAIN, body)), &Invocation::of_build(build))
 }
 
 #[test]
@@ -100,7 +100,10 @@ fn directives_of_other_mpms_are_refused() {
 fn variable_of_a_hidden_environment_is_refused_only_in_the_setting_that_counts() {
     let read = |body: &str, is_environment_hidden: bool| {
         let tree = Tree::new().with(MAIN, format!("LoadModule mpm_prefork_module m.so\n{body}"));
-        read(&tree, &Invocation { is_environment_hidden, ..Invocation::of_build(Build::red_hat_2_4()) })
+        read(
+            &Reading::new(&tree),
+            &Invocation { is_environment_hidden, ..Invocation::of_build(Build::red_hat_2_4()) },
+        )
     };
     let overridden = "MaxRequestWorkers ${LIMIT}\nServerLimit 60\nMaxRequestWorkers 50\n";
     assert_eq!(read(overridden, true).unwrap().limit, 50);

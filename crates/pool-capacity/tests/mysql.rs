@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use pool_capacity::Tree;
 use pool_capacity::mysql::{Config, Error, Flavour, Server};
+use pool_capacity::{Reading, Tree};
 
 const MAIN: &str = "/etc/mysql/my.cnf";
 const MIB: u64 = 1 << 20;
 
 fn read_as(server: Server, tree: &Tree, arguments: &[&str]) -> Result<Config, Error> {
     let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect();
-    Config::read(tree, &[MAIN.into()], server, &arguments, 16 << 30)
+    Config::read(&Reading::new(tree), &[MAIN.into()], server, &arguments, 16 << 30)
 }
 
 fn read(text: &str) -> Result<Config, Error> {

@@ -1,19 +1,23 @@
 //! Configurations of php-fpm as php-fpm 8.2 reads them. `tests/tests/pools/phpfpm.rs` compares with the real one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use pool_capacity::Tree;
-use pool_capacity::phpfpm::{Config, Environment, Error, Manager, PoolError, find};
+use pool_capacity::phpfpm::{Config, Environment, Error, Manager, PoolError};
+use pool_capacity::{Reading, Tree};
 
 const MAIN: &str = "/etc/php/8.2/fpm/php-fpm.conf";
 const POOL: &str = "user=www-data\nlisten=/run/$pool.sock\npm=static\npm.max_children=3\n";
 
 fn read(tree: &Tree) -> Result<Config, Error> {
-    Config::read(tree, Path::new(MAIN), Environment::Known(&|_| None))
+    Config::read(&Reading::new(tree), Path::new(MAIN), Environment::Known(&|_| None))
 }
 
 fn with_main(text: &str) -> Tree {
     Tree::new().with(MAIN, text)
+}
+
+fn find(tree: &Tree) -> Vec<PathBuf> {
+    pool_capacity::phpfpm::find(&Reading::new(tree)).unwrap()
 }
 
 fn limits(config: &Config) -> Vec<(&str, u32)> {
@@ -52,7 +56,10 @@ fn red_hats_stock_files_beside_those_of_a_collection() {
         .with("/etc/opt/remi/php74/php-fpm.d/www.conf", pool);
     assert_eq!(find(&tree), [Path::new("/etc/php-fpm.conf"), Path::new("/etc/opt/remi/php74/php-fpm.conf")]);
     for path in find(&tree) {
-        assert_eq!(Config::read(&tree, &path, Environment::Known(&|_| None)).unwrap().limit(), 50);
+        assert_eq!(
+            Config::read(&Reading::new(&tree), &path, Environment::Known(&|_| None)).unwrap().limit(),
+            50
+        );
     }
 }
 
@@ -68,7 +75,7 @@ fn the_last_value_counts_and_sections_come_again() {
     let text =
         format!("[x]\n{POOL}[y]\n{POOL}[X]\nPM.Max_Children = \"5\"\npm.max_children=${{N}}2 ; more\n");
     let config = Config::read(
-        &with_main(&text),
+        &Reading::new(&with_main(&text)),
         Path::new(MAIN),
         Environment::Known(&|name| (name == b"N").then(|| b"4".to_vec())),
     );
@@ -80,7 +87,8 @@ fn the_last_value_counts_and_sections_come_again() {
 
 #[test]
 fn a_variable_of_a_hidden_environment_is_no_empty_value() {
-    let hidden = |text: &str| Config::read(&with_main(text), Path::new(MAIN), Environment::Hidden);
+    let hidden =
+        |text: &str| Config::read(&Reading::new(&with_main(text)), Path::new(MAIN), Environment::Hidden);
     for (number, line) in [(6, "pm.max_children=${N}2"), (6, "pm = ${PM}"), (6, "listen=${SOCKET}")] {
         let error = hidden(&format!("[x]\n{POOL}{line}\n")).unwrap_err().to_string();
         let name = line.split(['=', ' ']).next().unwrap();

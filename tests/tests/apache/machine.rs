@@ -8,8 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use oomwatch_tests::debian::Root;
-use pool_capacity::HostFiles;
 use pool_capacity::apache::{ApacheError, Invocation, Pool, read};
+use pool_capacity::{HostFiles, Reading};
 use tempfile::TempDir;
 
 /// Files and symbolic links with their paths on the machine.
@@ -121,8 +121,8 @@ impl Machine {
         }
         let files = HostFiles::below(root.path());
         let configuration = self.configuration.as_deref().map(Path::new);
-        let invocation = Invocation::find(&files, configuration, None).unwrap();
-        let pool = read(&files, &invocation);
+        let invocation = Invocation::find(&Reading::new(&files), configuration, None).unwrap();
+        let pool = read(&Reading::new(&files), &invocation);
         (invocation, pool)
     }
 

@@ -129,7 +129,7 @@ fn configuration_that_httpd_refuses_is_refused_at_the_same_line() {
 fn machine_without_apache() {
     let root = tempfile::tempdir().unwrap();
     let files = pool_capacity::HostFiles::below(root.path());
-    let error = Invocation::find(&files, None, None).unwrap_err();
+    let error = Invocation::find(&pool_capacity::Reading::new(&files), None, None).unwrap_err();
     assert!(error.is_absent());
     assert!(error.to_string().starts_with("no Apache configuration found at /etc/apache2/apache2.conf, "));
 }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use oomwatch_tests::wait_until;
-use pool_capacity::HostFiles;
 use pool_capacity::apache::{ApacheError, Invocation, Pool, read};
+use pool_capacity::{HostFiles, Reading};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::server::{PATIENCE, threads};
@@ -92,7 +92,8 @@ impl ConfigDirectory {
             threads: 1,
             uid: Some(0),
         };
-        read(&files, &Invocation::find(&files, None, Some(&parent)).unwrap())
+        let reading = Reading::new(&files);
+        read(&reading, &Invocation::find(&reading, None, Some(&parent)).unwrap())
     }
 }
 

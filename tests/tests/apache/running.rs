@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use oomwatch_tests::wait_until;
-use pool_capacity::HostFiles;
 use pool_capacity::apache::{Invocation, Pool, Running, Scoreboard, StatusError, parent_of, read};
 use pool_capacity::sizing::{Demand, Footprint, Machine as Memories, Memory, Shares, Sizing, Source};
+use pool_capacity::{HostFiles, Reading};
 use serde_json::Value;
 
 use crate::machine::{Machine, Materialised};
@@ -42,7 +42,8 @@ impl Found {
 
     /// Finds the configuration by the processes, as the plugin does: the machine has no files at the usual paths.
     fn read(server: &Server, files: &Materialised) -> Pool {
-        let machine = HostFiles::below(Path::new("/"));
+        let host = HostFiles::below(Path::new("/"));
+        let machine = Reading::new(&host);
         let processes = server.processes();
         let parent = parent_of(&machine, &processes, None).unwrap();
         let invocation = Invocation::find(&machine, None, Some(parent)).unwrap();
@@ -52,7 +53,8 @@ impl Found {
     }
 
     fn running(&self) -> Running {
-        Running::find(&HostFiles::below(Path::new("/")), &self.pool, &self.server.processes()).unwrap()
+        Running::find(&Reading::new(&HostFiles::below(Path::new("/"))), &self.pool, &self.server.processes())
+            .unwrap()
     }
 
     fn scoreboard(&self) -> Result<Scoreboard, StatusError> {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use oomwatch_tests::debian::{Packages, Root};
 use oomwatch_tests::{binaries, wait_until};
-use pool_capacity::HostFiles;
 use pool_capacity::mysql::{Config, Flavour, Server};
+use pool_capacity::{HostFiles, Reading};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -184,8 +184,13 @@ fn each_file_is_read_as_by(server: &dyn Fn() -> Command, last: &str) {
     for text in FILES.into_iter().filter(|text| !wraps(text)) {
         let option_file_directory = option_file_directory(text);
         let conf = option_file_directory.path().join("my.cnf");
-        let read =
-            Config::read(&HostFiles::below(Path::new("/")), std::slice::from_ref(&conf), release, &[], 0);
+        let read = Config::read(
+            &Reading::new(&HostFiles::below(Path::new("/"))),
+            std::slice::from_ref(&conf),
+            release,
+            &[],
+            0,
+        );
         let Some(asked) = asked(server(), &conf, last).filter(|_| is_valid(server(), &conf, release)) else {
             refused += 1;
             assert!(read.is_err(), "refused by the server and read as {read:?}:\n{text}");

@@ -10,8 +10,8 @@ use std::time::Duration;
 use oomwatch_tests::debian::{Packages, Root};
 use oomwatch_tests::fastcgi::Request;
 use oomwatch_tests::{Limited, binaries, wait_until};
-use pool_capacity::HostFiles;
 use pool_capacity::phpfpm::{Config, Environment};
+use pool_capacity::{HostFiles, Reading};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl ConfigDirectory {
         let environment =
             |name: &[u8]| (name == VARIABLE.0.as_bytes()).then(|| VARIABLE.1.as_bytes().to_vec());
         let files = HostFiles::below(Path::new("/"));
-        Config::read(&files, &self.path("fpm.conf"), Environment::Known(&environment))
+        Config::read(&Reading::new(&files), &self.path("fpm.conf"), Environment::Known(&environment))
             .map_err(|error| error.to_string())
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Version;
-use crate::Files;
+use crate::Reading;
 
 /// The properties that are compiled into an httpd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,9 @@ const CORE: [&str; 3] = ["core.c", "mod_so.c", "http_core.c"];
 /// The modules that Debian builds into its 2.4.
 const DEBIAN_2_4: [&str; 5] =
     ["mod_watchdog.c", "mod_log_config.c", "mod_logio.c", "mod_version.c", "mod_unixd.c"];
+
+/// More strings with the name of a source than any program has.
+const SOURCES_MAX: usize = 10_000;
 
 impl Build {
     /// Debian's build since release 8, with loadable MPMs.
@@ -73,8 +76,8 @@ impl Build {
     }
 
     /// Reads the build from the strings in a program.
-    pub(super) fn of_program(files: &dyn Files, program: &Path) -> Option<Self> {
-        let content = files.read(program).ok()?;
+    pub(super) fn of_program(files: &Reading<'_>, program: &Path) -> Option<Self> {
+        let content = files.peek(program)?;
         let version = version_in(&content)?;
         let setting = |name: &str| quoted_after(&content, &format!("-D {name}=\"")).map(PathBuf::from);
         Some(Self {
@@ -106,7 +109,8 @@ fn quoted_after(content: &[u8], name: &str) -> Option<String> {
 
 /// Finds the source name of every module, which is a string of its own in the program.
 fn sources_in(content: &[u8]) -> Vec<String> {
-    let mut sources: Vec<String> = content.split(|byte| *byte == 0).filter_map(source_name).collect();
+    let strings = content.split(|byte| *byte == 0);
+    let mut sources: Vec<String> = strings.filter_map(source_name).take(SOURCES_MAX).collect();
     // Linkers merge a string into the end of another one: core.c in http_core.c.
     sources.extend(CORE.map(ToOwned::to_owned));
     sources.sort_unstable();

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::FileError;
+use crate::text::{short, short_path};
+use crate::{BudgetError, FileError};
 
 /// A line of a configuration file. A continued line has the number of its last part, as in httpd's own messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}", self.file.display(), self.line)
+        write!(f, "{}, line {}", short_path(&self.file), self.line)
     }
 }
 
@@ -45,7 +46,7 @@ pub enum ApacheError {
     },
     /// The main configuration file cannot be read.
     #[error(transparent)]
-    Main(#[from] FileError),
+    Main(FileError),
     /// An included file or directory cannot be read.
     #[error("{at}: {reason}")]
     Include {
@@ -68,15 +69,34 @@ pub enum ApacheError {
         /// The fault.
         problem: String,
     },
+    /// The read was stopped at a limit or at the deadline.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+impl From<FileError> for ApacheError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Budget(error) => Self::Budget(error),
+            error => Self::Main(error),
+        }
+    }
 }
 
 impl ApacheError {
     pub(super) fn line(at: &Location, problem: impl Into<String>) -> Self {
-        Self::Line { at: at.clone(), problem: problem.into() }
+        Self::Line { at: at.clone(), problem: short(problem.into()) }
+    }
+
+    pub(super) fn include(at: &Location, reason: FileError) -> Self {
+        match reason {
+            FileError::Budget(error) => Self::Budget(error),
+            reason => Self::Include { at: at.clone(), reason },
+        }
     }
 
     pub(super) fn whole(problem: impl Into<String>) -> Self {
-        Self::Whole { problem: problem.into() }
+        Self::Whole { problem: short(problem.into()) }
     }
 
     /// Returns whether there is no Apache on the machine.

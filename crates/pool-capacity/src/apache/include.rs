@@ -5,25 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ApacheError, Location};
-use crate::{FileError, FileKind, Files, fnmatch};
+use crate::{BudgetError, FileError, FileKind, Reading, fnmatch};
 
 /// The limit of nested files and directories, as in httpd.
 pub(super) const DEPTH_MAX: usize = 128;
-
-/// Limit of directory entries that one configuration may list.
-const ENTRIES_MAX: usize = 500_000;
-
-/// The remaining budget of one configuration.
-#[derive(Debug)]
-pub(super) struct Limits {
-    entries_left: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { entries_left: ENTRIES_MAX }
-    }
-}
 
 /// The reason why files could not be found.
 #[derive(Debug)]
@@ -35,23 +20,34 @@ pub(super) enum Problem {
 impl Problem {
     pub(super) fn at(self, at: &Location) -> ApacheError {
         match self {
-            Self::File(reason) => ApacheError::Include { at: at.clone(), reason },
+            Self::File(reason) => ApacheError::include(at, reason),
             Self::Other(problem) => ApacheError::line(at, problem),
         }
     }
 }
 
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<BudgetError> for Problem {
+    fn from(error: BudgetError) -> Self {
+        Self::File(error.into())
+    }
+}
+
 /// The files of one `Include`, in their order.
 pub(super) struct Included<'a> {
-    files: &'a dyn Files,
-    limits: &'a mut Limits,
+    reading: &'a Reading<'a>,
     optional: bool,
     pub(super) paths: Vec<PathBuf>,
 }
 
 impl<'a> Included<'a> {
-    pub(super) fn new(files: &'a dyn Files, limits: &'a mut Limits, optional: bool) -> Self {
-        Self { files, limits, optional, paths: Vec::new() }
+    pub(super) fn new(reading: &'a Reading<'a>, optional: bool) -> Self {
+        Self { reading, optional, paths: Vec::new() }
     }
 
     /// Rules of 2.4: every part of the path may be a pattern. `Include` requires a match, `IncludeOptional` does not.
@@ -99,7 +95,7 @@ impl<'a> Included<'a> {
             let path = directory.join(name);
             if rest.is_empty() {
                 self.without_pattern(&path, 0)?;
-            } else if self.files.kind(&path) == Some(FileKind::Directory) && !self.files.is_link(&path) {
+            } else if self.reading.kind(&path) == Some(FileKind::Directory) && !self.reading.is_link(&path) {
                 // Links to directories are ignored here, as in httpd.
                 self.below(&path, rest)?;
             }
@@ -109,13 +105,10 @@ impl<'a> Included<'a> {
 
     /// Adds a file, or all files in and below a directory.
     fn without_pattern(&mut self, path: &Path, depth: usize) -> Result<(), Problem> {
-        match self.files.kind(path) {
+        match self.reading.kind(path) {
             Some(FileKind::Directory) => self.directory(path, depth),
             None if self.optional => Ok(()),
-            _ => {
-                self.paths.push(path.to_owned());
-                Ok(())
-            }
+            _ => Ok(self.reading.keep_path(path.to_owned(), &mut self.paths)?),
         }
     }
 
@@ -131,17 +124,18 @@ impl<'a> Included<'a> {
     }
 
     fn matching(&mut self, directory: &Path, pattern: &str) -> Result<Vec<OsString>, Problem> {
-        let mut names = self.listed(directory)?;
-        names.retain(|name| fnmatch::matches(pattern.as_bytes(), name.as_bytes()));
+        let mut names = Vec::new();
+        for name in self.listed(directory)? {
+            self.reading.step(directory)?;
+            if fnmatch::matches(pattern.as_bytes(), name.as_bytes()) {
+                names.push(name);
+            }
+        }
         Ok(names)
     }
 
-    fn listed(&mut self, directory: &Path) -> Result<Vec<OsString>, Problem> {
-        let names = self.files.list(directory).map_err(Problem::File)?;
-        let left = self.limits.entries_left.checked_sub(names.len());
-        let too_many = || Problem::Other("the configuration is too large to be read".to_owned());
-        self.limits.entries_left = left.ok_or_else(too_many)?;
-        Ok(names)
+    fn listed(&self, directory: &Path) -> Result<Vec<OsString>, Problem> {
+        Ok(self.reading.list(directory)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::build::Build;
 use super::error::ApacheError;
 use super::shell;
-use crate::{Files, ServerProcess};
+use crate::{BudgetError, FileError, Reading, ServerProcess};
 
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Invocation {
     ///
     /// [`ApacheError::NotFound`] if there is no configuration at any usual path.
     pub fn find(
-        files: &dyn Files,
+        files: &Reading<'_>,
         configuration: Option<&Path>,
         parent: Option<&ServerProcess>,
     ) -> Result<Self, ApacheError> {
@@ -79,8 +79,8 @@ impl Invocation {
             Some(known) => known,
             None => usual_place(files)?,
         };
-        let mut start = StartFiles::read(files, &configuration);
-        let own = parent.map(|parent| environment_of(files, parent.pid));
+        let mut start = StartFiles::read(files, &configuration)?;
+        let own = parent.map(|parent| environment_of(files, parent.pid)).transpose()?;
         let is_environment_hidden = matches!(own, Some(None));
         start.environment.extend(own.flatten().unwrap_or_default());
         let build = build(files, &configuration, &options, &start);
@@ -116,16 +116,25 @@ impl Invocation {
 }
 
 /// The environment of a running server, if this user may read it.
-fn environment_of(files: &dyn Files, pid: u32) -> Option<BTreeMap<String, String>> {
-    let content = files.read(Path::new(&format!("/proc/{pid}/environ"))).ok()?;
-    let pairs = content.split(|byte| *byte == 0).filter_map(|pair| {
-        let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
-        Some((name.to_owned(), value.to_owned()))
-    });
-    Some(pairs.collect())
+fn environment_of(files: &Reading<'_>, pid: u32) -> Result<Option<BTreeMap<String, String>>, BudgetError> {
+    let path = PathBuf::from(format!("/proc/{pid}/environ"));
+    let content = match files.read(&path) {
+        Ok(content) => content,
+        Err(FileError::Budget(error)) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let mut environment = BTreeMap::new();
+    for pair in content.split(|byte| *byte == 0) {
+        files.step(&path)?;
+        if let Some((name, value)) = std::str::from_utf8(pair).ok().and_then(|pair| pair.split_once('=')) {
+            files.keep(pair.len(), &path)?;
+            environment.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(Some(environment))
 }
 
-fn usual_place(files: &dyn Files) -> Result<PathBuf, ApacheError> {
+fn usual_place(files: &Reading<'_>) -> Result<PathBuf, ApacheError> {
     let places = PLACES.map(PathBuf::from);
     let found = places.iter().find(|place| files.kind(place).is_some());
     found.cloned().ok_or(ApacheError::NotFound { places: places.to_vec() })
@@ -140,16 +149,17 @@ struct StartFiles {
 }
 
 impl StartFiles {
-    fn read(files: &dyn Files, configuration: &Path) -> Self {
+    fn read(files: &Reading<'_>, configuration: &Path) -> Result<Self, BudgetError> {
         let directory = configuration.parent().unwrap_or(Path::new("/"));
         let known = [("APACHE_CONFDIR", directory.display().to_string()), ("LANG", "C".to_owned())];
         let known: BTreeMap<String, String> = known.map(|(name, value)| (name.to_owned(), value)).into();
         let envvars = text(files, &directory.join("envvars"));
         let sysconfig =
             text(files, Path::new("/etc/sysconfig/httpd")).filter(|_| directory.starts_with("/etc/httpd"));
-        let mut environment = shell::assignments(&envvars.or(sysconfig).unwrap_or_default(), known);
+        let script = envvars.or(sysconfig).unwrap_or_default();
+        let mut environment = shell::assignments(&script, known, files, configuration)?;
         if directory.starts_with("/etc/httpd") {
-            of_unit(files, &mut environment);
+            of_unit(files, &mut environment)?;
         }
         let words = |name: &str| environment.get(name).map(|value| shell::options(value)).unwrap_or_default();
         let arguments: Vec<Vec<u8>> = [words("APACHE_ARGUMENTS"), words("OPTIONS")]
@@ -157,16 +167,16 @@ impl StartFiles {
             .into_iter()
             .map(String::into_bytes)
             .collect();
-        Self {
+        Ok(Self {
             options: Options::parse_words(&arguments),
             program: environment.get("HTTPD").map(PathBuf::from),
             environment,
-        }
+        })
     }
 }
 
 /// Reads `Environment=` in an operator's drop-in for the service of Red Hat 8 and later, which have no sysconfig file.
-fn of_unit(files: &dyn Files, environment: &mut BTreeMap<String, String>) {
+fn of_unit(files: &Reading<'_>, environment: &mut BTreeMap<String, String>) -> Result<(), BudgetError> {
     let directory = Path::new("/etc/systemd/system/httpd.service.d");
     let names = files.list(directory).unwrap_or_default();
     let texts = names.iter().filter(|name| name.to_string_lossy().ends_with(".conf"));
@@ -175,17 +185,19 @@ fn of_unit(files: &dyn Files, environment: &mut BTreeMap<String, String>) {
         // `"OPTIONS=-D A -D B" LANG=C` has two words.
         for assignment in lines.flat_map(shell::options) {
             if let Some((name, value)) = assignment.split_once('=') {
+                files.keep(assignment.len(), directory)?;
                 environment.insert(name.to_owned(), value.to_owned());
             }
         }
     }
+    files.check(directory)
 }
 
-fn text(files: &dyn Files, path: &Path) -> Option<String> {
+fn text(files: &Reading<'_>, path: &Path) -> Option<String> {
     files.read(path).ok().map(|content| String::from_utf8_lossy(&content).into_owned())
 }
 
-fn build(files: &dyn Files, configuration: &Path, options: &Options, start: &StartFiles) -> Build {
+fn build(files: &Reading<'_>, configuration: &Path, options: &Options, start: &StartFiles) -> Build {
     let named = options.program.iter().chain(&start.program).cloned();
     let programs = named.chain(PROGRAMS.map(PathBuf::from)).filter(|program| program.is_absolute());
     let mut builds = programs.filter_map(|program| Build::of_program(files, &program));
@@ -201,7 +213,7 @@ fn is_of(build: &Build, configuration: &Path) -> bool {
 }
 
 /// Concludes the build from the files around the configuration, if there is no program.
-fn by_layout(files: &dyn Files, configuration: &Path, start: &StartFiles) -> Build {
+fn by_layout(files: &Reading<'_>, configuration: &Path, start: &StartFiles) -> Build {
     let directory = configuration.parent().unwrap_or(Path::new("/"));
     let exists = |path: PathBuf| files.kind(&path).is_some();
     let debian = configuration.file_name().is_some_and(|name| name == "apache2.conf");
@@ -223,7 +235,7 @@ fn by_layout(files: &dyn Files, configuration: &Path, start: &StartFiles) -> Bui
 }
 
 /// Debian's 2.2 has one package for each MPM.
-fn debian_mpm(files: &dyn Files) -> &'static str {
+fn debian_mpm(files: &Reading<'_>) -> &'static str {
     let installed =
         |mpm: &str| files.kind(&Path::new("/usr/lib/apache2").join(mpm).join("apache2")).is_some();
     match () {
@@ -289,7 +301,7 @@ impl Options {
     }
 
     /// Returns the main configuration file of the options and the program. `-f` is relative to the root.
-    pub(super) fn configuration(&self, files: &dyn Files) -> Option<PathBuf> {
+    pub(super) fn configuration(&self, files: &Reading<'_>) -> Option<PathBuf> {
         let build = || Build::of_program(files, self.program.as_deref()?);
         match (&self.file, &self.root) {
             (Some(file), Some(root)) => Some(root.join(file)),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::invocation::Options;
 use super::pool::{Pool, pid_in};
-use crate::{Files, ServerProcess};
+use crate::{Reading, ServerProcess};
 
 /// The processes of a running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub fn parents(processes: &[ServerProcess]) -> impl Iterator<Item = &ServerProce
 /// only one.
 #[must_use]
 pub fn parent_of<'a>(
-    files: &dyn Files,
+    files: &Reading<'_>,
     processes: &'a [ServerProcess],
     configuration: Option<&Path>,
 ) -> Option<&'a ServerProcess> {
@@ -60,7 +60,7 @@ impl Running {
     /// Finds the server of a configuration: the parent that the PID file names. If the file cannot be read or names no such
     /// process, the parent whose options fit.
     #[must_use]
-    pub fn find(files: &dyn Files, pool: &Pool, processes: &[ServerProcess]) -> Option<Self> {
+    pub fn find(files: &Reading<'_>, pool: &Pool, processes: &[ServerProcess]) -> Option<Self> {
         let by_pid = pid_in(files, &pool.pid_file);
         let named = parents(processes).find(|parent| Some(parent.pid) == by_pid);
         let parent = named.or_else(|| parent_of(files, processes, Some(&pool.conf)))?;

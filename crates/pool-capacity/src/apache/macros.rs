@@ -1,13 +1,14 @@
 //! `<Macro>` and `Use`.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::words::words;
 
 /// The macros that are defined so far. Names are case-insensitive.
 #[derive(Debug, Default)]
 pub(super) struct Macros {
-    by_name: HashMap<String, Macro>,
+    by_name: HashMap<String, Rc<Macro>>,
 }
 
 #[derive(Debug)]
@@ -24,7 +25,8 @@ impl Macros {
         if words.len() > PARAMETERS_MAX || lines.iter().any(|line| line.len() > LINE_BYTES_MAX) {
             return Err(format!("macro {name} is too large"));
         }
-        self.by_name.insert(name.to_ascii_lowercase(), Macro { parameters: words.collect(), lines });
+        let parameters = words.collect();
+        self.by_name.insert(name.to_ascii_lowercase(), Rc::new(Macro { parameters, lines }));
         Ok(())
     }
 
@@ -32,18 +34,40 @@ impl Macros {
         self.by_name.remove(&name.to_ascii_lowercase());
     }
 
-    /// Returns the macro's name and its lines with replaced parameters.
-    pub(super) fn used(&self, arguments: &str) -> Result<(String, Vec<String>), String> {
-        let words = words(arguments);
-        let (name, values) = words.split_first().ok_or("Use names no macro")?;
+    /// Returns the use of a macro with its arguments.
+    pub(super) fn used(&self, arguments: &str) -> Result<MacroUse, String> {
+        let mut words = words(arguments);
+        if words.is_empty() {
+            return Err("Use names no macro".to_owned());
+        }
+        let name = words.remove(0);
         let key = name.to_ascii_lowercase();
         let found = self.by_name.get(&key).ok_or_else(|| format!("macro {name} is not defined"))?;
-        if found.parameters.len() != values.len() {
-            let (given, wanted) = (values.len(), found.parameters.len());
+        if found.parameters.len() != words.len() {
+            let (given, wanted) = (words.len(), found.parameters.len());
             return Err(format!("macro {name} takes {wanted} arguments and is given {given}"));
         }
-        let lines = found.lines.iter().map(|line| found.replaced(line, values)).collect::<Result<_, _>>()?;
-        Ok((key, lines))
+        Ok(MacroUse { name: key, definition: Rc::clone(found), values: words, next: 0 })
+    }
+}
+
+/// A macro in use. Its lines are made one by one, because a macro may have many and be used within others.
+#[derive(Debug)]
+pub(super) struct MacroUse {
+    /// The name in lower case.
+    pub(super) name: String,
+    definition: Rc<Macro>,
+    values: Vec<String>,
+    next: usize,
+}
+
+impl Iterator for MacroUse {
+    type Item = Result<String, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.definition.lines.get(self.next)?;
+        self.next += 1;
+        Some(self.definition.replaced(line, &self.values))
     }
 }
 
@@ -62,7 +86,9 @@ impl Macro {
             self.put(&mut result, index, &values[index]);
             rest = &rest[start + self.parameters[index].len()..];
             if result.len() > LINE_BYTES_MAX {
-                return Err("a line of the macro becomes too long".to_owned());
+                return Err(format!(
+                    "a line of the macro is longer than {LINE_BYTES_MAX} bytes with its arguments"
+                ));
             }
         }
         result.push_str(rest);
@@ -98,7 +124,8 @@ mod tests {
         let mut macros = Macros::default();
         let lines = ["Listen $port", "Include $portal/$port.conf @dir"].map(ToOwned::to_owned);
         macros.define("Site $port $portal @dir", lines.to_vec()).unwrap();
-        let (name, lines) = macros.used("SITE 80 /etc 'a b'").unwrap();
+        let used = macros.used("SITE 80 /etc 'a b'").unwrap();
+        let (name, lines) = (used.name.clone(), used.collect::<Result<Vec<_>, _>>().unwrap());
         assert_eq!(
             (name.as_str(), &lines[..]),
             ("site", &["Listen 80".to_owned(), "Include /etc/80.conf \"a b\"".to_owned()][..])

@@ -8,7 +8,7 @@
 //! * [`Running`] are the server's processes. A [`Scoreboard`] has mod_status's counts of their workers.
 //!
 //! ```
-//! use pool_capacity::{Tree, apache};
+//! use pool_capacity::{Reading, Tree, apache};
 //!
 //! let tree = Tree::new().with(
 //!     "/etc/httpd/conf/httpd.conf",
@@ -16,8 +16,9 @@
 //!      LoadModule mpm_prefork_module modules/mod_mpm_prefork.so\n\
 //!      MaxRequestWorkers 300\n",
 //! );
-//! let invocation = apache::Invocation::find(&tree, None, None).unwrap();
-//! let pool = apache::read(&tree, &invocation).unwrap();
+//! let reading = Reading::new(&tree);
+//! let invocation = apache::Invocation::find(&reading, None, None).unwrap();
+//! let pool = apache::read(&reading, &invocation).unwrap();
 //! assert_eq!((pool.mpm, pool.limit, pool.limit_configured), (apache::Mpm::Prefork, 256, Some(300)));
 //! assert_eq!(
 //!     pool.warnings[0].to_string(),

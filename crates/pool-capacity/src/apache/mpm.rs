@@ -7,6 +7,7 @@ use super::error::{ApacheError, Location, Warning};
 use super::modules::Modules;
 use super::version::Version;
 use super::words::{atoi, words};
+use crate::warnings::WARNINGS_MAX;
 
 /// A multi-processing module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,18 +187,24 @@ pub(super) fn settings(
 ///
 /// Returns the line with it.
 pub(super) fn all_are_known(settings: &[Setting]) -> Result<(), ApacheError> {
-    for (index, setting) in settings.iter().enumerate() {
-        let counts = settings[index + 1..].iter().all(|later| later.name != setting.name);
+    let mut seen: Vec<Name> = Vec::new();
+    let mut first_fault = None;
+    for setting in settings.iter().rev() {
+        // Only the last setting of each name counts.
+        if seen.contains(&setting.name) {
+            continue;
+        }
+        seen.push(setting.name);
         let variable = setting.text.split_once("${").and_then(|(_, rest)| rest.split_once('}'));
-        if let Some((variable, _)) = variable.filter(|_| counts) {
+        if let Some((variable, _)) = variable {
             let written = &setting.written;
             let problem = format!(
                 "{written} has ${{{variable}}}, whose value is only in the server's environment, which may not be read"
             );
-            return Err(ApacheError::line(&setting.at, problem));
+            first_fault = Some(ApacheError::line(&setting.at, problem));
         }
     }
-    Ok(())
+    first_fault.map_or(Ok(()), Err)
 }
 
 fn setting(directive: &Directive, name: Name) -> Result<Setting, ApacheError> {
@@ -271,6 +278,9 @@ impl Corrections {
     }
 
     pub(super) fn add(&mut self, rule: Rule, at: Option<&Location>, text: String) {
+        if self.warnings.len() == WARNINGS_MAX {
+            return;
+        }
         let code = if self.version.is_2_2() { None } else { rule.code(self.mpm) };
         self.warnings.push(Warning { text, at: at.cloned(), code });
     }

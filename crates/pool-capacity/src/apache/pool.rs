@@ -13,7 +13,7 @@ use super::reader::{Contents, Reader, normal};
 use super::variables::Variables;
 use super::version::Version;
 use super::words::{next_word, words};
-use crate::Files;
+use crate::Reading;
 
 /// The workers that a configuration allows, as the server applies them from its next start on. `ServerLimit` and `ThreadLimit`
 /// change only by a stop and a start, not by a restart.
@@ -72,13 +72,14 @@ pub struct Pool {
 /// # Errors
 ///
 /// Returns [`ApacheError`] if a file cannot be read, or httpd refuses to start with it.
-pub fn read(files: &dyn Files, invocation: &Invocation) -> Result<Pool, ApacheError> {
+pub fn read(files: &Reading<'_>, invocation: &Invocation) -> Result<Pool, ApacheError> {
     let variables = Variables::new(&invocation.defines, invocation.environment.clone());
     let mut reader = Reader::new(files, &invocation.build, &invocation.server_root, variables, is_wanted);
     reader.command_line(&invocation.before)?;
     reader.main_file(&invocation.configuration)?;
     reader.command_line(&invocation.after)?;
     let contents = reader.finish();
+    files.check(&invocation.configuration)?;
     let version = invocation.build.version;
     let mpm = Mpm::of(&contents.modules, version)?;
     let settings = mpm::settings(&contents.directives, mpm, version)?;
@@ -193,7 +194,7 @@ fn pid_file(invocation: &Invocation, contents: &Contents) -> PathBuf {
 }
 
 /// Returns the process id in a PID file.
-pub(super) fn pid_in(files: &dyn Files, path: &Path) -> Option<u32> {
-    let content = files.read(path).ok()?;
+pub(super) fn pid_in(files: &Reading<'_>, path: &Path) -> Option<u32> {
+    let content = files.peek(path)?;
     words(&String::from_utf8_lossy(content.get(..content.len().min(64))?)).first()?.parse().ok()
 }

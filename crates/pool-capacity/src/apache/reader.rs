@@ -8,23 +8,18 @@ use std::sync::Arc;
 use super::build::Build;
 use super::directive::{Directive, Enclosure};
 use super::error::{ApacheError, Location, Warning};
-use super::include::{DEPTH_MAX, Included, Limits};
+use super::include::{DEPTH_MAX, Included};
 use super::macros::Macros;
 use super::modules::Modules;
 use super::mpm;
-use super::source::{Line, Source};
+use super::source::Source;
 use super::variables::Variables;
 use super::version;
-use super::words::{is_blank, next_word, words};
-use crate::{FileError, Files};
-
-/// Budget of one configuration. Every limit is far above what a real server uses.
-const BYTES_MAX: usize = 64 << 20;
-const LINES_MAX: usize = 1_000_000;
-const SOURCES_MAX: usize = 50_000;
-const KEPT_MAX: usize = 200_000;
-const OPEN_MAX: usize = 1_000;
-const WARNINGS_MAX: usize = 100;
+use super::words::{Lines, is_blank, next_word, words};
+use crate::reading::kept;
+use crate::text::short_warning;
+use crate::warnings::{LEFT_OUT, WARNINGS_MAX};
+use crate::{BudgetError, Limit, Reading};
 
 /// A configuration after reading.
 #[derive(Debug)]
@@ -41,19 +36,34 @@ pub(super) struct Contents {
 #[derive(Debug)]
 enum Open {
     /// A condition that is true.
-    Condition {
-        name: String,
-        at: Location,
-    },
-    Section {
-        name: Arc<str>,
-        arguments: Arc<str>,
-        at: Location,
-    },
+    Condition { name: String, at: Location },
+    /// A section, with the place of the directives in it.
+    Section { name: Arc<str>, place: Enclosure, at: Location, bytes: usize },
+}
+
+impl Open {
+    fn at(&self) -> &Location {
+        let (Self::Condition { at, .. } | Self::Section { at, .. }) = self;
+        at
+    }
+
+    /// The memory that it takes while it is open.
+    fn kept(&self) -> usize {
+        kept(match self {
+            Self::Condition { name, .. } => name.len(),
+            Self::Section { bytes, .. } => *bytes,
+        })
+    }
+}
+
+/// A logical line and its location.
+struct Line {
+    text: String,
+    at: Location,
 }
 
 pub(super) struct Reader<'a> {
-    files: &'a dyn Files,
+    reading: &'a Reading<'a>,
     build: &'a Build,
     wanted: fn(&str) -> bool,
     server_root: PathBuf,
@@ -62,9 +72,6 @@ pub(super) struct Reader<'a> {
     macros: Macros,
     sources: Vec<Source>,
     open: Vec<Open>,
-    limits: Limits,
-    bytes: usize,
-    lines: usize,
     read: Vec<PathBuf>,
     directives: Vec<Directive>,
     warnings: Vec<Warning>,
@@ -73,14 +80,14 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// `wanted` selects the directives to keep by their lower-case names.
     pub(super) fn new(
-        files: &'a dyn Files,
+        reading: &'a Reading<'a>,
         build: &'a Build,
         server_root: &Path,
         variables: Variables,
         wanted: fn(&str) -> bool,
     ) -> Self {
         Self {
-            files,
+            reading,
             build,
             wanted,
             server_root: server_root.to_owned(),
@@ -89,9 +96,6 @@ impl<'a> Reader<'a> {
             macros: Macros::default(),
             sources: Vec::new(),
             open: Vec::new(),
-            limits: Limits::default(),
-            bytes: 0,
-            lines: 0,
             read: Vec::new(),
             directives: Vec::new(),
             warnings: Vec::new(),
@@ -100,14 +104,15 @@ impl<'a> Reader<'a> {
 
     /// Reads the main file.
     pub(super) fn main_file(&mut self, path: &Path) -> Result<(), ApacheError> {
-        let source = self.opened(path, 0)?;
-        self.run(source)
+        let content = self.reading.read(path)?;
+        let lines = self.opened(path, content)?;
+        self.run(Source::new(path, lines, 0))
     }
 
     /// Reads lines from the command line.
     pub(super) fn command_line(&mut self, lines: &[String]) -> Result<(), ApacheError> {
         let text = lines.join("\n");
-        self.run(Source::new(Path::new("the command line"), text.as_bytes(), false, 0))
+        self.run(Source::new(Path::new("the command line"), Lines::new(text.into_bytes(), false), 0))
     }
 
     pub(super) fn finish(self) -> Contents {
@@ -132,35 +137,46 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn opened(&mut self, path: &Path, depth: usize) -> Result<Source, FileError> {
-        let content = self.files.read(path)?;
-        self.bytes = self.bytes.saturating_add(content.len());
-        if self.bytes > BYTES_MAX {
-            return Err(FileError::TooLarge { path: path.to_owned(), limit_bytes: BYTES_MAX as u64 });
-        }
+    fn opened(&mut self, path: &Path, content: Vec<u8>) -> Result<Lines, BudgetError> {
+        self.reading.spend(Limit::NestedBytes, content.len(), path)?;
+        self.reading.keep(path.as_os_str().len(), path)?;
         self.read.push(path.to_owned());
-        Ok(Source::new(path, &content, self.build.version.is_2_2(), depth))
+        Ok(Lines::new(content, self.build.version.is_2_2()))
+    }
+
+    /// Opens the innermost file if it is not open yet.
+    fn open_source(&mut self) -> Result<(), ApacheError> {
+        let Some(at) = self.sources.last().and_then(Source::unopened).cloned() else { return Ok(()) };
+        let Some(path) = self.sources.last().map(|source| source.name().to_owned()) else { return Ok(()) };
+        let content = self.reading.read(&path).map_err(|reason| ApacheError::include(&at, reason))?;
+        let lines = self.opened(&path, content)?;
+        if let Some(source) = self.sources.last_mut() {
+            source.open(lines);
+        }
+        Ok(())
     }
 
     fn next_line(&mut self) -> Result<Option<Line>, ApacheError> {
-        let line = self.sources.last_mut().and_then(Source::next);
-        if let Some(line) = &line {
-            self.spend(0, 1, &line.at)?;
-        }
-        Ok(line)
+        self.open_source()?;
+        let Some((at, text)) = self.sources.last_mut().and_then(Source::next) else { return Ok(None) };
+        let text = text.map_err(|problem| ApacheError::line(&at, problem))?;
+        self.reading.line(text.len(), at.file())?;
+        Ok(Some(Line { text, at }))
     }
 
     /// httpd refuses sections that are open at the end of a file, unless they are inside a condition that is true.
     fn end_of_source(&mut self) -> Result<(), ApacheError> {
         let Some(source) = self.sources.pop() else { return Ok(()) };
+        self.reading.release(Limit::NestedBytes, source.bytes());
         let unclosed = self.open.split_off(source.open_before.min(self.open.len()));
+        unclosed.iter().for_each(|open| self.closed(open));
         match unclosed.first() {
             Some(Open::Section { name, at, .. }) => {
                 return Err(ApacheError::line(at, format!("{name}> is not closed")));
             }
             Some(Open::Condition { name, at }) => {
                 let text = format!("{name}> is not closed; it ends with its file");
-                self.warn(text, Some(at.clone()));
+                self.warn(text, Some(at));
             }
             None => {}
         }
@@ -183,19 +199,20 @@ impl<'a> Reader<'a> {
     }
 
     fn expanded(&mut self, line: &Line) -> Result<String, ApacheError> {
-        let expanded = self.variables.expand(&line.text);
-        let expanded = expanded.ok_or_else(|| ApacheError::line(&line.at, "the line becomes too long"))?;
-        self.spend(expanded.line.len().saturating_sub(line.text.len()), 0, &line.at)?;
+        let path = line.at.file();
+        let Some(expanded) = self.variables.expand(&line.text) else {
+            return Ok(self.reading.require(Limit::LineBytes, usize::MAX, path).map(|()| String::new())?);
+        };
+        let growth = expanded.line.len().saturating_sub(line.text.len());
+        self.reading.spend(Limit::TotalBytes, growth, path)?;
         for name in expanded.unknown {
-            self.warn(format!("${{{name}}} is not defined"), Some(line.at.clone()));
-            if let Some(warning) = self.warnings.last_mut() {
-                warning.code = Some("AH00111");
-            }
+            self.warn_with(format!("${{{name}}} is not defined"), Some(&line.at), Some("AH00111"));
         }
         Ok(expanded.line)
     }
 
     fn directive(&mut self, word: &str, arguments: &str, at: &Location) -> Result<(), ApacheError> {
+        self.reading.spend(Limit::Settings, 1, at.file())?;
         match word.to_ascii_lowercase().as_str() {
             "<ifmodule" | "<ifdefine" | "<iffile" | "<ifdirective" | "<ifsection" => {
                 let holds = self.condition(word, arguments, at)?;
@@ -220,9 +237,7 @@ impl<'a> Reader<'a> {
             "define" | "undefine" => self.define(word, arguments, at),
             "loadmodule" => self.load_module(arguments, at),
             "serverroot" => self.set_server_root(arguments, at),
-            section if section.starts_with('<') => {
-                self.opens(Open::Section { name: word.into(), arguments: arguments.into(), at: at.clone() })
-            }
+            section if section.starts_with('<') => self.open_section(section, word, arguments, at),
             other => self.keep(other, word, arguments, at),
         }
     }
@@ -231,53 +246,71 @@ impl<'a> Reader<'a> {
         if !(self.wanted)(name) {
             return Ok(());
         }
-        if self.directives.len() == KEPT_MAX {
-            return Err(too_large(at));
-        }
+        // A setting is copied when its value is parsed.
+        self.reading.keep(name.len() + 2 * (word.len() + arguments.len()), at.file())?;
         let (name, written, arguments) = (name.to_owned(), word.to_owned(), arguments.to_owned());
         self.directives.push(Directive { name, written, arguments, at: at.clone(), place: self.place() });
         Ok(())
     }
 
-    fn warn(&mut self, text: String, at: Option<Location>) {
-        if self.warnings.len() < WARNINGS_MAX {
-            self.warnings.push(Warning { text, at, code: None });
+    fn warn(&mut self, text: String, at: Option<&Location>) {
+        self.warn_with(text, at, None);
+    }
+
+    fn warn_with(&mut self, text: String, at: Option<&Location>, code: Option<&'static str>) {
+        match self.warnings.len() {
+            ..WARNINGS_MAX => {
+                self.warnings.push(Warning { text: short_warning(text), at: at.cloned(), code });
+            }
+            WARNINGS_MAX => self.warnings.push(Warning { text: LEFT_OUT.to_owned(), at: None, code: None }),
+            _ => {}
         }
     }
 
+    /// Returns the place of the next directive.
     fn place(&self) -> Enclosure {
-        let mut place = Enclosure::default();
-        for open in &self.open {
-            let Open::Section { name, arguments, .. } = open else { continue };
-            place.section.get_or_insert_with(|| Arc::clone(name));
-            match name.to_ascii_lowercase().as_str() {
-                "<virtualhost" => place.virtual_host = Some(Arc::clone(arguments)),
-                "<location" => place.location = Some(Arc::clone(arguments)),
-                _ => {}
-            }
+        let innermost = self.open.iter().rev().find_map(|open| match open {
+            Open::Section { place, .. } => Some(place.clone()),
+            Open::Condition { .. } => None,
+        });
+        innermost.unwrap_or_default()
+    }
+
+    fn open_section(
+        &mut self,
+        section: &str,
+        word: &str,
+        arguments: &str,
+        at: &Location,
+    ) -> Result<(), ApacheError> {
+        let name: Arc<str> = word.into();
+        let mut place = self.place();
+        place.section.get_or_insert_with(|| Arc::clone(&name));
+        match section {
+            "<virtualhost" => place.virtual_host = Some(arguments.into()),
+            "<location" => place.location = Some(arguments.into()),
+            _ => {}
         }
-        place
+        self.opens(Open::Section { name, place, at: at.clone(), bytes: word.len() + arguments.len() })
     }
 
     fn opens(&mut self, open: Open) -> Result<(), ApacheError> {
-        if self.open.len() == OPEN_MAX {
-            let (Open::Condition { at, .. } | Open::Section { at, .. }) = &open;
-            return Err(too_large(at));
-        }
+        self.reading.spend(Limit::Sections, 1, open.at().file())?;
+        self.reading.spend(Limit::KeptBytes, open.kept(), open.at().file())?;
         self.open.push(open);
         Ok(())
     }
 
-    /// Subtracts the next line from the budget.
-    fn spend(&mut self, bytes: usize, lines: usize, at: &Location) -> Result<(), ApacheError> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.lines = self.lines.saturating_add(lines);
-        if self.bytes > BYTES_MAX || self.lines > LINES_MAX { Err(too_large(at)) } else { Ok(()) }
+    fn closes(&mut self) {
+        if let Some(open) = self.open.pop() {
+            self.closed(&open);
+        }
     }
-}
 
-fn too_large(at: &Location) -> ApacheError {
-    ApacheError::line(at, "the configuration is too large to be read")
+    fn closed(&self, open: &Open) {
+        self.reading.release(Limit::Sections, 1);
+        self.reading.release(Limit::KeptBytes, open.kept());
+    }
 }
 
 /// Conditions and sections.
@@ -297,7 +330,7 @@ impl Reader<'_> {
         let holds = match name.to_ascii_lowercase().as_str() {
             "<ifmodule" => self.modules.contains(&operand),
             "<ifdefine" => self.variables.is_defined(&operand),
-            "<iffile" => self.files.kind(&self.absolute(&operand)).is_some(),
+            "<iffile" => self.reading.kind(&self.absolute(&operand)).is_some(),
             condition => self.has_directive(condition, &operand, at),
         };
         Ok(holds != negated)
@@ -312,7 +345,7 @@ impl Reader<'_> {
         if !known && of_mpm.is_none() {
             self.warn(
                 format!("{condition} {operand}>: taken as not there, as no core directive has that name"),
-                Some(at.clone()),
+                Some(at),
             );
         }
         known
@@ -343,13 +376,13 @@ impl Reader<'_> {
                     let problem = format!("</{closed}> in line {number} in place of </{expected}>");
                     return Err(ApacheError::line(at, problem));
                 }
+                self.reading.release(Limit::KeptBytes, kept(innermost.len()));
                 open.pop();
             } else if word.starts_with('<') {
                 let name = if rest.is_empty() { word.strip_suffix('>').unwrap_or(&word) } else { &word };
+                self.reading.keep(name.len(), line.at.file())?;
                 open.push(name.to_owned());
-                if open.len() > OPEN_MAX {
-                    return Err(too_large(&line.at));
-                }
+                self.reading.require(Limit::Sections, self.open.len() + open.len(), line.at.file())?;
             }
         }
         Ok(())
@@ -361,7 +394,7 @@ impl Reader<'_> {
         let closes = text.strip_prefix("</").and_then(|rest| rest.strip_suffix('>'));
         let closes = closes.is_some_and(|closed| closed.eq_ignore_ascii_case(&name[1..]));
         if closes {
-            self.open.pop();
+            self.closes();
         }
         closes
     }
@@ -384,7 +417,7 @@ impl Reader<'_> {
         if !closed.eq_ignore_ascii_case(expected) {
             return Err(ApacheError::line(at, format!("</{closed}> in place of </{expected}>")));
         }
-        self.open.pop();
+        self.closes();
         Ok(())
     }
 }
@@ -403,8 +436,11 @@ impl Reader<'_> {
         }
         if undefine {
             self.variables.undefine(name);
-        } else if !self.variables.define(name, words.get(1).map(String::as_str)) {
-            return Err(too_large(at));
+        } else {
+            let value = words.get(1).map(String::as_str);
+            // The name is stored twice.
+            self.reading.keep(2 * name.len() + value.map_or(0, str::len), at.file())?;
+            self.variables.define(name, value);
         }
         Ok(())
     }
@@ -414,6 +450,7 @@ impl Reader<'_> {
         let [identifier, file] = &words[..] else {
             return Err(ApacheError::line(at, "LoadModule takes a name and a file"));
         };
+        self.reading.keep(2 * identifier.len() + file.len(), at.file())?;
         self.modules.load(identifier, file);
         Ok(())
     }
@@ -424,7 +461,7 @@ impl Reader<'_> {
             return Err(ApacheError::line(at, "ServerRoot takes one directory"));
         };
         let root = PathBuf::from(root);
-        if self.files.kind(&root) != Some(crate::FileKind::Directory) {
+        if self.reading.kind(&root) != Some(crate::FileKind::Directory) {
             return Err(ApacheError::line(at, format!("ServerRoot {} is not a directory", root.display())));
         }
         self.server_root = normal(&root);
@@ -445,28 +482,13 @@ impl Reader<'_> {
             return Err(ApacheError::line(at, self.too_deep()));
         }
         let path = self.absolute(path);
-        let mut included = Included::new(self.files, &mut self.limits, optional);
+        let mut included = Included::new(self.reading, optional);
         if self.build.version.is_2_2() { included.as_in_2_2(&path) } else { included.as_in_2_4(&path) }
             .map_err(|problem| problem.at(at))?;
-        let paths = included.paths;
-        self.push(&paths, depth, at)
-    }
-
-    /// Adds files as sources; the first one is read first. All are opened at once: httpd reads them one after the other, but no
-    /// file can change another one.
-    fn push(&mut self, paths: &[PathBuf], depth: usize, at: &Location) -> Result<(), ApacheError> {
-        if self.read.len() + paths.len() > SOURCES_MAX {
-            return Err(too_large(at));
-        }
         let open_before = self.open.len();
-        let first = self.sources.len();
-        for path in paths {
-            let source = self.opened(path, depth);
-            let mut source = source.map_err(|reason| ApacheError::Include { at: at.clone(), reason })?;
-            source.open_before = open_before;
-            self.sources.push(source);
-        }
-        self.sources[first..].reverse();
+        let sources = included.paths.iter().rev();
+        // The first one is read first.
+        self.sources.extend(sources.map(|path| Source::included(path, at, depth, open_before)));
         Ok(())
     }
 
@@ -496,6 +518,7 @@ impl Reader<'_> {
                 "<macro" => nested += 1,
                 _ => {}
             }
+            self.reading.keep(line.text.len(), line.at.file())?;
             lines.push(line.text);
         }
         lines.pop();
@@ -503,9 +526,9 @@ impl Reader<'_> {
     }
 
     fn use_macro(&mut self, arguments: &str, at: &Location) -> Result<(), ApacheError> {
-        let (name, lines) = self.macros.used(arguments).map_err(|problem| ApacheError::line(at, problem))?;
-        self.spend(lines.iter().map(String::len).sum(), lines.len(), at)?;
-        let inserted = self.sources.last_mut().map_or(Ok(()), |source| source.insert(&name, lines, at.line));
+        let used = self.macros.used(arguments).map_err(|problem| ApacheError::line(at, problem))?;
+        let name = used.name.clone();
+        let inserted = self.sources.last_mut().map_or(Ok(()), |source| source.insert(used, at.line));
         inserted.map_err(|()| ApacheError::line(at, format!("macro {name} uses itself")))
     }
 }

@@ -1,8 +1,9 @@
 //! Files with variables for start scripts: Debian's `envvars`, Red Hat's `sysconfig`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::fnmatch;
+use crate::{BudgetError, Reading, fnmatch};
 
 /// More lines than any real file has.
 const LINES_MAX: usize = 10_000;
@@ -11,10 +12,23 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Reads assignments as a shell does, as far as such files need it: quotes, other variables, `if [ A = B ]`. An expression that
 /// needs a real shell (a command's output) is ignored.
-pub(super) fn assignments(text: &str, known: BTreeMap<String, String>) -> BTreeMap<String, String> {
+///
+/// # Errors
+///
+/// [`BudgetError`] if the values become too large, or the deadline has passed.
+pub(super) fn assignments(
+    text: &str,
+    known: BTreeMap<String, String>,
+    reading: &Reading<'_>,
+    path: &Path,
+) -> Result<BTreeMap<String, String>, BudgetError> {
     let mut script = Script { variables: known, conditions: Vec::new() };
-    text.lines().take(LINES_MAX).for_each(|line| script.line(line.trim()));
-    script.variables
+    for line in text.lines().take(LINES_MAX) {
+        reading.check(path)?;
+        let assigned = script.line(line.trim());
+        reading.keep(assigned, path)?;
+    }
+    Ok(script.variables)
 }
 
 struct Script {
@@ -24,7 +38,8 @@ struct Script {
 }
 
 impl Script {
-    fn line(&mut self, line: &str) {
+    /// Executes a line. Returns the size of the variable that it assigns.
+    fn line(&mut self, line: &str) -> usize {
         let line = line.strip_prefix("export ").unwrap_or(line).trim();
         let taken = self.conditions.iter().all(|taken| *taken);
         if let Some(condition) = line.strip_prefix("if ") {
@@ -37,26 +52,28 @@ impl Script {
         } else if line == "fi" {
             self.conditions.pop();
         } else if taken {
-            self.assign(line);
+            return self.assign(line).unwrap_or(0);
         }
+        0
     }
 
-    fn assign(&mut self, line: &str) {
+    fn assign(&mut self, line: &str) -> Option<usize> {
         if let Some(name) = line.strip_prefix("unset ") {
             self.variables.remove(name.trim());
-            return;
+            return None;
         }
         // `: ${NAME:=value}` sets a variable without a value.
         let default = line.strip_prefix(": ${").and_then(|rest| rest.strip_suffix('}')?.split_once(":="));
-        let Some((name, value)) = default.or_else(|| line.split_once('=')) else { return };
+        let (name, value) = default.or_else(|| line.split_once('='))?;
         let is_name =
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name || (default.is_some() && self.variables.contains_key(name)) {
-            return;
+            return None;
         }
-        if let Some(value) = self.value(value) {
-            self.variables.insert(name.to_owned(), value);
-        }
+        let value = self.value(value)?;
+        let size = name.len() + value.len();
+        self.variables.insert(name.to_owned(), value);
+        Some(size)
     }
 
     /// Evaluates `[ A = B ]`, `[ A != B ]`, `[ -z A ]`, `[ -n A ]`; every other condition is false.
@@ -139,9 +156,13 @@ impl Script {
     }
 }
 
+/// Longer prefixes are not removed. Such files remove the start of a path.
+const PREFIXES_MAX: usize = 1024;
+
 /// Removes the longest matching prefix.
 fn without_prefix<'a>(value: &'a str, pattern: &str) -> &'a str {
-    let ends = value.char_indices().map(|(at, _)| at).chain([value.len()]).take(4096).collect::<Vec<_>>();
+    let ends =
+        value.char_indices().map(|(at, _)| at).chain([value.len()]).take(PREFIXES_MAX).collect::<Vec<_>>();
     let longest =
         ends.into_iter().rev().find(|end| fnmatch::matches(pattern.as_bytes(), &value.as_bytes()[..*end]));
     &value[longest.unwrap_or(0)..]
@@ -177,6 +198,7 @@ pub(super) fn options(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tree;
 
     /// The conditional of Debian's file.
     const ENVVARS: &str = r#"
@@ -197,8 +219,12 @@ export APACHE_ARGUMENTS='-D ONE -D "TWO"' # both
 PORT="${PORT:-8080}"
 "#;
 
+    fn assigned(text: &str, known: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        assignments(text, known, &Reading::new(&Tree::new()), Path::new("/envvars")).unwrap()
+    }
+
     fn read(directory: &str) -> BTreeMap<String, String> {
-        assignments(ENVVARS, BTreeMap::from([("APACHE_CONFDIR".to_owned(), directory.to_owned())]))
+        assigned(ENVVARS, BTreeMap::from([("APACHE_CONFDIR".to_owned(), directory.to_owned())]))
     }
 
     #[test]
@@ -215,7 +241,7 @@ PORT="${PORT:-8080}"
     #[test]
     fn conditions_that_only_a_shell_knows_do_not_hold() {
         let text = "if test -x /bin/true; then\nA=1\nelse\nA=2\nfi\nif [ -n \"$A\" ]; then\nB=3\nfi\nfi\n";
-        let variables = assignments(text, BTreeMap::new());
+        let variables = assigned(text, BTreeMap::new());
         assert_eq!((variables["A"].as_str(), variables["B"].as_str()), ("2", "3"));
     }
 }

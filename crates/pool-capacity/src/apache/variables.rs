@@ -2,19 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::Limit;
+
 /// Names and values of one configuration. Names with values are case-insensitive, as in httpd; `<IfDefine>` is case-sensitive.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     defined: HashSet<String>,
     values: HashMap<String, String>,
     environment: BTreeMap<String, String>,
-    bytes: usize,
 }
-
-/// More bytes than any configuration defines. Each `Define A "${A}${A}"` would double the size.
-const VALUES_BYTES_MAX: usize = 16 << 20;
-/// httpd's own limit for a line.
-const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// The number of unknown variables per line that are reported.
 const UNKNOWN_MAX: usize = 10;
@@ -35,17 +31,11 @@ impl Variables {
         self.defined.contains(name)
     }
 
-    /// Returns whether the budget allowed it.
-    pub(super) fn define(&mut self, name: &str, value: Option<&str>) -> bool {
-        self.bytes += name.len() + value.map_or(0, str::len);
-        if self.bytes > VALUES_BYTES_MAX {
-            return false;
-        }
+    pub(super) fn define(&mut self, name: &str, value: Option<&str>) {
         self.defined.insert(name.to_owned());
         if let Some(value) = value {
             self.values.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        true
     }
 
     pub(super) fn undefine(&mut self, name: &str) {
@@ -65,8 +55,8 @@ impl Variables {
         defined.or_else(|| self.environment.get(name)).map(String::as_str)
     }
 
-    /// Replaces every `${NAME}` by its value, once: values are not expanded again. `None` if the line becomes longer than httpd
-    /// allows.
+    /// Replaces every `${NAME}` by its value, once: values are not expanded again. `None` if the line becomes longer than
+    /// the limit. Each `Define A "${A}${A}"` would double it.
     pub(super) fn expand(&self, line: &str) -> Option<Expanded> {
         let mut expanded = Expanded { line: String::with_capacity(line.len()), unknown: Vec::new() };
         let mut rest = line;
@@ -78,7 +68,7 @@ impl Variables {
                 None => (&from[..1], &from[1..]),
             };
             expanded.line.push_str(piece);
-            if expanded.line.len() > LINE_BYTES_MAX {
+            if expanded.line.len() as u64 > Limit::LineBytes.max() {
                 return None;
             }
             rest = behind;
@@ -129,10 +119,14 @@ mod tests {
     fn doubling_ends() {
         let mut variables = Variables::default();
         variables.define("A", Some("aaaaaaaa"));
-        let doubled = (0..64).find(|_| {
-            let value = variables.expand("${A}${A}").unwrap().line;
-            !variables.define("A", Some(&value))
+        let too_long = (0..64).find(|_| match variables.expand("${A}${A}") {
+            Some(expanded) => {
+                variables.define("A", Some(&expanded.line));
+                false
+            }
+            None => true,
         });
-        assert!(doubled.is_some());
+        // 8 bytes become 1 MiB after 17 times.
+        assert_eq!(too_long, Some(17));
     }
 }

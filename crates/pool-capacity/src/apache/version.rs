@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use regex::Regex;
+use regex::RegexBuilder;
 
 use super::words::words;
 
@@ -95,8 +95,16 @@ fn compare(operator: &str, operand: &str, version: Version) -> Result<bool, Stri
     }
 }
 
+/// The memory of a compiled regular expression; a pattern for a version needs less than 10 KiB.
+const REGEX_BYTES_MAX: usize = 256 << 10;
+const PATTERN_BYTES_MAX: usize = 1024;
+
 fn matches(pattern: &str, version: Version) -> Result<bool, String> {
-    let regex = Regex::new(pattern).map_err(|_| format!("{pattern} is not a regular expression"))?;
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(format!("the regular expression of <IfVersion has more than {PATTERN_BYTES_MAX} bytes"));
+    }
+    let regex = RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
+    let regex = regex.map_err(|_| format!("{pattern} is not a regular expression"))?;
     Ok(regex.is_match(&version.to_string()))
 }
 

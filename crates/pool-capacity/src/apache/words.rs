@@ -1,5 +1,7 @@
 //! Splits text into lines and words as httpd does.
 
+use crate::Limit;
+
 /// Returns the next word of a line and the rest, without the blanks between them. Quotes of both kinds keep a word together;
 /// inside, a backslash escapes the quote and itself.
 pub(super) fn next_word(line: &str) -> (String, &str) {
@@ -86,7 +88,7 @@ pub(super) fn atoi(text: &str) -> i32 {
 /// The logical lines of a file: a backslash at the end of a line joins the next one, and blanks at both ends are removed.
 #[derive(Debug)]
 pub(super) struct Lines {
-    text: String,
+    content: Vec<u8>,
     position: usize,
     number: u32,
     /// httpd 2.2 takes two backslashes at the end of a line for an escaped one.
@@ -94,55 +96,57 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(content: &[u8], protected_backslash: bool) -> Self {
-        let text = String::from_utf8_lossy(content).into_owned();
-        Self { text, position: 0, number: 0, protected_backslash }
+    pub(super) fn new(content: Vec<u8>, protected_backslash: bool) -> Self {
+        Self { content, position: 0, number: 0, protected_backslash }
+    }
+
+    /// The number of bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.content.len()
     }
 
     fn physical(&mut self) -> Option<(usize, usize, bool)> {
         let start = self.position;
-        if start == self.text.len() {
+        if start == self.content.len() {
             return None;
         }
-        let newline = self.text[start..].find('\n').map(|at| start + at);
-        self.position = newline.map_or(self.text.len(), |at| at + 1);
+        let newline = memchr::memchr(b'\n', &self.content[start..]).map(|at| start + at);
+        self.position = newline.map_or(self.content.len(), |at| at + 1);
         self.number = self.number.saturating_add(1);
-        Some((start, newline.unwrap_or(self.text.len()), newline.is_some()))
+        Some((start, newline.unwrap_or(self.content.len()), newline.is_some()))
     }
 }
 
 impl Iterator for Lines {
     type Item = (u32, String);
 
+    /// Joins lines no further than to the limit of a line, which the caller checks.
     fn next(&mut self) -> Option<Self::Item> {
-        let mut joined: Option<String> = None;
+        let mut joined: Vec<u8> = Vec::new();
+        let mut is_joined = false;
         loop {
             let Some((start, end, complete)) = self.physical() else {
-                return joined.map(|line| (self.number.saturating_add(1), trimmed(&line)));
+                return is_joined.then(|| (self.number.saturating_add(1), trimmed(joined)));
             };
-            let part = &self.text[start..end];
-            let ending = part.strip_suffix('\r').unwrap_or(part);
-            let continued = ending.strip_suffix('\\').filter(|_| complete);
-            match continued {
-                Some(rest) if self.protected_backslash && rest.ends_with('\\') => {
-                    return Some((self.number, trimmed(&(joined.unwrap_or_default() + rest))));
-                }
-                Some(rest) => joined.get_or_insert_default().push_str(rest),
-                None => {
-                    return Some((
-                        self.number,
-                        match joined {
-                            Some(line) => trimmed(&(line + part)),
-                            None => trimmed(part),
-                        },
-                    ));
-                }
+            let part = &self.content[start..end];
+            let ending = part.strip_suffix(b"\r").unwrap_or(part);
+            let continued = ending.strip_suffix(b"\\").filter(|_| complete);
+            let (text, ends) = match continued {
+                Some(rest) => (rest, self.protected_backslash && rest.ends_with(b"\\")),
+                None => (part, true),
+            };
+            joined.extend_from_slice(text);
+            is_joined = true;
+            if ends || joined.len() as u64 > Limit::LineBytes.max() {
+                return Some((self.number, trimmed(joined)));
             }
         }
     }
 }
 
-fn trimmed(line: &str) -> String {
+fn trimmed(line: Vec<u8>) -> String {
+    let line = String::from_utf8(line);
+    let line = line.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     line.trim_matches(is_blank).to_owned()
 }
 
@@ -151,7 +155,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str, protected: bool) -> Vec<(u32, String)> {
-        Lines::new(text.as_bytes(), protected).collect()
+        Lines::new(text.as_bytes().to_vec(), protected).collect()
     }
 
     #[test]

@@ -10,11 +10,12 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::{FileError, FileKind, Files};
+use crate::Limit;
 
-/// Larger than any configuration file. A larger file is a log or a disk image that a pattern matched.
-const FILE_BYTES_MAX: u64 = 8 << 20;
+/// A larger file is a log or a disk image that a pattern matched.
+const FILE_BYTES_MAX: u64 = Limit::FileBytes.max();
 /// More entries than any directory of configuration files has.
-const ENTRIES_MAX: usize = 65_536;
+const ENTRIES_MAX: u64 = Limit::Entries.max();
 /// The kernel's own limit of links in one path.
 const LINKS_MAX: usize = 40;
 
@@ -50,7 +51,12 @@ impl HostFiles {
 
     fn open(&self, path: &Path) -> io::Result<File> {
         // Opening a FIFO without a writer must not block.
-        let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
+        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        if self.root != Path::new("/") {
+            // The links are resolved, so a link here has replaced a file since.
+            flags |= OFlags::NOFOLLOW;
+        }
+        let flags = i32::try_from(flags.bits()).unwrap_or(0);
         OpenOptions::new().read(true).custom_flags(flags).open(self.reach(path)?)
     }
 }
@@ -62,22 +68,26 @@ impl Files for HostFiles {
         }
         let attach = |source| FileError::read(path, source);
         let file = self.open(path).map_err(attach)?;
-        if !file.metadata().map_err(attach)?.is_file() {
+        let metadata = file.metadata().map_err(attach)?;
+        if !metadata.is_file() {
             return Err(FileError::NotRegular { path: path.to_owned() });
         }
-        let mut content = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(attach)?;
-        if content.len() as u64 > FILE_BYTES_MAX {
-            return Err(FileError::TooLarge { path: path.to_owned(), limit_bytes: FILE_BYTES_MAX });
+        let too_large = || FileError::TooLarge { path: path.to_owned(), limit_bytes: FILE_BYTES_MAX };
+        // The size of a file below /proc is 0, and a file may grow.
+        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        if metadata.len() > FILE_BYTES_MAX {
+            return Err(too_large());
         }
-        Ok(content)
+        let mut content = Vec::with_capacity(expected.saturating_add(1));
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(attach)?;
+        if content.len() as u64 > FILE_BYTES_MAX { Err(too_large()) } else { Ok(content) }
     }
 
     fn list(&self, directory: &Path) -> Result<Vec<OsString>, FileError> {
         let attach = |source| FileError::read(directory, source);
         let mut names = Vec::new();
         for entry in self.reach(directory).and_then(fs::read_dir).map_err(attach)? {
-            if names.len() == ENTRIES_MAX {
+            if names.len() as u64 == ENTRIES_MAX {
                 return Err(FileError::TooMany { path: directory.to_owned(), limit: ENTRIES_MAX });
             }
             names.push(entry.map_err(attach)?.file_name());

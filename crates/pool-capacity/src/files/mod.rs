@@ -6,6 +6,9 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::BudgetError;
+use crate::text::short_path;
+
 pub use host::HostFiles;
 pub use tree::Tree;
 
@@ -48,7 +51,7 @@ pub trait Files {
 #[non_exhaustive]
 pub enum FileError {
     /// The system refused: it does not exist, or this user may not read it.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}", short_path(path))]
     Read {
         /// The file or directory.
         path: PathBuf,
@@ -56,13 +59,13 @@ pub enum FileError {
         reason: io::Error,
     },
     /// It is a directory, FIFO, socket or device.
-    #[error("{} is not a regular file", path.display())]
+    #[error("{} is not a regular file", short_path(path))]
     NotRegular {
         /// The path.
         path: PathBuf,
     },
     /// It is larger than any configuration file.
-    #[error("{} is larger than {limit_bytes} bytes", path.display())]
+    #[error("{} is larger than {limit_bytes} bytes", short_path(path))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -70,13 +73,16 @@ pub enum FileError {
         limit_bytes: u64,
     },
     /// The directory has more entries than any directory of configuration files.
-    #[error("{} has more than {limit} entries", path.display())]
+    #[error("{} has more than {limit} entries", short_path(path))]
     TooMany {
         /// The directory.
         path: PathBuf,
         /// The limit.
-        limit: usize,
+        limit: u64,
     },
+    /// The read was stopped before this file.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
 }
 
 impl FileError {

@@ -7,7 +7,8 @@ use super::error::Error;
 use super::option_file::{OptionFiles, Setting};
 use super::server::Server;
 use super::variables::{Values, Written};
-use crate::Files;
+use crate::Reading;
+use crate::warnings::Warnings;
 
 /// The limit and the memory of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +41,24 @@ impl Config {
     ///
     /// [`Error`] if a file cannot be read or the server would not start with it.
     pub fn read(
-        files: &dyn Files,
+        reading: &Reading<'_>,
         paths: &[PathBuf],
         server: Server,
         arguments: &[Vec<u8>],
         mem_total_bytes: u64,
     ) -> Result<Self, Error> {
-        let mut options = OptionFiles::new(files, server.groups(arguments));
-        paths.iter().try_for_each(|path| options.main(path))?;
-        let (mut settings, mut warnings) = options.finish();
-        settings.extend(Setting::of_arguments(arguments));
         let mut values = Values::new(server);
-        for setting in &settings {
-            values.set(setting, &mut warnings)?;
+        let mut apply = |setting: &Setting, warnings: &mut Warnings| values.set(setting, warnings);
+        let mut options = OptionFiles::new(reading, server.groups(arguments), &mut apply);
+        paths.iter().try_for_each(|path| options.main(path))?;
+        let mut warnings = options.finish();
+        for setting in Setting::of_arguments(arguments) {
+            values.set(&setting, &mut warnings)?;
         }
-        Ok(Self::of(&values, mem_total_bytes, warnings))
+        if let Some(path) = paths.last() {
+            reading.check(path)?;
+        }
+        Ok(Self::of(&values, mem_total_bytes, warnings.finish()))
     }
 
     fn of(values: &Values, mem_total_bytes: u64, warnings: Vec<String>) -> Self {

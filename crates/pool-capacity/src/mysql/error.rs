@@ -1,6 +1,7 @@
 //! Errors of option files.
 
-use crate::{ConfigError, FileError};
+use crate::text::short_name;
+use crate::{BudgetError, ConfigError, FileError};
 
 /// The reason why the server would not start with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -10,13 +11,19 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// An argument of the running server has a fault.
-    #[error("argument {argument}: {reason}")]
+    #[error("argument {}: {reason}", short_name(argument))]
     Argument {
         /// The argument.
         argument: String,
         /// The fault.
         reason: String,
     },
+}
+
+impl From<BudgetError> for Error {
+    fn from(error: BudgetError) -> Self {
+        Self::Config(error.into())
+    }
 }
 
 impl From<FileError> for Error {

@@ -6,11 +6,11 @@
 //! in memory; most use none. So the result is an upper bound for usual statements, not a guarantee.
 //!
 //! ```
-//! use pool_capacity::{Tree, mysql::{Config, Flavour, Server}};
+//! use pool_capacity::{Reading, Tree, mysql::{Config, Flavour, Server}};
 //!
 //! let tree = Tree::new().with("/etc/my.cnf", "[mysqld]\nmax-connections = 500\nsort_buffer_size = 4M # for reports\n");
 //! let server = Server { flavour: Flavour::MySql, major: 8, minor: 0 };
-//! let config = Config::read(&tree, &["/etc/my.cnf".into()], server, &[], 0).unwrap();
+//! let config = Config::read(&Reading::new(&tree), &["/etc/my.cnf".into()], server, &[], 0).unwrap();
 //! assert_eq!((config.max_connections, config.max_connections_configured), (500, Some(500)));
 //! assert_eq!(config.per_connection_bytes(), (4 << 20) + 1_736_704);
 //! ```

@@ -3,14 +3,15 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::Error;
-use crate::{ConfigError, FileError, FileKind, Files};
+use crate::text::{short, short_path};
+use crate::warnings::Warnings;
+use crate::{ConfigError, FileError, FileKind, Limit, Reading};
 
 /// The server reads no deeper include, with a warning.
 const DEPTH_MAX: usize = 10;
-/// The server has no such limit; this bounds the work.
-const FILES_MAX: usize = 10_000;
 
 /// An option as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +27,17 @@ pub(super) struct Setting {
 /// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SettingOrigin {
-    Line { path: PathBuf, line: usize },
+    Line { path: Arc<Path>, line: usize },
     Argument(String),
 }
 
 impl SettingOrigin {
     pub(super) fn error(&self, reason: String) -> Error {
         match self.clone() {
-            Self::Line { path, line } => ConfigError::Line { path, line, reason }.into(),
-            Self::Argument(argument) => Error::Argument { argument, reason },
+            Self::Line { path, line } => {
+                ConfigError::Line { path: path.to_path_buf(), line, reason: short(reason) }.into()
+            }
+            Self::Argument(argument) => Error::Argument { argument, reason: short(reason) },
         }
     }
 }
@@ -42,7 +45,7 @@ impl SettingOrigin {
 impl std::fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Line { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Line { path, line } => write!(f, "{}:{line}", short_path(path)),
             Self::Argument(argument) => write!(f, "argument {argument}"),
         }
     }
@@ -80,52 +83,57 @@ fn plain(name: &str) -> String {
     name.strip_prefix("loose_").map(str::to_owned).unwrap_or(name)
 }
 
+/// Receives each setting in the server's order. It is not stored, because a file may have a million settings.
+type Apply<'a> = dyn FnMut(&Setting, &mut Warnings) -> Result<(), Error> + 'a;
+
 pub(super) struct OptionFiles<'a> {
-    files: &'a dyn Files,
+    reading: &'a Reading<'a>,
     /// The groups that the server reads.
     groups: Vec<String>,
-    settings: Vec<Setting>,
-    warnings: Vec<String>,
+    apply: &'a mut Apply<'a>,
+    warnings: Warnings,
     depth: usize,
-    files_read: usize,
 }
 
 impl<'a> OptionFiles<'a> {
-    pub(super) fn new(files: &'a dyn Files, groups: Vec<String>) -> Self {
-        Self { files, groups, settings: Vec::new(), warnings: Vec::new(), depth: 0, files_read: 0 }
+    pub(super) fn new(reading: &'a Reading<'a>, groups: Vec<String>, apply: &'a mut Apply<'a>) -> Self {
+        Self { reading, groups, apply, warnings: Warnings::default(), depth: 0 }
     }
 
-    pub(super) fn finish(self) -> (Vec<Setting>, Vec<String>) {
-        (self.settings, self.warnings)
+    pub(super) fn finish(self) -> Warnings {
+        self.warnings
     }
 
     pub(super) fn main(&mut self, path: &Path) -> Result<(), Error> {
-        let content = self.files.read(path)?;
+        let content = self.reading.read(path)?;
         self.file(path, &content)
     }
 
     /// Reads a file. It begins outside of all groups, included or not, and an include does not end the group around it.
     fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), Error> {
-        self.files_read += 1;
-        if self.files_read > FILES_MAX {
-            return Err(ConfigError::TooManyFiles { path: path.to_owned(), limit: FILES_MAX }.into());
-        }
+        self.reading.spend(Limit::NestedBytes, content.len(), path)?;
+        let path: Arc<Path> = path.into();
         let mut group = Group::None;
         for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
-            let place = SettingOrigin::Line { path: path.to_owned(), line: index + 1 };
+            self.reading.line(line.len(), &path)?;
+            let place = SettingOrigin::Line { path: Arc::clone(&path), line: index + 1 };
             let text = String::from_utf8_lossy(line);
             let text = text.trim();
             match text.chars().next() {
                 None | Some('#' | ';') => {}
-                Some('!') => self.directive(&place, path, text)?,
+                Some('!') => self.directive(&place, &path, text)?,
                 Some('[') => group = self.group(&place, text)?,
                 Some(_) if group == Group::None => {
                     return Err(place.error("an option stands before the first group".to_owned()));
                 }
-                Some(_) if group == Group::Ours => self.settings.push(setting(text, place)),
+                Some(_) if group == Group::Ours => {
+                    self.reading.spend(Limit::Settings, 1, &path)?;
+                    (self.apply)(&setting(text, place), &mut self.warnings)?;
+                }
                 Some(_) => {}
             }
         }
+        self.reading.release(Limit::NestedBytes, content.len());
         Ok(())
     }
 
@@ -146,14 +154,14 @@ impl<'a> OptionFiles<'a> {
             return Ok(());
         }
         if target.is_relative() {
-            let target = target.display();
+            let target = short_path(&target);
             self.warnings.push(format!(
                 "{place}: {what} {target} is relative to the server's working directory: left out"
             ));
             return Ok(());
         }
         if self.depth >= DEPTH_MAX {
-            let target = target.display();
+            let target = short_path(&target);
             self.warnings.push(format!(
                 "{place}: {what} {target} is left out: more than {DEPTH_MAX} files within each other"
             ));
@@ -171,8 +179,9 @@ impl<'a> OptionFiles<'a> {
 
     /// Reads an included file. A file that does not exist or may not be read is ignored, as by the server.
     fn include(&mut self, place: &SettingOrigin, target: &Path) -> Result<(), Error> {
-        match self.files.read(target) {
+        match self.reading.read(target) {
             Ok(content) => self.file(target, &content),
+            Err(FileError::Budget(error)) => Err(error.into()),
             Err(error) => {
                 self.warnings.push(format!("{place}: {error}: left out"));
                 Ok(())
@@ -183,15 +192,14 @@ impl<'a> OptionFiles<'a> {
     fn directory(&mut self, place: &SettingOrigin, path: &Path, directory: &Path) -> Result<(), Error> {
         let include = |error: FileError| -> Error {
             match place {
-                SettingOrigin::Line { line, .. } => {
-                    ConfigError::Include { path: path.to_owned(), line: *line, error }.into()
-                }
+                SettingOrigin::Line { line, .. } => ConfigError::include(path, *line, error).into(),
                 SettingOrigin::Argument(_) => error.into(),
             }
         };
-        for name in self.files.list(directory).map_err(include)? {
+        for name in self.reading.list(directory).map_err(include)? {
+            self.reading.step(path)?;
             let target = directory.join(&name);
-            if name.as_bytes().ends_with(b".cnf") && self.files.kind(&target) != Some(FileKind::Directory) {
+            if name.as_bytes().ends_with(b".cnf") && self.reading.kind(&target) != Some(FileKind::Directory) {
                 self.include(place, &target)?;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{FileKind, Files, ServerProcess};
+use crate::{FileKind, Reading, ServerProcess};
 
 /// The vendor of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +63,11 @@ impl Server {
 
     /// Finds the server by the installed packages and their files. Returns `false` with it if its release is unknown.
     #[must_use]
-    pub fn installed(files: &dyn Files) -> (Self, bool) {
-        if let Some(server) = of_dpkg(files) {
+    pub fn installed(reading: &Reading<'_>) -> (Self, bool) {
+        if let Some(server) = of_dpkg(reading) {
             return (server, true);
         }
-        if let Some(server) = of_share(files) {
+        if let Some(server) = of_share(reading) {
             return (server, true);
         }
         let maria = [
@@ -76,7 +76,7 @@ impl Server {
             "/etc/mysql/mariadb.cnf",
             "/etc/my.cnf.d/mariadb-server.cnf",
         ];
-        let is_maria = maria.iter().any(|path| files.kind(Path::new(path)) == Some(FileKind::File));
+        let is_maria = maria.iter().any(|path| reading.kind(Path::new(path)) == Some(FileKind::File));
         (if is_maria { Self::UNKNOWN_MARIADB } else { Self::UNKNOWN_MYSQL }, false)
     }
 
@@ -114,12 +114,23 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Reads the package database of Debian and Ubuntu.
-fn of_dpkg(files: &dyn Files) -> Option<Server> {
-    let status = files.read(Path::new("/var/lib/dpkg/status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
-    let packages = status.split("\n\n").filter(|package| package.contains("Status: install ok installed"));
-    packages.filter_map(of_package).next()
+/// The package database of Debian and Ubuntu.
+const DPKG_STATUS: &str = "/var/lib/dpkg/status";
+
+fn of_dpkg(reading: &Reading<'_>) -> Option<Server> {
+    let status = reading.peek(Path::new(DPKG_STATUS))?;
+    let mut rest = status.as_slice();
+    while !rest.is_empty() && reading.step(Path::new(DPKG_STATUS)).is_ok() {
+        let end = memchr::memmem::find(rest, b"\n\n").unwrap_or(rest.len());
+        let package = String::from_utf8_lossy(&rest[..end]);
+        if package.contains("Status: install ok installed")
+            && let Some(server) = of_package(&package)
+        {
+            return Some(server);
+        }
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    None
 }
 
 fn of_package(package: &str) -> Option<Server> {
@@ -136,9 +147,9 @@ fn of_package(package: &str) -> Option<Server> {
 }
 
 /// Finds directories with the release in their names: `/usr/share/mysql-8.4`, `/usr/share/doc/mariadb-server-10.3`.
-fn of_share(files: &dyn Files) -> Option<Server> {
+fn of_share(reading: &Reading<'_>) -> Option<Server> {
     let named = |directory: &str, prefix: &str, flavour| {
-        let names = files.list(Path::new(directory)).ok()?;
+        let names = reading.peek_list(Path::new(directory))?;
         names.iter().find_map(|name| {
             let (major, minor) = numbers(name.to_str()?.strip_prefix(prefix)?)?;
             Some(Server { flavour, major, minor })
@@ -157,7 +168,7 @@ mod tests {
     fn servers_are_told_by_packages_and_directories() {
         let dpkg = "Package: mariadb-server-core-10.5\nStatus: deinstall ok config-files\nVersion: 1:10.5.1-1\n\n\
                     Package: mariadb-server-core\nStatus: install ok installed\nVersion: 1:10.11.14-0+deb12u2\n\n";
-        let of = |tree: Tree| Server::installed(&tree);
+        let of = |tree: Tree| Server::installed(&Reading::new(&tree));
         let server = |flavour, major, minor| Server { flavour, major, minor };
         assert_eq!(
             of(Tree::new().with("/var/lib/dpkg/status", dpkg)),

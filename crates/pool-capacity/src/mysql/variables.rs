@@ -1,9 +1,12 @@
 //! The variables that determine memory: their defaults by server, and their values.
 
+use std::collections::HashMap;
+
 use super::buffer::Buffer;
 use super::error::Error;
 use super::option_file::{Setting, SettingOrigin};
 use super::server::{Flavour, Server};
+use crate::warnings::Warnings;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -125,7 +128,7 @@ pub(super) struct Values {
     pub(super) server: Server,
     pub(super) socket: Option<String>,
     pub(super) port: u16,
-    written: Vec<(&'static str, Written)>,
+    written: HashMap<&'static str, Written>,
     switches: Switches,
 }
 
@@ -133,7 +136,7 @@ impl Values {
     pub(super) fn new(server: Server) -> Self {
         let log_bin = server.since(Flavour::MySql, 8, 0);
         let switches = Switches { innodb: true, log_bin, dedicated: false };
-        Self { server, socket: None, port: 3306, written: Vec::new(), switches }
+        Self { server, socket: None, port: 3306, written: HashMap::new(), switches }
     }
 
     /// Applies a setting; the last one wins. Settings that do not concern memory are ignored.
@@ -141,7 +144,7 @@ impl Values {
     /// # Errors
     ///
     /// Returns an error if the server refuses the value.
-    pub(super) fn set(&mut self, setting: &Setting, warnings: &mut Vec<String>) -> Result<(), Error> {
+    pub(super) fn set(&mut self, setting: &Setting, warnings: &mut Warnings) -> Result<(), Error> {
         if self.switch(setting) || self.address(setting) {
             return Ok(());
         }
@@ -155,7 +158,7 @@ impl Values {
             let (place, word) = (&setting.place, if applied > bytes { "raised" } else { "lowered" });
             warnings.push(format!("{place}: {name} {bytes} is out of bounds: {word} to {applied}"));
         }
-        self.written.push((variable.name, Written { bytes, applied }));
+        self.written.insert(variable.name, Written { bytes, applied });
         Ok(())
     }
 
@@ -200,7 +203,7 @@ impl Values {
     }
 
     pub(super) fn written(&self, name: &str) -> Option<Written> {
-        self.written.iter().rev().find(|(written, _)| *written == name).map(|(_, written)| written.clone())
+        self.written.get(name).cloned()
     }
 
     pub(super) fn get(&self, name: &str) -> u64 {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{ConfigError, FileError};
+use crate::text::{short, short_name, short_path};
+use crate::{BudgetError, ConfigError, FileError};
 
 /// php-fpm's own limit: the main file and four files that are included within each other.
 pub(super) const DEPTH_MAX: usize = 5;
@@ -15,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Files include each other, or are nested deeper than php-fpm allows.
-    #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {chain}", path.display(), DEPTH_MAX)]
+    #[error("{}:{line}: php-fpm follows no more than {} includes within each other: {}", short_path(path), DEPTH_MAX, short(chain.clone()))]
     Depth {
         /// The file with the `include`.
         path: PathBuf,
@@ -25,7 +26,7 @@ pub enum Error {
         chain: String,
     },
     /// A pool that php-fpm refuses.
-    #[error("{}: pool {name}: {reason}", path.display())]
+    #[error("{}: pool {}: {reason}", short_path(path), short_name(name))]
     Pool {
         /// The main file.
         path: PathBuf,
@@ -35,17 +36,31 @@ pub enum Error {
         reason: PoolError,
     },
     /// `process.max` is negative.
-    #[error("{}: process.max is negative", path.display())]
+    #[error("{}: process.max is negative", short_path(path))]
     ProcessMax {
         /// The main file.
         path: PathBuf,
     },
     /// There is no pool.
-    #[error("{}: no pool is defined", path.display())]
+    #[error("{}: no pool is defined", short_path(path))]
     NoPool {
         /// The main file.
         path: PathBuf,
     },
+}
+
+impl Error {
+    /// Returns whether the read was stopped at a limit or at the deadline, so that nothing more can be read.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Config(ConfigError::Budget(_)))
+    }
+}
+
+impl From<BudgetError> for Error {
+    fn from(error: BudgetError) -> Self {
+        Self::Config(error.into())
+    }
 }
 
 impl From<FileError> for Error {

@@ -2,6 +2,7 @@
 //! lines.
 
 use super::environment::Environment;
+use crate::Limit;
 
 /// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,6 +105,15 @@ impl Scanner<'_> {
         Ok(self.value)
     }
 
+    /// A variable may be longer than its name.
+    fn push(&mut self, text: &[u8]) -> Result<(), &'static str> {
+        if (self.value.text.len() + text.len()) as u64 > Limit::LineBytes.max() {
+            return Err("the value is longer than 1 MiB with its variables: it is not read further");
+        }
+        self.value.text.extend_from_slice(text);
+        Ok(())
+    }
+
     fn skip_space(&mut self) -> &[u8] {
         self.rest = self.rest.trim_ascii_start();
         self.rest
@@ -169,8 +179,8 @@ impl Scanner<'_> {
             Environment::Hidden => None,
         };
         match (value, default) {
-            (Some(value), _) => self.value.text.extend_from_slice(&value),
-            (None, Some(default)) => self.value.text.extend_from_slice(default),
+            (Some(value), _) => self.push(&value)?,
+            (None, Some(default)) => self.push(default)?,
             (None, None) => self.value.unknown_variable = Some(name.to_vec()),
         }
         Ok(&rest[end + 1..])

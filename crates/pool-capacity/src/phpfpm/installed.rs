@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::glob;
-use crate::{FileKind, Files};
+use crate::{BudgetError, FileKind, Reading};
 
 /// The paths of the configuration in distributions: Debian, Red Hat, remi's and Red Hat's collections, Alpine, Arch, php.net.
 const PLACES: [&str; 7] = [
@@ -17,11 +17,15 @@ const PLACES: [&str; 7] = [
 ];
 
 /// Returns the configurations of all installed versions.
-#[must_use]
-pub fn find(files: &dyn Files) -> Vec<PathBuf> {
-    let found = |place: &&str| glob::glob(files, Path::new(place)).unwrap_or_default();
+///
+/// # Errors
+///
+/// [`BudgetError`] if the directories have too many entries, or the deadline has passed.
+pub fn find(reading: &Reading<'_>) -> Result<Vec<PathBuf>, BudgetError> {
+    let found = |place: &&str| glob::glob(reading, Path::new(place)).unwrap_or_default();
     let paths = PLACES.iter().flat_map(found);
-    paths.filter(|path| files.kind(path) == Some(FileKind::File)).collect()
+    let paths = paths.filter(|path| reading.kind(path) == Some(FileKind::File)).collect();
+    reading.check(Path::new(PLACES[0])).map(|()| paths)
 }
 
 /// The paths that [`find`] tries, as patterns.

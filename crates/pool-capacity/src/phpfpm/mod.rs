@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use std::path::Path;
-//! use pool_capacity::{Tree, phpfpm::{Config, Environment}};
+//! use pool_capacity::{Reading, Tree, phpfpm::{Config, Environment}};
 //!
 //! let tree = Tree::new()
 //!     .with("/etc/php-fpm.conf", "include=/etc/php-fpm.d/*.conf\n[global]\nprocess.max = 12\n")
 //!     .with("/etc/php-fpm.d/www.conf", "[www]\nlisten = 9000\npm = static\npm.max_children = 8\n")
 //!     .with("/etc/php-fpm.d/shop.conf", "[shop]\nlisten = 9001\npm = ondemand\npm.max_children = 8\n");
-//! let config = Config::read(&tree, Path::new("/etc/php-fpm.conf"), Environment::Known(&|_| None)).unwrap();
+//! let config = Config::read(&Reading::new(&tree), Path::new("/etc/php-fpm.conf"), Environment::Known(&|_| None)).unwrap();
 //! assert_eq!((config.pools.len(), config.limit()), (2, 12));
 //! ```
 

@@ -1,6 +1,6 @@
 //! php-fpm's processes, by their titles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -25,12 +25,14 @@ pub struct Master {
 #[must_use]
 pub fn masters(processes: &[ServerProcess]) -> Vec<Master> {
     let mut masters: Vec<Master> = processes.iter().filter_map(master).collect();
+    let by_pid: HashMap<u32, usize> =
+        masters.iter().enumerate().map(|(index, master)| (master.pid, index)).collect();
     for process in processes {
         let title = title(process);
         let Some(pool) = title.strip_prefix(WORKER) else { continue };
-        if let Some(master) = masters.iter_mut().find(|master| master.pid == process.ppid) {
+        if let Some(&master) = by_pid.get(&process.ppid) {
             let pool = String::from_utf8_lossy(pool).into_owned();
-            master.workers.entry(pool).or_default().push(process.pid);
+            masters[master].workers.entry(pool).or_default().push(process.pid);
         }
     }
     masters

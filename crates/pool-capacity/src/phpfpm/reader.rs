@@ -1,5 +1,6 @@
 //! Reads the files and checks the pools, as php-fpm does.
 
+use std::collections::HashMap;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,9 @@ use super::error::{DEPTH_MAX, Error, PoolError};
 use super::glob::glob;
 use super::ini::{self, Line, Value};
 use super::pool::{Manager, Pool};
-use crate::{ConfigError, FileKind, Files};
-
-/// php-fpm has no such limit; this bounds a pattern that matches a whole disk.
-const FILES_MAX: usize = 10_000;
+use crate::text::short;
+use crate::warnings::Warnings;
+use crate::{BudgetError, ConfigError, FileKind, Limit, Reading};
 
 /// A pool as configured.
 #[derive(Debug, Default)]
@@ -34,24 +34,25 @@ impl Config {
     ///
     /// [`Error`] if a file cannot be read, if php-fpm would not start with it, or if a setting for the limit needs a variable
     /// of a hidden environment.
-    pub fn read(files: &dyn Files, path: &Path, environment: Environment<'_>) -> Result<Self, Error> {
-        Reader::new(files, environment).config(path)
+    pub fn read(reading: &Reading<'_>, path: &Path, environment: Environment<'_>) -> Result<Self, Error> {
+        Reader::new(reading, environment).config(path)
     }
 }
 
 /// The state while files are read. An include does not end the section around it, and the lines after it belong to the last
 /// section of the included file.
-pub(super) struct Reader<'a> {
-    files: &'a dyn Files,
+struct Reader<'a> {
+    reading: &'a Reading<'a>,
     environment: Environment<'a>,
     pools: Vec<Written>,
+    /// The index of each pool by its name in lower case.
+    by_name: HashMap<String, usize>,
     /// The index in `pools`; `None` in `[global]`.
     current: Option<usize>,
     process_max: i64,
-    warnings: Vec<String>,
+    warnings: Warnings,
     /// The files that are being read, the main one first.
     open: Vec<PathBuf>,
-    files_read: usize,
 }
 
 /// The location of a line.
@@ -63,26 +64,26 @@ struct LineRef<'p> {
 
 impl LineRef<'_> {
     fn error(self, reason: impl Into<String>) -> Error {
-        ConfigError::Line { path: self.path.to_owned(), line: self.line, reason: reason.into() }.into()
+        ConfigError::Line { path: self.path.to_owned(), line: self.line, reason: short(reason.into()) }.into()
     }
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(files: &'a dyn Files, environment: Environment<'a>) -> Self {
+    fn new(reading: &'a Reading<'a>, environment: Environment<'a>) -> Self {
         Self {
-            files,
+            reading,
             environment,
             pools: Vec::new(),
+            by_name: HashMap::new(),
             current: None,
             process_max: 0,
-            warnings: Vec::new(),
+            warnings: Warnings::default(),
             open: Vec::new(),
-            files_read: 0,
         }
     }
 
-    pub(super) fn config(mut self, path: &Path) -> Result<Config, Error> {
-        let content = self.files.read(path)?;
+    fn config(mut self, path: &Path) -> Result<Config, Error> {
+        let content = self.reading.read(path)?;
         self.file(path, &content)?;
         let Ok(process_max) = u32::try_from(self.process_max) else {
             return Err(Error::ProcessMax { path: path.to_owned() });
@@ -90,15 +91,9 @@ impl<'a> Reader<'a> {
         if self.pools.is_empty() {
             return Err(Error::NoPool { path: path.to_owned() });
         }
-        let check = |pool: &Written| {
-            pool.checked().map_err(|reason| Error::Pool {
-                path: path.to_owned(),
-                name: pool.name.clone(),
-                reason,
-            })
-        };
-        let pools = self.pools.iter().map(check).collect::<Result<Vec<_>, _>>()?;
-        let mut config = Config { conf: path.to_owned(), pools, process_max, warnings: self.warnings };
+        let pools = self.pools.iter().map(|pool| self.checked(pool, path)).collect::<Result<Vec<_>, _>>()?;
+        let mut config =
+            Config { conf: path.to_owned(), pools, process_max, warnings: self.warnings.finish() };
         if config.limit() < config.written() {
             let text = format!(
                 "process.max {process_max} is less than the sum of pm.max_children {}: no more workers run",
@@ -106,39 +101,67 @@ impl<'a> Reader<'a> {
             );
             config.warnings.push(text);
         }
+        self.reading.check(path)?;
         Ok(config)
     }
 
+    fn checked(&self, pool: &Written, path: &Path) -> Result<Pool, Error> {
+        self.reading.step(path)?;
+        let listen_bytes = pool.listen_bytes();
+        self.reading.require(Limit::LineBytes, listen_bytes, path)?;
+        self.reading.keep(listen_bytes, path)?;
+        pool.checked().map_err(|reason| Error::Pool {
+            path: path.to_owned(),
+            name: pool.name.clone(),
+            reason,
+        })
+    }
+
     fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), Error> {
-        self.files_read += 1;
+        self.reading.spend(Limit::NestedBytes, content.len(), path)?;
         self.open.push(path.to_owned());
-        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-        for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
-            let place = LineRef { path, line: index + 1 };
-            match ini::parse(line, self.environment).map_err(|why| place.error(why))? {
-                Line::Nothing => {}
-                Line::Section(name) => self.section(&name),
-                Line::Entry { key, value } if key.eq_ignore_ascii_case(b"include") => {
-                    self.include(place, value)?;
-                }
-                Line::Entry { key, value } => self.entry(place, &key.to_ascii_lowercase(), &value)?,
-            }
+        let text = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+        for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+            self.reading.line(line.len(), path)?;
+            self.line(LineRef { path, line: index + 1 }, line)?;
         }
         self.open.pop();
+        self.reading.release(Limit::NestedBytes, content.len());
         Ok(())
     }
 
-    fn section(&mut self, name: &[u8]) {
+    fn line(&mut self, place: LineRef<'_>, line: &[u8]) -> Result<(), Error> {
+        match ini::parse(line, self.environment).map_err(|why| place.error(why))? {
+            Line::Nothing => Ok(()),
+            Line::Section(name) => Ok(self.section(&name, place.path)?),
+            Line::Entry { key, value } => {
+                self.reading.spend(Limit::Settings, 1, place.path)?;
+                if key.eq_ignore_ascii_case(b"include") {
+                    self.include(place, value)
+                } else {
+                    self.entry(place, &key.to_ascii_lowercase(), &value)
+                }
+            }
+        }
+    }
+
+    fn section(&mut self, name: &[u8], path: &Path) -> Result<(), BudgetError> {
         if name.eq_ignore_ascii_case(b"global") {
             self.current = None;
-            return;
+            return Ok(());
         }
         let name = String::from_utf8_lossy(name).into_owned();
-        let known = self.pools.iter().position(|pool| pool.name.eq_ignore_ascii_case(&name));
-        self.current = Some(known.unwrap_or(self.pools.len()));
-        if known.is_none() {
-            self.pools.push(Written { name, ..Written::default() });
+        let key = name.to_ascii_lowercase();
+        if let Some(&known) = self.by_name.get(&key) {
+            self.current = Some(known);
+            return Ok(());
         }
+        self.reading.spend(Limit::Pools, 1, path)?;
+        self.reading.keep(name.len().saturating_mul(2), path)?;
+        self.current = Some(self.pools.len());
+        self.by_name.insert(key, self.pools.len());
+        self.pools.push(Written { name, ..Written::default() });
+        Ok(())
     }
 
     fn include(&mut self, place: LineRef<'_>, value: Value) -> Result<(), Error> {
@@ -146,8 +169,7 @@ impl<'a> Reader<'a> {
             return Err(place.error("the pattern has signs of an expression and is not in quotes"));
         }
         let pattern = PathBuf::from(std::ffi::OsString::from_vec(value.text));
-        let unreadable =
-            |error| ConfigError::Include { path: place.path.to_owned(), line: place.line, error };
+        let unreadable = |error| ConfigError::include(place.path, place.line, error);
         if pattern.is_relative() {
             // A relative path starts at php-fpm's built-in prefix, `/usr` in distributions, and never at this file.
             let text = format!(
@@ -159,29 +181,26 @@ impl<'a> Reader<'a> {
             self.warnings.push(text);
             return Ok(());
         }
-        let mut paths = glob(self.files, &pattern).map_err(unreadable)?;
-        paths.retain(|path| self.files.kind(path) != Some(FileKind::Directory));
+        let mut paths = glob(self.reading, &pattern).map_err(unreadable)?;
+        paths.retain(|path| self.reading.kind(path) != Some(FileKind::Directory));
         if paths.is_empty() {
             let (path, line, pattern) = (place.path.display(), place.line, pattern.display());
             self.warnings.push(format!("{path}:{line}: include={pattern} matches no file"));
         }
         for path in paths {
-            self.check_bounds(place, &path)?;
-            let content = self.files.read(&path).map_err(unreadable)?;
+            self.check_depth(place, &path)?;
+            let content = self.reading.read(&path).map_err(unreadable)?;
             self.file(&path, &content)?;
         }
         Ok(())
     }
 
-    fn check_bounds(&self, place: LineRef<'_>, next: &Path) -> Result<(), Error> {
+    fn check_depth(&self, place: LineRef<'_>, next: &Path) -> Result<(), Error> {
         if self.open.len() >= DEPTH_MAX {
             let chain = self.open.iter().map(PathBuf::as_path).chain([next]);
             let chain: Vec<_> = chain.map(|path| path.display().to_string()).collect();
             let (path, line) = (place.path.to_owned(), place.line);
             return Err(Error::Depth { path, line, chain: chain.join(" includes ") });
-        }
-        if self.files_read >= FILES_MAX {
-            return Err(ConfigError::TooManyFiles { path: self.open[0].clone(), limit: FILES_MAX }.into());
         }
         Ok(())
     }
@@ -195,15 +214,17 @@ impl<'a> Reader<'a> {
             }
             return Ok(());
         };
+        let text = match key {
+            b"listen" => Some(&mut pool.listen),
+            b"user" => Some(pool.user.get_or_insert_default()),
+            _ => None,
+        };
+        if let Some(text) = text {
+            self.reading.keep(value.text.len(), place.path)?;
+            *text = String::from_utf8_lossy(&value.text).into_owned();
+            return Ok(());
+        }
         let (name, number) = match key {
-            b"listen" => {
-                pool.listen = String::from_utf8_lossy(&value.text).into_owned();
-                return Ok(());
-            }
-            b"user" => {
-                pool.user = Some(String::from_utf8_lossy(&value.text).into_owned());
-                return Ok(());
-            }
             b"pm" => {
                 pool.manager = Some(manager(place, value)?);
                 return Ok(());
@@ -248,7 +269,7 @@ fn manager(place: LineRef<'_>, value: &Value) -> Result<Manager, Error> {
 }
 
 /// Parses digits with a minus; a number that is too large wraps as in C.
-fn integer(place: LineRef<'_>, name: &str, value: &Value, warnings: &mut Vec<String>) -> Result<i64, Error> {
+fn integer(place: LineRef<'_>, name: &str, value: &Value, warnings: &mut Warnings) -> Result<i64, Error> {
     let text = String::from_utf8_lossy(&value.text);
     if value.expression {
         return Err(place.error(format!("{name} = {text} is an expression, which is not evaluated here")));
@@ -276,6 +297,12 @@ fn integer(place: LineRef<'_>, name: &str, value: &Value, warnings: &mut Vec<Str
 }
 
 impl Written {
+    /// The size of `listen` with the pool's name for each `$pool`.
+    fn listen_bytes(&self) -> usize {
+        let names = self.listen.matches("$pool").count();
+        self.listen.len().saturating_add(names.saturating_mul(self.name.len()))
+    }
+
     fn checked(&self) -> Result<Pool, PoolError> {
         if self.listen.is_empty() {
             return Err(PoolError::NoListen);

@@ -3,16 +3,16 @@
 use std::io::Read;
 
 use agent2_plugin::Request;
-use pool_capacity::HostFiles;
+use pool_capacity::Reading;
 use pool_capacity::sockets::{Address, Connections};
 
 use crate::state::PluginState;
 
-/// The plugin's state, the poll and the host's files.
+/// The plugin's state, the poll, and the host's files with the poll's budget.
 pub(super) struct Context<'a> {
     pub(super) plugin: &'a PluginState,
     pub(super) request: &'a Request,
-    pub(super) files: HostFiles,
+    pub(super) files: Reading<'a>,
 }
 
 /// Larger than the connection table of any machine.

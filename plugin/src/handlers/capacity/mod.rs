@@ -12,8 +12,9 @@ mod value;
 use std::path::PathBuf;
 
 use agent2_plugin::{ItemError, Reply, Request};
-use pool_capacity::HostFiles;
+use pool_capacity::{HostFiles, Reading};
 
+use crate::deadline::reading_deadline;
 use crate::json;
 use crate::parameters::Arguments;
 use crate::state::PluginState;
@@ -70,7 +71,9 @@ pub(crate) fn read(
     request: &Request,
 ) -> Result<Capacity, ItemError> {
     let conf = given(plugin, kind, conf)?;
-    let context = Context { plugin, request, files: HostFiles::below(plugin.host_root()) };
+    let host = HostFiles::below(plugin.host_root());
+    let files = Reading::new(&host).until(reading_deadline(request));
+    let context = Context { plugin, request, files };
     match kind {
         Kind::Apache => apache::capacity(&context, conf.as_deref()),
         Kind::PhpFpm => phpfpm::capacity(&context, conf),

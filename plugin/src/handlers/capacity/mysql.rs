@@ -6,7 +6,7 @@ use agent2_plugin::ItemError;
 use pool_capacity::mysql::{Buffer, Config, Server, is_server, usual_places};
 use pool_capacity::sizing::{Demand, Memory};
 use pool_capacity::sockets::Address;
-use pool_capacity::{FileKind, Files, ServerProcess};
+use pool_capacity::{FileKind, ServerProcess};
 
 use super::context::Context;
 use super::processes::Running;

@@ -52,6 +52,7 @@ fn read<'a>(
         let masters: Vec<&Master> = masters.iter().filter(|master| master.conf == *conf).collect();
         match read_with_environment(context, conf, &masters) {
             Ok(config) => read.push((config, masters)),
+            Err(error) if error.is_stop() => return Err(error.into()),
             Err(error) => {
                 left_out.push(format!("{error}: left out"));
                 last = Some(error);
@@ -75,7 +76,7 @@ fn confs(
     }
     let mut confs: Vec<PathBuf> = masters.iter().map(|master| master.conf.clone()).collect();
     if confs.is_empty() {
-        confs = find(&context.files);
+        confs = find(&context.files)?;
     }
     confs.sort();
     confs.dedup();
