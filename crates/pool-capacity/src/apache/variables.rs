@@ -74,7 +74,7 @@ impl Variables {
             rest = behind;
         }
         expanded.line.push_str(rest);
-        Some(expanded)
+        (expanded.line.len() as u64 <= Limit::LineBytes.max()).then_some(expanded)
     }
 
     fn piece<'a>(&'a self, name: &str, from: &'a str, behind: &str, unknown: &mut Vec<String>) -> &'a str {
