@@ -421,6 +421,11 @@ mod tests {
             ("Mar  2 10:22:10 web1 root: x", "program root"),
             ("Mar  2 10:22:10 web1 sudo[12]: x", "program sudo"),
             ("systemd[1]: x", "program systemd"),
+            // Only a process id is not part of the name: these are other programs than the kernel.
+            ("Mar  2 10:22:10 web1 kernel[abc]: x", "program kernel[abc]"),
+            ("Mar  2 10:22:10 web1 kernel[1a]: x", "program kernel[1a]"),
+            ("Mar  2 10:22:10 web1 kernel[]: x", "program kernel[]"),
+            ("kernel[abc]: x", "program kernel[abc]"),
             ("12,1,2,-;x", "program "),
             ("<14>Mar  2 10:22:10 web1 kernel: x", "program "),
             ("user  :notice: [   12.345678] x", "program user"),
