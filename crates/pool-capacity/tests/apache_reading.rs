@@ -1,6 +1,6 @@
 //! How the text of a configuration is read: conditions, includes, names, and the limits of one configuration.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::PathBuf;
 

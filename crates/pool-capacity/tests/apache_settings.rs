@@ -1,7 +1,5 @@
 //! Settings of the MPMs: defaults, corrections, names, and which MPM has which directive.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use pool_capacity::apache::{ApacheError, Build, Invocation, Mpm, Pool, read};
 use pool_capacity::{Reading, Tree};
 

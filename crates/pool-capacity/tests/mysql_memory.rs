@@ -1,6 +1,6 @@
 //! Sizes of buffers: rounding of the buffer pool, bounds of variables, and the limit of option files.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pool_capacity::mysql::{Config, Error, Flavour, Server};
 use pool_capacity::{Reading, Tree};
