@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_persistent_buffer_is_looked_for() {
+    fn persistent_buffer_is_checked() {
         assert_eq!(no_persistent_buffer("A=1\n EnablePersistentBuffer = 1\n"), None);
         assert!(no_persistent_buffer("# EnablePersistentBuffer=1\n").is_some());
         assert!(no_persistent_buffer("EnablePersistentBuffer=0").is_some());

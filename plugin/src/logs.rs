@@ -72,7 +72,7 @@ impl Logs {
                 allow: self.config.log_allow_path.clone(),
             };
             let follower = Follower::open(settings);
-            tell_warnings(&follower);
+            log_warnings(&follower);
             if self.purpose == Purpose::Serve {
                 tidy_in_background(Arc::downgrade(self));
             }
@@ -104,18 +104,18 @@ impl Logs {
     fn tidy(&self) {
         if let Some(follower) = self.follower.get() {
             follower.tidy(SystemTime::now());
-            tell_warnings(follower);
+            log_warnings(follower);
         }
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        items.retain(|_, (_, asked)| asked.elapsed() < FORGET_ITEMS_AFTER);
+        items.retain(|_, (_, polled)| polled.elapsed() < FORGET_ITEMS_AFTER);
     }
 
     /// Returns the item with its compiled patterns, from the last poll or compiled now.
     pub(crate) fn item(&self, arguments: Arguments<'_>) -> Result<Item, ItemError> {
         let identity = arguments.identity();
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((item, asked)) = items.get_mut(&identity) {
-            *asked = Instant::now();
+        if let Some((item, polled)) = items.get_mut(&identity) {
+            *polled = Instant::now();
             return Ok(item.clone());
         }
         drop(items);
@@ -211,7 +211,7 @@ impl Logs {
     }
 }
 
-fn tell_warnings(follower: &Follower) {
+fn log_warnings(follower: &Follower) {
     for warning in follower.take_warnings() {
         log::warn!("{warning}");
     }

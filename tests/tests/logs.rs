@@ -282,7 +282,7 @@ fn kill_again_and_again(
     for kill in 0..KILLS {
         let before = server.values_of(LOG).len();
         let _ = server.wait_for(SEVERAL_POLLS, |rows| rows.len() > before);
-        wait_for_the_moment(kill, &directory.positions(generation));
+        wait_for_the_time_of_the_kill(kill, &directory.positions(generation));
         agent.signal(Signal::KILL);
         agent.restart()?;
     }
@@ -295,7 +295,7 @@ fn kill_again_and_again(
 
 /// In half of the rounds, waits until a reply has left the plugin and its position has just moved, because the agent may
 /// not have buffered the value yet. In the other rounds, waits for a random time.
-fn wait_for_the_moment(kill: usize, positions: &Path) {
+fn wait_for_the_time_of_the_kill(kill: usize, positions: &Path) {
     if kill.is_multiple_of(2) {
         let file_state = || fs::metadata(positions).map(|data| (data.ino(), data.len())).ok();
         let before = file_state();

@@ -497,7 +497,8 @@ impl Follower {
             state.taken || state.record.seen >= oldest
         });
         let mut store = lock(&self.inner.store);
-        let is_old = |json: &str| serde_json::from_str::<Seen>(json).is_ok_and(|record| record.seen < oldest);
+        let is_old =
+            |json: &str| serde_json::from_str::<LastPoll>(json).is_ok_and(|record| record.seen < oldest);
         let old: Vec<String> = store
             .records()
             .filter(|(_, json)| is_old(json))
@@ -530,7 +531,7 @@ impl Follower {
 
 /// The field of a record that is needed to forget items.
 #[derive(Deserialize)]
-struct Seen {
+struct LastPoll {
     seen: u64,
 }
 

@@ -83,8 +83,8 @@ impl Planner<'_> {
         }
         // Of files with equal times, one that was begun is older than one that was not: a copy that was made before its
         // original was truncated and written again, within one tick of the clock. An empty file contains later lines,
-        // independent of its time: that of a truncation can be a tick older than that of the copy before it (seen on ext4 with Linux
-        // 6.18).
+        // independent of its time: the time of a truncation can be a tick older than that of the copy before it (seen on
+        // ext4 with Linux 6.18).
         plan.steps.sort_by_key(|step| (step.size == 0, step.checkpoint.mtime, step.checkpoint.offset == 0));
         Ok(plan)
     }

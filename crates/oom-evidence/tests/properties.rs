@@ -354,7 +354,7 @@ proptest! {
     #![proptest_config(config(400))]
 
     #[test]
-    fn every_kill_is_told_once_whatever_is_between(
+    fn every_kill_is_reported_once_with_any_text_between(
         kills in vec((model(), 0..PREFIXES.len(), vec((0..NOISE.len(), 0..PREFIXES.len(), any::<bool>()), 0..6)), 1..12),
         sizes in vec(1..500_usize, 1..5),
     ) {
@@ -378,7 +378,7 @@ proptest! {
 
     /// Mail programs break at a blank, terminals anywhere.
     #[test]
-    fn a_broken_kill_line_is_mended(model in model(), prefix in 1..PREFIXES.len(), at in any::<prop::sample::Index>(), hard: bool) {
+    fn broken_kill_line_is_joined(model in model(), prefix in 1..PREFIXES.len(), at in any::<prop::sample::Index>(), hard: bool) {
         let kill = model.kill();
         let name_end = kill.rfind(')').unwrap() + 1;
         let places: Vec<usize> = (name_end..kill.len()).filter(|at| hard || kill.as_bytes()[*at] == b' ').collect();
@@ -428,7 +428,7 @@ proptest! {
     }
 
     #[test]
-    fn every_prefix_tells_the_same(model in model()) {
+    fn every_prefix_gives_the_same_report(model in model()) {
         let lines = model.lines();
         let bare = timeless(&prefixed(&lines, PREFIXES[0]));
         prop_assert_eq!(bare.len(), 1);

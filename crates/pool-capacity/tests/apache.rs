@@ -384,7 +384,7 @@ proptest! {
 
 /// A caller that prints an error with its sources must not print the same text twice.
 #[test]
-fn a_reason_is_told_once() {
+fn reason_is_reported_once() {
     let tree = Tree::new().with(MAIN, "ServerName a\nInclude /none\n");
     let included = read(&Reading::new(&tree), &Invocation::of_build(Build::red_hat_2_4())).unwrap_err();
     let main = read(&Reading::new(&Tree::new()), &Invocation::of_build(Build::red_hat_2_4())).unwrap_err();

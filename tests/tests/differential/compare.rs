@@ -51,23 +51,23 @@ impl Case {
 }
 
 /// A failed connection is a reply as well: it is shown, and equals no other.
-pub(crate) type Answer = Result<Reply, String>;
+pub(crate) type ItemReply = Result<Reply, String>;
 
 /// The reply of the agent's own item, in the form that the agent gives to a plugin's reply.
-pub(crate) fn built_in(agent: &RealAgent, key: &Key) -> Answer {
+pub(crate) fn built_in(agent: &RealAgent, key: &Key) -> ItemReply {
     match ask(agent, key) {
         Ok(Reply::NotSupported(why)) => Ok(Reply::NotSupported(agent.generation().passed_on(&why))),
         other => other,
     }
 }
 
-pub(crate) fn ask(agent: &RealAgent, key: &Key) -> Answer {
+pub(crate) fn ask(agent: &RealAgent, key: &Key) -> ItemReply {
     agent.get_within(key.clone(), PATIENCE).map_err(|error| error.to_string())
 }
 
 /// Compares two replies. If a user does not exist, 7.0.9 returns an error in proc.num and proc.cpu.util, and later 7.0
 /// releases return 0. A plugin cannot distinguish them, so its reply may be either.
-pub(crate) fn same(agent: &RealAgent, built_in: &Answer, ours: &Answer) -> bool {
+pub(crate) fn same(agent: &RealAgent, built_in: &ItemReply, ours: &ItemReply) -> bool {
     match (built_in, ours) {
         (Ok(Reply::NotSupported(why)), Ok(Reply::Value(zero))) => {
             zero == "0" && agent.generation() == Generation::V7_0 && why.contains("ser: unknown user ")

@@ -26,7 +26,7 @@ pub(crate) fn compare_all(generation: Generation) -> Result<(), Error> {
     let (idle, faulty, working) = (idle(&cast), faulty(&cast), working(&busy));
     let all: Vec<&Key> = idle.iter().chain(&faulty).chain(&working).collect();
     prime(&agent, &all);
-    let mut mismatches = first_answers(&agent, &refused_at_once(&cast));
+    let mut mismatches = first_replies(&agent, &refused_at_once(&cast));
     sleep(SETTLE);
     mismatches.extend(idle.iter().chain(&faulty).filter_map(|key| differs(&agent, key)));
     mismatches.extend(differing_loads(&agent, &working)?);
@@ -95,7 +95,7 @@ fn prime(agent: &RealAgent, keys: &[&Key]) {
     }
 }
 
-fn first_answers(agent: &RealAgent, keys: &[Key]) -> Vec<String> {
+fn first_replies(agent: &RealAgent, keys: &[Key]) -> Vec<String> {
     keys.iter().filter_map(|key| differs(agent, key)).collect()
 }
 

@@ -28,7 +28,7 @@ fn server(maria: &Root) -> Command {
 }
 
 /// The variables with the server's values; absent if the server would not start.
-fn asked(mut server: Command, conf: &Path, last: &str) -> Option<BTreeMap<String, String>> {
+fn effective_settings(mut server: Command, conf: &Path, last: &str) -> Option<BTreeMap<String, String>> {
     server.arg(format!("--defaults-file={}", conf.display()));
     server.arg(format!("--datadir={}", conf.parent().unwrap().display()));
     let output =
@@ -191,15 +191,17 @@ fn each_file_is_read_as_by(server: &dyn Fn() -> Command, last: &str) {
             &[],
             0,
         );
-        let Some(asked) = asked(server(), &conf, last).filter(|_| is_valid(server(), &conf, release)) else {
+        let Some(applied) =
+            effective_settings(server(), &conf, last).filter(|_| is_valid(server(), &conf, release))
+        else {
             refused += 1;
             assert!(read.is_err(), "refused by the server and read as {read:?}:\n{text}");
             continue;
         };
         let read = read.unwrap_or_else(|error| panic!("{error}, but the server takes it:\n{text}"));
-        assert_eq!(asked["max_connections"], read.max_connections.to_string(), "{text}");
+        assert_eq!(applied["max_connections"], read.max_connections.to_string(), "{text}");
         for buffer in read.global.iter().chain(&read.per_connection) {
-            assert_eq!(asked[buffer.name], buffer.bytes.to_string(), "{} of:\n{text}", buffer.name);
+            assert_eq!(applied[buffer.name], buffer.bytes.to_string(), "{} of:\n{text}", buffer.name);
         }
     }
     assert!((5..15).contains(&refused), "{refused} were refused");

@@ -128,7 +128,7 @@ fn set(answer: &mut Value, at: &str, value: Value) {
 }
 
 /// A scene with its time in the host's past.
-struct Played {
+struct SceneRun {
     scene: Scene,
     begin: u64,
     end: u64,
@@ -142,7 +142,7 @@ struct Stage<'a> {
     clock: u64,
     /// Values that were sent and are not in the server's history yet.
     unconfirmed: Vec<SentValue>,
-    played: Vec<Played>,
+    played: Vec<SceneRun>,
 }
 
 /// Sends every scene to the server and compares the problems.
@@ -221,7 +221,7 @@ impl<'a> Stage<'a> {
             }
             self.judged()?;
         }
-        self.played.push(Played { scene, begin, end: self.clock });
+        self.played.push(SceneRun { scene, begin, end: self.clock });
         Ok(())
     }
 
@@ -275,7 +275,7 @@ impl<'a> Stage<'a> {
         let (problems, recovery_times) =
             (self.zabbix.api().problems(&self.host)?, self.zabbix.api().recovery_times(&self.host)?);
         let mut wrong = Vec::new();
-        for Played { scene, begin, end } in &self.played {
+        for SceneRun { scene, begin, end } in &self.played {
             let is_within = |problem: &&Problem| (*begin..=*end).contains(&problem.clock);
             let is_beside = |problem: &&Problem| scene.beside.is_some_and(|name| problem.name == name);
             let (beside, raised): (Vec<_>, Vec<_>) = problems.iter().filter(is_within).partition(is_beside);

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_are_told_from_names() {
+    fn patterns_are_distinguished_from_names() {
         let patterns = ["*", "a?", "[ab]", "x[a]y"].map(is_pattern);
         let names = ["a", "a[", "a]", "\\*", "a\\", "]["].map(is_pattern);
         assert_eq!((patterns, names), ([true; 4], [false; 6]));

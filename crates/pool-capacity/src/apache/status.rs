@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_answers_costs_no_more_than_the_deadline() {
+    fn server_that_never_responds_costs_no_more_than_the_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let drip = thread::spawn(move || {

@@ -165,7 +165,7 @@ mod tests {
     use crate::Tree;
 
     #[test]
-    fn servers_are_told_by_packages_and_directories() {
+    fn server_kind_follows_from_packages_and_directories() {
         let dpkg = "Package: mariadb-server-core-10.5\nStatus: deinstall ok config-files\nVersion: 1:10.5.1-1\n\n\
                     Package: mariadb-server-core\nStatus: install ok installed\nVersion: 1:10.11.14-0+deb12u2\n\n";
         let of = |tree: Tree| Server::installed(&Reading::new(&tree));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_told_by_their_own_words() {
+    fn server_kind_follows_from_its_version_text() {
         let server = |text: &str| Server::named(text).map(|s| (s.flavour, s.major, s.minor));
         assert_eq!(server("mysqld  Ver 5.7.44-log for Linux on x86_64"), Some((Flavour::MySql, 5, 7)));
         assert_eq!(

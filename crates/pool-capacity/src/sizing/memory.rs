@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn how_many_of_the_workers_were_looked_at_is_told() {
+    fn number_of_measured_workers_is_reported() {
         let sample = [with_shares(12, 4), with_shares(14, 6)];
         let doubt = |live| Memory::measured(&[], &sample, live).unwrap().doubt;
         assert!(doubt(9).starts_with("2 of 9 workers were looked at. Pages are counted"), "{}", doubt(9));

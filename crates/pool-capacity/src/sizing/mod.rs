@@ -332,7 +332,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_answer_fits_and_one_more_does_not(
+        fn recommended_limit_fits_and_one_more_does_not(
             private in any_bytes(), shared in any_bytes(), limit in 0_u64..100_000, threads in 0_u64..200,
             total in 0..1_u64 << 50, available in 0..1_u64 << 50,
         ) {

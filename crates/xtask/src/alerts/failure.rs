@@ -2,5 +2,5 @@
 
 use std::error::Error;
 
-pub(super) type Broken = Box<dyn Error + Send + Sync>;
-pub(super) type Done = Result<(), Broken>;
+pub(super) type Failure = Box<dyn Error + Send + Sync>;
+pub(super) type Done = Result<(), Failure>;

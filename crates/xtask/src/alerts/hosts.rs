@@ -1,9 +1,9 @@
-//! What is wrong with the hosts after all: unsupported items, values that never came, problems that nothing called for.
+//! Faults of the hosts at the end: unsupported items, items without a value, unexpected problems.
 
 use std::collections::BTreeSet;
 
 use super::checks::Checks;
-use super::failure::Broken;
+use super::failure::Failure;
 use super::play::Under;
 use super::scene::is_named;
 use super::world::World;
@@ -18,13 +18,13 @@ pub(super) struct HostReport {
     pub(super) problems: Vec<String>,
 }
 
-/// Of each host scene, all its hosts together: they should not differ.
-pub(super) fn reports(worlds: &[World], scenes: &[Under]) -> Result<Vec<HostReport>, Broken> {
+/// Returns one report for each host scene. Its hosts must not differ, so they are reported together.
+pub(super) fn reports(worlds: &[World], scenes: &[Under]) -> Result<Vec<HostReport>, Failure> {
     let hosts = scenes.iter().filter(|under| under.scene.is_host);
     hosts.map(|under| report(worlds, under)).collect()
 }
 
-fn report(worlds: &[World], under: &Under) -> Result<HostReport, Broken> {
+fn report(worlds: &[World], under: &Under) -> Result<HostReport, Failure> {
     let (mut unsupported, mut absent, mut problems) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut items = 0;
     each_host(worlds, under, |world, host| {
@@ -33,7 +33,7 @@ fn report(worlds: &[World], under: &Under) -> Result<HostReport, Broken> {
             unsupported.extend(item.error.map(|why| format!("{} ({why})", item.key)));
         }
         absent.extend(world.without_a_value(host)?);
-        problems.extend(world.observed.of(host).into_iter().map(|raised| raised.trigger));
+        problems.extend(world.observed.of_host(host).into_iter().map(|raised| raised.trigger));
         Ok(())
     })?;
     let sorted = |set: BTreeSet<String>| set.into_iter().collect();
@@ -51,29 +51,29 @@ fn report(worlds: &[World], under: &Under) -> Result<HostReport, Broken> {
 fn each_host(
     worlds: &[World],
     under: &Under,
-    mut look: impl FnMut(&World, &str) -> Result<(), Broken>,
-) -> Result<(), Broken> {
+    mut check: impl FnMut(&World, &str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     for world in worlds {
         for checks in Checks::BOTH {
-            look(world, &world.host(&under.stand, under.scene.name, checks))?;
+            check(world, &world.host(&under.stand, under.scene.name, checks))?;
         }
     }
     Ok(())
 }
 
-/// Items of any host that are not supported, and problems that nothing called for.
-pub(super) fn faults(worlds: &[World], scenes: &[Under]) -> Result<Vec<String>, Broken> {
+/// Returns the unsupported items and the unexpected problems of all hosts.
+pub(super) fn faults(worlds: &[World], scenes: &[Under]) -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
     for under in scenes {
         each_host(worlds, under, |world, host| {
             let at = format!("{} {host}", world.generation());
-            let broken = world.items(host)?.into_iter().filter_map(|item| Some((item.key, item.error?)));
-            faults.extend(broken.map(|(key, why)| format!("{at}: {key} is not supported: {why}")));
-            let raised = world.observed.of(host).into_iter();
-            let uncalled = raised.filter(|raised| !is_called_for(under, &raised.trigger));
+            let unsupported = world.items(host)?.into_iter().filter_map(|item| Some((item.key, item.error?)));
+            faults.extend(unsupported.map(|(key, why)| format!("{at}: {key} is not supported: {why}")));
+            let raised = world.observed.of_host(host).into_iter();
+            let unexpected = raised.filter(|raised| !is_expected(under, &raised.trigger));
             faults
-                .extend(uncalled.map(|raised| {
-                    format!("{at}: nothing called for \"{}\": {}", raised.name, raised.opdata)
+                .extend(unexpected.map(|raised| {
+                    format!("{at}: unexpected problem \"{}\": {}", raised.name, raised.opdata)
                 }));
             Ok(())
         })
@@ -82,7 +82,7 @@ pub(super) fn faults(worlds: &[World], scenes: &[Under]) -> Result<Vec<String>, 
     Ok(faults)
 }
 
-fn is_called_for(under: &Under, trigger: &str) -> bool {
+fn is_expected(under: &Under, trigger: &str) -> bool {
     let by_causes = under.scene.causes.iter().flat_map(|cause| cause.raises.iter().map(|(_, name)| *name));
     by_causes.chain(under.scene.expected.iter().copied()).any(|name| is_named(trigger, name))
 }

@@ -1,6 +1,6 @@
-//! Every trigger of the templates on its cause, in real servers with real agents, at the intervals that operators get, and hosts on
-//! which nothing may happen. `docs/alerts.md` and `docs/benchmarks.md` contain
-//! the last result.
+//! `cargo xtask alerts`: raises every trigger of the templates by its cause, in real servers with real agents and the
+//! templates' intervals. Other hosts must raise nothing. `docs/alerts.md` and `docs/benchmarks.md` contain the last
+//! result.
 
 mod checks;
 mod failure;
@@ -28,35 +28,36 @@ use oomwatch_tests::{Generation, binaries};
 use tempfile::TempDir;
 
 use crate::output::say;
-use failure::{Broken, Done};
+use failure::{Done, Failure};
 use observe::{Kills, triggers_of_templates};
 use play::{Outcome, Under, play};
 use scene::{Scene, Stand};
 use world::World;
 
-/// By then agents have requested their active checks, discovery has created its items, and five-minute windows are full.
+/// After this time agents have requested their active checks, discovery has created its items, and windows of five minutes
+/// are full.
 const WARM_UP: Duration = Duration::from_secs(450);
-/// How long hosts on which nothing happens are watched at least.
+/// Hosts without a cause are watched at least this long.
 const WATCHED: Duration = Duration::from_secs(330);
 
 /// Plays one scene, or all of them and writes the page.
 pub(crate) fn run(only: Option<&str>) -> crate::output::Done {
-    played(only).map_err(|why| -> Box<dyn Error> { why })
+    run_scenes(only).map_err(|why| -> Box<dyn Error> { why })
 }
 
-fn played(only: Option<&str>) -> Done {
+fn run_scenes(only: Option<&str>) -> Done {
     let plugin = plugin()?;
-    let room = Room::new()?;
-    let scenes = scenes::all(room.path(), only)?;
+    let directory = WorkDirectory::new()?;
+    let scenes = scenes::all(directory.path(), only)?;
     if scenes.is_empty() {
         return Err("there is no such scene".into());
     }
     say(&format!("{} scenes are prepared; starting the servers ...", scenes.len()));
     let worlds = both(World::start)?;
-    known(&worlds, &scenes)?;
+    check_trigger_names(&worlds, &scenes)?;
     let kills = Kills::watch();
-    let scenes = stand(&worlds, scenes, &plugin, room.path())?;
-    let (outcomes, mut faults, hosts) = watched(&worlds, &scenes, &kills)?;
+    let scenes = stand(&worlds, scenes, &plugin, directory.path())?;
+    let (outcomes, mut faults, hosts) = play_and_watch(&worlds, &scenes, &kills)?;
     if only.is_none() {
         faults.extend(without_a_scene(&worlds, &outcomes)?);
         page::write(&binaries::workspace().join("docs"), &outcomes, &hosts)?;
@@ -65,7 +66,7 @@ fn played(only: Option<&str>) -> Done {
 }
 
 /// Returns the release build, as operators run it, unless a directory with other executables is set.
-fn plugin() -> Result<PathBuf, Broken> {
+fn plugin() -> Result<PathBuf, Failure> {
     if std::env::var_os(binaries::DIRECTORY).is_some() {
         return Ok(binaries::find(binaries::PLUGIN)?);
     }
@@ -73,10 +74,10 @@ fn plugin() -> Result<PathBuf, Broken> {
     Ok(binaries::release("oomwatch-plugin", binaries::PLUGIN)?)
 }
 
-/// A directory for everything, which other users may enter. What was mounted below it goes with it.
-struct Room(TempDir);
+/// The directory of all files, which other users may enter. Mounts below it are removed with it.
+struct WorkDirectory(TempDir);
 
-impl Room {
+impl WorkDirectory {
     fn new() -> std::io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("owalerts").tempdir_in("/tmp")?;
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
@@ -88,7 +89,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for WorkDirectory {
     fn drop(&mut self) {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
@@ -98,8 +99,8 @@ impl Drop for Room {
     }
 }
 
-/// The same for both generations at once.
-fn both<T: Send>(make: impl Fn(Generation) -> Result<T, Broken> + Sync) -> Result<Vec<T>, Broken> {
+/// Runs `make` for both generations at the same time.
+fn both<T: Send>(make: impl Fn(Generation) -> Result<T, Failure> + Sync) -> Result<Vec<T>, Failure> {
     thread::scope(|scope| {
         let make = &make;
         let running = Generation::ALL.map(|generation| scope.spawn(move || make(generation)));
@@ -110,12 +111,17 @@ fn both<T: Send>(make: impl Fn(Generation) -> Result<T, Broken> + Sync) -> Resul
 }
 
 /// Starts the agents of all scenes, and makes their hosts. An agent ends with the thread that started it, so it is this one.
-fn stand(worlds: &[World], scenes: Vec<Scene>, plugin: &Path, room: &Path) -> Result<Vec<Under>, Broken> {
+fn stand(
+    worlds: &[World],
+    scenes: Vec<Scene>,
+    plugin: &Path,
+    directory: &Path,
+) -> Result<Vec<Under>, Failure> {
     let mut all = Vec::new();
     for scene in scenes {
         let mut stand = Stand { agents: Vec::new(), states: Vec::new(), names: Vec::new() };
         for world in worlds {
-            let (agent, state) = world.add(&scene, plugin, room)?;
+            let (agent, state) = world.add(&scene, plugin, directory)?;
             stand.names.push((agent.generation(), agent.hostname().to_owned()));
             stand.agents.push(Mutex::new(agent));
             stand.states.push(state);
@@ -125,10 +131,11 @@ fn stand(worlds: &[World], scenes: Vec<Scene>, plugin: &Path, room: &Path) -> Re
     Ok(all)
 }
 
-type Seen = (Vec<Outcome>, Vec<String>, Vec<hosts::HostReport>);
+/// Outcomes of the triggers, faults, and reports of the hosts.
+type Results = (Vec<Outcome>, Vec<String>, Vec<hosts::HostReport>);
 
-/// Plays, with the servers under watch.
-fn watched(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Seen, Broken> {
+/// Plays the scenes while the problems of the servers are polled.
+fn play_and_watch(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Results, Failure> {
     let is_over = AtomicBool::new(false);
     let over = || is_over.load(Ordering::Relaxed);
     thread::scope(|scope| {
@@ -154,7 +161,7 @@ fn watched(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Seen, Br
 }
 
 /// Checks that the templates contain every trigger that a scene must raise.
-fn known(worlds: &[World], scenes: &[Scene]) -> Done {
+fn check_trigger_names(worlds: &[World], scenes: &[Scene]) -> Done {
     let raises = scenes.iter().flat_map(|scene| scene.causes.iter().flat_map(|cause| &cause.raises));
     let raises: Vec<_> = raises.collect();
     for world in worlds {
@@ -169,8 +176,8 @@ fn known(worlds: &[World], scenes: &[Scene]) -> Done {
     Ok(())
 }
 
-/// Triggers of the templates that no scene has raised.
-fn without_a_scene(worlds: &[World], outcomes: &[Outcome]) -> Result<Vec<String>, Broken> {
+/// Returns the triggers of the templates that no scene has raised.
+fn without_a_scene(worlds: &[World], outcomes: &[Outcome]) -> Result<Vec<String>, Failure> {
     let mut missing = Vec::new();
     for world in worlds {
         for (family, name) in triggers_of_templates(&world.zabbix)? {

@@ -1,4 +1,4 @@
-//! What an operator would see: the problems that the API returns, with the times at which it returned them.
+//! The problems that an operator sees: those that the API returns, with the times at which it returned them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use oomwatch_tests::zabbix::Zabbix;
 use serde_json::{Value, json};
 
-use super::failure::Broken;
+use super::failure::Failure;
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,16 +41,16 @@ impl Observed {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Of one host, the oldest first.
-    pub(super) fn of(&self, host: &str) -> Vec<Raised> {
+    /// Returns the problems of one host, the oldest first.
+    pub(super) fn of_host(&self, host: &str) -> Vec<Raised> {
         self.problems().values().filter(|raised| raised.host == host).cloned().collect()
     }
 
     /// Polls the API until it has to stop. A failed request is repeated.
-    pub(super) fn watch(&self, zabbix: &Zabbix, is_over: impl Fn() -> bool) -> Result<(), Broken> {
+    pub(super) fn watch(&self, zabbix: &Zabbix, is_over: impl Fn() -> bool) -> Result<(), Failure> {
         let mut failed = Instant::now();
         while !is_over() {
-            match self.look(zabbix) {
+            match self.poll(zabbix) {
                 Ok(()) => failed = Instant::now(),
                 Err(why) if failed.elapsed() > Duration::from_secs(60) => return Err(why),
                 Err(_) => {}
@@ -60,7 +60,7 @@ impl Observed {
         Ok(())
     }
 
-    fn look(&self, zabbix: &Zabbix) -> Result<(), Broken> {
+    fn poll(&self, zabbix: &Zabbix) -> Result<(), Failure> {
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let wanted = json!({"output": ["eventid", "objectid", "name", "opdata", "r_eventid"], "source": 0, "object": 0,
             "value": 1, "time_from": since, "selectHosts": ["host"]});
@@ -81,7 +81,7 @@ impl Observed {
         Ok(())
     }
 
-    fn trigger(&self, zabbix: &Zabbix, id: &str) -> Result<String, Broken> {
+    fn trigger(&self, zabbix: &Zabbix, id: &str) -> Result<String, Failure> {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = triggers.get(id) {
             return Ok(known.clone());
@@ -97,8 +97,8 @@ pub(super) fn text(row: &Value, member: &str) -> String {
     row[member].as_str().unwrap_or_default().to_owned()
 }
 
-/// Every trigger and trigger prototype of the templates: the family, and the name.
-pub(super) fn triggers_of_templates(zabbix: &Zabbix) -> Result<Vec<(String, String)>, Broken> {
+/// Returns the family and the name of every trigger and trigger prototype of the templates.
+pub(super) fn triggers_of_templates(zabbix: &Zabbix) -> Result<Vec<(String, String)>, Failure> {
     let wanted =
         json!({"output": ["templateid", "host"], "search": {"host": "OomWatch "}, "startSearch": true});
     let templates = zabbix.api().call("template.get", wanted)?;
@@ -119,12 +119,12 @@ pub(super) fn triggers_of_templates(zabbix: &Zabbix) -> Result<Vec<(String, Stri
     Ok(triggers)
 }
 
-/// When processes were killed on this machine, by the kernel's own counter, since the watch began.
+/// The times of OOM kills on this machine since the watch began, by the kernel's counter.
 #[derive(Default)]
 pub(super) struct Kills(Mutex<Vec<SystemTime>>);
 
 impl Kills {
-    /// Watches as long as the process lives.
+    /// Watches until the process ends.
     pub(super) fn watch() -> Arc<Self> {
         let kills = Arc::<Self>::default();
         let noted = Arc::clone(&kills);
@@ -142,10 +142,10 @@ impl Kills {
         kills
     }
 
-    /// The last one before a moment.
-    pub(super) fn last_before(&self, moment: SystemTime) -> Option<SystemTime> {
+    /// Returns the last kill up to `time`.
+    pub(super) fn last_before(&self, time: SystemTime) -> Option<SystemTime> {
         let kills = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kills.iter().rfind(|kill| **kill <= moment).copied()
+        kills.iter().rfind(|kill| **kill <= time).copied()
     }
 
     pub(super) fn first(&self) -> Option<SystemTime> {

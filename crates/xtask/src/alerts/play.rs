@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use oomwatch_tests::Generation;
 
 use super::checks::Checks;
-use super::failure::Broken;
+use super::failure::Failure;
 use super::observe::{Kills, Raised};
 use super::scene::{ACTIVE_ONLY, Cause, End, Family, Scene, Stand, is_named};
 use super::world::World;
@@ -102,7 +102,7 @@ struct Place<'a> {
 impl Playing<'_> {
     fn play(&self) -> Result<Vec<Outcome>, String> {
         let Cause { what, begin, lasts, end, .. } = self.cause;
-        let failed = |why: Broken| format!("{}, {what}: {why}", self.under.scene.name);
+        let failed = |why: Failure| format!("{}, {what}: {why}", self.under.scene.name);
         let (start, began) = (Instant::now(), SystemTime::now());
         begin(&self.under.stand).map_err(failed)?;
         let began = self.cause_at(began);
@@ -145,7 +145,7 @@ impl Playing<'_> {
 
     fn all(&self, place: &Place<'_>) -> Vec<Raised> {
         let host = place.world.host(&self.under.stand, self.under.scene.name, place.checks);
-        let mut raised = place.world.observed.of(&host);
+        let mut raised = place.world.observed.of_host(&host);
         raised.retain(|raised| is_named(&raised.trigger, place.trigger));
         raised
     }

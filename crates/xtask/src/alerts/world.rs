@@ -10,7 +10,7 @@ use oomwatch_tests::{Generation, PluginSpec, RealAgent, binaries};
 use serde_json::json;
 
 use super::checks::Checks;
-use super::failure::Broken;
+use super::failure::Failure;
 use super::observe::Observed;
 use super::scene::{ACTIVE_ONLY, Scene, Stand};
 
@@ -24,7 +24,7 @@ pub(super) struct World {
 
 impl World {
     /// Starts a server and imports every template.
-    pub(super) fn start(generation: Generation) -> Result<Self, Broken> {
+    pub(super) fn start(generation: Generation) -> Result<Self, Failure> {
         let zabbix = Zabbix::start(generation)?;
         let directory = binaries::workspace().join("templates").join(generation.name());
         let mut files: Vec<_> = fs::read_dir(&directory)?.flatten().map(|entry| entry.path()).collect();
@@ -45,9 +45,9 @@ impl World {
         &self,
         scene: &Scene,
         plugin: &Path,
-        room: &Path,
-    ) -> Result<(RealAgent, PathBuf), Broken> {
-        let state = room.join(format!("state-{}-{}", scene.name, self.generation()));
+        directory: &Path,
+    ) -> Result<(RealAgent, PathBuf), Failure> {
+        let state = directory.join(format!("state-{}-{}", scene.name, self.generation()));
         fs::create_dir(&state)?;
         fs::set_permissions(&state, Permissions::from_mode(0o777))?;
         let agent = self.agent(scene, plugin, &state)?;
@@ -63,7 +63,7 @@ impl World {
         Ok((agent, state))
     }
 
-    fn agent(&self, scene: &Scene, plugin: &Path, state: &Path) -> Result<RealAgent, Broken> {
+    fn agent(&self, scene: &Scene, plugin: &Path, state: &Path) -> Result<RealAgent, Failure> {
         let mut plugin = PluginSpec::new("OomWatch", plugin).option("StateDir", state.display().to_string());
         if let Some(root) = &scene.host_root {
             plugin = plugin.option("HostRoot", root.display().to_string());
@@ -78,7 +78,7 @@ impl World {
         Ok(agent.start()?)
     }
 
-    fn link(&self, scene: &Scene, host: &Host, checks: Checks) -> Result<(), Broken> {
+    fn link(&self, scene: &Scene, host: &Host, checks: Checks) -> Result<(), Failure> {
         let (ending, families) = match checks {
             Checks::Passive => {
                 ("", scene.families.iter().filter(|family| !ACTIVE_ONLY.contains(family)).collect())
@@ -87,7 +87,7 @@ impl World {
         };
         let names = families.iter().map(|family| format!("OomWatch {family} by Zabbix agent 2{ending}"));
         let ids = names.map(|name| Ok(json!({"templateid": self.zabbix.api().template(&name)?})));
-        let ids = ids.collect::<Result<Vec<_>, Broken>>()?;
+        let ids = ids.collect::<Result<Vec<_>, Failure>>()?;
         self.zabbix.api().call("host.update", json!({"hostid": host.id, "templates": ids}))?;
         Ok(())
     }
@@ -105,7 +105,7 @@ impl World {
         self.host_of(own.map_or("", |(_, name)| name), scene, checks)
     }
 
-    fn known(&self, host: &str) -> Result<Host, Broken> {
+    fn known(&self, host: &str) -> Result<Host, Failure> {
         let wanted = json!({"output": ["hostid", "host"], "filter": {"host": host}});
         let found = self.zabbix.api().call("host.get", wanted)?;
         let id = found[0]["hostid"].as_str().unwrap_or_default().to_owned();
@@ -113,13 +113,13 @@ impl World {
     }
 
     /// The items and rules of a host.
-    pub(super) fn items(&self, host: &str) -> Result<Vec<ItemState>, Broken> {
+    pub(super) fn items(&self, host: &str) -> Result<Vec<ItemState>, Failure> {
         let host = self.known(host)?;
         Ok([self.zabbix.api().items(&host)?, self.zabbix.api().rules_of(&host)?].concat())
     }
 
     /// Items whose values are kept, as the masters' are not, and which never had one.
-    pub(super) fn without_a_value(&self, host: &str) -> Result<Vec<String>, Broken> {
+    pub(super) fn without_a_value(&self, host: &str) -> Result<Vec<String>, Failure> {
         let host = self.known(host)?;
         let wanted = json!({"output": ["itemid"], "hostids": host.id, "filter": {"history": "0"}});
         let unkept = self.zabbix.api().call("item.get", wanted)?;

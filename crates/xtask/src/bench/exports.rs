@@ -97,8 +97,8 @@ impl Exports {
                 self.0.send_export(KEY, &PARAMETERS)?;
             }
             if sent >= WINDOW {
-                let (_, answer) = self.0.next_result()?;
-                answer.map_err(io::Error::other)?;
+                let (_, result) = self.0.next_result()?;
+                result.map_err(io::Error::other)?;
             }
         }
         Ok(start.elapsed())
@@ -111,7 +111,7 @@ struct Echo(UnixStream);
 impl Echo {
     fn open() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        thread::spawn(move || answer(theirs));
+        thread::spawn(move || reply(theirs));
         Ok(Self(ours))
     }
 
@@ -135,7 +135,7 @@ impl Echo {
 }
 
 /// Until the other end is closed.
-fn answer(mut socket: UnixStream) -> io::Result<()> {
+fn reply(mut socket: UnixStream) -> io::Result<()> {
     loop {
         socket.read_exact(&mut [0; REQUEST_BYTES])?;
         socket.write_all(&[0; REPLY_BYTES])?;

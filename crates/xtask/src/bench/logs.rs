@@ -161,7 +161,7 @@ impl Bench {
         Ok(idle)
     }
 
-    /// A plugin that has answered something already, with positions of its own.
+    /// A plugin that has already replied to a poll, with positions of its own.
     fn launch(&self) -> Outcome<Plugin> {
         let state = tempfile::tempdir_in(self.room.path())?;
         let mut agent = FakeAgent::launch(&self.plugin, NAME, LaunchMode::Serve)?;
@@ -359,8 +359,8 @@ impl Plugin {
         }
         let mut values = 0;
         for _ in items {
-            let (_, answer) = self.agent.next_result()?;
-            values += usize::from(answer.map_err(io::Error::other)?.is_some());
+            let (_, result) = self.agent.next_result()?;
+            values += usize::from(result.map_err(io::Error::other)?.is_some());
         }
         let cost = CpuTimes::read(self.pid)?.since(&before);
         if expected.is_none_or(|expected| expected == values) {

@@ -21,8 +21,8 @@ const LOGS: &str = "OomWatch log by Zabbix agent 2 active";
 const POLLS: &str = "5s";
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// New log items begin at a file's end, so nothing may be written before they have looked.
-const LOOKED: Duration = Duration::from_secs(12);
+/// New log items begin at a file's end, so nothing may be written before their first poll.
+const FIRST_POLLS: Duration = Duration::from_secs(12);
 
 /// An expected problem, and the words in its name.
 struct Expected {
@@ -127,7 +127,7 @@ impl Story {
         };
         let keys = ["oomwatch.oom.total", "oomwatch.oom.event.memcg", "oomwatch.memory.available"];
         if wait_until(LIMIT, || keys.iter().all(|key| known(key))) {
-            sleep(LOOKED);
+            sleep(FIRST_POLLS);
             return Ok(());
         }
         Err("the server got no values".into())

@@ -1,13 +1,14 @@
 //! `cargo xtask structure`: the modules of the workspace, who imports whom, and the rules that they keep.
 //!
-//! Two rules: no circle of files inside a crate, and no dependency between crates that ARCHITECTURE.md's table does
-//! not permit. A parent that only declares or re-exports its children imports nothing from them. Code under
-//! `#[cfg(test)]` is left out.
+//! Three rules: no circle of files inside a crate, no dependency between crates that ARCHITECTURE.md's table does not
+//! permit, and one order of imports in every file. A parent that only declares or re-exports its children imports
+//! nothing from them. Code under `#[cfg(test)]` is left out, except for the order of imports.
 
 mod arrows;
 mod attributes;
 mod circles;
 mod failure;
+mod imports;
 mod mentions;
 mod picture;
 mod rules;
@@ -47,13 +48,19 @@ pub(crate) fn run(root: Option<&Path>, picture: Option<&Path>) -> Done {
     Ok(())
 }
 
-/// Returns the circles, and the dependencies that the table does not permit.
+/// Returns the circles, the dependencies that the table does not permit, and the imports out of order.
 fn faults(survey: &Survey, root: &Path) -> Vec<String> {
     let mut faults = survey.circles();
     let page = fs::read_to_string(root.join(ARCHITECTURE)).unwrap_or_default();
     match rules::read(&page, &survey.packages) {
         Ok(rules) => faults.extend(rules::violations(&survey.packages, &rules)),
         Err(error) => faults.push(format!("{ARCHITECTURE}: {error}")),
+    }
+    for package in &survey.packages {
+        match imports::faults(&root.join(&package.directory)) {
+            Ok(found) => faults.extend(found),
+            Err(error) => faults.push(format!("{}: {error}", package.directory.display())),
+        }
     }
     faults
 }

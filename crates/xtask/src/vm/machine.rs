@@ -1,4 +1,4 @@
-//! A running machine, and talking to it: commands for its root, keys for its agent.
+//! A running virtual machine. It accepts commands for its root user and polls for its agent.
 //!
 //! Commands go through a virtio port, whose other end is exempt from the OOM killer. Nothing depends on the
 //! console, which the kernel shares with login sessions, or on the network, of which there is none.
@@ -17,11 +17,11 @@ use serde_json::Value;
 
 use super::image::Image;
 
-/// Software emulation on a busy machine: a boot takes from half a minute to several.
+/// With software emulation on a busy machine, a boot takes half a minute to several minutes.
 const BOOT_TIME: Duration = Duration::from_secs(900);
-/// For one command, in the guest; thrashing and emulation both make it slow.
+/// The time limit of one command in the guest. Thrashing and emulation make it slow.
 const COMMAND_TIME: Duration = Duration::from_secs(240);
-/// How much later than in the guest a command is given up out here.
+/// The host waits this much longer than the guest for the end of a command.
 const GRACE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,44 +34,44 @@ pub(super) struct Outcome {
     pub(super) text: String,
 }
 
-/// What the guest's agent answered: a value, or the item's error.
-pub(super) type Answer = Result<String, String>;
+/// The reply of the guest's agent: a value, or the item's error.
+pub(super) type ItemReply = Result<String, String>;
 
-/// Why a scene could not be played to its end.
+/// The reason why a scene did not reach its end.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum MachineError {
     Silent { after: Duration, doing: String },
     Gone { doing: String },
     Failed { command: String, outcome: Outcome },
     Garbled(String),
-    NotJson { key: String, answer: Answer },
+    NotJson { key: String, reply: ItemReply },
     Pipe(io::Error),
 }
 
-impl Error for Broken {}
+impl Error for MachineError {}
 
-impl fmt::Display for Broken {
+impl fmt::Display for MachineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent { after, doing } => {
-                write!(f, "no word from the machine after {} s: {doing}", after.as_secs())
+                write!(f, "no reply from the machine after {} s: {doing}", after.as_secs())
             }
             Self::Gone { doing } => write!(f, "the machine has ended: {doing}"),
             Self::Failed { command, outcome } => {
                 write!(f, "`{command}` ended with {}: {}", outcome.code, outcome.text.trim())
             }
-            Self::Garbled(line) => write!(f, "not an answer: {line}"),
-            Self::NotJson { key, answer } => write!(f, "{key} answers {answer:?}"),
+            Self::Garbled(line) => write!(f, "not a reply: {line}"),
+            Self::NotJson { key, reply } => write!(f, "{key} returned {reply:?}"),
             Self::Pipe(error) => write!(f, "the virtio port: {error}"),
         }
     }
 }
 
-/// A virtual machine; powered off when dropped.
+/// A virtual machine. It is powered off when it is dropped.
 pub(super) struct Machine {
     qemu: Child,
     commands: ChildStdin,
-    answers: Receiver<String>,
+    replies: Receiver<String>,
     sent: u32,
 }
 
@@ -81,26 +81,26 @@ impl Machine {
         let mut command = qemu(image, memory_mib);
         let mut qemu = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (commands, output) = qemu.stdin.take().zip(qemu.stdout.take()).ok_or("qemu has no pipes")?;
-        let machine = Self { qemu, commands, answers: lines(output), sent: 0 };
+        let machine = Self { qemu, commands, replies: lines(output), sent: 0 };
         machine.reply(BOOT_TIME, "booting (see target/vm/console.log)")?;
         Ok(machine)
     }
 
-    /// Runs a command as root; any exit code will do.
-    pub(super) fn try_run(&mut self, command: &str) -> Result<Outcome, Broken> {
+    /// Runs a command as root and returns its outcome, whether or not it succeeded.
+    pub(super) fn try_run(&mut self, command: &str) -> Result<Outcome, MachineError> {
         self.try_run_within(COMMAND_TIME, command)
     }
 
-    fn try_run_within(&mut self, time: Duration, command: &str) -> Result<Outcome, Broken> {
+    fn try_run_within(&mut self, time: Duration, command: &str) -> Result<Outcome, MachineError> {
         self.sent += 1;
         let line = format!("{} {} {}\n", self.sent, time.as_secs(), BASE64.encode(command));
         self.commands
             .write_all(line.as_bytes())
             .and_then(|()| self.commands.flush())
-            .map_err(Broken::Pipe)?;
+            .map_err(MachineError::Pipe)?;
         loop {
             let line = self.reply(time + GRACE, command)?;
-            let (number, outcome) = parse(&line).ok_or(Broken::Garbled(line))?;
+            let (number, outcome) = parse(&line).ok_or(MachineError::Garbled(line))?;
             // The reply to a command that timed out may arrive late.
             if number == self.sent {
                 return Ok(outcome);
@@ -109,15 +109,15 @@ impl Machine {
     }
 
     /// Runs a command as root and returns its output without the last newline.
-    pub(super) fn run(&mut self, command: &str) -> Result<String, Broken> {
+    pub(super) fn run(&mut self, command: &str) -> Result<String, MachineError> {
         match self.try_run(command)? {
             Outcome { code: 0, text } => Ok(text.trim_end_matches('\n').to_owned()),
-            outcome => Err(Broken::Failed { command: command.to_owned(), outcome }),
+            outcome => Err(MachineError::Failed { command: command.to_owned(), outcome }),
         }
     }
 
     /// Repeats a command until it succeeds or the time is over. Returns whether it succeeded.
-    pub(super) fn wait_for(&mut self, limit: Duration, command: &str) -> Result<bool, Broken> {
+    pub(super) fn wait_for(&mut self, limit: Duration, command: &str) -> Result<bool, MachineError> {
         let start = Instant::now();
         loop {
             if self.try_run(command)?.code == 0 {
@@ -130,45 +130,45 @@ impl Machine {
         }
     }
 
-    /// Asks the agent for an item as a server would.
-    pub(super) fn item(&mut self, key: &str) -> Result<Answer, Broken> {
-        Ok(answer_of(&self.run(&agent_request(key))?))
+    /// Polls an item of the agent as a server does.
+    pub(super) fn item(&mut self, key: &str) -> Result<ItemReply, MachineError> {
+        Ok(item_reply(&self.run(&agent_request(key))?))
     }
 
-    pub(super) fn json(&mut self, key: &str) -> Result<Value, Broken> {
-        let answer = self.item(key)?;
-        let value = answer.as_ref().ok().and_then(|text| serde_json::from_str(text).ok());
-        value.ok_or_else(|| Broken::NotJson { key: key.to_owned(), answer })
+    pub(super) fn json(&mut self, key: &str) -> Result<Value, MachineError> {
+        let reply = self.item(key)?;
+        let value = reply.as_ref().ok().and_then(|text| serde_json::from_str(text).ok());
+        value.ok_or_else(|| MachineError::NotJson { key: key.to_owned(), reply })
     }
 
-    pub(super) fn number(&mut self, key: &str) -> Result<u64, Broken> {
-        let answer = self.item(key)?;
-        let value = answer.as_ref().ok().and_then(|text| text.parse().ok());
-        value.ok_or_else(|| Broken::NotJson { key: key.to_owned(), answer })
+    pub(super) fn number(&mut self, key: &str) -> Result<u64, MachineError> {
+        let reply = self.item(key)?;
+        let value = reply.as_ref().ok().and_then(|text| text.parse().ok());
+        value.ok_or_else(|| MachineError::NotJson { key: key.to_owned(), reply })
     }
 
     /// Waits until the agent replies.
-    pub(super) fn await_agent(&mut self) -> Result<(), Broken> {
+    pub(super) fn await_agent(&mut self) -> Result<(), MachineError> {
         let limit = COMMAND_TIME;
         let ping = format!("[ \"$({})\" = 1 ]", agent_request("agent.ping"));
         if self.wait_for(limit, &ping)? {
             return Ok(());
         }
         let doing = self.run("systemctl status zabbix-agent2; tail /var/log/zabbix/*.log; true")?;
-        Err(Broken::Silent { after: limit, doing: format!("agent.ping: {doing}") })
+        Err(MachineError::Silent { after: limit, doing: format!("agent.ping: {doing}") })
     }
 
-    fn reply(&self, limit: Duration, doing: &str) -> Result<String, Broken> {
-        self.answers.recv_timeout(limit).map_err(|error| match error {
-            RecvTimeoutError::Timeout => Broken::Silent { after: limit, doing: doing.to_owned() },
-            RecvTimeoutError::Disconnected => Broken::Gone { doing: doing.to_owned() },
+    fn reply(&self, limit: Duration, doing: &str) -> Result<String, MachineError> {
+        self.replies.recv_timeout(limit).map_err(|error| match error {
+            RecvTimeoutError::Timeout => MachineError::Silent { after: limit, doing: doing.to_owned() },
+            RecvTimeoutError::Disconnected => MachineError::Gone { doing: doing.to_owned() },
         })
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Nothing is kept of its disk.
+        // Changes of its disk are discarded.
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
@@ -232,7 +232,7 @@ fn agent_request(key: &str) -> String {
     )
 }
 
-fn answer_of(text: &str) -> Answer {
+fn item_reply(text: &str) -> ItemReply {
     match text.strip_prefix("ZBX_NOTSUPPORTED") {
         Some(error) => Err(error.trim().to_owned()),
         None => Ok(text.to_owned()),
@@ -244,19 +244,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_parsed_and_rubbish_is_not() {
+    fn replies_are_parsed_and_invalid_lines_are_rejected() {
         let outcome = |code, text: &str| Outcome { code, text: text.to_owned() };
         assert_eq!(parse("7 0 YQpi"), Some((7, outcome(0, "a\nb"))));
         assert_eq!(parse("8 124 "), Some((8, outcome(124, ""))));
-        for rubbish in ["ready", "7", "7 0 ***", ""] {
-            assert_eq!(parse(rubbish), None, "{rubbish}");
+        for invalid in ["ready", "7", "7 0 ***", ""] {
+            assert_eq!(parse(invalid), None, "{invalid}");
         }
     }
 
     #[test]
     fn error_of_an_item_differs_from_a_value() {
-        assert_eq!(answer_of("ZBX_NOTSUPPORTED\nNo such key."), Err("No such key.".to_owned()));
-        assert_eq!(answer_of("{\"count\":0}"), Ok("{\"count\":0}".to_owned()));
+        assert_eq!(item_reply("ZBX_NOTSUPPORTED\nNo such key."), Err("No such key.".to_owned()));
+        assert_eq!(item_reply("{\"count\":0}"), Ok("{\"count\":0}".to_owned()));
     }
 
     #[test]

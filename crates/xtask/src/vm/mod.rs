@@ -16,7 +16,7 @@ use crate::generated::today;
 use crate::output::{Done, say};
 use findings::Findings;
 use image::Image;
-use machine::{Broken, Machine};
+use machine::{Machine, MachineError};
 pub(crate) use scenes::Scene;
 
 /// Plays one scene, or all of them, and writes each into the page when it is done.
@@ -59,7 +59,7 @@ fn play(image: &Image, scenes: &[Scene]) -> Result<usize, Box<dyn Error>> {
         say(&format!("== {}", scene.name()));
         let mut findings = Findings::default();
         if let Err(broken) = scene.play(&mut machine, &mut findings) {
-            findings.holds("the scene can be played to its end", false, broken);
+            findings.holds("the scene reaches its end", false, broken);
         }
         page::write(&path, *scene, &about, &findings)?;
         say(&summary(&findings));
@@ -76,13 +76,15 @@ fn summary(findings: &Findings) -> String {
 }
 
 /// The machine in a sentence.
-fn about(machine: &mut Machine, memory_mib: u32) -> Result<String, Broken> {
+fn about(machine: &mut Machine, memory_mib: u32) -> Result<String, MachineError> {
     let facts = machine.run(
         ". /etc/os-release; echo $PRETTY_NAME; uname -r; systemctl --version | head -1 | cut -d' ' -f2; \
          zabbix_agent2 -V | sed -n '1s/.* //p'",
     )?;
     let facts: Vec<_> = facts.lines().collect();
-    let [system, kernel, systemd, agent] = facts[..] else { return Err(Broken::Garbled(facts.join("\n"))) };
+    let [system, kernel, systemd, agent] = facts[..] else {
+        return Err(MachineError::Garbled(facts.join("\n")));
+    };
     Ok(format!(
         "{system}, Linux {kernel}, systemd {systemd}, Zabbix agent 2 {agent}, {memory_mib} MiB, emulated, {}.",
         today()

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn several_pools_are_told_what_they_may_have_together() {
+    fn several_pools_share_one_recommended_sum() {
         let mut capacity = incident();
         (capacity.limit_setting, capacity.limit_configured) = ("pm.max_children", None);
         capacity.sizing = Some(does_not_fit());

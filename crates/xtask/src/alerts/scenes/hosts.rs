@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::failure::Broken;
+use super::super::failure::Failure;
 use super::super::made_up::{ACCESS_LOG, APACHE_LOG, ERROR_LOG, MadeUp, PHPFPM_LOG, SYSLOG};
 use super::super::scene::{ALL, BOTH_WAYS, Cause, End, Scene};
 use super::scene_entry::{Make, STRANGER};
@@ -31,8 +31,8 @@ fn negatives() -> Vec<String> {
 }
 
 /// Every line of the corpus that is none of ours, in every log that is watched.
-fn healthy(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?.with_servers()?;
+fn healthy(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?.with_servers()?;
     let begin = machine.clone();
     let begin = move |_: &_| {
         for line in negatives() {
@@ -51,7 +51,7 @@ fn healthy(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// This machine as a user without rights sees it, in a process namespace of its own, so that the servers of other scenes are not there.
-fn plain(name: &'static str, _: &Path) -> Result<Scene, Broken> {
+fn plain(name: &'static str, _: &Path) -> Result<Scene, Failure> {
     const RIGHTS: &[&str] = &[
         "--",
         "unshare",
@@ -78,15 +78,15 @@ fn plain(name: &'static str, _: &Path) -> Result<Scene, Broken> {
     Ok(Scene::new(name, about, &ALL).rights(RIGHTS).expecting(&expected).host())
 }
 
-fn without_cgroups(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn without_cgroups(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     let about = "made-up machine without /sys/fs/cgroup, and without Apache, php-fpm and MySQL";
     Ok(Scene::new(name, about, &ALL).on(&machine).aliases().expecting(&NO_CONFIGURATION).host())
 }
 
 /// Everything is installed, and the agent's user may read none of the logs.
-fn closed(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?.with_servers()?;
+fn closed(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?.with_servers()?;
     for file in [SYSLOG, APACHE_LOG, PHPFPM_LOG, ACCESS_LOG, ERROR_LOG] {
         machine.allow(file, 0o600)?;
     }

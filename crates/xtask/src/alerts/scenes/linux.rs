@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use oomwatch_tests::Limited;
 use oomwatch_tests::bus::{FakeService, Machine, Manager};
 
-use super::super::failure::{Broken, Done};
+use super::super::failure::{Done, Failure};
 use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
 use super::super::scene::{Cause, End, Scene, Stand, by};
 use super::scene_entry::{Make, STRANGER};
@@ -59,38 +59,39 @@ fn kill_once(directory: &Path) -> Done {
 }
 
 /// Others have processes killed on this machine, too: theirs are expected.
-fn kill(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let room = room.to_owned();
+fn kill(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let directory = directory.to_owned();
     let what = "a real OOM kill in a memory cgroup ({$OOMWATCH.OOM.EXPECTED} matches every other kill on this machine)";
-    let cause = Cause::new(what, &[("Linux", MEMCG)], move |_| kill_once(&room), End::AfterTheLastKill);
+    let cause = Cause::new(what, &[("Linux", MEMCG)], move |_| kill_once(&directory), End::AfterTheLastKill);
     let scene =
         Scene::new(name, "this machine, the agent is root", &["Linux"]).expecting(&[EXPECTED, UNREPORTED]);
     Ok(scene.with("{$OOMWATCH.OOM.EXPECTED}", format!("^(?!.*cgroup=/{HUNGRY})")).cause(cause))
 }
 
-fn kill_expected(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let room = room.to_owned();
+fn kill_expected(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let directory = directory.to_owned();
     let what = "a real OOM kill in a memory cgroup that {$OOMWATCH.OOM.EXPECTED} names";
-    let cause = Cause::new(what, &[("Linux", EXPECTED)], move |_| kill_once(&room), End::AfterTheLastKill);
+    let cause =
+        Cause::new(what, &[("Linux", EXPECTED)], move |_| kill_once(&directory), End::AfterTheLastKill);
     let scene =
         Scene::new(name, "this machine, the agent is root", &["Linux"]).expecting(&[MEMCG, UNREPORTED]);
     Ok(scene.with("{$OOMWATCH.OOM.EXPECTED}", format!("cgroup=/{HUNGRY}")).cause(cause))
 }
 
 /// The agent may read none of the kernel's messages, and /proc/vmstat.
-fn kill_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let room = room.to_owned();
+fn kill_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let directory = directory.to_owned();
     let what = "a real OOM kill, the agent may read no kernel messages";
-    let cause = Cause::new(what, &[("Linux", UNREPORTED)], move |_| kill_once(&room), End::AfterAnyKill);
+    let cause = Cause::new(what, &[("Linux", UNREPORTED)], move |_| kill_once(&directory), End::AfterAnyKill);
     let scene =
         Scene::new(name, "this machine, the agent is a user without rights", &["Linux"]).rights(STRANGER);
     Ok(scene.expecting(&[UNREADABLE]).cause(cause))
 }
 
 /// Half of a machine's memory goes in minutes, ever more slowly.
-fn shrinking(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn shrinking(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const TIME_CONSTANT: f64 = 250.0;
-    let machine = MadeUp::new(room)?;
+    let machine = MadeUp::new(directory)?;
     let start = Left { memory: 30.0, swap: None };
     machine.left(start)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -119,12 +120,12 @@ fn shrinking(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 
 /// A made-up machine whose memory and swap are set.
 fn left(
-    (name, room): (&'static str, &Path),
+    (name, directory): (&'static str, &Path),
     trigger: &'static str,
     what: &'static str,
     [before, then]: [Left; 2],
-) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     machine.left(before)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it is given back", move |_| Ok(end.left(before)?));
@@ -132,20 +133,20 @@ fn left(
     Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(cause))
 }
 
-fn little(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn little(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let trigger = "Memory: less than {$OOMWATCH.MEM.PAVAIL.MIN} % available for 5m";
     let steps = [10.5, 9.0].map(|memory| Left { memory, swap: Some(80.0) });
-    left((name, room), trigger, "available memory falls from 10.5 % to 9 % and stays there", steps)
+    left((name, directory), trigger, "available memory falls from 10.5 % to 9 % and stays there", steps)
 }
 
-fn swap(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn swap(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let trigger = "Swap: less than {$OOMWATCH.SWAP.PFREE.MIN} % free for 5m";
     let steps = [12.0, 8.0].map(|swap| Left { memory: 60.0, swap: Some(swap) });
-    left((name, room), trigger, "free swap falls from 12 % to 8 % and stays there", steps)
+    left((name, directory), trigger, "free swap falls from 12 % to 8 % and stays there", steps)
 }
 
-fn waiting(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn waiting(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let raises =
         [("Linux", "Memory: all processes wait more than {$OOMWATCH.PSI.FULL.MAX} % of the time for 5m")];
@@ -159,8 +160,8 @@ fn waiting(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     Ok(Scene::new(name, "made-up /proc", &["Linux"]).on(&machine).cause(pressure).cause(panic))
 }
 
-fn silent(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn silent(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     let raises = [("Linux", "OomWatch: no data for {$OOMWATCH.NODATA}")];
     let end =
         by("the agent is started", |stand| Ok(stand.agents().try_for_each(|mut agent| agent.restart())?));
@@ -173,8 +174,8 @@ fn silent(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// A file system whose server never responds, like a dead NFS server.
-fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn hanging(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     let mount = machine.path("srv");
     fs::create_dir_all(&mount)?;
     File::create(mount.join("access.log"))?;
@@ -188,7 +189,7 @@ fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         Ok(())
     };
-    let end = by("the server is gone: the mount answers with an error", move |_| {
+    let end = by("the server is gone: the mount returns an error", move |_| {
         if let Some(mut child) = server.lock().unwrap_or_else(PoisonError::into_inner).take() {
             child.kill()?;
             child.wait()?;
@@ -198,13 +199,13 @@ fn hanging(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     });
     let raises = [("Linux", "OomWatch: polls hang for 10m")];
     let cause =
-        Cause::new("an access log on a mount whose server does not answer (FUSE)", &raises, begin, end);
+        Cause::new("an access log on a mount whose server does not respond (FUSE)", &raises, begin, end);
     let scene = Scene::new(name, "made-up /proc and a real mount", &["Linux", "Sites"]).on(&machine);
     Ok(scene.with("{$OOMWATCH.SITES.LOG}", "/srv/access.log").cause(cause))
 }
 
-fn forgetful(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn forgetful(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     fn allow(stand: &Stand, mode: u32) -> Done {
         for state in &stand.states {
             for entry in fs::read_dir(state)?.flatten() {
@@ -224,8 +225,8 @@ fn forgetful(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         .cause(cause))
 }
 
-fn blind(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn blind(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it may again", move |_| Ok(end.allow(SYSLOG, 0o644)?));
     let what = "the agent's user may no longer read /var/log/messages, the only source";
@@ -237,14 +238,14 @@ fn blind(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// A made-up machine whose `/proc` is real and its own.
-fn real_proc(room: &Path) -> Result<MadeUp, Broken> {
-    let machine = MadeUp::new(room)?;
+fn real_proc(directory: &Path) -> Result<MadeUp, Failure> {
+    let machine = MadeUp::new(directory)?;
     let at = machine.path("proc");
     mount(&["-t", "proc", "proc"], &at)?;
     Ok(machine)
 }
 
-fn mount(arguments: &[&str], at: &Path) -> Result<(), Broken> {
+fn mount(arguments: &[&str], at: &Path) -> Result<(), Failure> {
     let status = Command::new("mount").args(arguments).arg(at).status()?;
     if status.success() { Ok(()) } else { Err(format!("mount {arguments:?}: {status}").into()) }
 }
@@ -252,8 +253,8 @@ fn mount(arguments: &[&str], at: &Path) -> Result<(), Broken> {
 /// Problems that other kills on this machine may raise if /proc is real and no kernel message is readable.
 const BY_OTHERS: &[&str] = &[UNREPORTED];
 
-fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = real_proc(room)?;
+fn hidepid(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = real_proc(directory)?;
     let (begin, end) = (machine.path("proc"), machine.path("proc"));
     let end = by("hidepid=0", move |_| mount(&["-o", "remount,hidepid=0"], &end));
     let raises = [("Linux", "Agent: processes of other users are not visible (hidepid)")];
@@ -263,9 +264,9 @@ fn hidepid(name: &'static str, room: &Path) -> Result<Scene, Broken> {
     Ok(scene.on(&machine).rights(STRANGER).expecting(BY_OTHERS).cause(cause))
 }
 
-fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn pss(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const MAPS: &str = "proc/100/smaps_rollup";
-    let machine = MadeUp::new(room)?;
+    let machine = MadeUp::new(directory)?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it may again", move |_| Ok(end.allow(MAPS, 0o644)?));
     let raises = [("Linux", "Agent: PSS of some processes cannot be read")];
@@ -277,7 +278,7 @@ fn pss(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// A service's memory and its limit in cgroup v2.
-fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn cgroup(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     fn uses(machine: &MadeUp, mebibytes: u64) -> Done {
         let file = |name: &str| format!("sys/fs/cgroup/system.slice/shop.service/memory.{name}");
         machine.write(&file("max"), &format!("{}\n", 100_u64 << 20))?;
@@ -285,7 +286,7 @@ fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
         machine.write(&file("peak"), &format!("{}\n", 100_u64 << 20))?;
         Ok(machine.write(&file("current"), &format!("{}\n", mebibytes << 20))?)
     }
-    let machine = MadeUp::new(room)?;
+    let machine = MadeUp::new(directory)?;
     machine.write("sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n")?;
     uses(&machine, 50)?;
     let (begin, end) = (machine.clone(), machine.clone());
@@ -296,10 +297,10 @@ fn cgroup(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// systemd ends a service after a kill and does not start it again. While the kill's own problem is open, this one waits.
-fn service(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn service(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const UNIT: &str = "shop.service";
     let bus = Machine::with_bus()?;
-    let machine = MadeUp::new(room)?;
+    let machine = MadeUp::new(directory)?;
     std::os::unix::fs::symlink(bus.root().join("run"), machine.path("run"))?;
     let manager = Arc::new((Manager::start(&bus, [(UNIT.to_owned(), FakeService::default())]), bus));
     let (begin, end) = (Arc::clone(&manager), manager);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::super::failure::Broken;
+use super::super::failure::Failure;
 use super::super::made_up::{ACCESS_LOG, ERROR_LOG, MadeUp};
 use super::super::scene::{Cause, End, Scene, by};
 use super::scene_entry::Make;
@@ -18,8 +18,8 @@ const APACHE_LINE: &str = "[Tue Nov 24 10:00:00.000000 2026] [mpm_prefork:error]
                            consider raising the MaxRequestWorkers setting";
 
 /// Three templates detect the same kill. Each raises one problem.
-fn whole_machine(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?;
+fn whole_machine(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?;
     let begin = machine.clone();
     let raises = [
         ("Linux", "OOM killer was invoked"),
@@ -46,9 +46,9 @@ fn line(site: &str) -> String {
 }
 
 /// One of three sites gets far more requests than the others.
-fn sites(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn sites(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const BUSY_PER_SECOND: usize = 150;
-    let machine = MadeUp::new(room)?.with_servers()?;
+    let machine = MadeUp::new(directory)?.with_servers()?;
     let (is_busy, log) = (Arc::new(AtomicBool::new(false)), machine.clone());
     let busy = Arc::clone(&is_busy);
     // As long as the process lives.

@@ -8,15 +8,15 @@ mod scene_entry;
 
 use std::path::Path;
 
-use super::failure::Broken;
+use super::failure::Failure;
 use super::scene::Scene;
 
 /// Prepares the scenes in a directory; `only` is one's name. Programs of the others are not started.
-pub(super) fn all(room: &Path, only: Option<&str>) -> Result<Vec<Scene>, Broken> {
+pub(super) fn all(directory: &Path, only: Option<&str>) -> Result<Vec<Scene>, Failure> {
     let mut scenes = Vec::new();
     for make in linux::SCENES.iter().chain(pools::SCENES).chain(logs::SCENES).chain(hosts::SCENES) {
         if only.is_none_or(|only| only == make.0) {
-            scenes.push((make.1)(make.0, &room.join(make.0))?);
+            scenes.push((make.1)(make.0, &directory.join(make.0))?);
         }
     }
     Ok(scenes)

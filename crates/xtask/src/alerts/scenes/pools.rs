@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::failure::Broken;
+use super::super::failure::Failure;
 use super::super::made_up::{APACHE_CONF, APACHE_LOG, MYSQL_CONF, MadeUp, PHPFPM_CONF, PHPFPM_LOG};
 use super::super::programs::{Kind, Program, mpm, pool};
 use super::super::scene::{Cause, End, Family, Scene, by};
@@ -46,24 +46,36 @@ fn prefork(limit: u32) -> String {
 }
 
 /// A real Apache on the real machine; its log is the one that is watched.
-fn apache(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
-    let program = Program::start(Kind::Apache, room.to_owned(), configuration)?;
+fn apache(
+    name: &'static str,
+    directory: &Path,
+    configuration: &str,
+) -> Result<(Scene, Arc<Program>), Failure> {
+    let program = Program::start(Kind::Apache, directory.to_owned(), configuration)?;
     let scene = Scene::new(name, REAL, &["Apache"])
         .with("{$OOMWATCH.APACHE.CONF}", program.conf().display().to_string())
         .with("{$OOMWATCH.APACHE.LOG}", program.log().display().to_string());
     Ok((scene, program))
 }
 
-fn phpfpm(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
-    let program = Program::start(Kind::PhpFpm, room.to_owned(), configuration)?;
+fn phpfpm(
+    name: &'static str,
+    directory: &Path,
+    configuration: &str,
+) -> Result<(Scene, Arc<Program>), Failure> {
+    let program = Program::start(Kind::PhpFpm, directory.to_owned(), configuration)?;
     let scene = Scene::new(name, REAL, &["PHP-FPM"])
         .with("{$OOMWATCH.PHPFPM.CONF}", program.conf().display().to_string())
-        .with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^error[.]log$", room.display()));
+        .with("{$OOMWATCH.PHPFPM.LOG}", format!("{}/^error[.]log$", directory.display()));
     Ok((scene, program))
 }
 
-fn mysql(name: &'static str, room: &Path, configuration: &str) -> Result<(Scene, Arc<Program>), Broken> {
-    let program = Program::start(Kind::MariaDb, room.to_owned(), configuration)?;
+fn mysql(
+    name: &'static str,
+    directory: &Path,
+    configuration: &str,
+) -> Result<(Scene, Arc<Program>), Failure> {
+    let program = Program::start(Kind::MariaDb, directory.to_owned(), configuration)?;
     let scene = Scene::new(name, REAL, &["MySQL"])
         .with("{$OOMWATCH.MYSQL.CONF}", program.conf().display().to_string());
     Ok((scene.expecting(&[MYSQL_ODD]), program))
@@ -82,8 +94,8 @@ fn busy(
     Cause::new(what, raises, move |_| Ok(begin.occupy(count, pool)?), end).lasting(WELL_OVER_FIVE_MINUTES)
 }
 
-fn apache_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (mut scene, program) = apache(name, room, &prefork(8))?;
+fn apache_full(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (mut scene, program) = apache(name, directory, &prefork(8))?;
     scene.families.push("log");
     let raises = [("Apache", APACHE_FULL), ("log", "Log: Apache worker limit reached")];
     Ok(scene.cause(busy(
@@ -96,9 +108,9 @@ fn apache_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// The log is elsewhere, so that only the number of workers shows it.
-fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (mut scene, program) = apache(name, room, &prefork(8))?;
-    let log = room.join("other.log");
+fn apache_full_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (mut scene, program) = apache(name, directory, &prefork(8))?;
+    let log = directory.join("other.log");
     File::create(&log)?;
     let raises = [("Apache", "Apache: worker limit reached for 5m")];
     let what = "12 slow requests to a real Apache with 8 workers, the log is not watched";
@@ -111,8 +123,8 @@ fn apache_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
     Ok(scene.cause(Cause::new("the log is removed", &raises, move |_| Ok(fs::remove_file(&begin)?), end)))
 }
 
-fn apache_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = apache(name, room, &prefork(20))?;
+fn apache_usage(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = apache(name, directory, &prefork(20))?;
     let raises =
         [("Apache", "Apache: at least {$OOMWATCH.APACHE.USAGE.MAX} % of the worker limit in use for 6m")];
     let what = "17 slow requests to a real Apache with 20 workers, of which it keeps one or two idle";
@@ -120,10 +132,10 @@ fn apache_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// Threads: few are left, and no more processes may be started.
-fn apache_near(name: &'static str, room: &Path) -> Result<Scene, Broken> {
+fn apache_near(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let threads = "StartServers 1\nServerLimit 3\nThreadLimit 5\nThreadsPerChild 5\nMaxRequestWorkers 15\nMinSpareThreads 4\n\
                    MaxSpareThreads 9\n";
-    let (scene, program) = apache(name, room, &format!("{}{threads}", mpm("event")))?;
+    let (scene, program) = apache(name, directory, &format!("{}{threads}", mpm("event")))?;
     let raises = [("Apache", "Apache: worker limit nearly reached (error log)")];
     let what = "13 slow requests to a real Apache with 15 threads (event)";
     let mut cause = busy(&program, (13, ""), what, &raises, TEN_MINUTES);
@@ -144,8 +156,8 @@ fn reconfigured(
     Cause::new(what, &[raises], move |_| Ok(begin.run(&then)?), end)
 }
 
-fn apache_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = apache(name, room, &prefork(20))?;
+fn apache_huge(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = apache(name, directory, &prefork(20))?;
     let raises = ("Apache", "Apache: MaxRequestWorkers does not fit into memory");
     let what = "a real Apache is started with MaxRequestWorkers 190000";
     Ok(scene.cause(reconfigured(&program, what, raises, [prefork(190_000), prefork(20)])))
@@ -162,8 +174,8 @@ fn fixed(name: &str, limit: u32) -> String {
     pool(name, &format!("pm = static\npm.max_children = {limit}"))
 }
 
-fn phpfpm_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (mut scene, program) = phpfpm(name, room, &dynamic(4))?;
+fn phpfpm_full(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (mut scene, program) = phpfpm(name, directory, &dynamic(4))?;
     scene.families.push("log");
     let raises = [("PHP-FPM", PHPFPM_FULL), ("log", "Log: PHP-FPM worker limit reached")];
     Ok(scene.cause(busy(
@@ -176,8 +188,8 @@ fn phpfpm_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// A static pool says nothing in its log.
-fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (mut scene, program) = phpfpm(name, room, &fixed("www", 3))?;
+fn phpfpm_full_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (mut scene, program) = phpfpm(name, directory, &fixed("www", 3))?;
     let raises = [("PHP-FPM", "PHP-FPM: worker limit reached for 5m")];
     let scene_cause = busy(
         &program,
@@ -187,7 +199,7 @@ fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
         "the scripts end",
     );
     scene.macros.retain(|(name, _)| *name != "{$OOMWATCH.PHPFPM.LOG}");
-    let [here, away] = ["logs", "logs-away"].map(|name| room.join(name));
+    let [here, away] = ["logs", "logs-away"].map(|name| directory.join(name));
     fs::create_dir(&here)?;
     File::create(here.join("other.log"))?;
     let scene =
@@ -199,8 +211,8 @@ fn phpfpm_full_unseen(name: &'static str, room: &Path) -> Result<Scene, Broken> 
     Ok(scene.cause(Cause::new("the log's directory is removed", &raises, begin, end)))
 }
 
-fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = phpfpm(name, room, &fixed("www", 10))?;
+fn phpfpm_usage(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = phpfpm(name, directory, &fixed("www", 10))?;
     let raises =
         [("PHP-FPM", "PHP-FPM: at least {$OOMWATCH.PHPFPM.USAGE.MAX} % of the worker limit in use for 6m")];
     let what = "9 slow scripts on a real php-fpm with 10 static workers";
@@ -208,29 +220,29 @@ fn phpfpm_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// One pool of two is full, and the other idle.
-fn phpfpm_pool(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = phpfpm(name, room, &[fixed("shop", 2), fixed("www", 8)].concat())?;
+fn phpfpm_pool(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = phpfpm(name, directory, &[fixed("shop", 2), fixed("www", 8)].concat())?;
     let raises = [("PHP-FPM", "PHP-FPM pool {#POOL}: worker limit reached for 5m")];
     let what = "3 slow scripts on a pool with 2 static workers; the other pool is idle";
     Ok(scene.cause(busy(&program, (3, "shop"), what, &raises, "the scripts end")))
 }
 
-fn phpfpm_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = phpfpm(name, room, &dynamic(4))?;
+fn phpfpm_huge(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = phpfpm(name, directory, &dynamic(4))?;
     let raises = ("PHP-FPM", "PHP-FPM: pm.max_children does not fit into memory");
     let what = "a real php-fpm is started with pm.max_children = 400000";
     Ok(scene.cause(reconfigured(&program, what, raises, [dynamic(400_000), dynamic(4)])))
 }
 
-fn mysql_full(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = mysql(name, room, "max_connections=10")?;
+fn mysql_full(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = mysql(name, directory, "max_connections=10")?;
     let raises = [("MySQL", "MySQL: connection limit reached for 5m")];
     let what = "10 connections to a real MariaDB that allows 10";
     Ok(scene.cause(busy(&program, (10, ""), what, &raises, "the connections end")))
 }
 
-fn mysql_usage(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let (scene, program) = mysql(name, room, "max_connections=20")?;
+fn mysql_usage(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let (scene, program) = mysql(name, directory, "max_connections=20")?;
     let raises =
         [("MySQL", "MySQL: at least {$OOMWATCH.MYSQL.USAGE.MAX} % of the connection limit in use for 6m")];
     let what = "19 connections to a real MariaDB that allows 20";
@@ -243,15 +255,15 @@ fn changed(
     (file, text): (&'static str, &'static str),
     what: &'static str,
     raises: (Family, &'static str),
-) -> Result<Cause, Broken> {
+) -> Result<Cause, Failure> {
     let before = fs::read_to_string(machine.path(file))?;
     let (begin, end) = (machine.clone(), machine.clone());
     let end = by("it is as it was", move |_| Ok(end.write(file, &before)?));
     Ok(Cause::new(what, &[raises], move |_| Ok(begin.write(file, text)?), end))
 }
 
-fn mysql_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?.with_servers()?;
+fn mysql_huge(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?.with_servers()?;
     let text = "[mysqld]\nmax_connections = 20\nsort_buffer_size = 512M\n";
     let raises = ("MySQL", "MySQL: max_connections does not fit into memory");
     let cause =
@@ -260,8 +272,8 @@ fn mysql_huge(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// Configurations whose effective limits differ from the configured ones.
-fn odd(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?.with_servers()?;
+fn odd(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?.with_servers()?;
     let apache = "ServerName localhost\nLoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so\n\
                   MaxRequestWorkers 500\n";
     let apache = changed(
@@ -290,8 +302,8 @@ fn odd(name: &'static str, room: &Path) -> Result<Scene, Broken> {
 }
 
 /// Configuration and log disappear together: that is one problem.
-fn gone(name: &'static str, room: &Path) -> Result<Scene, Broken> {
-    let machine = MadeUp::new(room)?.with_servers()?;
+fn gone(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
+    let machine = MadeUp::new(directory)?.with_servers()?;
     let mut scene =
         Scene::new(name, "made-up machine, no server runs", &["Apache", "PHP-FPM", "MySQL"]).on(&machine);
     let software = [

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::failure::Broken;
+use super::super::failure::Failure;
 use super::super::scene::Scene;
 
 /// Runs a program as a user without files, as agents run.
@@ -10,4 +10,4 @@ pub(super) const STRANGER: &[&str] =
     &["--reuid", "54398", "--regid", "54398", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"];
 
 /// A scene's name, and the function that prepares it in a directory of its own.
-pub(super) type Make = (&'static str, fn(&'static str, &Path) -> Result<Scene, Broken>);
+pub(super) type Make = (&'static str, fn(&'static str, &Path) -> Result<Scene, Failure>);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what comes through the virtio port, one command a line: a number, seconds, and the command in base64.
-# Answers each with a line: the number, how it ended, and what it wrote in base64.
+# Replies to each with a line: the number, the exit code, and the output in base64.
 exec 3<> /dev/virtio-ports/oomwatch
 echo ready >&3
 while true; do

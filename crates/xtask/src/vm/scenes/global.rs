@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::steps::{
-    LONG, Played, Unit, agent_with, event_of, events_with, kernel_kills, number, numbers, victims,
+    LONG, SceneResult, Unit, agent_with, event_of, events_with, kernel_kills, number, numbers, victims,
 };
 use crate::vm::findings::Findings;
-use crate::vm::machine::{Broken, Machine};
+use crate::vm::machine::{Machine, MachineError};
 
 pub(super) const STORY: &str = "A service starts worker after worker, each smaller than the agent, as a web server with too high a \
      limit does, until 512 MiB are full and the kernel has to kill again and again. The agent's unit has the project's drop-in; \
@@ -46,7 +46,7 @@ struct Storm {
 }
 
 /// Runs the storm and waits until the agent replies again.
-fn run_storm(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, Broken> {
+fn run_storm(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, MachineError> {
     // What else is large on Debian's fresh web server would only blur who is killed.
     machine.run("systemctl stop php8.4-fpm; systemctl reset-failed; systemctl start apache2")?;
     let (before, total) = (kernel_kills(machine)?, machine.number("oomwatch.oom.total")?);
@@ -67,7 +67,7 @@ fn run_storm(machine: &mut Machine, findings: &mut Findings) -> Result<Storm, Br
     Ok(Storm { kills, workers, agent, events })
 }
 
-fn main_pid(machine: &mut Machine, unit: &str) -> Result<u64, Broken> {
+fn main_pid(machine: &mut Machine, unit: &str) -> Result<u64, MachineError> {
     number(&machine.run(&format!("systemctl show -P MainPID {unit}"))?)
 }
 
@@ -82,7 +82,7 @@ fn check_event(findings: &mut Findings, storm: &Storm, others: &[u64]) {
     findings.holds("with constraint, trust and the largest tasks", is_reported, &event["constraint"]);
 }
 
-pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     let storm = run_storm(machine, findings)?;
     findings.equal("the agent is the same process", main_pid(machine, "zabbix-agent2")?, storm.agent);
@@ -92,7 +92,7 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     Ok(())
 }
 
-pub(super) fn play_unprotected(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play_unprotected(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Plain, "systemd-journal")?;
     let storm = run_storm(machine, findings)?;
     let event = event_of(&storm.events, storm.agent).cloned().unwrap_or_default();

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::steps::{
-    LONG, Played, Unit, agent_with, event_of, events_with, kernel_kills, numbers, unit_of, victims,
+    LONG, SceneResult, Unit, agent_with, event_of, events_with, kernel_kills, numbers, unit_of, victims,
 };
 use crate::vm::findings::Findings;
-use crate::vm::machine::{Broken, Machine};
+use crate::vm::machine::{Machine, MachineError};
 
 pub(super) const STORY: &str = "A service with `MemoryMax=30M` takes more, is killed by the kernel and started again by systemd, \
      three times; the fourth time it behaves. The agent's user is in `systemd-journal`.";
@@ -33,7 +33,7 @@ systemctl daemon-reload; systemctl start hungry"#;
 
 const LIMIT_BYTES: u64 = 30 << 20;
 
-pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     let servers = bystanders(machine)?;
     let before = (machine.number("oomwatch.oom.count")?, machine.number("oomwatch.oom.total")?);
@@ -65,12 +65,12 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     machine.run("systemctl stop hungry").map(drop)
 }
 
-fn bystanders(machine: &mut Machine) -> Result<Vec<u64>, Broken> {
+fn bystanders(machine: &mut Machine) -> Result<Vec<u64>, MachineError> {
     numbers(&machine.run("for unit in apache2 php8.4-fpm; do systemctl show -P MainPID $unit; done")?)
 }
 
 /// Of the whole boot, the kills of earlier scenes among them.
-fn agreement(machine: &mut Machine, findings: &mut Findings) -> Played {
+fn agreement(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     let counts = machine.json("oomwatch.oom.sources")?["counts"].clone();
     findings.holds("kernel and journal count the same kills", counts["agree"] == true, counts);
     Ok(())
@@ -131,7 +131,7 @@ OOMPolicy=kill
 END
 systemctl daemon-reload; systemctl start crowd"#;
 
-pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play_group(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     let (counted_before, total) = (kernel_kills(machine)?, machine.number("oomwatch.oom.total")?);
     machine.run(CROWD)?;
@@ -173,7 +173,7 @@ OOMPolicy=continue
 END
 systemctl daemon-reload; systemctl start survivor"#;
 
-pub(super) fn play_continue(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play_continue(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     let total = machine.json("oomwatch.systemd.units[100]")?["oom_kills"].as_u64().unwrap_or_default();
     machine.run(SURVIVOR)?;
@@ -186,15 +186,15 @@ pub(super) fn play_continue(machine: &mut Machine, findings: &mut Findings) -> P
     );
     // A scan of all services takes long in emulation, and is shared for nine times as long.
     let start = Instant::now();
-    let mut answer = machine.json("oomwatch.systemd.units[100]")?;
-    while unit_of(&answer, "survivor.service")["oom_kills"] != 2 && start.elapsed() < LONG / 5 {
+    let mut reply = machine.json("oomwatch.systemd.units[100]")?;
+    while unit_of(&reply, "survivor.service")["oom_kills"] != 2 && start.elapsed() < LONG / 5 {
         thread::sleep(Duration::from_secs(2));
-        answer = machine.json("oomwatch.systemd.units[100]")?;
+        reply = machine.json("oomwatch.systemd.units[100]")?;
     }
-    let unit = unit_of(&answer, "survivor.service");
+    let unit = unit_of(&reply, "survivor.service");
     let seen = json!([unit["oom_kills"], unit["oom_policy"], unit["result"], unit["restarts"]]);
     findings.equal("`systemd.units` has both kills", seen, json!([2, "continue", "success", 0]));
-    let grown = answer["oom_kills"].as_u64().unwrap_or_default().saturating_sub(total);
+    let grown = reply["oom_kills"].as_u64().unwrap_or_default().saturating_sub(total);
     findings.equal("and so has the sum over all services", grown, 2);
     agreement(machine, findings)?;
     machine.run("systemctl stop survivor").map(drop)

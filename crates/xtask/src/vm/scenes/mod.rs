@@ -8,7 +8,7 @@ mod steps;
 
 use super::findings::Findings;
 use super::machine::Machine;
-use steps::Played;
+use steps::SceneResult;
 pub(in crate::vm) use steps::install;
 
 /// Something that happens on the machine.
@@ -86,7 +86,7 @@ impl Scene {
         }
     }
 
-    pub(in crate::vm) fn play(self, machine: &mut Machine, findings: &mut Findings) -> Played {
+    pub(in crate::vm) fn play(self, machine: &mut Machine, findings: &mut Findings) -> SceneResult {
         match self {
             Self::Limit => limit::play(machine, findings),
             Self::Group => limit::play_group(machine, findings),

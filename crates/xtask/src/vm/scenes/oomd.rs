@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{LONG, Played, Unit, agent_with, kernel_kills, unit_of};
+use super::steps::{LONG, SceneResult, Unit, agent_with, kernel_kills, unit_of};
 use crate::vm::findings::Findings;
 use crate::vm::machine::Machine;
 
@@ -49,7 +49,7 @@ fn source_state(sources: &Value) -> Value {
     oomd.map(|source| source["state"].clone()).unwrap_or_default()
 }
 
-pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     // The plugin follows systemd from the first item that needs it. A template polls such an item long before.
     machine.json("oomwatch.oom.list[100]")?;

@@ -3,17 +3,17 @@
 use serde_json::{Value, json};
 
 use super::steps::{
-    Played, Unit, agent_with, event_of, events_with, kernel_kills, kill_one, number, victims,
+    SceneResult, Unit, agent_with, event_of, events_with, kernel_kills, kill_one, number, victims,
 };
 use crate::vm::findings::Findings;
-use crate::vm::machine::{Broken, Machine};
+use crate::vm::machine::{Machine, MachineError};
 
 pub(super) const STORY: &str = "`kernel.dmesg_restrict=1`, as Debian has it, with the agent's user in no group, in `systemd-journal`, \
      and in `adm`; then `dmesg_restrict=0` and no group. Each time a service is killed at its limit.";
 
 const CHECK: &str = "runuser -u zabbix -- /usr/local/lib/zabbix/zabbix-agent2-plugin-oomwatch check; true";
 
-pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     machine.run("sysctl -q kernel.dmesg_restrict=1")?;
     agent_with(machine, &Unit::Protected, "")?;
     nothing_readable(machine, findings)?;
@@ -25,7 +25,7 @@ pub(super) fn play(machine: &mut Machine, findings: &mut Findings) -> Played {
     follow_check(machine, findings)
 }
 
-fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> Played {
+fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     kill_one(machine)?;
     let sources = machine.json("oomwatch.oom.sources")?;
     findings.holds(
@@ -45,11 +45,11 @@ fn nothing_readable(machine: &mut Machine, findings: &mut Findings) -> Played {
     }
     findings.equal("and claims no agreement", sources["counts"]["agree"].clone(), Value::Null);
     for key in ["oomwatch.oom.last", "oomwatch.oom.list[5]"] {
-        let answer = machine.item(key)?;
+        let reply = machine.item(key)?;
         findings.holds(
             format!("`{key}` is an error, not an empty value"),
-            answer.is_err(),
-            format!("{answer:?}"),
+            reply.is_err(),
+            format!("{reply:?}"),
         );
     }
     let (counted, total) = (kernel_kills(machine)?, machine.number("oomwatch.oom.total")?);
@@ -78,7 +78,7 @@ fn readable(sources: &Value) -> Vec<&str> {
     names
 }
 
-fn reported_by(machine: &mut Machine, findings: &mut Findings, group: &str, wanted: &[&str]) -> Played {
+fn reported_by(machine: &mut Machine, findings: &mut Findings, group: &str, wanted: &[&str]) -> SceneResult {
     agent_with(machine, &Unit::Protected, group)?;
     let reported =
         if group.is_empty() { "no group, `dmesg_restrict=0`".to_owned() } else { format!("group `{group}`") };
@@ -114,7 +114,7 @@ fn words_of(name: &str) -> &str {
     }
 }
 
-fn check_last_and_count(machine: &mut Machine, findings: &mut Findings, pid: u64) -> Played {
+fn check_last_and_count(machine: &mut Machine, findings: &mut Findings, pid: u64) -> SceneResult {
     let (last, count) = (machine.json("oomwatch.oom.last")?, machine.number("oomwatch.oom.count")?);
     let seen = json!([last["victims"][0]["pid"], last["victims"][0]["name"]]);
     findings.equal("`oom.last` names the process", seen, json!([pid, "hungry"]));
@@ -128,7 +128,7 @@ const CHECK_IN_UNIT: &str = "systemd-run --quiet --wait --pipe --collect -p User
      /usr/local/lib/zabbix/zabbix-agent2-plugin-oomwatch check";
 
 /// Follows the instructions that `check` prints, as an administrator would.
-fn follow_check(machine: &mut Machine, findings: &mut Findings) -> Played {
+fn follow_check(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     agent_with(machine, &Unit::Protected, "")?;
     let before = machine.try_run(CHECK_IN_UNIT)?;
     findings.holds(
@@ -163,7 +163,7 @@ fn last_line(text: &str) -> &str {
 pub(super) const JOURNAL_STORY: &str = "The agent's user is in `systemd-journal` and nothing else may be read: kills before the agent's \
      start, while it runs and while it is stopped, and forged reports from programs.";
 
-pub(super) fn play_journal(machine: &mut Machine, findings: &mut Findings) -> Played {
+pub(super) fn play_journal(machine: &mut Machine, findings: &mut Findings) -> SceneResult {
     let first = kill_one(machine)?;
     agent_with(machine, &Unit::Protected, "systemd-journal")?;
     let events = events_with(machine, &[first])?;
@@ -194,7 +194,7 @@ pub(super) fn play_journal(machine: &mut Machine, findings: &mut Findings) -> Pl
 const FORGED: u64 = 4_194_000;
 
 /// As any local user could with a program's own words, and as root could with the kernel's device.
-fn forge(machine: &mut Machine) -> Played {
+fn forge(machine: &mut Machine) -> SceneResult {
     let text =
         format!("Out of memory: Killed process {FORGED} (forged) total-vm:8kB, anon-rss:4kB, file-rss:0kB");
     machine.run(&format!("logger -t kernel -p kern.err '{text}'; echo '<3>{text}' > /dev/kmsg")).map(drop)
@@ -205,7 +205,7 @@ fn each_once(
     findings: &mut Findings,
     events: &Value,
     pids: &[u64],
-) -> Result<(), Broken> {
+) -> Result<(), MachineError> {
     let reported = victims(events);
     let times = pids.iter().map(|pid| reported.iter().filter(|one| *one == pid).count());
     findings.equal("each of them once", times.collect::<Vec<_>>(), vec![1; pids.len()]);

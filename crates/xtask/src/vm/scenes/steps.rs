@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::machine::{Broken, Machine};
+use super::super::machine::{Machine, MachineError};
 
-pub(super) type Played = Result<(), Broken>;
+pub(super) type SceneResult = Result<(), MachineError>;
 
 /// Everything is slow in emulation, and slower while memory is short.
 pub(super) const LONG: Duration = Duration::from_secs(600);
@@ -19,7 +19,7 @@ echo Timeout=30 > /etc/zabbix/zabbix_agent2.d/slow.conf
 install $(command -v tail) /usr/local/bin/hungry
 install $(command -v perl) /usr/local/bin/worker";
 
-pub(in crate::vm) fn install(machine: &mut Machine) -> Played {
+pub(in crate::vm) fn install(machine: &mut Machine) -> SceneResult {
     machine.run(INSTALL).map(drop)
 }
 
@@ -32,7 +32,7 @@ pub(super) enum Unit {
 }
 
 /// Restarts the agent without its former state, with its user in exactly these groups.
-pub(super) fn agent_with(machine: &mut Machine, unit: &Unit, groups: &str) -> Played {
+pub(super) fn agent_with(machine: &mut Machine, unit: &Unit, groups: &str) -> SceneResult {
     let dir = "/etc/systemd/system/zabbix-agent2.service.d";
     let file = match unit {
         Unit::Protected => format!(
@@ -50,7 +50,7 @@ pub(super) fn agent_with(machine: &mut Machine, unit: &Unit, groups: &str) -> Pl
 }
 
 /// Causes a kill of one process at its own limit and returns its process number. systemd-run reads `$$` as `$`.
-pub(super) fn kill_one(machine: &mut Machine) -> Result<u64, Broken> {
+pub(super) fn kill_one(machine: &mut Machine) -> Result<u64, MachineError> {
     machine.run(
         "rm -f /run/victim; systemd-run --quiet --collect --wait --unit=victim -p MemoryMax=20M -p MemorySwapMax=0 \
          sh -c 'echo $$$$ > /run/victim; exec hungry /dev/zero'; [ $? != 0 ]",
@@ -58,16 +58,16 @@ pub(super) fn kill_one(machine: &mut Machine) -> Result<u64, Broken> {
     number(&machine.run("cat /run/victim")?)
 }
 
-pub(super) fn number(text: &str) -> Result<u64, Broken> {
-    text.trim().parse().map_err(|_| Broken::Garbled(text.to_owned()))
+pub(super) fn number(text: &str) -> Result<u64, MachineError> {
+    text.trim().parse().map_err(|_| MachineError::Garbled(text.to_owned()))
 }
 
-pub(super) fn numbers(text: &str) -> Result<Vec<u64>, Broken> {
+pub(super) fn numbers(text: &str) -> Result<Vec<u64>, MachineError> {
     text.split_whitespace().map(number).collect()
 }
 
 /// The kernel's own count.
-pub(super) fn kernel_kills(machine: &mut Machine) -> Result<u64, Broken> {
+pub(super) fn kernel_kills(machine: &mut Machine) -> Result<u64, MachineError> {
     number(&machine.run("sed -n 's/^oom_kill //p' /proc/vmstat")?)
 }
 
@@ -79,8 +79,8 @@ pub(super) fn victims(events: &Value) -> Vec<u64> {
 }
 
 /// What `systemd.units` says of a unit.
-pub(super) fn unit_of(answer: &Value, name: &str) -> Value {
-    let list = answer["units"].as_array();
+pub(super) fn unit_of(reply: &Value, name: &str) -> Value {
+    let list = reply["units"].as_array();
     list.and_then(|list| list.iter().find(|unit| unit["unit"] == name)).cloned().unwrap_or_default()
 }
 
@@ -93,7 +93,7 @@ pub(super) fn event_of(events: &Value, pid: u64) -> Option<&Value> {
 
 /// Returns the events as soon as they contain all these processes, or those found at the timeout. The journal is not
 /// read at each poll.
-pub(super) fn events_with(machine: &mut Machine, pids: &[u64]) -> Result<Value, Broken> {
+pub(super) fn events_with(machine: &mut Machine, pids: &[u64]) -> Result<Value, MachineError> {
     let start = std::time::Instant::now();
     loop {
         let events = machine.json("oomwatch.oom.list[100]")?;
