@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
 use oom_history::{OomSource, Remedy};
-use proc_snapshot::{Needs, Snapshot, Visibility};
+use proc_snapshot::{Needs, ProcError, Snapshot, Visibility};
 use rustix::fs::{Access, access};
 
 use crate::handlers::oom::{CheckedSource, checked_sources};
@@ -55,10 +55,13 @@ pub(crate) fn findings(
     timeout: Duration,
 ) -> Result<Vec<Finding>, ItemError> {
     let snapshot = plugin.snapshot(Needs::empty(), &Request::new("check", &[], timeout))?;
-    let visibility = Visibility::new(plugin.walk.root(), &snapshot);
+    let visibility = Visibility::new(plugin.walk.root(), &snapshot)?;
     let mut findings = vec![
         Finding::required("processes of other users (proc.*)", hidden(&visibility)),
-        Finding::required("memory maps of other users (pss, uss)", unreadable_maps(&snapshot)),
+        Finding::required(
+            "memory maps of other users (pss, uss)",
+            unreadable_maps(&snapshot, Instant::now() + timeout)?,
+        ),
         Finding::required("positions in logs (log.*)", unwritable(plugin.logs.state_dir())),
     ];
     if !agent_conf.is_empty() {
@@ -108,20 +111,20 @@ fn hidden(visibility: &Visibility) -> Option<Problem> {
 /// more than half of the sample must be unreadable.
 const SAMPLE: usize = 20;
 
-fn unreadable_maps(snapshot: &Snapshot) -> Option<Problem> {
+fn unreadable_maps(snapshot: &Snapshot, deadline: Instant) -> Result<Option<Problem>, ProcError> {
     let with_memory = snapshot.processes().filter(|process| process.vsize_bytes() > 0);
-    let (readable, unreadable): (Vec<_>, Vec<_>) =
-        with_memory.take(SAMPLE).partition(|process| process.smaps().is_some());
-    let all = readable.len() + unreadable.len();
-    (unreadable.len() > readable.len()).then(|| Problem {
-        reason: format!("smaps_rollup of {} of {all} processes cannot be read", unreadable.len()),
+    let is_readable = |process: proc_snapshot::Process<'_>| Ok(process.smaps(deadline)?.is_some());
+    let readable: Vec<bool> = with_memory.take(SAMPLE).map(is_readable).collect::<Result<_, ProcError>>()?;
+    let unreadable = readable.iter().filter(|readable| !**readable).count();
+    Ok((unreadable * 2 > readable.len()).then(|| Problem {
+        reason: format!("smaps_rollup of {unreadable} of {} processes cannot be read", readable.len()),
         remedy: vec![
             "systemctl edit zabbix-agent2, and write:".to_owned(),
             "[Service]".to_owned(),
             "AmbientCapabilities=CAP_SYS_PTRACE".to_owned(),
             "(it lets the agent read the memory of every process; without it use rss)".to_owned(),
         ],
-    })
+    }))
 }
 
 fn unwritable(dir: &Path) -> Option<Problem> {

@@ -25,7 +25,7 @@ use crate::text::{byte_size, printable};
 
 /// Time limit of an item: longer than in an agent, because the user can interrupt it.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long `get` waits for an item that has no value at first, such as one that needs two samples.
+/// How long `get` waits for an item that has no value at first, such as a log without a new line.
 const FIRST_VALUE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 const DEFAULT_TOP: usize = 20;

@@ -8,6 +8,7 @@ use agent2_plugin::{ItemError, Request, Stats};
 use proc_snapshot::{CpuSampler, Needs, ProcError, ProcRoot, SharedWalk, Snapshot, Users};
 
 use crate::config::{Confs, Options};
+use crate::deadline::reading_deadline;
 use crate::logs::Logs;
 use crate::memory_trend::MemoryTrend;
 use crate::mysql_version::MysqlVersion;
@@ -16,7 +17,7 @@ use crate::purpose::Purpose;
 
 /// The configuration, the walk over `/proc`, the CPU sampler, positions in logs and the history of OOM kills.
 pub(crate) struct PluginState {
-    pub(crate) walk: SharedWalk,
+    pub(crate) walk: Arc<SharedWalk>,
     pub(crate) sampler: CpuSampler,
     pub(crate) users: Arc<Users>,
     pub(crate) logs: Arc<Logs>,
@@ -35,10 +36,11 @@ impl PluginState {
     pub(crate) fn new(options: &Options, stats: Arc<Stats>, purpose: Purpose) -> Result<Self, ItemError> {
         let config = options.check()?;
         let root = Arc::new(ProcRoot::open(&config.host_root)?);
+        let walk = Arc::new(SharedWalk::new(root, config.proc_max_age));
         let users = Arc::new(Users::new());
         Ok(Self {
-            walk: SharedWalk::new(Arc::clone(&root), config.proc_max_age),
-            sampler: CpuSampler::new(root, Arc::clone(&users)),
+            sampler: CpuSampler::new(Arc::clone(&walk), Arc::clone(&users)),
+            walk,
             users,
             oom: Oom::new(&config, purpose),
             memory_trend: MemoryTrend::default(),
@@ -58,6 +60,6 @@ impl PluginState {
 
     /// Returns a snapshot that covers `needs`, made for this poll or shared with other polls.
     pub(crate) fn snapshot(&self, needs: Needs, request: &Request) -> Result<Arc<Snapshot>, ProcError> {
-        self.walk.snapshot(needs, request.deadline())
+        self.walk.snapshot(needs, reading_deadline(request))
     }
 }

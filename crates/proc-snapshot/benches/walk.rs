@@ -64,8 +64,9 @@ fn bare(files: &[&str]) -> usize {
 
 fn ours(root: &Arc<ProcRoot>, needs: Needs) -> usize {
     let walks = SharedWalk::new(Arc::clone(root), Duration::ZERO);
-    let snapshot = walks.snapshot(needs, Instant::now() + Duration::from_secs(60)).expect("a walk");
-    snapshot.count(&Selector::default())
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let snapshot = walks.snapshot(needs, deadline).expect("a walk");
+    snapshot.count(&Selector::default(), deadline).expect("a count")
 }
 
 fn procfs_crate(cmdline: bool, status: bool) -> usize {

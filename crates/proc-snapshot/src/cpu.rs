@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::GoPattern;
 use crate::error::ProcError;
+use crate::polls::Polls;
 use crate::top::NameTotal;
 
 /// Processes that `proc.cpu.util` selects; empty strings do not restrict. Equal queries share a history.
@@ -75,8 +76,6 @@ pub struct CpuRanking {
 
 /// Number of samples kept: a quarter of an hour.
 const SAMPLES_KEPT: usize = 900;
-/// How long a query is watched after it was last polled for.
-const QUERY_AGE_MAX: Duration = Duration::from_secs(25 * 3600);
 /// Limit for queries. A full history takes 7.2 KB.
 pub(crate) const MAX_QUERIES: usize = 2048;
 
@@ -98,6 +97,11 @@ pub(crate) struct Ticks {
 }
 
 impl Ticks {
+    #[expect(clippy::cast_possible_truncation, reason = "only differences are used")]
+    pub(crate) fn new(user: u64, system: u64) -> Self {
+        Self { user: user as u32, system: system as u32 }
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.user = self.user.wrapping_add(other.user);
         self.system = self.system.wrapping_add(other.system);
@@ -139,7 +143,7 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 struct History {
     number: usize,
-    polled: Duration,
+    polls: Polls,
     total: Ticks,
     samples: VecDeque<Ticks>,
 }
@@ -154,6 +158,8 @@ pub(crate) struct CpuHistory {
     /// Rises when the watches change.
     generation: u64,
     times: VecDeque<Duration>,
+    /// Queries that are not sampled any more, and the interval at which they were polled.
+    expired: HashMap<CpuQuery, Polls>,
 }
 
 impl CpuHistory {
@@ -170,7 +176,7 @@ impl CpuHistory {
             self.register(now, query)?;
             return Ok(None);
         };
-        history.polled = now;
+        history.polls = history.polls.again(now);
         match self.watches[history.number].owner {
             Owner::Unknown => Err(ProcError::UnknownUser { name: query.user.clone() }),
             Owner::Failed(errno) => Err(ProcError::UserLookup {
@@ -192,18 +198,25 @@ impl CpuHistory {
         let owner = if query.user.is_empty() { Owner::AnyUser } else { Owner::Pending };
         let number = self.watches.len();
         self.watches.push(Watch { query: query.clone(), pattern, owner });
-        let history = History { number, polled: now, total: Ticks::default(), samples: VecDeque::new() };
+        let polls = self.expired.remove(query).map_or_else(|| Polls::first(now), |polls| polls.again(now));
+        let history = History { number, polls, total: Ticks::default(), samples: VecDeque::new() };
         self.histories.insert(query.clone(), history);
         self.generation += 1;
         Ok(())
     }
 
-    /// Drops queries that are no longer polled. Not to be called during a sample: queries get new numbers.
+    /// Drops queries for which no further poll is expected. Not to be called during a sample: queries get new numbers.
     pub(crate) fn expire(&mut self, now: Duration) {
-        let before = self.histories.len();
-        self.histories.retain(|_, history| now.saturating_sub(history.polled) <= QUERY_AGE_MAX);
-        if self.histories.len() == before {
+        let unpolled: Vec<_> =
+            self.histories.extract_if(|_, history| !history.polls.is_expected(now)).collect();
+        if unpolled.is_empty() {
             return;
+        }
+        self.expired.retain(|_, polls| polls.is_remembered(now));
+        let room = MAX_QUERIES.saturating_sub(self.expired.len());
+        self.expired.extend(unpolled.into_iter().take(room).map(|(query, history)| (query, history.polls)));
+        if self.histories.is_empty() {
+            self.times = VecDeque::new();
         }
         let old = std::mem::take(&mut self.watches);
         for watch in old {
@@ -213,6 +226,11 @@ impl CpuHistory {
             }
         }
         self.generation += 1;
+    }
+
+    /// Drops all samples, because one is missing: the next value is that of a new query.
+    pub(crate) fn forget_samples(&mut self) {
+        self.histories.values_mut().for_each(|history| history.samples.clear());
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -278,7 +296,7 @@ impl History {
 
 /// Returns the percentage of one CPU with one decimal. The built-in key divides in whole numbers before it rounds.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn one_decimal(ticks: u64, span: Duration, clock_ticks: u64) -> Option<f64> {
+pub(crate) fn one_decimal(ticks: u64, span: Duration, clock_ticks: u64) -> Option<f64> {
     let scaled = (u128::from(ticks) * 1_000_000_000_000).checked_div(span.as_nanos())?;
     Some((scaled as f64 / clock_ticks as f64).round() / 10.0)
 }
@@ -362,7 +380,7 @@ mod tests {
         poll(&mut history, 0, "old", CpuType::Total, CpuWindow::Avg1);
         poll(&mut history, 0, "kept", CpuType::Total, CpuWindow::Avg1);
         history.record(seconds(1), &[used(1, 0), used(2, 0)]);
-        let later = 25 * 3600 + 1;
+        let later = 91;
         poll(&mut history, later, "kept", CpuType::Total, CpuWindow::Avg1);
         history.expire(seconds(later));
         assert_eq!(history.len(), 1);
@@ -407,12 +425,49 @@ mod tests {
     }
 
     #[test]
-    fn query_expires_after_25_hours_without_a_poll() {
+    fn query_that_is_polled_every_hour_is_sampled_from_its_second_poll_on() {
+        let mut history = CpuHistory::default();
+        let poll = |history: &mut CpuHistory, now| poll(history, now, "a", CpuType::Total, CpuWindow::Avg1);
+        poll(&mut history, 0);
+        history.expire(seconds(90));
+        assert_eq!(history.len(), 1);
+        history.expire(seconds(91));
+        assert_eq!(history.len(), 0);
+        assert_eq!(poll(&mut history, 3600), None);
+        history.expire(seconds(3600 + 7200));
+        assert_eq!(history.len(), 1);
+        history.expire(seconds(3600 + 7201));
+        assert_eq!((history.len(), history.expired.len()), (0, 1));
+    }
+
+    #[test]
+    fn number_of_remembered_intervals_is_bounded() {
+        let mut history = CpuHistory::default();
+        for batch in 0..3_u64 {
+            for number in 0..MAX_QUERIES {
+                poll(
+                    &mut history,
+                    batch * 100,
+                    &format!("{batch} {number}"),
+                    CpuType::Total,
+                    CpuWindow::Avg1,
+                );
+            }
+            history.expire(seconds(batch * 100 + 91));
+        }
+        assert_eq!((history.len(), history.expired.len()), (0, MAX_QUERIES));
+    }
+
+    #[test]
+    fn forgotten_samples_leave_no_value() {
         let mut history = CpuHistory::default();
         poll(&mut history, 0, "a", CpuType::Total, CpuWindow::Avg1);
-        history.expire(seconds(25 * 3600));
-        assert_eq!(history.len(), 1);
-        history.expire(seconds(25 * 3600 + 1));
-        assert_eq!(history.len(), 0);
+        history.record(seconds(1), &[used(1, 0)]);
+        history.record(seconds(2), &[used(70, 0)]);
+        history.forget_samples();
+        assert_eq!(poll(&mut history, 2, "a", CpuType::Total, CpuWindow::Avg1), None);
+        history.record(seconds(4), &[used(500, 0)]);
+        history.record(seconds(5), &[used(70, 0)]);
+        assert_eq!(poll(&mut history, 5, "a", CpuType::Total, CpuWindow::Avg1), Some(70.0));
     }
 }

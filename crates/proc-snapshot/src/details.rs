@@ -11,6 +11,7 @@ use crate::error::ProcError;
 use crate::memory::to_float;
 use crate::root::{MachineFacts, SmallPath, WHOLE_FILE_BYTES, each_number, open_dir, read_at, with_buffer};
 use crate::select::Selector;
+use crate::shortage::{ResourceShortage, if_readable};
 use crate::snapshot::{Process, Snapshot};
 use crate::stat::Stat;
 use crate::status::Status;
@@ -106,19 +107,19 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ProcError::Deadline`].
+    /// [`ProcError::Deadline`], [`ProcError::Shortage`].
     pub fn process_details(
         &self,
         selector: &Selector,
         users: &Users,
         deadline: Instant,
     ) -> Result<Vec<ProcessDetails>, ProcError> {
-        let context = DetailsReader::new(self, users);
+        let reader = DetailsReader::new(self, users, deadline)?;
         let mut details = Vec::new();
         for process in self.processes() {
+            process.check(deadline)?;
             if selects(selector, &process) {
-                process.check(deadline)?;
-                details.extend(context.process(&process));
+                details.extend(reader.process(&process)?);
             }
         }
         Ok(details)
@@ -128,19 +129,21 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ProcError::Deadline`].
+    /// [`ProcError::Deadline`], [`ProcError::Shortage`].
     pub fn thread_details(
         &self,
         selector: &Selector,
         users: &Users,
         deadline: Instant,
     ) -> Result<Vec<ThreadDetails>, ProcError> {
-        let context = DetailsReader::new(self, users);
+        let reader = DetailsReader::new(self, users, deadline)?;
         let mut details = Vec::new();
-        // The pattern can be decided for the process: threads share its command line. Name and owner are their own.
-        for process in self.processes().filter(|process| selector.cmdline_matches(seen_cmdline(process))) {
+        for process in self.processes() {
             process.check(deadline)?;
-            details.extend(context.threads(&process, selector));
+            // The pattern can be decided for the process: threads share its command line. Name and owner are their own.
+            if selector.cmdline_matches(seen_cmdline(&process)) {
+                details.extend(reader.threads(&process, selector)?);
+            }
         }
         Ok(details)
     }
@@ -150,7 +153,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ProcError::Deadline`].
+    /// [`ProcError::Deadline`], [`ProcError::Shortage`].
     pub fn name_summaries(
         &self,
         selector: &Selector,
@@ -195,31 +198,36 @@ fn shown_name<'a>(status_name: &'a [u8], process: &Process<'a>) -> &'a [u8] {
 /// Reads details; holds the values that all processes share.
 struct DetailsReader<'a> {
     users: &'a Users,
+    deadline: Instant,
     facts: MachineFacts,
     total_memory: Option<u64>,
 }
 
 impl<'a> DetailsReader<'a> {
-    fn new(snapshot: &Snapshot, users: &'a Users) -> Self {
+    fn new(snapshot: &Snapshot, users: &'a Users, deadline: Instant) -> Result<Self, ProcError> {
         let root = snapshot.root();
-        let total_memory = root.total_memory().ok().filter(|&total| total > 0);
-        Self { users, facts: root.facts(), total_memory }
+        let total_memory = match root.total_memory() {
+            Ok(total) => Some(total).filter(|&total| total > 0),
+            Err(error @ ProcError::Shortage(_)) => return Err(error),
+            Err(_) => None,
+        };
+        Ok(Self { users, deadline, facts: root.facts(), total_memory })
     }
 
     /// `None` if the process is gone.
-    fn process(&self, process: &Process<'_>) -> Option<ProcessDetails> {
-        let status = process.status()?;
+    fn process(&self, process: &Process<'_>) -> Result<Option<ProcessDetails>, ProcError> {
+        let Some(status) = process.status()? else { return Ok(None) };
         let amount = |key| status.amount(key).or_minus_one();
         let (data, exe, stk) = (amount("VmData"), amount("VmExe"), amount("VmStk"));
         let rss = amount("VmRSS");
-        let owner = self.owner(process.uid(), process.gid());
+        let owner = self.owner(process.uid(), process.gid())?;
         let (cputime_user, cputime_system, page_faults) = self.times(
             process.has_numbers(),
             process.utime_ticks(),
             process.stime_ticks(),
             process.major_faults(),
         );
-        Some(ProcessDetails {
+        Ok(Some(ProcessDetails {
             pid: process.pid().into(),
             ppid: status.ppid,
             name: shown_name(&status.name, process).to_vec(),
@@ -248,8 +256,8 @@ impl<'a> DetailsReader<'a> {
             ctx_switches: status.ctx_switches,
             threads: status.threads,
             page_faults,
-            pss: self.pss(process, rss),
-        })
+            pss: self.pss(process, rss)?,
+        }))
     }
 
     fn percentage(&self, rss: i64) -> f64 {
@@ -261,24 +269,25 @@ impl<'a> DetailsReader<'a> {
 
     /// Returns the built-in key's pss: 0 for a process without memory (the key stops earlier), else from `smaps`, else the
     /// resident pages of `statm`, else -1.
-    fn pss(&self, process: &Process<'_>, rss: i64) -> i64 {
+    fn pss(&self, process: &Process<'_>, rss: i64) -> Result<i64, ProcError> {
         if rss < 0 || self.total_memory.is_none() {
-            return 0;
+            return Ok(0);
         }
-        let bytes = match process.smaps() {
+        let bytes = match process.smaps(self.deadline)? {
             Some(smaps) => Some(smaps.builtin_pss_bytes),
-            None => self.resident(process),
+            None => self.resident(process)?,
         };
-        bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1)
+        Ok(bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1))
     }
 
-    fn resident(&self, process: &Process<'_>) -> Option<u64> {
-        let dir = process.reopen()?;
-        with_buffer(|buffer| {
-            read_at(dir.as_fd(), c"statm", buffer, WHOLE_FILE_BYTES).ok()?;
-            let pages = text::number(buffer.split(|&byte| byte == b' ').nth(1)?)?;
-            pages.checked_mul(self.facts.page_size)
-        })
+    fn resident(&self, process: &Process<'_>) -> Result<Option<u64>, ResourceShortage> {
+        let Some(dir) = process.reopen()? else { return Ok(None) };
+        let resident = with_buffer(|buffer| {
+            read_at(dir.as_fd(), c"statm", buffer, WHOLE_FILE_BYTES)?;
+            let pages = buffer.split(|&byte| byte == b' ').nth(1).and_then(text::number);
+            Ok(pages.and_then(|pages| pages.checked_mul(self.facts.page_size)))
+        });
+        if_readable(resident).map(Option::flatten)
     }
 
     /// User time, system time, page faults.
@@ -290,28 +299,33 @@ impl<'a> DetailsReader<'a> {
         (to_float(utime) / hertz, to_float(stime) / hertz, i64::try_from(faults).unwrap_or(-1))
     }
 
-    fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Owner {
-        match (uid, gid) {
+    fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<Owner, ProcError> {
+        Ok(match (uid, gid) {
             (Some(uid), Some(gid)) => Owner {
-                user: self.users.user_name(uid),
-                group: self.users.group_name(gid),
+                user: self.users.user_name(uid)?,
+                group: self.users.group_name(gid)?,
                 uid: uid.into(),
                 gid: gid.into(),
             },
             _ => Owner { user: "-1".to_owned(), group: "-1".to_owned(), uid: -1, gid: -1 },
-        }
+        })
     }
 
-    fn threads(&self, process: &Process<'_>, selector: &Selector) -> Vec<ThreadDetails> {
+    fn threads(&self, process: &Process<'_>, selector: &Selector) -> Result<Vec<ThreadDetails>, ProcError> {
         let mut threads = Vec::new();
-        let Some(dir) = process.reopen() else { return threads };
-        let Ok(task) = open_dir(dir.as_fd(), c"task") else { return threads };
-        // An error while listing means that the process is ending. The threads listed so far are kept.
-        let _ = each_number(task.as_fd(), c".", |tid| {
-            threads.extend(self.thread(process, task.as_fd(), tid, selector));
-            true
+        let Some(dir) = process.reopen()? else { return Ok(threads) };
+        let Some(task) = if_readable(open_dir(dir.as_fd(), c"task"))? else { return Ok(threads) };
+        let mut outcome = Ok(());
+        let listed = each_number(task.as_fd(), c".", |tid| {
+            outcome = process
+                .check(self.deadline)
+                .and_then(|()| self.thread(process, task.as_fd(), tid, selector))
+                .map(|thread| threads.extend(thread));
+            outcome.is_ok()
         });
-        threads
+        // Another error while listing means that the process is ending. The threads listed so far are kept.
+        if_readable(listed)?;
+        outcome.map(|()| threads)
     }
 
     /// `None` if the thread is gone or not selected.
@@ -321,24 +335,27 @@ impl<'a> DetailsReader<'a> {
         task: BorrowedFd<'_>,
         tid: u32,
         selector: &Selector,
-    ) -> Option<ThreadDetails> {
-        let dir = open_dir(task, SmallPath::new(tid, b"").as_cstr()).ok()?;
+    ) -> Result<Option<ThreadDetails>, ProcError> {
+        let Some(dir) = if_readable(open_dir(task, SmallPath::new(tid, b"").as_cstr()))? else {
+            return Ok(None);
+        };
         let stat = rustix::fs::fstat(&dir).ok();
         let (uid, gid) = (stat.map(|stat| stat.st_uid), stat.map(|stat| stat.st_gid));
         if selector.uid.is_some_and(|wanted| uid != Some(wanted)) {
-            return None;
+            return Ok(None);
         }
         let status = with_buffer(|buffer| {
-            read_at(dir.as_fd(), c"status", buffer, WHOLE_FILE_BYTES).ok()?;
-            Some(Status::parse(buffer))
-        })?;
+            read_at(dir.as_fd(), c"status", buffer, WHOLE_FILE_BYTES)?;
+            Ok(Status::parse(buffer))
+        });
+        let Some(status) = if_readable(status)? else { return Ok(None) };
         let name = shown_name(&status.name, process).to_vec();
         if selector.name.as_deref().is_some_and(|wanted| *wanted != *name) {
-            return None;
+            return Ok(None);
         }
-        let (cputime_user, cputime_system, page_faults) = self.thread_times(dir.as_fd());
-        let owner = self.owner(uid, gid);
-        Some(ThreadDetails {
+        let (cputime_user, cputime_system, page_faults) = self.thread_times(dir.as_fd())?;
+        let owner = self.owner(uid, gid)?;
+        Ok(Some(ThreadDetails {
             pid: status.tgid,
             ppid: status.ppid,
             name,
@@ -353,15 +370,14 @@ impl<'a> DetailsReader<'a> {
             state: status.state.into_vec(),
             ctx_switches: status.ctx_switches,
             page_faults,
-        })
+        }))
     }
 
-    fn thread_times(&self, dir: BorrowedFd<'_>) -> (f64, f64, i64) {
+    fn thread_times(&self, dir: BorrowedFd<'_>) -> Result<(f64, f64, i64), ResourceShortage> {
         with_buffer(|buffer| {
-            let stat =
-                read_at(dir, c"stat", buffer, WHOLE_FILE_BYTES).ok().and_then(|()| Stat::parse(buffer));
-            let stat = stat.unwrap_or_default();
-            self.times(stat.complete, stat.utime, stat.stime, stat.major_faults)
+            let read = if_readable(read_at(dir, c"stat", buffer, WHOLE_FILE_BYTES))?;
+            let stat = read.and_then(|()| Stat::parse(buffer)).unwrap_or_default();
+            Ok(self.times(stat.complete, stat.utime, stat.stime, stat.major_faults))
         })
     }
 }

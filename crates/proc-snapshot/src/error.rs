@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::PatternError;
+use crate::shortage::ResourceShortage;
 
 /// The reason why a query about processes failed.
 ///
@@ -20,11 +22,25 @@ pub enum ProcError {
         /// Error of the operating system.
         source: io::Error,
     },
+    /// A resource of the system is exhausted, so any result would be incomplete.
+    #[error("cannot read the files of processes: {0}")]
+    Shortage(ResourceShortage),
     /// The deadline passed before the result was complete. Retry with more time.
     #[error("deadline passed {doing}")]
     Deadline {
         /// The step that was interrupted, for example `while walking /proc`, with the process if it matters.
         doing: String,
+    },
+    /// CPU use cannot be measured within the deadline.
+    #[error(
+        "CPU use needs two samples at least {} ms apart, and the poll's timeout left {} ms: raise the timeout",
+        needed.as_millis(), left.as_millis()
+    )]
+    IntervalTooShort {
+        /// The shortest interval.
+        needed: Duration,
+        /// The interval that the deadline allows.
+        left: Duration,
     },
     /// `/proc/meminfo` lacks a usable `MemTotal`. The built-in `proc.mem[,,,,pmem]` returns 0 here.
     #[error("cannot get the total memory from {}", path.display())]
@@ -78,6 +94,13 @@ pub enum ProcError {
     /// No thread could be started for the sampler.
     #[error("cannot start the CPU sampler: {0}")]
     Sampler(io::Error),
+}
+
+/// Not derived: a derived conversion makes the shortage the source, and its text would stand twice in reports that add sources.
+impl From<ResourceShortage> for ProcError {
+    fn from(shortage: ResourceShortage) -> Self {
+        Self::Shortage(shortage)
+    }
 }
 
 impl ProcError {

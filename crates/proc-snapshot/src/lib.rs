@@ -29,7 +29,8 @@
 //! let httpd = Selector::by_name("httpd");
 //! let snapshot = walks.snapshot(httpd.needs(), deadline)?;
 //! let memory = snapshot.memory(&httpd, MemType::Rss, deadline)?;
-//! println!("{} processes, {} bytes, on average {:?}", snapshot.count(&httpd), memory.sum, memory.avg());
+//! let count = snapshot.count(&httpd, deadline)?;
+//! println!("{count} processes, {} bytes, on average {:?}", memory.sum, memory.avg());
 //! # Ok(())
 //! # }
 //! ```
@@ -53,17 +54,21 @@
 //! # Names, bytes and absence
 //!
 //! Names and command lines are bytes: the kernel lets any byte but NUL into them. A process that vanished, or a file
-//! that may not be read, is not an error; unreadable parts are absent and counted.
+//! that may not be read, is not an error; unreadable parts are absent and counted. An exhausted resource is an error
+//! ([`ResourceShortage`]): a smaller count would be wrong.
 
 mod cpu;
+mod cpu_interval;
 mod details;
 mod error;
 mod machine;
 mod memory;
+mod polls;
 mod root;
 mod sampler;
 mod select;
 mod shared;
+mod shortage;
 mod smaps;
 mod snapshot;
 mod stat;
@@ -77,7 +82,7 @@ mod visibility;
 pub use cpu::{CpuQuery, CpuRanking, CpuType, CpuWindow};
 pub use details::{NameSummary, ProcessDetails, ThreadDetails};
 pub use error::ProcError;
-pub use machine::{Cgroup, CgroupError, CgroupKills, CgroupLimit, CgroupVersion, Cgroups, HiddenCgroup};
+pub use machine::{Cgroup, CgroupError, CgroupKills, CgroupLimit, CgroupLimitError, CgroupVersion, Cgroups};
 pub use machine::{MachineError, MachineMemory, MemoryPressure, OwnUsage};
 pub use machine::{OomCandidate, oom_candidates, oom_kills};
 pub use memory::{MemSummary, MemType};
@@ -86,6 +91,7 @@ pub use root::{MachineFacts, ProcRoot};
 pub use sampler::{CpuSampler, SamplerStats};
 pub use select::{Selector, StateFilter};
 pub use shared::{SharedWalk, WalkStats};
+pub use shortage::ResourceShortage;
 pub use smaps::Smaps;
 pub use snapshot::{Needs, Process, Snapshot};
 pub use status::Status;

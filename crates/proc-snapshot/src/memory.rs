@@ -161,30 +161,30 @@ pub(crate) enum Reading {
 }
 
 impl Process<'_> {
-    pub(crate) fn memory(&self, kind: MemType) -> Result<Reading, ProcError> {
+    pub(crate) fn memory(&self, kind: MemType, deadline: Instant) -> Result<Reading, ProcError> {
         match kind {
             // stat's number is VmSize: both are the kernel's total_vm. It saves reading status.
             MemType::Vsize if self.vsize_bytes() == 0 => Ok(Reading::Nothing),
             MemType::Vsize => Ok(Reading::Bytes(self.vsize_bytes())),
-            MemType::Pss | MemType::Uss => Ok(self.shares(kind)),
+            MemType::Pss | MemType::Uss => self.shares(kind, deadline),
             _ => self.lines_of_status(kind),
         }
     }
 
-    fn shares(&self, kind: MemType) -> Reading {
+    fn shares(&self, kind: MemType, deadline: Instant) -> Result<Reading, ProcError> {
         if self.vsize_bytes() == 0 {
-            return Reading::Nothing;
+            return Ok(Reading::Nothing);
         }
-        match self.smaps() {
+        Ok(match self.smaps(deadline)? {
             Some(smaps) if kind == MemType::Pss => Reading::Bytes(smaps.pss_bytes),
             Some(smaps) => Reading::Bytes(smaps.uss_bytes),
-            None if self.reopen().is_none() => Reading::Nothing,
+            None if self.reopen()?.is_none() => Reading::Nothing,
             None => Reading::Unreadable,
-        }
+        })
     }
 
     fn lines_of_status(&self, kind: MemType) -> Result<Reading, ProcError> {
-        let Some(status) = self.status() else { return Ok(Reading::Nothing) };
+        let Some(status) = self.status()? else { return Ok(Reading::Nothing) };
         let mut sum = 0_u64;
         for &field in kind.lines() {
             match status.amount(field) {
@@ -199,9 +199,17 @@ impl Process<'_> {
 
 impl Snapshot {
     /// Returns the number of selected processes (`proc.num`).
-    #[must_use]
-    pub fn count(&self, selector: &Selector) -> usize {
-        self.processes().filter(|process| selector.matches(process)).count()
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Deadline`]
+    pub fn count(&self, selector: &Selector, deadline: Instant) -> Result<usize, ProcError> {
+        let mut count = 0;
+        for process in self.processes() {
+            process.check(deadline)?;
+            count += usize::from(selector.matches(&process));
+        }
+        Ok(count)
     }
 
     /// Returns the memory of the selected processes (`proc.mem`). Kernel threads and zombies have none and are not counted,
@@ -210,7 +218,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`ProcError::StatusField`] for an unusable line, [`ProcError::NoTotalMemory`] and
-    /// [`ProcError::ZeroTotalMemory`] for [`MemType::Pmem`], [`ProcError::Deadline`].
+    /// [`ProcError::ZeroTotalMemory`] for [`MemType::Pmem`], [`ProcError::Shortage`], [`ProcError::Deadline`].
     pub fn memory(
         &self,
         selector: &Selector,
@@ -219,9 +227,12 @@ impl Snapshot {
     ) -> Result<MemSummary, ProcError> {
         let scale = Scale::new(self, kind)?;
         let mut summary = MemSummary::default();
-        for process in self.processes().filter(|process| selector.matches(process)) {
+        for process in self.processes() {
             process.check(deadline)?;
-            match process.memory(kind)? {
+            if !selector.matches(&process) {
+                continue;
+            }
+            match process.memory(kind, deadline)? {
                 Reading::Bytes(bytes) => summary.add(scale.apply(bytes)),
                 Reading::Nothing => {}
                 Reading::Unreadable => summary.unreadable += 1,

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
-use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use crate::error::ProcError;
+use crate::shortage::{ResourceShortage, if_readable};
 use crate::text;
 
 /// Buffer for one `getdents64` call: about 1,000 processes.
@@ -77,7 +77,7 @@ impl ProcRoot {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(dir) => Ok(Self { dir, path, facts }),
-            Err(errno) => Err(ProcError::Read { path, source: errno.into() }),
+            Err(errno) => Err(read_error(path, errno)),
         }
     }
 
@@ -97,9 +97,10 @@ impl ProcRoot {
     ///
     /// # Errors
     ///
-    /// [`ProcError::NoTotalMemory`] if the file or the line is missing or unusable.
+    /// [`ProcError::NoTotalMemory`] if the file or the line is missing or unusable, [`ProcError::Shortage`].
     pub fn total_memory(&self) -> Result<u64, ProcError> {
-        let total = self.read_whole(c"meminfo").ok().and_then(|data| text::meminfo_bytes(&data, "MemTotal"));
+        let meminfo = self.read_whole(c"meminfo")?;
+        let total = meminfo.and_then(|data| text::meminfo_bytes(&data, "MemTotal"));
         total.ok_or_else(|| ProcError::NoTotalMemory { path: self.path.join("meminfo") })
     }
 
@@ -107,20 +108,16 @@ impl ProcRoot {
         self.dir.as_fd()
     }
 
-    /// Reads a file that does not belong to a process.
-    pub(crate) fn read_whole(&self, name: &CStr) -> io::Result<Vec<u8>> {
+    /// Reads a file that does not belong to a process. `None` if it is absent or may not be read.
+    pub(crate) fn read_whole(&self, name: &CStr) -> Result<Option<Vec<u8>>, ResourceShortage> {
         let mut data = Vec::new();
-        read_to_end(self.dir(), name, &mut data, WHOLE_FILE_BYTES)?;
-        Ok(data)
-    }
-
-    pub(crate) fn error(&self, name: &str, errno: Errno) -> ProcError {
-        ProcError::Read { path: self.path.join(name), source: errno.into() }
+        let read = if_readable(read_to_end(self.dir(), name, &mut data, WHOLE_FILE_BYTES))?;
+        Ok(read.map(|()| data))
     }
 
     /// Calls `each` with every process number, in the directory's order, until it returns false.
     pub(crate) fn each_pid(&self, each: impl FnMut(u32) -> bool) -> Result<(), ProcError> {
-        each_number(self.dir(), c".", each).map_err(|errno| self.error("", errno))
+        each_number(self.dir(), c".", each).map_err(|errno| read_error(self.path.clone(), errno))
     }
 
     /// Opens the directory of a process. When the process has ended, reads through the directory fail, even if its id is
@@ -128,6 +125,11 @@ impl ProcRoot {
     pub(crate) fn open_pid(&self, pid: u32) -> rustix::io::Result<OwnedFd> {
         open_dir(self.dir(), SmallPath::new(pid, b"").as_cstr())
     }
+}
+
+fn read_error(path: PathBuf, errno: Errno) -> ProcError {
+    ResourceShortage::from_errno(errno)
+        .map_or_else(|| ProcError::Read { path, source: errno.into() }, ProcError::Shortage)
 }
 
 /// Opens a directory as a base for opening files. `O_PATH` avoids the cost of preparing to list it.

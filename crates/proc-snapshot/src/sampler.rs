@@ -7,9 +7,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::GoPattern;
 use crate::cpu::{CpuHistory, CpuQuery, CpuRanking, CpuType, CpuWindow, Owner};
+use crate::cpu_interval::CpuIntervals;
 use crate::error::ProcError;
+use crate::polls::Polls;
 use crate::root::{ProcRoot, SmallPath, WHOLE_FILE_BYTES, read_at};
+use crate::select::Selector;
+use crate::shared::SharedWalk;
+use crate::shortage::{ResourceShortage, if_readable};
+use crate::snapshot::{CMDLINE_BYTES, Needs};
 use crate::stat::Stat;
 use crate::text::Cmdline;
 use crate::tracker::{Texts, Tracker};
@@ -22,7 +29,7 @@ pub struct SamplerStats {
     pub queries: usize,
     /// Completed samples.
     pub samples: u64,
-    /// Samples that ended in a panic or could not list `/proc`.
+    /// Samples that ended in a panic or could not read `/proc`.
     pub failed: u64,
     /// Time spent on samples.
     pub sampling: Duration,
@@ -32,8 +39,9 @@ pub struct SamplerStats {
 
 /// Samples the CPU times of all processes once a second, as long as queries are polled.
 ///
-/// The thread starts with the first query and ends when no query is left. A sample reads `stat` of every
-/// process: about 20 ms of CPU time for 2,000 processes (2 cores, Linux 6.18).
+/// The thread starts with the first query and ends when no further poll is expected: 90 s after the last poll, or twice
+/// the interval of the polls if it is longer. A sample reads `stat` of every process: about 20 ms of CPU time for 2,000
+/// processes (2 cores, Linux 6.18). A query without samples is measured between two walks.
 #[derive(Debug)]
 pub struct CpuSampler {
     core: Arc<SamplerCore>,
@@ -43,6 +51,7 @@ pub struct CpuSampler {
 struct SamplerCore {
     root: Arc<ProcRoot>,
     users: Arc<Users>,
+    intervals: CpuIntervals,
     epoch: Instant,
     state: Mutex<State>,
     changed: Condvar,
@@ -59,8 +68,7 @@ struct State {
     ranking: Option<(Duration, CpuRanking)>,
     /// End of the last sample, or start of the thread.
     sampled: Duration,
-    /// Time of the last request for the ranking.
-    ranking_requested: Option<Duration>,
+    ranking_polls: Option<Polls>,
     stats: SamplerStats,
     stopping: bool,
 }
@@ -69,8 +77,6 @@ struct State {
 const PERIOD: Duration = Duration::from_secs(1);
 /// After this time without a completed sample the thread counts as stalled, and its last values are stale.
 const STALL: Duration = Duration::from_secs(10);
-/// How long rankings are kept up to date after the last request.
-const RANKING_UNUSED: Duration = Duration::from_secs(15 * 60);
 /// Age limit of a ranking. The next sample is due after one period.
 const RANKING_AGE: Duration = Duration::from_millis(2500);
 /// How often users are sampled up again.
@@ -79,10 +85,11 @@ const USERS_AGE: Duration = Duration::from_secs(10);
 impl CpuSampler {
     /// Creates a sampler. Its thread starts with the first query.
     #[must_use]
-    pub fn new(root: Arc<ProcRoot>, users: Arc<Users>) -> Self {
+    pub fn new(walks: Arc<SharedWalk>, users: Arc<Users>) -> Self {
         let core = SamplerCore {
-            root,
+            root: Arc::clone(walks.root()),
             users,
+            intervals: CpuIntervals::new(walks),
             epoch: Instant::now(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -93,20 +100,32 @@ impl CpuSampler {
         Self { core: Arc::new(core) }
     }
 
-    /// Returns CPU utilization in percent of one CPU, rounded to one decimal. `Ok(None)` for a new query: the built-in
-    /// key has no value then either. The query is watched from the first call until 25 hours pass without a poll.
+    /// Returns CPU utilization in percent of one CPU, rounded to one decimal.
+    ///
+    /// A query without two samples waits about a second and returns the use between two walks. The built-in key has no
+    /// value then. Queries that are new within a few seconds share these walks.
     ///
     /// # Errors
     ///
-    /// [`ProcError::Pattern`], [`ProcError::TooManyQueries`], [`ProcError::Sampler`]; and from the second sample on
-    /// [`ProcError::UnknownUser`] or [`ProcError::UserLookup`]. For those two, agents 6.0.14 and 7.0.9 return an error and
-    /// later 7.0 returns 0. [`ProcError::SamplerStalled`] if the kernel blocks the sampler's thread.
+    /// [`ProcError::Pattern`], [`ProcError::TooManyQueries`], [`ProcError::Sampler`], [`ProcError::Shortage`],
+    /// [`ProcError::IntervalTooShort`], [`ProcError::Deadline`]. [`ProcError::UnknownUser`] or
+    /// [`ProcError::UserLookup`]: for those two, agents 6.0.14 and 7.0.9 return an error and later 7.0 returns 0.
+    /// [`ProcError::SamplerStalled`] if the kernel blocks the sampler's thread.
     pub fn utilization(
         &self,
         query: &CpuQuery,
         kind: CpuType,
         window: CpuWindow,
-    ) -> Result<Option<f64>, ProcError> {
+        deadline: Instant,
+    ) -> Result<f64, ProcError> {
+        match self.sampled(query, kind, window)? {
+            Some(percent) => Ok(percent),
+            None => self.core.first_value(query, kind, deadline),
+        }
+    }
+
+    /// Returns the value from samples, if there are two. Samples the query from now on.
+    fn sampled(&self, query: &CpuQuery, kind: CpuType, window: CpuWindow) -> Result<Option<f64>, ProcError> {
         let mut state = self.core.lock();
         let now = self.core.now();
         self.core.check_stall(&state, now)?;
@@ -116,28 +135,27 @@ impl CpuSampler {
         Ok(answer)
     }
 
-    /// Returns names ranked by CPU over about the last minute. The first request waits about a second for two samples.
+    /// Returns names ranked by CPU over about the last minute. The first request waits about a second and ranks by the use
+    /// between two walks.
     ///
     /// # Errors
     ///
-    /// [`ProcError::Sampler`], [`ProcError::Deadline`] if the deadline passes before the second sample.
+    /// [`ProcError::Sampler`], [`ProcError::Shortage`], [`ProcError::IntervalTooShort`], [`ProcError::Deadline`].
     pub fn top(&self, deadline: Instant) -> Result<CpuRanking, ProcError> {
-        let mut state = self.core.lock();
-        loop {
-            let now = self.core.now();
-            state.ranking_requested = Some(now);
-            if let Some(ranking) = state.fresh_ranking(now) {
-                return Ok(ranking.clone());
-            }
-            self.run(&mut state)?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ProcError::Deadline {
-                    doing: "before the second sample of CPU times".to_owned(),
-                });
-            }
-            state = self.core.wait(state, left);
+        if let Some(ranking) = self.sampled_ranking()? {
+            return Ok(ranking);
         }
+        self.core.intervals.measure(Needs::CMDLINE, deadline)?.ranking(deadline)
+    }
+
+    fn sampled_ranking(&self) -> Result<Option<CpuRanking>, ProcError> {
+        let mut state = self.core.lock();
+        let now = self.core.now();
+        state.ranking_polls =
+            Some(state.ranking_polls.map_or_else(|| Polls::first(now), |polls| polls.again(now)));
+        let ranking = state.fresh_ranking(now).cloned();
+        self.run(&mut state)?;
+        Ok(ranking)
     }
 
     /// Counts since the start.
@@ -170,7 +188,7 @@ impl Drop for CpuSampler {
 
 impl State {
     fn wants_ranking(&self, now: Duration) -> bool {
-        self.ranking_requested.is_some_and(|requested| now.saturating_sub(requested) <= RANKING_UNUSED)
+        self.ranking_polls.is_some_and(|polls| polls.is_expected(now))
     }
 
     fn fresh_ranking(&self, now: Duration) -> Option<&CpuRanking> {
@@ -212,11 +230,22 @@ impl SamplerCore {
         Err(ProcError::SamplerStalled { pid, seconds: still.as_secs() })
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    fn first_value(&self, query: &CpuQuery, kind: CpuType, deadline: Instant) -> Result<f64, ProcError> {
+        let cmdline =
+            (!query.cmdline.is_empty()).then(|| GoPattern::new(query.cmdline.as_bytes())).transpose()?;
+        let uid = match &*query.user {
+            "" => None,
+            name => match self.users.uid(name)? {
+                Some(uid) => Some(uid),
+                None => return Err(ProcError::UnknownUser { name: name.to_owned() }),
+            },
+        };
+        let name = (!query.name.is_empty()).then(|| query.name.as_bytes().into());
+        let selector = Selector { name, uid, cmdline, state: None };
+        self.intervals.measure(selector.needs(), deadline)?.utilization(&selector, kind, deadline)
     }
 
-    /// Runs in the thread: takes one sample a second until there is no query.
+    /// Runs in the thread: takes one sample a second until no further poll is expected.
     fn sample(&self) {
         let _running = Running(self);
         let mut sampling = SamplingState::default();
@@ -229,20 +258,30 @@ impl SamplerCore {
                     // Under the lock, so that a concurrent query starts a new thread.
                     state.stats.running = false;
                     state.ranking = None;
+                    drop(state);
+                    self.intervals.forget_old();
                     return;
                 }
             }
+            self.intervals.forget_old();
             let result = catch_unwind(AssertUnwindSafe(|| self.take_sample(&mut sampling)));
             if !matches!(result, Ok(Ok(()))) {
-                self.lock().stats.failed += 1;
-            }
-            if result.is_err() {
-                // A panic may have left the state inconsistent.
+                // The sample is incomplete, and a panic may have left the state inconsistent.
                 sampling = SamplingState::default();
+                self.note_failure();
             }
             next = (next + PERIOD).max(self.now());
             self.rest_until(next);
         }
+    }
+
+    fn note_failure(&self) {
+        let mut state = self.lock();
+        state.stats.failed += 1;
+        state.history.forget_samples();
+        state.ranking = None;
+        // It has failed, but it does not stall.
+        state.sampled = self.now();
     }
 
     fn rest_until(&self, next: Duration) {
@@ -252,7 +291,7 @@ impl SamplerCore {
             if left.is_zero() {
                 return;
             }
-            state = self.wait(state, left);
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -268,18 +307,24 @@ impl SamplerCore {
             sampling.tracker.watch(generation, watches);
         }
         sampling.tracker.begin(self.now());
-        let SamplingState { tracker, buffer, .. } = sampling;
+        let mut outcome = Ok(());
         self.root.each_pid(|pid| {
-            let path = SmallPath::new(pid, b"/stat");
-            if read_at(self.root.dir(), path.as_cstr(), buffer, WHOLE_FILE_BYTES).is_ok()
-                && let Some(stat) = Stat::parse(buffer)
-            {
-                tracker.take(pid, &stat, || self.read_texts(pid));
-            }
-            true
+            outcome = self.take_process(sampling, pid);
+            outcome.is_ok()
         })?;
+        outcome?;
         self.publish(sampling, began);
         Ok(())
+    }
+
+    fn take_process(&self, sampling: &mut SamplingState, pid: u32) -> Result<(), ResourceShortage> {
+        let SamplingState { tracker, buffer, .. } = sampling;
+        let path = SmallPath::new(pid, b"/stat");
+        let read = if_readable(read_at(self.root.dir(), path.as_cstr(), buffer, WHOLE_FILE_BYTES))?;
+        match read.and_then(|()| Stat::parse(buffer)) {
+            Some(stat) => tracker.take(pid, &stat, || self.read_texts(pid)),
+            None => Ok(()),
+        }
     }
 
     fn publish(&self, sampling: &mut SamplingState, began: Duration) {
@@ -293,18 +338,16 @@ impl SamplerCore {
         let ranking =
             state.wants_ranking(now).then(|| sampling.tracker.ranking(self.root.facts().clock_ticks));
         state.ranking = ranking.flatten().map(|ranking| (self.now(), ranking));
-        drop(state);
-        self.changed.notify_all();
     }
 
     /// Reads command line and owner of a process.
-    fn read_texts(&self, pid: u32) -> Texts {
+    fn read_texts(&self, pid: u32) -> Result<Texts, ResourceShortage> {
         self.at.store(pid, Ordering::Relaxed);
-        let Ok(dir) = self.root.open_pid(pid) else { return Texts::default() };
-        let uid = rustix::fs::fstat(&dir).ok().map(|stat| stat.st_uid);
+        let Some(dir) = if_readable(self.root.open_pid(pid))? else { return Ok(Texts::default()) };
+        let uid = if_readable(rustix::fs::fstat(&dir))?.map(|stat| stat.st_uid);
         let mut raw = Vec::new();
-        let read = read_at(dir.as_fd(), c"cmdline", &mut raw, CMDLINE_BYTES);
-        Texts { cmdline: read.is_ok().then(|| Cmdline::new(raw)), uid }
+        let read = if_readable(read_at(dir.as_fd(), c"cmdline", &mut raw, CMDLINE_BYTES))?;
+        Ok(Texts { cmdline: read.map(|()| Cmdline::new(raw)), uid })
     }
 
     /// Resolves the users of new queries, and those of all queries every [`USERS_AGE`].
@@ -336,9 +379,6 @@ impl SamplerCore {
     }
 }
 
-/// Limit for a command line that is matched; it is not kept.
-const CMDLINE_BYTES: usize = 4 * 1024 * 1024;
-
 /// State of the thread between two samples.
 #[derive(Debug, Default)]
 struct SamplingState {
@@ -353,10 +393,26 @@ mod tests {
 
     use super::*;
 
+    fn sampler() -> CpuSampler {
+        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
+        CpuSampler::new(Arc::new(SharedWalk::new(root, Duration::from_secs(1))), Arc::new(Users::new()))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    fn wait_for_samples(sampler: &CpuSampler, count: u64) {
+        let deadline = soon();
+        while sampler.stats().samples < count {
+            assert!(Instant::now() < deadline, "{:?}", sampler.stats());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     #[test]
     fn stalled_sampler_returns_an_error_and_no_old_values() {
-        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
-        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        let sampler = sampler();
         sampler.core.at.store(42, Ordering::Relaxed);
         let mut state = sampler.core.lock();
         let later = STALL + Duration::from_secs(1);
@@ -373,18 +429,16 @@ mod tests {
 
     #[test]
     fn thread_starts_with_the_first_query_and_ends_with_the_sampler() {
-        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
-        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        let sampler = sampler();
         let query = CpuQuery { user: "root".to_owned(), ..CpuQuery::default() };
         assert!(!sampler.stats().running);
-        assert_eq!(sampler.utilization(&query, CpuType::Total, CpuWindow::Avg1).unwrap(), None);
+        assert!(sampler.utilization(&query, CpuType::Total, CpuWindow::Avg1, soon()).unwrap() >= 0.0);
         assert!(sampler.stats().running);
-        let ranking = sampler.top(Instant::now() + Duration::from_secs(30)).unwrap();
-        assert!(!ranking.window.is_zero());
-        assert!(sampler.stats().samples >= 2);
+        assert!(!sampler.top(soon()).unwrap().window.is_zero());
+        wait_for_samples(&sampler, 2);
         let core = Arc::downgrade(&sampler.core);
         drop(sampler);
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = soon();
         while core.strong_count() > 0 {
             assert!(Instant::now() < deadline, "the thread is still there");
             std::thread::sleep(Duration::from_millis(10));
@@ -392,40 +446,53 @@ mod tests {
     }
 
     #[test]
-    fn panic_in_a_sample_ends_neither_thread_nor_histories() {
-        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
-        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+    fn panic_in_a_sample_does_not_end_the_thread() {
+        let sampler = sampler();
         sampler.core.panic_once.store(true, Ordering::Relaxed);
-        assert!(sampler.top(Instant::now() + Duration::from_secs(30)).is_ok());
+        assert!(sampler.top(soon()).is_ok());
+        wait_for_samples(&sampler, 1);
         let stats = sampler.stats();
         assert_eq!((stats.failed, stats.running), (1, true));
     }
 
     #[test]
     fn sampler_survives_a_poisoned_lock() {
-        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
-        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        let sampler = sampler();
         let core = Arc::clone(&sampler.core);
         let poisoned = std::thread::spawn(move || {
             let _guard = core.lock();
             panic!("poisons the lock on purpose");
         });
         assert!(poisoned.join().is_err());
-        assert!(sampler.top(Instant::now() + Duration::from_secs(30)).is_ok());
+        assert!(sampler.top(soon()).is_ok());
     }
 
     #[test]
     fn passed_deadline_is_an_error() {
-        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
-        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
-        assert!(matches!(sampler.top(Instant::now()), Err(ProcError::Deadline { .. })));
+        assert!(matches!(sampler().top(Instant::now()), Err(ProcError::Deadline { .. })));
     }
 
     #[test]
-    fn ranking_is_maintained_for_15_minutes_after_the_last_request() {
-        let requested = Duration::from_secs(100);
-        let state = State { ranking_requested: Some(requested), ..State::default() };
-        let later = requested + Duration::from_secs(15 * 60);
+    fn deadline_without_time_for_two_samples_is_an_error_that_says_so() {
+        let deadline = Instant::now() + Duration::from_millis(120);
+        let error = sampler().top(deadline).unwrap_err().to_string();
+        assert!(
+            error.starts_with("CPU use needs two samples at least 100 ms apart, and the poll's"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn deadline_below_a_second_gives_a_value_of_the_time_that_is_left() {
+        let ranking = sampler().top(Instant::now() + Duration::from_millis(900)).unwrap();
+        assert!(ranking.window < Duration::from_millis(900), "{ranking:?}");
+    }
+
+    #[test]
+    fn ranking_is_maintained_while_its_next_poll_is_expected() {
+        let polls = Polls::first(Duration::from_secs(100));
+        let state = State { ranking_polls: Some(polls), ..State::default() };
+        let later = Duration::from_secs(190);
         assert!(state.wants_ranking(later) && !state.is_idle(later));
         let too_late = later + Duration::from_millis(1);
         assert!(!state.wants_ranking(too_late) && state.is_idle(too_late));
@@ -443,8 +510,7 @@ mod tests {
 
     #[test]
     fn known_users_are_resolved_again_after_ten_seconds() {
-        let root = Arc::new(ProcRoot::open(Path::new("/")).unwrap());
-        let sampler = CpuSampler::new(root, Arc::new(Users::new()));
+        let sampler = sampler();
         let core = &sampler.core;
         let query = CpuQuery { user: "root".to_owned(), ..CpuQuery::default() };
         core.lock()

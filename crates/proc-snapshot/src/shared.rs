@@ -109,10 +109,10 @@ impl State {
     }
 
     /// Returns the last walk if it covers the needs and is fresh, or is the one that this request waited for.
-    fn usable(&self, needs: Needs, max_age: Duration, joined: Option<u64>) -> Option<Arc<Snapshot>> {
+    fn usable(&self, needs: Needs, max_age: Duration, joined: Option<u64>) -> Option<&Arc<Snapshot>> {
         let (number, snapshot) = self.current.as_ref()?;
         let fresh = joined == Some(*number) || snapshot.taken().elapsed() <= max_age && !max_age.is_zero();
-        (fresh && covers(snapshot.needs(), needs)).then(|| Arc::clone(snapshot))
+        (fresh && covers(snapshot.needs(), needs)).then_some(snapshot)
     }
 
     fn begin(&mut self, reads: Needs) -> CurrentWalk {
@@ -171,15 +171,37 @@ impl SharedWalk {
     ///
     /// # Errors
     ///
-    /// [`ProcError::Read`] if `/proc` cannot be listed, [`ProcError::Deadline`].
+    /// [`ProcError::Read`] if `/proc` cannot be listed, [`ProcError::Shortage`], [`ProcError::Deadline`].
     ///
     /// [`Process::status`]: crate::Process::status
     pub fn snapshot(&self, needs: Needs, deadline: Instant) -> Result<Arc<Snapshot>, ProcError> {
+        self.find_snapshot(None, needs, deadline)
+    }
+
+    /// As [`SharedWalk::snapshot`], of a walk that ended at `since` or later.
+    pub(crate) fn snapshot_since(
+        &self,
+        since: Instant,
+        needs: Needs,
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, ProcError> {
+        self.find_snapshot(Some(since), needs, deadline)
+    }
+
+    fn find_snapshot(
+        &self,
+        since: Option<Instant>,
+        needs: Needs,
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, ProcError> {
         let mut state = self.lock();
         state.note(needs.difference(Needs::STATUS), Instant::now());
         let mut joined = None;
         loop {
-            if let Some(snapshot) = state.usable(needs, self.max_age, joined) {
+            let usable = state.usable(needs, self.max_age, joined);
+            if let Some(snapshot) = usable.filter(|usable| since.is_none_or(|since| usable.taken() >= since))
+            {
+                let snapshot = Arc::clone(snapshot);
                 state.stats.shared += 1;
                 return Ok(snapshot);
             }
@@ -318,13 +340,14 @@ mod tests {
     fn status_of_most_processes_is_read_by_the_next_walk_only() {
         let walks = SharedWalk::new(Arc::new(ProcRoot::open(Path::new("/")).unwrap()), Duration::ZERO);
         let few = walks.snapshot(Needs::empty(), soon()).unwrap();
-        assert!(few.processes().next().unwrap().status().is_some());
+        assert!(few.processes().next().unwrap().status().unwrap().is_some());
         let all = walks.snapshot(Needs::empty(), soon()).unwrap();
         assert!(!all.needs().contains(Needs::STATUS));
-        assert!(all.processes().filter(|process| process.status().is_some()).count() * 2 > all.len());
+        let read = all.processes().filter(|process| process.status().unwrap().is_some());
+        assert!(read.count() * 2 > all.len());
         let next = walks.snapshot(Needs::empty(), soon()).unwrap();
         assert!(next.needs().contains(Needs::STATUS));
-        assert!(next.processes().next().unwrap().status().is_some());
+        assert!(next.processes().next().unwrap().status().unwrap().is_some());
         let unasked = walks.snapshot(Needs::empty(), soon()).unwrap();
         assert!(!unasked.needs().contains(Needs::STATUS));
     }

@@ -3,11 +3,15 @@
 //! The parser of the `procfs` crate keeps a map of strings for every mapping and refuses paths that are not UTF-8.
 //! A process may have 65,530 mappings and more, so this parser adds up line by line in a fixed buffer.
 
+use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
+use crate::error::ProcError;
 use crate::root::open_file;
+use crate::shortage::if_readable;
 use crate::text;
 
 /// The built-in key adds half a KiB for each mapping, because the kernel rounds Pss down to KiB.
@@ -72,29 +76,39 @@ impl Sums {
 impl Smaps {
     /// Reads the files in the directory of a process. `None` if neither can be read: no permission, or the process is
     /// gone.
-    pub(crate) fn read(process: BorrowedFd<'_>) -> Option<Self> {
-        let sums = match add_up(process, c"smaps_rollup") {
-            Ok(sums) => sums,
-            // Before Linux 4.14 there is no rollup.
-            Err(_) => add_up(process, c"smaps").ok()?,
-        };
-        Some(sums.finish())
+    pub(crate) fn read(process: BorrowedFd<'_>, deadline: Instant) -> Result<Option<Self>, ProcError> {
+        // Before Linux 4.14 there is no rollup.
+        for name in [c"smaps_rollup", c"smaps"] {
+            if let Some(sums) = if_readable(add_up(process, name, deadline))? {
+                return sums.map(|sums| Some(sums.finish()));
+            }
+        }
+        Ok(None)
     }
 }
 
-fn add_up(process: BorrowedFd<'_>, name: &std::ffi::CStr) -> rustix::io::Result<Sums> {
+/// The inner error is a deadline that passed between two reads: `smaps` may have millions of lines.
+fn add_up(
+    process: BorrowedFd<'_>,
+    name: &CStr,
+    deadline: Instant,
+) -> rustix::io::Result<Result<Sums, ProcError>> {
     let file = open_file(process, name)?;
     let mut sums = Sums::default();
     let mut buffer = vec![0_u8; BUFFER_BYTES];
     let mut filled = 0;
     loop {
+        if Instant::now() >= deadline {
+            let doing = format!("while reading {} of a process", name.to_string_lossy());
+            return Ok(Err(ProcError::Deadline { doing }));
+        }
         let got = match rustix::io::read(&file, &mut buffer[filled..]) {
             Err(Errno::INTR) => continue,
             got => got?,
         };
         if got == 0 {
             sums.take_line(&buffer[..filled]);
-            return Ok(sums);
+            return Ok(Ok(sums));
         }
         filled = take_lines(&mut sums, &mut buffer, filled + got);
     }
@@ -127,7 +141,8 @@ mod tests {
         for (name, content) in files {
             fs::write(dir.path().join(name), content).unwrap();
         }
-        Smaps::read(File::open(dir.path()).unwrap().as_fd())
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        Smaps::read(File::open(dir.path()).unwrap().as_fd(), deadline).unwrap()
     }
 
     #[test]

@@ -3,20 +3,24 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rustix::io::Errno;
 
 use crate::error::ProcError;
 use crate::root::{ProcRoot, SmallPath, WHOLE_FILE_BYTES, is_gone, read_at, with_buffer};
+use crate::shortage::{ResourceShortage, if_readable};
 use crate::smaps::Smaps;
 use crate::stat::Stat;
 use crate::status::Status;
 use crate::text;
 
 /// Memory limit for the command lines of one snapshot; further ones are truncated.
-const CMDLINES_BYTES: usize = 16 * 1024 * 1024;
+const CMDLINES_BYTES: usize = 8 * 1024 * 1024;
+/// Limit for one command line, so that a few processes cannot use up the limit for all. A single argument has at most
+/// 128 KiB.
+pub(crate) const CMDLINE_BYTES: usize = 256 * 1024;
 /// Bytes kept of each command line beyond that limit.
 const CUT_CMDLINE_BYTES: usize = 256;
 
@@ -36,8 +40,8 @@ bitflags::bitflags! {
 
 /// All processes that one walk found, in the order of the directory.
 ///
-/// Names and command lines of all processes lie in one block of memory. Command lines are kept whole up to 16 MiB in
-/// one snapshot; beyond that each is cut to 256 bytes and counted in [`Snapshot::truncated_cmdlines`].
+/// Names and command lines of all processes lie in one block of memory. Command lines are kept up to 256 KiB each and
+/// 8 MiB in one snapshot; beyond that they are cut and counted in [`Snapshot::truncated_cmdlines`].
 pub struct Snapshot {
     root: Arc<ProcRoot>,
     needs: Needs,
@@ -90,8 +94,9 @@ bitflags::bitflags! {
 #[derive(Debug, Default)]
 struct LazyParts {
     status_wanted: AtomicBool,
-    status: OnceLock<Option<Box<Status>>>,
-    smaps: OnceLock<Option<Box<Smaps>>>,
+    /// A shortage of resources is kept as well: it fails all queries of the snapshot in the same way.
+    status: OnceLock<Result<Option<Box<Status>>, ResourceShortage>>,
+    smaps: Mutex<Option<Option<Smaps>>>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -124,16 +129,20 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Adds one process, unless it is gone.
-    fn take(&mut self, pid: u32) {
+    fn take(&mut self, pid: u32) -> Result<(), ResourceShortage> {
         let mut row = ProcessRow { pid, ..ProcessRow::default() };
         let taken =
             if self.needs.is_empty() { self.take_stat_only(&mut row) } else { self.take_files(&mut row) };
         match taken {
             Ok(()) => {}
-            Err(errno) if is_gone(errno) => return,
-            Err(_) => self.unreadable += 1,
+            Err(errno) if is_gone(errno) => return Ok(()),
+            Err(errno) => {
+                if_readable::<()>(Err(errno))?;
+                self.unreadable += 1;
+            }
         }
         self.rows.push(row);
+        Ok(())
     }
 
     fn take_stat_only(&mut self, row: &mut ProcessRow) -> Result<(), Errno> {
@@ -153,19 +162,20 @@ impl Walk<'_> {
         }
         let stat = read_at(dir.as_fd(), c"stat", &mut self.buffer, WHOLE_FILE_BYTES)
             .and_then(|()| self.take_stat(row));
-        if stat.is_err_and(is_gone) {
+        if stat.is_err_and(ends_the_walk) {
             return stat;
         }
         if self.needs.contains(Needs::CMDLINE) && !self.avoid.contains(&row.pid) {
             if row.has_no_memory() {
                 row.parts |= ReadParts::CMDLINE;
             } else {
-                self.take_cmdline(dir.as_fd(), row);
+                self.take_cmdline(dir.as_fd(), row)?;
             }
         }
         if self.needs.contains(Needs::STATUS) {
             self.statuses.resize_with(self.rows.len(), || None);
-            self.statuses.push(read_status(dir.as_fd(), &mut self.buffer));
+            let status = read_status(dir.as_fd(), &mut self.buffer);
+            self.statuses.push(status.or_else(unless_short)?);
         }
         stat
     }
@@ -186,14 +196,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn take_cmdline(&mut self, dir: BorrowedFd<'_>, row: &mut ProcessRow) {
-        let limit = CMDLINES_BYTES.saturating_sub(self.arena.len()).max(CUT_CMDLINE_BYTES);
+    /// An unreadable command line is absent.
+    fn take_cmdline(&mut self, dir: BorrowedFd<'_>, row: &mut ProcessRow) -> Result<(), Errno> {
+        let left = CMDLINES_BYTES.saturating_sub(self.arena.len());
         // One byte more than the limit distinguishes a truncated line from one that just fits.
-        if read_at(dir, c"cmdline", &mut self.buffer, limit + 1).is_err() {
-            return;
+        let limit = CMDLINE_BYTES.min(left.max(CUT_CMDLINE_BYTES));
+        if let Err(errno) = read_at(dir, c"cmdline", &mut self.buffer, limit + 1) {
+            return unless_short::<()>(errno).map(drop);
         }
         if self.buffer.len() > limit {
-            self.buffer.truncate(limit.min(CUT_CMDLINE_BYTES));
+            self.buffer.truncate(if limit == CMDLINE_BYTES { limit } else { CUT_CMDLINE_BYTES.min(limit) });
             self.truncated += 1;
         }
         let nul = self.buffer.iter().position(|&byte| byte == 0);
@@ -207,12 +219,22 @@ impl Walk<'_> {
         row.cmdline_len = u32::try_from(length).unwrap_or(0);
         row.first_end = u32::try_from(first_end).unwrap_or(0);
         row.parts |= ReadParts::CMDLINE;
+        Ok(())
     }
 }
 
-fn read_status(dir: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Option<Box<Status>> {
-    read_at(dir, c"status", buffer, WHOLE_FILE_BYTES).ok()?;
-    Some(Box::new(Status::parse(buffer)))
+fn ends_the_walk(errno: Errno) -> bool {
+    is_gone(errno) || ResourceShortage::from_errno(errno).is_some()
+}
+
+/// Returns `None` for an error that concerns one file only.
+fn unless_short<T>(errno: Errno) -> Result<Option<T>, Errno> {
+    if ResourceShortage::from_errno(errno).is_some() { Err(errno) } else { Ok(None) }
+}
+
+fn read_status(dir: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<Option<Box<Status>>, Errno> {
+    read_at(dir, c"status", buffer, WHOLE_FILE_BYTES)?;
+    Ok(Some(Box::new(Status::parse(buffer))))
 }
 
 impl Snapshot {
@@ -236,18 +258,17 @@ impl Snapshot {
             unreadable: 0,
             truncated: 0,
         };
-        let mut late = false;
+        let mut outcome = Ok(());
         root.each_pid(|pid| {
             at.store(pid, Ordering::Relaxed);
-            late = Instant::now() >= deadline;
-            if !late {
-                walk.take(pid);
-            }
-            !late
+            outcome = if Instant::now() < deadline {
+                walk.take(pid).map_err(ProcError::Shortage)
+            } else {
+                Err(ProcError::walk_deadline(pid))
+            };
+            outcome.is_ok()
         })?;
-        if late {
-            return Err(ProcError::walk_deadline(at.load(Ordering::Relaxed)));
-        }
+        outcome?;
         Ok(Self::assemble(root, walk))
     }
 
@@ -256,7 +277,7 @@ impl Snapshot {
         let lazy = walk.rows.iter().map(|_| {
             let lazy = LazyParts::default();
             if walk.needs.contains(Needs::STATUS) {
-                let _ = lazy.status.set(statuses.next().flatten());
+                let _ = lazy.status.set(Ok(statuses.next().flatten()));
             }
             lazy
         });
@@ -454,37 +475,56 @@ impl<'a> Process<'a> {
         self.comm().map(|comm| text::full_name(comm, self.cmdline().unwrap_or_default()))
     }
 
-    /// `status`, read on first use and shared by all users of this snapshot. `None` if the process is gone or the
+    /// Returns `status`, read on first use and shared by all users of this snapshot. `None` if the process is gone or the
     /// file unreadable; never another process's.
-    #[must_use]
-    pub fn status(&self) -> Option<&'a Status> {
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Shortage`]
+    pub fn status(&self) -> Result<Option<&'a Status>, ProcError> {
         let lazy = &self.snapshot.lazy[self.index];
         lazy.status_wanted.store(true, Ordering::Relaxed);
         let status = lazy.status.get_or_init(|| {
-            let dir = self.reopen()?;
-            with_buffer(|buffer| read_status(dir.as_fd(), buffer))
+            let Some(dir) = self.reopen()? else { return Ok(None) };
+            if_readable(with_buffer(|buffer| read_status(dir.as_fd(), buffer))).map(Option::flatten)
         });
-        status.as_deref()
+        match status {
+            Ok(status) => Ok(status.as_deref()),
+            Err(shortage) => Err((*shortage).into()),
+        }
     }
 
-    /// Proportional and unique memory from `smaps_rollup` (or `smaps` before Linux 4.14), read on first use. The
+    /// Returns proportional and unique memory from `smaps_rollup` (or `smaps` before Linux 4.14), read on first use. The
     /// kernel walks the whole address space with the process's memory lock held: 4.5 s were seen at 210 GB. `None` if
     /// the process is gone or belongs to another user: reading requires ptrace permission.
-    #[must_use]
-    pub fn smaps(&self) -> Option<&'a Smaps> {
-        let lazy = &self.snapshot.lazy[self.index];
-        lazy.smaps.get_or_init(|| Smaps::read(self.reopen()?.as_fd()).map(Box::new)).as_deref()
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Shortage`], [`ProcError::Deadline`]
+    pub fn smaps(&self, deadline: Instant) -> Result<Option<Smaps>, ProcError> {
+        let mut known = self.snapshot.lazy[self.index].smaps.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another query may have held the lock until the deadline.
+        self.check(deadline)?;
+        if let Some(smaps) = *known {
+            return Ok(smaps);
+        }
+        let smaps = match self.reopen()? {
+            Some(dir) => Smaps::read(dir.as_fd(), deadline)?,
+            None => None,
+        };
+        *known = Some(smaps);
+        Ok(smaps)
     }
 
     /// Opens the directory of the process. `None` if its id belongs to another process by now.
-    pub(crate) fn reopen(&self) -> Option<OwnedFd> {
-        let row = self.parts(ReadParts::NUMBERS)?;
-        let dir = self.snapshot.root.open_pid(row.pid).ok()?;
-        let same = with_buffer(|buffer| {
-            read_at(dir.as_fd(), c"stat", buffer, WHOLE_FILE_BYTES).ok()?;
-            Stat::parse(buffer).map(|stat| stat.complete && stat.start == row.start)
+    pub(crate) fn reopen(&self) -> Result<Option<OwnedFd>, ResourceShortage> {
+        let Some(row) = self.parts(ReadParts::NUMBERS) else { return Ok(None) };
+        let Some(dir) = if_readable(self.snapshot.root.open_pid(row.pid))? else { return Ok(None) };
+        let is_same = with_buffer(|buffer| {
+            read_at(dir.as_fd(), c"stat", buffer, WHOLE_FILE_BYTES)?;
+            Ok(Stat::parse(buffer).is_some_and(|stat| stat.complete && stat.start == row.start))
         });
-        (same == Some(true)).then_some(dir)
+        Ok(if_readable(is_same)?.unwrap_or(false).then_some(dir))
     }
 
     /// Returns an error if the deadline has passed.

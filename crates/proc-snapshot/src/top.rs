@@ -63,7 +63,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ProcError::Deadline`].
+    /// [`ProcError::Deadline`], [`ProcError::Shortage`].
     pub fn top(&self, by: TopBy, deadline: Instant) -> Result<Vec<NameTotal>, ProcError> {
         let kind = match by {
             TopBy::Rss => MemType::Rss,
@@ -72,14 +72,18 @@ impl Snapshot {
             TopBy::Cpu => return Ok(Vec::new()),
         };
         let mut totals: HashMap<&[u8], MemSummary> = HashMap::new();
-        for process in self.processes().filter(|process| process.vsize_bytes() > 0) {
+        for process in self.processes() {
             process.check(deadline)?;
+            if process.vsize_bytes() == 0 {
+                continue;
+            }
             let Some(name) = process.full_name() else { continue };
-            match process.memory(kind) {
+            match process.memory(kind, deadline) {
                 Ok(Reading::Bytes(bytes)) => totals.entry(name).or_default().add(to_float(bytes)),
                 Ok(Reading::Unreadable) => totals.entry(name).or_default().unreadable += 1,
                 // An unusable line of one process must not fail the whole ranking.
-                Ok(Reading::Nothing) | Err(_) => {}
+                Ok(Reading::Nothing) | Err(ProcError::StatusField { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(rank(totals.into_iter().map(|(name, total)| NameTotal::new(name, &total)).collect()))

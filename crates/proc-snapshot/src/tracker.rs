@@ -91,9 +91,18 @@ impl Tracker {
     }
 
     /// Adds one process to the sample. `read` returns its command line and owner if they are needed.
-    pub(crate) fn take(&mut self, pid: u32, stat: &Stat<'_>, read: impl FnOnce() -> Texts) {
+    ///
+    /// # Errors
+    ///
+    /// That of `read`.
+    pub(crate) fn take<E>(
+        &mut self,
+        pid: u32,
+        stat: &Stat<'_>,
+        read: impl FnOnce() -> Result<Texts, E>,
+    ) -> Result<(), E> {
         if !stat.complete {
-            return;
+            return Ok(());
         }
         let known = self.processes.get(&pid).filter(|tracked| tracked.start == stat.start);
         let stale = known.is_none_or(|tracked| {
@@ -104,8 +113,10 @@ impl Tracker {
         if known.is_none() {
             self.processes.insert(pid, Tracked::new(stat));
         }
-        let identity = stale.then(|| self.identify(pid, stat, &read()));
+        let texts = if stale { Some(read()?) } else { None };
+        let identity = texts.map(|texts| self.identify(pid, stat, &texts));
         self.charge(pid, stat, identity);
+        Ok(())
     }
 
     /// Determines the name of a process and the queries it matches.
@@ -225,10 +236,8 @@ impl Tracked {
     }
 }
 
-/// Modulo 2^32: see [`Ticks`].
-#[expect(clippy::cast_possible_truncation, reason = "only differences are used")]
 fn ticks_of(stat: &Stat<'_>) -> Ticks {
-    Ticks { user: stat.utime as u32, system: stat.stime as u32 }
+    Ticks::new(stat.utime, stat.stime)
 }
 
 impl Watch {
@@ -272,7 +281,7 @@ mod tests {
     fn sample(tracker: &mut Tracker, now: u64, processes: &[(u32, Stat<'static>, &str)]) -> Vec<u32> {
         tracker.begin(Duration::from_secs(now));
         for (pid, stat, cmdline) in processes {
-            tracker.take(*pid, stat, || texts(cmdline));
+            tracker.take(*pid, stat, || Ok::<_, ()>(texts(cmdline))).unwrap();
         }
         tracker.end().iter().map(|used| used.user).collect()
     }

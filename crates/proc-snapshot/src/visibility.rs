@@ -1,6 +1,8 @@
 //! Whether a snapshot contains all processes of the machine.
 
+use crate::error::ProcError;
 use crate::root::ProcRoot;
+use crate::shortage::ResourceShortage;
 use crate::snapshot::Snapshot;
 
 /// Which processes of the machine this user may see.
@@ -17,14 +19,17 @@ pub struct Visibility {
 
 impl Visibility {
     /// Determines visibility from the mount options and the files that the walk could read.
-    #[must_use]
-    pub fn new(root: &ProcRoot, snapshot: &Snapshot) -> Self {
-        let hidepid = root.proc_mount_options().map(|options| parse_hidepid(&options));
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Shortage`]: without the mount options an exhausted resource could be taken for `hidepid`.
+    pub fn new(root: &ProcRoot, snapshot: &Snapshot) -> Result<Self, ProcError> {
+        let hidepid = root.proc_mount_options()?.map(|options| parse_hidepid(&options));
         // Process 1 belongs to root in every PID namespace: if it is readable, processes of other users are.
         let first_readable =
             snapshot.processes().any(|process| process.pid() == 1 && process.comm().is_some());
         let others_visible = hidepid == Some(0) || first_readable;
-        Self { hidepid, others_visible, unreadable: snapshot.unreadable() }
+        Ok(Self { hidepid, others_visible, unreadable: snapshot.unreadable() })
     }
 
     /// Returns whether processes may be missing, so that a count of 0 proves nothing.
@@ -47,21 +52,23 @@ fn parse_hidepid(options: &str) -> u8 {
 
 impl ProcRoot {
     /// Returns the options of the mount of this directory, those of the file system included.
-    fn proc_mount_options(&self) -> Option<String> {
+    fn proc_mount_options(&self) -> Result<Option<String>, ResourceShortage> {
         let own = rustix::fs::fstat(self.dir())
             .ok()
             .map(|stat| format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev)));
-        let from_mountinfo = self.read_whole(c"self/mountinfo").ok().and_then(|data| {
+        let from_mountinfo = self.read_whole(c"self/mountinfo")?.and_then(|data| {
             let text = String::from_utf8_lossy(&data);
             let mounts: Vec<Mount<'_>> = text.lines().filter_map(Mount::from_mountinfo).collect();
             own_mount(&mounts, own.as_deref())
         });
-        from_mountinfo.or_else(|| {
-            let data = self.read_whole(c"mounts").ok()?;
+        if from_mountinfo.is_some() {
+            return Ok(from_mountinfo);
+        }
+        Ok(self.read_whole(c"mounts")?.and_then(|data| {
             let text = String::from_utf8_lossy(&data);
             let mounts: Vec<Mount<'_>> = text.lines().filter_map(Mount::from_mounts).collect();
             own_mount(&mounts, None)
-        })
+        }))
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use proc_snapshot::{
-    GoPattern, MemType, Needs, ProcError, Process, Selector, SharedWalk, Snapshot, StateFilter, TopBy, Users,
-    Visibility,
+    CpuQuery, CpuSampler, CpuType, CpuWindow, GoPattern, MemType, Needs, ProcError, Process, Selector,
+    SharedWalk, Snapshot, StateFilter, TopBy, Users, Visibility,
 };
 
 use support::{Tree, soon, stat_line};
@@ -102,11 +102,11 @@ fn process_with_an_unreadable_file_is_kept() {
     assert_eq!((snapshot.len(), snapshot.unreadable()), (3, 1));
     assert_eq!((find(&snapshot, 1).comm(), find(&snapshot, 1).state()), (None, None));
     assert!(find(&snapshot, 1).uid().is_some());
-    assert_eq!(snapshot.count(&Selector::default()), 3);
+    assert_eq!(snapshot.count(&Selector::default(), soon()).unwrap(), 3);
     assert_eq!(pids(&snapshot, &Selector::by_name("b")), [2], "the kernel's name is enough");
     assert!(pids(&snapshot, &pattern("b")).is_empty());
     assert_eq!(snapshot.memory(&Selector::default(), MemType::Rss, soon()).unwrap().count, 1);
-    assert!(Visibility::new(snapshot.root(), &snapshot).is_partial());
+    assert!(Visibility::new(snapshot.root(), &snapshot).unwrap().is_partial());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn truncated_stat_keeps_the_name() {
     tree.write("1/stat", "1 (cut) S 1 1");
     let snapshot = tree.snapshot(Needs::CMDLINE);
     assert_eq!(pids(&snapshot, &Selector::by_name("cut")), [1]);
-    assert!(find(&snapshot, 1).status().is_none(), "without a start time there is no identity");
+    assert!(find(&snapshot, 1).status().unwrap().is_none(), "without a start time there is no identity");
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn reused_pid_never_returns_data_for_the_old_process() {
     fs::remove_dir_all(tree.path("7")).unwrap();
     tree.process(7, b"new", b"new\0", 500).write("7/stat", stat_line(7, b"new", 5000, 500 * 4096));
     tree.write("7/smaps_rollup", "Pss: 500 kB\n");
-    assert!(find(&snapshot, 7).status().is_none());
-    assert!(find(&snapshot, 7).smaps().is_none());
+    assert!(find(&snapshot, 7).status().unwrap().is_none());
+    assert!(find(&snapshot, 7).smaps(soon()).unwrap().is_none());
     let memory = snapshot.memory(&Selector::by_name("old"), MemType::Pss, soon()).unwrap();
     assert_eq!((memory.count, memory.unreadable), (0, 0));
 }
@@ -139,9 +139,9 @@ fn lazy_reads_are_shared() {
     let tree = Tree::new();
     tree.process(1, b"a", b"", 100);
     let snapshot = tree.snapshot(Needs::empty());
-    assert_eq!(find(&snapshot, 1).status().unwrap().rss_bytes(), Some(100 << 10));
+    assert_eq!(find(&snapshot, 1).status().unwrap().unwrap().rss_bytes(), Some(100 << 10));
     tree.process(1, b"a", b"", 200);
-    assert_eq!(find(&snapshot, 1).status().unwrap().rss_bytes(), Some(100 << 10));
+    assert_eq!(find(&snapshot, 1).status().unwrap().unwrap().rss_bytes(), Some(100 << 10));
 }
 
 #[test]
@@ -211,7 +211,65 @@ fn passed_deadline_is_an_error() {
     late(snapshot.memory(&Selector::default(), MemType::Pss, past).map(drop));
     late(snapshot.top(TopBy::Rss, past).map(drop));
     late(snapshot.process_details(&Selector::default(), &Users::new(), past).map(drop));
+    late(snapshot.thread_details(&Selector::default(), &Users::new(), past).map(drop));
+    late(snapshot.name_summaries(&Selector::default(), &Users::new(), past).map(drop));
+    late(find(&snapshot, 1).smaps(past).map(drop));
     late(SharedWalk::new(tree.root(), Duration::ZERO).snapshot(Needs::empty(), past).map(drop));
+    // Loops check it even if no process is selected.
+    let none = Selector::by_name("none");
+    late(snapshot.count(&none, past).map(drop));
+    late(snapshot.memory(&none, MemType::Rss, past).map(drop));
+    late(snapshot.process_details(&none, &Users::new(), past).map(drop));
+    late(snapshot.thread_details(&none, &Users::new(), past).map(drop));
+}
+
+#[test]
+fn twenty_thousand_processes_are_counted_exactly_or_not_at_all() {
+    const COUNT: u32 = 20_000;
+    let tree = Tree::new();
+    for pid in 1..=COUNT {
+        // Kernel threads have one file less to be written.
+        tree.write(&format!("{pid}/stat"), stat_line(pid, b"httpd", 1, 0));
+    }
+    let walks = SharedWalk::new(tree.root(), Duration::ZERO);
+    let httpd = Selector::by_name("httpd");
+    let count = |deadline| walks.snapshot(Needs::CMDLINE, deadline)?.count(&httpd, deadline);
+    assert_eq!(count(soon()).unwrap(), 20_000);
+    for millis in [3, 9, 27, 81] {
+        match count(Instant::now() + Duration::from_millis(millis)) {
+            Ok(count) => assert_eq!(count, 20_000, "within {millis} ms"),
+            Err(error) => assert!(matches!(error, ProcError::Deadline { .. }), "{error}"),
+        }
+    }
+    assert!(matches!(count(Instant::now() + Duration::from_micros(500)), Err(ProcError::Deadline { .. })));
+}
+
+/// A new query, asked while the tree changes.
+#[test]
+fn first_cpu_value_is_the_use_between_two_walks() {
+    let tree = Tree::new();
+    let stat = |pid: u32, start: u64, ticks: u64| {
+        format!("{pid} (busy) R 1 1 1 0 -1 0 5 0 7 0 {ticks} 0 0 0 20 0 3 0 {start} 4096 9 1\n")
+    };
+    tree.write("1/stat", stat(1, 10, 1_000_000)).write("1/cmdline", "busy\0");
+    tree.write("2/stat", stat(2, 20, 5000)).write("2/cmdline", "busy\0");
+    let walks = Arc::new(SharedWalk::new(tree.root(), Duration::from_secs(60)));
+    // The first walk.
+    walks.snapshot(Needs::CMDLINE, soon()).unwrap();
+    // 1,000,000 s of CPU time would show at any speed of this machine. Process 2 has ended, and its id is used again.
+    tree.write("1/stat", stat(1, 10, 101_000_000));
+    tree.write("2/stat", stat(2, 30, 999_000_000));
+    tree.write("3/stat", stat(3, 40, 999_000_000)).write("3/cmdline", "busy\0");
+    let started = walks.snapshot(Needs::CMDLINE, soon()).unwrap().taken();
+    let sampler = CpuSampler::new(walks, Arc::new(Users::new()));
+    let query = CpuQuery { name: "busy".to_owned(), ..CpuQuery::default() };
+    let percent = sampler.utilization(&query, CpuType::User, CpuWindow::Avg1, soon()).unwrap();
+    let span = started.elapsed().as_secs_f64();
+    // Of process 1 alone; by then at least a second has passed.
+    assert!(percent <= 1e8 / 0.85 && percent >= 1e8 / span, "{percent} in {span} s");
+    let none = CpuQuery { user: "no such user".to_owned(), ..CpuQuery::default() };
+    let error = sampler.utilization(&none, CpuType::User, CpuWindow::Avg1, soon()).unwrap_err();
+    assert!(matches!(error, ProcError::UnknownUser { .. }), "{error}");
 }
 
 #[test]
@@ -236,17 +294,22 @@ fn states_match_the_letters_of_stat() {
 #[test]
 fn huge_command_lines_are_kept_up_to_a_limit() {
     let tree = Tree::new();
-    let huge = |end: &[u8]| [&b"x".repeat(9 << 20)[..], end].concat();
-    for pid in 1..=3 {
-        tree.process(pid, b"a", &huge(b" the end\0"), 1);
+    let of_length = |length: usize| [&b"x".repeat(length - 9)[..], b" the end\0"].concat();
+    // One that just fits, and one that is longer. Together with them 40 exceed the limit for all.
+    tree.process(1, b"a", &of_length(256 << 10), 1);
+    tree.process(2, b"a", &of_length((256 << 10) + 2), 1);
+    let snapshot = tree.snapshot(Needs::CMDLINE);
+    assert_eq!(snapshot.truncated_cmdlines(), 1);
+    assert_eq!(pids(&snapshot, &pattern("the end$")), [1]);
+    assert_eq!(pids(&snapshot, &pattern("^xxx")).len(), 2);
+    for pid in 3..=40 {
+        tree.process(pid, b"a", &of_length(1 << 20), 1);
     }
     let snapshot = tree.snapshot(Needs::CMDLINE);
-    assert_eq!(snapshot.truncated_cmdlines(), 2);
-    assert_eq!(pids(&snapshot, &pattern("the end$")).len(), 1);
-    assert_eq!(pids(&snapshot, &pattern("^xxx")).len(), 3);
-    let mut lengths: Vec<_> = snapshot.processes().map(|process| process.cmdline().unwrap().len()).collect();
-    lengths.sort_unstable();
-    assert_eq!(lengths, [256, 256, (9 << 20) + 8]);
+    assert_eq!(pids(&snapshot, &pattern("^xxx")).len(), 40);
+    let lengths: Vec<_> = snapshot.processes().map(|process| process.cmdline().unwrap().len()).collect();
+    assert!(lengths.iter().sum::<usize>() <= (8 << 20) + 40 * 256, "{lengths:?}");
+    assert!(lengths.iter().filter(|&&length| length == 256).count() >= 7, "{lengths:?}");
 }
 
 #[test]
@@ -353,7 +416,7 @@ fn hidepid_is_reported() {
     tree.write("self/mountinfo", "22 21 0:20 / /proc rw - proc proc rw,hidepid=invisible\n");
     let visibility = |tree: &Tree| {
         let snapshot = tree.snapshot(Needs::empty());
-        Visibility::new(snapshot.root(), &snapshot)
+        Visibility::new(snapshot.root(), &snapshot).unwrap()
     };
     let seen = visibility(&tree);
     assert_eq!((seen.hidepid, seen.others_visible, seen.is_partial()), (Some(2), false, true));
@@ -365,7 +428,7 @@ fn hidepid_is_reported() {
 fn without_mount_options_process_1_decides() {
     let tree = Tree::new();
     let snapshot = tree.process(50, b"mine", b"", 1).snapshot(Needs::empty());
-    let seen = Visibility::new(snapshot.root(), &snapshot);
+    let seen = Visibility::new(snapshot.root(), &snapshot).unwrap();
     assert_eq!((seen.hidepid, seen.others_visible), (None, false));
 }
 

@@ -164,7 +164,7 @@ struct ProcessesJson {
 impl ProcessesJson {
     fn new(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Self, ProcError> {
         let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
-        let visibility = Visibility::new(plugin.walk.root(), &snapshot);
+        let visibility = Visibility::new(plugin.walk.root(), &snapshot)?;
         Ok(Self {
             total: snapshot.len(),
             unreadable: visibility.unreadable,

@@ -4,6 +4,7 @@ use agent2_plugin::{ItemError, Reply};
 use proc_snapshot::{NameSummary, Needs, ProcessDetails, Selector, ThreadDetails};
 use serde::Serialize;
 
+use crate::deadline::reading_deadline;
 use crate::handlers::processes;
 use crate::json;
 use crate::parameters::{Arguments, WordTable, invalid, value_of, words_of};
@@ -50,7 +51,7 @@ fn answer(
 ) -> Result<Reply, ItemError> {
     let request = arguments.request();
     let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER | Needs::STATUS, request)?;
-    let (users, deadline) = (&plugin.users, request.deadline());
+    let (users, deadline) = (&plugin.users, reading_deadline(request));
     match mode {
         Mode::Thread => list(snapshot.thread_details(selector, users, deadline)?, ThreadJson),
         Mode::Summary => list(snapshot.name_summaries(selector, users, deadline)?, SummaryJson),

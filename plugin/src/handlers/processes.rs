@@ -9,6 +9,7 @@ use proc_snapshot::{
     StateFilter,
 };
 
+use crate::deadline::reading_deadline;
 use crate::parameters::{Arguments, WordTable, value_of, words_of};
 use crate::state::PluginState;
 
@@ -59,7 +60,7 @@ pub(crate) fn mem(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Repl
     let selector = Selector { name: name(arguments), uid, cmdline, state: None };
     let request = arguments.request();
     let snapshot = plugin.snapshot(selector.needs(), request)?;
-    match snapshot.memory(&selector, kind, request.deadline()) {
+    match snapshot.memory(&selector, kind, reading_deadline(request)) {
         Ok(summary) if summary.unreadable > 0 => Err(maps_unreadable(summary.unreadable, summary.count)),
         Ok(summary) => Ok(amount(summary, mode, kind).into()),
         // The built-in key returns 0 on a machine without MemTotal.
@@ -107,8 +108,9 @@ pub(crate) fn num(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Repl
     };
     let Some(uid) = user(plugin, arguments, 1)? else { return Ok(NOTHING.into()) };
     let selector = Selector { name: name(arguments), uid, cmdline, state };
-    let snapshot = plugin.snapshot(selector.needs(), arguments.request())?;
-    Ok(snapshot.count(&selector).into())
+    let request = arguments.request();
+    let snapshot = plugin.snapshot(selector.needs(), request)?;
+    Ok(snapshot.count(&selector, reading_deadline(request))?.into())
 }
 
 /// `proc.cpu.util[name,user,type,cmdline,mode]`
@@ -120,9 +122,8 @@ pub(crate) fn cpu_util(plugin: &PluginState, arguments: Arguments<'_>) -> Result
         user: arguments.text(1).to_owned(),
         cmdline: arguments.text(3).to_owned(),
     };
-    match plugin.sampler.utilization(&query, kind, window) {
-        Ok(Some(percent)) => Ok(format!("{percent:.6}").into()),
-        Ok(None) => Ok(Reply::none()),
+    match plugin.sampler.utilization(&query, kind, window, reading_deadline(arguments.request())) {
+        Ok(percent) => Ok(format!("{percent:.6}").into()),
         Err(ProcError::UnknownUser { name }) if arguments.is_before_6_4() => {
             Err(ItemError::new(format!("user: unknown user {name}")))
         }

@@ -4,6 +4,7 @@ use agent2_plugin::{ItemError, Reply, Request};
 use proc_snapshot::{NameTotal, Needs, TopBy, Visibility};
 use serde::Serialize;
 
+use crate::deadline::reading_deadline;
 use crate::json;
 use crate::parameters::Arguments;
 use crate::state::PluginState;
@@ -34,10 +35,11 @@ impl Ranking {
             TopBy::Pss | TopBy::Cpu => Needs::CMDLINE,
         };
         let snapshot = plugin.snapshot(needs, request)?;
-        refuse_partial(&Visibility::new(plugin.walk.root(), &snapshot))?;
+        refuse_partial(&Visibility::new(plugin.walk.root(), &snapshot)?)?;
+        let deadline = reading_deadline(request);
         let mut names = match by {
-            TopBy::Cpu => plugin.sampler.top(request.deadline())?.names,
-            _ => snapshot.top(by, request.deadline())?,
+            TopBy::Cpu => plugin.sampler.top(deadline)?.names,
+            _ => snapshot.top(by, deadline)?,
         };
         let unreadable = names.iter().map(|name| name.unreadable).sum();
         let total = names.iter().map(|name| name.sum).sum();

@@ -187,13 +187,23 @@ impl Oom {
 
     /// Counts the kills that these services outlived, from their cgroups.
     fn count_outlived(&self, services: &[Service], deadline: Instant) -> Result<(), ItemError> {
-        let kills_of = |service: &Service| {
+        let mut kills = Vec::new();
+        for service in services {
+            if Instant::now() >= deadline {
+                return Err(ItemError::new(format!(
+                    "deadline passed before the OOM kills of {} were read: raise the timeout",
+                    service.name
+                )));
+            }
             let is_counted_by_cgroup =
                 service.active_state == "active" && service.oom_policy.as_deref() == Some("continue");
-            let path = service.control_group.as_deref().filter(|_| is_counted_by_cgroup)?;
-            CgroupKills::read(&self.host_root, path).map(|kills| (service.name.clone(), kills))
-        };
-        let kills: Vec<_> = services.iter().filter_map(kills_of).collect();
+            let path = service.control_group.as_deref().filter(|_| is_counted_by_cgroup);
+            if let Some(path) = path
+                && let Some(read) = CgroupKills::read(&self.host_root, path)?
+            {
+                kills.push((service.name.clone(), read));
+            }
+        }
         if kills.is_empty() {
             return Ok(());
         }

@@ -17,14 +17,27 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, MachineError> {
     Ok(text)
 }
 
+/// Reads a small file. `None` if it is absent or may not be read.
+///
+/// # Errors
+///
+/// [`MachineError::Shortage`]
+pub(super) fn read_if_readable(path: &Path) -> Result<Option<Vec<u8>>, MachineError> {
+    match read_file(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.concerns_the_file() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads a file that holds one number. `None` if it cannot be read or holds a word such as `max`.
-pub(super) fn read_number(path: &Path) -> Option<u64> {
-    leading_number(&read_file(path).ok()?)
+pub(super) fn read_number(path: &Path) -> Result<Option<u64>, MachineError> {
+    Ok(read_if_readable(path)?.and_then(|text| leading_number(&text)))
 }
 
 /// Reads a file that holds one number, which may be negative.
-pub(super) fn read_signed(path: &Path) -> Option<i64> {
-    crate::text::signed(read_file(path).ok()?.trim_ascii())
+pub(super) fn read_signed(path: &Path) -> Result<Option<i64>, MachineError> {
+    Ok(read_if_readable(path)?.and_then(|text| crate::text::signed(text.trim_ascii())))
 }
 
 /// Returns the number of the line `name number`, as in `memory.events` and `memory.stat`.
@@ -66,11 +79,11 @@ mod tests {
         let path = dir.path().join("number");
         let written = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            (read_number(&path), read_signed(&path))
+            (read_number(&path).unwrap(), read_signed(&path).unwrap())
         };
         assert_eq!(written("12\n"), (Some(12), Some(12)));
         assert_eq!(written("-17\n"), (None, Some(-17)));
         assert_eq!(written("max\n"), (None, None));
-        assert_eq!(read_number(&dir.path().join("absent")), None);
+        assert_eq!(read_number(&dir.path().join("absent")).unwrap(), None);
     }
 }

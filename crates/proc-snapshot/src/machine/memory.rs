@@ -45,7 +45,7 @@ impl MachineMemory {
     /// # Errors
     ///
     /// [`MachineError::Read`] if `proc/meminfo` cannot be read, [`MachineError::Malformed`] if it lacks `MemTotal` or
-    /// `MemAvailable` (before Linux 3.14).
+    /// `MemAvailable` (before Linux 3.14), [`MachineError::Shortage`].
     pub fn read(host_root: &Path) -> Result<Self, MachineError> {
         let path = host_root.join("proc/meminfo");
         let meminfo = read_file(&path)?;
@@ -61,10 +61,10 @@ impl MachineMemory {
             swap_free_bytes: meminfo_bytes(&meminfo, "SwapFree").unwrap_or_default(),
             commit_limit_bytes: meminfo_bytes(&meminfo, "CommitLimit"),
             committed_bytes: meminfo_bytes(&meminfo, "Committed_AS"),
-            panic_on_oom: setting("panic_on_oom"),
-            overcommit_memory: setting("overcommit_memory"),
-            overcommit_ratio: setting("overcommit_ratio"),
-            pressure: MemoryPressure::read(host_root),
+            panic_on_oom: setting("panic_on_oom")?,
+            overcommit_memory: setting("overcommit_memory")?,
+            overcommit_ratio: setting("overcommit_ratio")?,
+            pressure: MemoryPressure::read(host_root)?,
         })
     }
 }

@@ -12,7 +12,7 @@ mod oom_kills;
 mod own_usage;
 mod pressure;
 
-pub use cgroups::{Cgroup, CgroupError, CgroupKills, CgroupLimit, CgroupVersion, Cgroups, HiddenCgroup};
+pub use cgroups::{Cgroup, CgroupError, CgroupKills, CgroupLimit, CgroupLimitError, CgroupVersion, Cgroups};
 pub use error::MachineError;
 pub use memory::MachineMemory;
 pub use oom_candidates::{OomCandidate, oom_candidates};

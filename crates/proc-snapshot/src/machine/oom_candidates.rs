@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 use std::path::Path;
+use std::time::Instant;
 
-use super::files::{read_file, read_number, read_signed};
+use super::error::MachineError;
+use super::files::{read_if_readable, read_number, read_signed};
 use crate::status::Status;
 
 /// A process that the OOM killer may choose.
@@ -25,40 +27,53 @@ pub struct OomCandidate {
 /// Returns the `limit` processes among `pids` with the largest `oom_score`, in the order in which the kernel would choose.
 ///
 /// Processes that have ended are left out, and so are those that the OOM killer never chooses (score 0).
-#[must_use]
+///
+/// # Errors
+///
+/// [`MachineError::Shortage`], [`MachineError::Deadline`]
 pub fn oom_candidates(
     host_root: &Path,
     pids: impl IntoIterator<Item = u32>,
     limit: usize,
-) -> Vec<OomCandidate> {
+    deadline: Instant,
+) -> Result<Vec<OomCandidate>, MachineError> {
     let proc = host_root.join("proc");
-    let score = |pid: u32| {
-        let score = read_number(&proc.join(pid.to_string()).join("oom_score"))?;
-        (score > 0).then_some((score, pid))
-    };
-    let mut scores: Vec<_> = pids.into_iter().filter_map(score).collect();
+    let mut scores = Vec::new();
+    for pid in pids {
+        let path = proc.join(pid.to_string()).join("oom_score");
+        if Instant::now() >= deadline {
+            return Err(MachineError::Deadline { path });
+        }
+        scores.extend(read_number(&path)?.filter(|score| *score > 0).map(|score| (score, pid)));
+    }
     scores.sort_unstable_by_key(|(score, pid)| (Reverse(*score), *pid));
-    scores.into_iter().filter_map(|(score, pid)| OomCandidate::read(&proc, pid, score)).take(limit).collect()
+    let read = |(score, pid)| OomCandidate::read(&proc, pid, score).transpose();
+    scores.into_iter().filter_map(read).take(limit).collect()
 }
 
 impl OomCandidate {
-    fn read(proc: &Path, pid: u32, oom_score: u64) -> Option<Self> {
+    /// `None` if the process has ended.
+    fn read(proc: &Path, pid: u32, oom_score: u64) -> Result<Option<Self>, MachineError> {
         let dir = proc.join(pid.to_string());
-        let name = read_file(&dir.join("comm")).ok()?;
-        let status = read_file(&dir.join("status")).unwrap_or_default();
-        Some(Self {
+        let Some(name) = read_if_readable(&dir.join("comm"))? else { return Ok(None) };
+        let status = read_if_readable(&dir.join("status"))?.unwrap_or_default();
+        Ok(Some(Self {
             pid,
             name: name.strip_suffix(b"\n").unwrap_or(&name).to_vec(),
             oom_score,
-            oom_score_adj: read_signed(&dir.join("oom_score_adj")),
+            oom_score_adj: read_signed(&dir.join("oom_score_adj"))?,
             rss_bytes: Status::parse(&status).rss_bytes(),
-        })
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + std::time::Duration::from_secs(60)
+    }
 
     fn write(root: &Path, path: &str, text: &str) {
         let path = root.join("proc").join(path);
@@ -75,7 +90,7 @@ mod tests {
         }
         write(root.path(), "11/oom_score_adj", "-17\n");
         write(root.path(), "11/status", "Name:\tx\nVmRSS:\t     100 kB\n");
-        let found = oom_candidates(root.path(), [10, 11, 12, 13, 14], 2);
+        let found = oom_candidates(root.path(), [10, 11, 12, 13, 14], 2, soon()).unwrap();
         let pids: Vec<_> = found.iter().map(|candidate| candidate.pid).collect();
         assert_eq!(pids, [11, 13]);
         assert_eq!((found[0].oom_score_adj, found[0].rss_bytes), (Some(-17), Some(102_400)));
@@ -89,7 +104,14 @@ mod tests {
             write(root.path(), &format!("{pid}/oom_score"), &format!("{score}\n"));
             write(root.path(), &format!("{pid}/comm"), "x\n");
         }
-        let found = oom_candidates(root.path(), [12, 11, 10], 10);
+        let found = oom_candidates(root.path(), [12, 11, 10], 10, soon()).unwrap();
         assert_eq!(found.iter().map(|candidate| candidate.pid).collect::<Vec<_>>(), [10, 12]);
+    }
+
+    #[test]
+    fn passed_deadline_is_an_error_and_no_shorter_list() {
+        let root = tempfile::tempdir().unwrap();
+        let error = oom_candidates(root.path(), [10], 1, Instant::now()).unwrap_err().to_string();
+        assert!(error.starts_with("deadline passed while reading ") && error.ends_with("/10/oom_score"));
     }
 }

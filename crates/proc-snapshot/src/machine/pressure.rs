@@ -5,7 +5,8 @@ use std::path::Path;
 
 use procfs::{FromBufRead, PressureRecord};
 
-use super::files::read_file;
+use super::error::MachineError;
+use super::files::read_if_readable;
 
 /// Shares of time in which tasks waited for memory, in percent, and the time waited since boot in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -23,10 +24,17 @@ pub struct MemoryPressure {
 
 impl MemoryPressure {
     /// Reads `proc/pressure/memory` below `host_root`. `None` before Linux 4.20 and if the kernel has PSI switched off.
-    #[must_use]
-    pub fn read(host_root: &Path) -> Option<Self> {
-        let text = read_file(&host_root.join("proc/pressure/memory")).ok()?;
-        let pressure = procfs::MemoryPressure::from_buf_read(BufReader::new(&*text)).ok()?;
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Shortage`]
+    pub fn read(host_root: &Path) -> Result<Option<Self>, MachineError> {
+        let text = read_if_readable(&host_root.join("proc/pressure/memory"))?;
+        Ok(text.and_then(|text| Self::parse(&text)))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let pressure = procfs::MemoryPressure::from_buf_read(BufReader::new(text)).ok()?;
         Some(Self {
             some_percent: percentages(&pressure.some),
             full_percent: percentages(&pressure.full),
@@ -49,7 +57,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("proc/pressure")).unwrap();
         std::fs::write(root.path().join("proc/pressure/memory"), text).unwrap();
-        MemoryPressure::read(root.path())
+        MemoryPressure::read(root.path()).unwrap()
     }
 
     #[test]
@@ -63,7 +71,7 @@ mod tests {
 
     #[test]
     fn pressure_is_absent_without_the_file_and_when_it_is_garbled() {
-        assert_eq!(MemoryPressure::read(Path::new("/no/such/root")), None);
+        assert_eq!(MemoryPressure::read(Path::new("/no/such/root")).unwrap(), None);
         assert_eq!(read(""), None);
         assert_eq!(read("some avg10=1.50 avg60=0.13\n"), None);
     }

@@ -9,6 +9,7 @@ use pool_capacity::apache::{
     Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, parents, read,
 };
 use pool_capacity::sizing::{Demand, Memory};
+use proc_snapshot::ProcError;
 
 use super::context::Context;
 use super::processes::Running;
@@ -33,7 +34,10 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
         (capacity.usage_percent, capacity.at_limit) = (Some(0.0), Some(false));
     }
     let parents: Vec<u32> = server.iter().map(|server| server.parent).collect();
-    let memory = server.and_then(|server| memory(&running, context.request, &server));
+    let memory = match &server {
+        Some(server) => memory(&running, context.request, server)?,
+        None => None,
+    };
     let demand =
         Demand { limit: pool.limit.into(), workers_per_process: pool.threads_per_child.max(1).into() };
     capacity.size(context.plugin.host_root(), &parents, memory.as_ref(), demand);
@@ -109,8 +113,8 @@ fn used(pool: &Pool, workers: u64, answer: Option<&Result<Scoreboard, StatusErro
     }
 }
 
-fn memory(running: &Running, request: &Request, server: &Server) -> Option<Memory> {
-    let parents = running.footprints(&[server.parent], request, 2);
-    let workers = running.footprints(&server.children, request, 1);
-    Memory::measured(&parents, &workers, server.children.len() as u64)
+fn memory(running: &Running, request: &Request, server: &Server) -> Result<Option<Memory>, ProcError> {
+    let parents = running.footprints(&[server.parent], request, 2)?;
+    let workers = running.footprints(&server.children, request, 1)?;
+    Ok(Memory::measured(&parents, &workers, server.children.len() as u64))
 }

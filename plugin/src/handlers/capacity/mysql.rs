@@ -7,6 +7,7 @@ use pool_capacity::mysql::{Buffer, Config, Server, is_server, usual_places};
 use pool_capacity::sizing::{Demand, Memory};
 use pool_capacity::sockets::Address;
 use pool_capacity::{FileKind, ServerProcess};
+use proc_snapshot::ProcError;
 
 use super::context::Context;
 use super::processes::Running;
@@ -54,7 +55,11 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
             .warnings
             .push(format!("{PERSISTED} is not read: values of SET PERSIST override the option files"));
     }
-    let memory = memory(&config).with_pool_now(process.map_or(0, |process| now(&running, context, process)));
+    let pool_now = match process {
+        Some(process) => now(&running, context, process)?,
+        None => 0,
+    };
+    let memory = memory(&config).with_pool_now(pool_now);
     let demand = Demand { limit: config.max_connections, workers_per_process: 1 };
     let pids: Vec<u32> = process.iter().map(|process| process.pid).collect();
     capacity.size(context.plugin.host_root(), &pids, Some(&memory), demand);
@@ -115,9 +120,9 @@ fn readable(amount: u64) -> String {
     byte_size(amount as f64)
 }
 
-fn now(running: &Running, context: &Context<'_>, process: &ServerProcess) -> u64 {
-    let footprints = running.untraced(&[process.pid], context.request);
-    footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes))
+fn now(running: &Running, context: &Context<'_>, process: &ServerProcess) -> Result<u64, ProcError> {
+    let footprints = running.untraced(&[process.pid], context.request)?;
+    Ok(footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes)))
 }
 
 /// Returns the server that runs with a configuration: the one started with this option file, or one started without any.

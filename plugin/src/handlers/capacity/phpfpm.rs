@@ -6,6 +6,7 @@ use agent2_plugin::ItemError;
 use pool_capacity::phpfpm::{Config, Environment, Error, Master, Pool, find, masters, places};
 use pool_capacity::sizing::{Demand, Footprint, Memory};
 use pool_capacity::sockets::{Address, Connections};
+use proc_snapshot::ProcError;
 
 use super::context::Context;
 use super::processes::Running;
@@ -29,7 +30,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let lists = u32::try_from(lists).unwrap_or(u32::MAX);
     let mut readings = Readings { busy: Some(0), lists, ..Readings::default() };
     for (config, masters) in &read {
-        readings.add(&mut capacity, context, &running, config, masters);
+        readings.add(&mut capacity, context, &running, config, masters)?;
     }
     capacity.running = running.is_running(!readings.masters.is_empty());
     readings.add_to(&mut capacity, context.plugin.host_root());
@@ -125,18 +126,18 @@ impl Readings {
         running: &Running,
         config: &Config,
         masters: &[&Master],
-    ) {
+    ) -> Result<(), ProcError> {
         capacity.limit += config.limit();
         *capacity.limit_configured.get_or_insert_default() += config.written();
         capacity.warnings.extend(config.warnings.iter().cloned());
         let pids: Vec<u32> = masters.iter().map(|master| master.pid).collect();
         self.masters.extend(&pids);
-        let parents = self.footprints(running, context, &pids);
+        let parents = self.footprints(running, context, &pids)?;
         self.parents.extend(parents);
         let known = running.is_running(!masters.is_empty()).is_some();
         for pool in &config.pools {
             let workers = workers_of(masters, &pool.name);
-            let footprints = self.footprints(running, context, &workers);
+            let footprints = self.footprints(running, context, &workers)?;
             let live = workers.len() as u64;
             if let Some(memory) = Memory::measured(&[], &footprints, live) {
                 self.pools.push((memory.private_bytes, pool.max_children.into()));
@@ -154,9 +155,15 @@ impl Readings {
             }
             capacity.pools.push(shown);
         }
+        Ok(())
     }
 
-    fn footprints(&mut self, running: &Running, context: &Context<'_>, pids: &[u32]) -> Vec<Footprint> {
+    fn footprints(
+        &mut self,
+        running: &Running,
+        context: &Context<'_>,
+        pids: &[u32],
+    ) -> Result<Vec<Footprint>, ProcError> {
         let footprints = running.footprints(pids, context.request, self.lists);
         self.lists = self.lists.saturating_sub(1);
         footprints

@@ -7,8 +7,9 @@ use std::time::Instant;
 use agent2_plugin::{ItemError, Request};
 use pool_capacity::ServerProcess;
 use pool_capacity::sizing::{Footprint, Shares};
-use proc_snapshot::{Needs, Snapshot, Visibility};
+use proc_snapshot::{Needs, ProcError, Smaps, Snapshot, Visibility};
 
+use crate::deadline::reading_deadline;
 use crate::state::PluginState;
 
 /// The largest sample of workers if smaps_rollup is read, because the kernel walks the whole memory of each.
@@ -25,7 +26,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn read(plugin: &PluginState, request: &Request) -> Result<Self, ItemError> {
         let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
-        let partial = Visibility::new(plugin.walk.root(), &snapshot).is_partial();
+        let partial = Visibility::new(plugin.walk.root(), &snapshot)?.is_partial();
         let processes = snapshot.processes().map(|process| process_of(&process)).collect();
         Ok(Self { snapshot, processes, partial })
     }
@@ -38,7 +39,12 @@ impl Running {
     /// Reads the memory of workers. Those that have ended are left out. With the right to trace them, a sample over all sizes
     /// is read, the smallest and the largest first. `lists` is the number of lists that share the remaining time, of which a
     /// part is kept for the rest of the poll.
-    pub(super) fn footprints(&self, pids: &[u32], request: &Request, lists: u32) -> Vec<Footprint> {
+    pub(super) fn footprints(
+        &self,
+        pids: &[u32],
+        request: &Request,
+        lists: u32,
+    ) -> Result<Vec<Footprint>, ProcError> {
         let chosen = self.chosen(pids);
         let stop = Instant::now() + request.time_left() / lists.saturating_add(1);
         let mut traced = Vec::new();
@@ -46,7 +52,11 @@ impl Running {
             if Instant::now() >= stop {
                 break;
             }
-            let Some(footprint) = footprint(process, true) else { continue };
+            let shares = match process.smaps(stop) {
+                Err(ProcError::Deadline { .. }) => break,
+                smaps => smaps?.map(shares_of),
+            };
+            let Some(footprint) = footprint(process, shares)? else { continue };
             if footprint.shares.is_none() {
                 traced.clear();
                 break;
@@ -54,16 +64,17 @@ impl Running {
             traced.push(footprint);
         }
         if !traced.is_empty() {
-            return traced;
+            return Ok(traced);
         }
         self.untraced(pids, request)
     }
 
-    /// Reads the memory of processes as far as every user may.
-    pub(super) fn untraced(&self, pids: &[u32], request: &Request) -> Vec<Footprint> {
+    /// Reads the memory of processes as far as every user may. If the time ends, those read so far are a sample.
+    pub(super) fn untraced(&self, pids: &[u32], request: &Request) -> Result<Vec<Footprint>, ProcError> {
         let chosen = from_both_ends(self.chosen(pids));
-        let in_time = chosen.take_while(|_| !request.time_left().is_zero());
-        in_time.filter_map(|process| footprint(&process, false)).collect()
+        let deadline = reading_deadline(request);
+        let in_time = chosen.take_while(|_| Instant::now() < deadline);
+        in_time.filter_map(|process| footprint(&process, None).transpose()).collect()
     }
 
     fn chosen(&self, pids: &[u32]) -> Vec<proc_snapshot::Process<'_>> {
@@ -92,21 +103,22 @@ fn sample<T>(sorted: &[T]) -> impl Iterator<Item = &T> {
 }
 
 /// Returns `None` for a process that has ended.
-fn footprint(process: &proc_snapshot::Process<'_>, traced: bool) -> Option<Footprint> {
-    let status = process.status()?;
-    let shares = if traced { process.smaps() } else { None };
-    let shares = shares.map(|smaps| Shares {
-        pss_bytes: smaps.pss_bytes,
-        uss_bytes: smaps.uss_bytes,
-        swap_pss_bytes: smaps.swap_pss_bytes,
-    });
-    Some(Footprint {
-        rss_bytes: status.rss_bytes()?,
+fn footprint(
+    process: &proc_snapshot::Process<'_>,
+    shares: Option<Shares>,
+) -> Result<Option<Footprint>, ProcError> {
+    let Some(status) = process.status()? else { return Ok(None) };
+    Ok(status.rss_bytes().map(|rss_bytes| Footprint {
+        rss_bytes,
         swap_bytes: status.swap_bytes().unwrap_or(0),
         anon_bytes: status.anon_bytes(),
         mapped_bytes: status.mapped_bytes(),
         shares,
-    })
+    }))
+}
+
+fn shares_of(smaps: Smaps) -> Shares {
+    Shares { pss_bytes: smaps.pss_bytes, uss_bytes: smaps.uss_bytes, swap_pss_bytes: smaps.swap_pss_bytes }
 }
 
 fn process_of(process: &proc_snapshot::Process<'_>) -> ServerProcess {

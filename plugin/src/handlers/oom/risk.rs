@@ -6,6 +6,7 @@ use agent2_plugin::{ItemError, Reply};
 use proc_snapshot::{MachineMemory, MemoryPressure, Needs, OomCandidate, Visibility, oom_candidates};
 use serde::Serialize;
 
+use crate::deadline::reading_deadline;
 use crate::json;
 use crate::memory_trend::Rate;
 use crate::parameters::Arguments;
@@ -79,11 +80,14 @@ pub(crate) fn risk(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Rep
     let host_root = &plugin.oom.host_root;
     let memory = MachineMemory::read(host_root)?;
     let snapshot = plugin.snapshot(Needs::empty(), arguments.request())?;
-    let visibility = Visibility::new(plugin.walk.root(), &snapshot);
-    let candidates = visibility.others_visible.then(|| {
+    let visibility = Visibility::new(plugin.walk.root(), &snapshot)?;
+    let candidates = if visibility.others_visible {
         let pids = snapshot.processes().map(|process| process.pid());
-        oom_candidates(host_root, pids, CANDIDATES).iter().map(CandidateJson::of).collect()
-    });
+        let candidates = oom_candidates(host_root, pids, CANDIDATES, reading_deadline(arguments.request()))?;
+        Some(candidates.iter().map(CandidateJson::of).collect())
+    } else {
+        None
+    };
     let left = memory.available_bytes.saturating_add(memory.swap_free_bytes);
     let rate = plugin.memory_trend.sample(Instant::now(), left);
     json::reply(&RiskJson::of(&memory, rate, candidates, visibility.others_visible))

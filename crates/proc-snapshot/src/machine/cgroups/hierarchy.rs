@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::machine::files::read_file;
+use crate::machine::error::MachineError;
+use crate::machine::files::read_if_readable;
 
 /// In v1 a cgroup without a limit reports the largest number of whole pages: 9223372036854771712 with pages of 4 KiB.
 pub(super) const NO_LIMIT: u64 = 1 << 62;
@@ -29,12 +30,17 @@ impl CgroupVersion {
 /// Finds the top directory of the memory controller below `sys/fs/cgroup`.
 ///
 /// A machine may have both versions mounted (`sys/fs/cgroup/unified`), but a controller belongs to one of them.
-pub(super) fn find_hierarchy(mount: &Path) -> Option<(CgroupVersion, PathBuf)> {
-    let has_memory = |dir: &Path| {
-        let controllers = read_file(&dir.join("cgroup.controllers")).unwrap_or_default();
-        controllers.split(u8::is_ascii_whitespace).any(|name| name == b"memory")
-    };
-    let v2 = [mount.to_owned(), mount.join("unified")].into_iter().find(|dir| has_memory(dir));
-    let v1 = || Some(mount.join("memory")).filter(|dir| dir.join("memory.usage_in_bytes").exists());
-    v2.map(|dir| (CgroupVersion::V2, dir)).or_else(|| Some((CgroupVersion::V1, v1()?)))
+///
+/// # Errors
+///
+/// [`MachineError::Shortage`]
+pub(super) fn find_hierarchy(mount: &Path) -> Result<Option<(CgroupVersion, PathBuf)>, MachineError> {
+    for dir in [mount.to_owned(), mount.join("unified")] {
+        let controllers = read_if_readable(&dir.join("cgroup.controllers"))?.unwrap_or_default();
+        if controllers.split(u8::is_ascii_whitespace).any(|name| name == b"memory") {
+            return Ok(Some((CgroupVersion::V2, dir)));
+        }
+    }
+    let v1 = Some(mount.join("memory")).filter(|dir| dir.join("memory.usage_in_bytes").exists());
+    Ok(v1.map(|dir| (CgroupVersion::V1, dir)))
 }

@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::hierarchy::find_hierarchy;
-use crate::machine::files::{read_file, value_of};
+use crate::machine::error::MachineError;
+use crate::machine::files::{read_if_readable, value_of};
 
 /// The number of processes killed in one cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +20,24 @@ pub struct CgroupKills {
 impl CgroupKills {
     /// Reads the count of the cgroup at a path below the mount. `None` if there is no such cgroup or the kernel does not
     /// count its kills.
-    #[must_use]
-    pub fn read(host_root: &Path, path: &str) -> Option<Self> {
-        let (version, top) = find_hierarchy(&host_root.join("sys/fs/cgroup"))?;
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Shortage`]
+    pub fn read(host_root: &Path, path: &str) -> Result<Option<Self>, MachineError> {
+        let Some((version, top)) = find_hierarchy(&host_root.join("sys/fs/cgroup"))? else { return Ok(None) };
         if path.split('/').any(|part| part == "..") {
-            return None;
+            return Ok(None);
         }
         let dir = top.join(path.trim_start_matches('/'));
-        let inode = std::fs::metadata(&dir).ok()?.ino();
-        let oom_kill = value_of(&read_file(&dir.join(version.oom_kill_file())).ok()?, b"oom_kill")?;
+        let inode = || std::fs::metadata(&dir).map(|metadata| metadata.ino()).ok();
+        let before = inode();
+        let events = read_if_readable(&dir.join(version.oom_kill_file()))?;
+        let oom_kill = events.and_then(|events| value_of(&events, b"oom_kill"));
         // If the cgroup was created anew in between, the count does not belong to the inode.
-        (std::fs::metadata(&dir).ok()?.ino() == inode).then_some(Self { inode, oom_kill })
+        Ok(before
+            .filter(|_| inode() == before)
+            .zip(oom_kill)
+            .map(|(inode, oom_kill)| Self { inode, oom_kill }))
     }
 }

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::hierarchy::{CgroupVersion, NO_LIMIT, find_hierarchy};
-use crate::machine::files::{read_file, read_number, value_of};
+use crate::machine::error::MachineError;
+use crate::machine::files::{read_if_readable, read_number, value_of};
 
 /// The smallest limit among those of a process's memory cgroup and all cgroups above it.
 ///
 /// ```no_run
 /// let limit = proc_snapshot::CgroupLimit::of_process("/".as_ref(), std::process::id())?;
 /// println!("{limit:?}");
-/// # Ok::<(), proc_snapshot::HiddenCgroup>(())
+/// # Ok::<(), proc_snapshot::CgroupLimitError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,12 +24,21 @@ pub struct CgroupLimit {
     pub used_bytes: u64,
 }
 
-/// The cgroup of a process, and so its limit, is not visible from this one.
+/// The reason why the limit of a process is not known.
 #[derive(Debug, thiserror::Error)]
-#[error("the memory cgroup {cgroup} is not below {}", mount.display())]
-pub struct HiddenCgroup {
-    cgroup: String,
-    mount: PathBuf,
+#[non_exhaustive]
+pub enum CgroupLimitError {
+    /// The cgroup of the process is not visible from this process, as in another container.
+    #[error("the memory cgroup {cgroup} is not below {}", mount.display())]
+    Hidden {
+        /// Path that the kernel reports.
+        cgroup: String,
+        /// Top directory of the hierarchy.
+        mount: PathBuf,
+    },
+    /// A resource of the system is exhausted.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
 }
 
 impl CgroupLimit {
@@ -37,24 +47,24 @@ impl CgroupLimit {
     ///
     /// # Errors
     ///
-    /// [`HiddenCgroup`] if the process is in a cgroup that is not visible from this process, as in another container.
-    pub fn of_process(host_root: &Path, pid: u32) -> Result<Option<Self>, HiddenCgroup> {
-        let Some((version, mount)) = find_hierarchy(&host_root.join("sys/fs/cgroup")) else {
+    /// [`CgroupLimitError`]
+    pub fn of_process(host_root: &Path, pid: u32) -> Result<Option<Self>, CgroupLimitError> {
+        let Some((version, mount)) = find_hierarchy(&host_root.join("sys/fs/cgroup"))? else {
             return Ok(None);
         };
-        let text = read_file(&host_root.join(format!("proc/{pid}/cgroup"))).unwrap_or_default();
+        let text = read_if_readable(&host_root.join(format!("proc/{pid}/cgroup")))?.unwrap_or_default();
         let Some(cgroup) = path_in(&text, version) else { return Ok(None) };
         let mut dir = mount.join(cgroup.trim_start_matches('/'));
         if cgroup.split('/').any(|part| part == "..") || !dir.is_dir() {
             // In a container without a cgroup namespace the mount is the container's own cgroup, under another name.
-            return Self::in_directory(&mount, &mount, version)
+            return Self::in_directory(&mount, &mount, version)?
                 .map(Some)
-                .ok_or(HiddenCgroup { cgroup, mount });
+                .ok_or(CgroupLimitError::Hidden { cgroup, mount });
         }
         let mut smallest: Option<Self> = None;
         // If the mount is a container's, its top directory may have a limit, too.
         while dir.starts_with(&mount) {
-            let limit = Self::in_directory(&mount, &dir, version);
+            let limit = Self::in_directory(&mount, &dir, version)?;
             smallest = smallest.into_iter().chain(limit).min_by_key(|limit| limit.max_bytes);
             if !dir.pop() {
                 break;
@@ -63,18 +73,20 @@ impl CgroupLimit {
         Ok(smallest)
     }
 
-    fn in_directory(mount: &Path, dir: &Path, version: CgroupVersion) -> Option<Self> {
+    fn in_directory(mount: &Path, dir: &Path, version: CgroupVersion) -> Result<Option<Self>, MachineError> {
         let (max, current, prefix) = match version {
             CgroupVersion::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
             CgroupVersion::V2 => ("memory.max", "memory.current", ""),
         };
-        let max_bytes = read_number(&dir.join(max)).filter(|limit| *limit < NO_LIMIT)?;
-        let stat = read_file(&dir.join("memory.stat")).unwrap_or_default();
+        let Some(max_bytes) = read_number(&dir.join(max))?.filter(|limit| *limit < NO_LIMIT) else {
+            return Ok(None);
+        };
+        let stat = read_if_readable(&dir.join("memory.stat"))?.unwrap_or_default();
         let cache = ["inactive_file", "active_file"]
             .map(|list| value_of(&stat, format!("{prefix}{list}").as_bytes()).unwrap_or(0));
-        let used_bytes = read_number(&dir.join(current)).unwrap_or(0).saturating_sub(cache.iter().sum());
+        let used_bytes = read_number(&dir.join(current))?.unwrap_or(0).saturating_sub(cache.iter().sum());
         let path = dir.strip_prefix(mount).unwrap_or(dir).display();
-        Some(Self { path: format!("/{path}"), max_bytes, used_bytes })
+        Ok(Some(Self { path: format!("/{path}"), max_bytes, used_bytes }))
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::hierarchy::{CgroupVersion, NO_LIMIT, find_hierarchy};
-use crate::machine::files::{read_file, read_number, value_of};
+use crate::machine::error::MachineError;
+use crate::machine::files::{read_if_readable, read_number, value_of};
 
 /// Limit for one scan. Machines with thousands of containers have fewer.
 const DIRECTORIES_MAX: usize = 50_000;
@@ -21,6 +22,17 @@ pub enum CgroupError {
         /// `sys/fs/cgroup` of the machine.
         path: PathBuf,
     },
+    /// The deadline passed before all cgroups were read. Retry with more time.
+    #[error("deadline passed after {scanned} cgroups were read, before {}", path.display())]
+    Deadline {
+        /// Number of cgroups that were read.
+        scanned: usize,
+        /// The next cgroup.
+        path: PathBuf,
+    },
+    /// A file or directory cannot be read because a resource of the system is exhausted.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
 }
 
 /// One cgroup. Amounts are in bytes; fields that the kernel does not report are `None`.
@@ -60,7 +72,7 @@ pub struct Cgroups {
     pub version: CgroupVersion,
     /// Number of cgroups scanned.
     pub scanned: usize,
-    /// False if the deadline passed first or there are more than 50,000 cgroups.
+    /// False if there are more than 50,000 cgroups.
     pub complete: bool,
     /// Cgroups with a limit or kills, largest first.
     pub list: Vec<Cgroup>,
@@ -72,23 +84,27 @@ impl Cgroups {
     ///
     /// # Errors
     ///
-    /// [`CgroupError::NoController`] if no hierarchy has the memory controller.
+    /// [`CgroupError::NoController`] if no hierarchy has the memory controller, [`CgroupError::Deadline`],
+    /// [`CgroupError::Machine`] with [`MachineError::Shortage`].
     pub fn read(host_root: &Path, deadline: Instant) -> Result<Self, CgroupError> {
         Self::read_up_to(DIRECTORIES_MAX, host_root, deadline)
     }
 
     pub(super) fn read_up_to(limit: usize, host_root: &Path, deadline: Instant) -> Result<Self, CgroupError> {
         let mount = host_root.join("sys/fs/cgroup");
-        let (version, top) = find_hierarchy(&mount).ok_or(CgroupError::NoController { path: mount })?;
+        let (version, top) = find_hierarchy(&mount)?.ok_or(CgroupError::NoController { path: mount })?;
         let mut cgroups = Self { version, scanned: 0, complete: true, list: Vec::new() };
         let mut pending = vec![top.clone()];
         while let Some(dir) = pending.pop() {
-            if cgroups.scanned >= limit || Instant::now() >= deadline {
+            if cgroups.scanned >= limit {
                 cgroups.complete = false;
                 break;
             }
-            cgroups.scan(&top, &dir);
-            pending.extend(children(&dir));
+            if Instant::now() >= deadline {
+                return Err(CgroupError::Deadline { scanned: cgroups.scanned, path: dir });
+            }
+            cgroups.scan(&top, &dir)?;
+            pending.extend(children(&dir)?);
         }
         cgroups
             .list
@@ -96,16 +112,17 @@ impl Cgroups {
         Ok(cgroups)
     }
 
-    fn scan(&mut self, top: &Path, dir: &Path) {
+    fn scan(&mut self, top: &Path, dir: &Path) -> Result<(), MachineError> {
         self.scanned += 1;
         let cgroup = match self.version {
-            CgroupVersion::V1 => Cgroup::read_v1(dir),
-            CgroupVersion::V2 => Cgroup::read_v2(dir),
+            CgroupVersion::V1 => Cgroup::read_v1(dir)?,
+            CgroupVersion::V2 => Cgroup::read_v2(dir)?,
         };
         if let Some(cgroup) = cgroup.filter(Cgroup::has_limit_or_kills) {
             let path = dir.strip_prefix(top).unwrap_or(dir).as_os_str().as_bytes();
             self.list.push(Cgroup { path: [b"/", path].concat(), ..cgroup });
         }
+        Ok(())
     }
 }
 
@@ -115,33 +132,40 @@ impl Cgroup {
     }
 
     /// The root cgroup of v2 has none of the files.
-    fn read_v2(dir: &Path) -> Option<Self> {
-        let events = read_file(&dir.join("memory.events")).unwrap_or_default();
-        Some(Self {
+    fn read_v2(dir: &Path) -> Result<Option<Self>, MachineError> {
+        let Some(current_bytes) = read_number(&dir.join("memory.current"))? else { return Ok(None) };
+        let events = read_if_readable(&dir.join("memory.events"))?.unwrap_or_default();
+        Ok(Some(Self {
             path: Vec::new(),
-            current_bytes: read_number(&dir.join("memory.current"))?,
-            max_bytes: read_number(&dir.join("memory.max")),
-            peak_bytes: read_number(&dir.join("memory.peak")),
+            current_bytes,
+            max_bytes: read_number(&dir.join("memory.max"))?,
+            peak_bytes: read_number(&dir.join("memory.peak"))?,
             oom: value_of(&events, b"oom"),
             oom_kill: value_of(&events, b"oom_kill"),
-        })
+        }))
     }
 
-    fn read_v1(dir: &Path) -> Option<Self> {
-        let control = read_file(&dir.join("memory.oom_control")).unwrap_or_default();
-        Some(Self {
+    fn read_v1(dir: &Path) -> Result<Option<Self>, MachineError> {
+        let Some(current_bytes) = read_number(&dir.join("memory.usage_in_bytes"))? else { return Ok(None) };
+        let control = read_if_readable(&dir.join("memory.oom_control"))?.unwrap_or_default();
+        Ok(Some(Self {
             path: Vec::new(),
-            current_bytes: read_number(&dir.join("memory.usage_in_bytes"))?,
-            max_bytes: read_number(&dir.join("memory.limit_in_bytes")).filter(|limit| *limit < NO_LIMIT),
-            peak_bytes: read_number(&dir.join("memory.max_usage_in_bytes")),
+            current_bytes,
+            max_bytes: read_number(&dir.join("memory.limit_in_bytes"))?.filter(|limit| *limit < NO_LIMIT),
+            peak_bytes: read_number(&dir.join("memory.max_usage_in_bytes"))?,
             oom: None,
             oom_kill: value_of(&control, b"oom_kill"),
-        })
+        }))
     }
 }
 
-fn children(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+/// A directory that vanished has no children.
+fn children(dir: &Path) -> Result<Vec<PathBuf>, MachineError> {
+    let entries = match std::fs::read_dir(dir).map_err(MachineError::read(dir)) {
+        Ok(entries) => entries,
+        Err(error) if error.concerns_the_file() => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
     let is_dir = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    entries.flatten().filter(is_dir).map(|entry| entry.path()).collect()
+    Ok(entries.flatten().filter(is_dir).map(|entry| entry.path()).collect())
 }

@@ -7,7 +7,7 @@ mod list;
 
 pub use hierarchy::CgroupVersion;
 pub use kills::CgroupKills;
-pub use limit::{CgroupLimit, HiddenCgroup};
+pub use limit::{CgroupLimit, CgroupLimitError};
 pub use list::{Cgroup, CgroupError, Cgroups};
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn v1_is_read_if_v2_has_no_memory_controller() {
 #[test]
 fn kills_of_one_cgroup_come_with_its_inode() {
     let root = tempfile::tempdir().unwrap();
-    let read = |path: &str| CgroupKills::read(root.path(), path);
+    let read = |path: &str| CgroupKills::read(root.path(), path).unwrap();
     assert_eq!(read("/a.slice"), None);
     write(root.path(), "cgroup.controllers", "memory\n");
     group_v2(root.path(), "a.slice/b.service", "50\n", "max\n", 2);
@@ -80,14 +80,15 @@ fn kills_of_one_cgroup_come_with_its_inode() {
     let v1 = tempfile::tempdir().unwrap();
     write(v1.path(), "memory/b/memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 4\n");
     write(v1.path(), "memory/memory.usage_in_bytes", "1\n");
-    assert_eq!(CgroupKills::read(v1.path(), "/b").map(|kills| kills.oom_kill), Some(4));
+    assert_eq!(CgroupKills::read(v1.path(), "/b").unwrap().map(|kills| kills.oom_kill), Some(4));
 }
 
 #[test]
-fn list_is_incomplete_if_the_deadline_has_passed() {
+fn passed_deadline_is_an_error_and_no_shorter_list() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "cgroup.controllers", "memory\n");
-    assert!(!Cgroups::read(root.path(), Instant::now()).unwrap().complete);
+    let error = Cgroups::read(root.path(), Instant::now()).unwrap_err().to_string();
+    assert!(error.starts_with("deadline passed after 0 cgroups were read, before "), "{error}");
 }
 
 #[test]
