@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agent2_plugin::{Context, Exporter, ItemError, OptionError, Plugin, Reply, Request, Stats};
 
 use crate::config::Options;
+use crate::error_text;
 use crate::keys::{KEYS, find_key};
 use crate::purpose::Purpose;
 use crate::state::PluginState;
@@ -36,6 +37,12 @@ impl OomWatch {
     pub(crate) fn state(&self) -> &PluginState {
         &self.state
     }
+
+    fn answer(&self, request: &Request) -> Result<Reply, ItemError> {
+        let key = find_key(request.key())
+            .ok_or_else(|| ItemError::new(format!("OomWatch has no key {}", request.key())))?;
+        (key.handler)(&self.state, key.arguments(request)?)
+    }
 }
 
 impl Exporter for OomWatch {
@@ -55,10 +62,10 @@ impl Exporter for OomWatch {
         self.state.logs.settle();
     }
 
+    /// Every error of a handler passes through here, so that its text is short and visible.
     fn export(&self, request: &Request) -> Result<Reply, ItemError> {
-        let key = find_key(request.key())
-            .ok_or_else(|| ItemError::new(format!("OomWatch has no key {}", request.key())))?;
-        (key.handler)(&self.state, key.arguments(request)?)
+        self.answer(request)
+            .map_err(|error| ItemError::new(error_text::shortened(&error.to_string(), request.parameters())))
     }
 }
 
