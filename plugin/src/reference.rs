@@ -12,6 +12,10 @@ pub fn key_reference() -> String {
         "# Item keys\n\n\
          This page is generated from the table in `plugin/src/keys/`; a test keeps both equal.\n\n\
          * Every key returns one value and works in passive and active checks.\n\
+         * Every key returns a value or an error at its first poll. Only `log` and `logrt` have no value if there is no new line.\n\
+         * An error has at most 300 characters. Control characters in it are escaped; the middle of a longer text is left out (`…`).\n\
+         * Values of `proc`, `oom.risk` and `oom.cgroups` are complete. If the time, memory or open files do not suffice, the key \
+         returns an error and never a smaller count.\n\
          * To try a key without an agent, run `zabbix-agent2-plugin-oomwatch get 'KEY'`.\n\
          * A parameter that is omitted or empty has its default: the first word of its list.\n\
          * Fields are JSON paths. `[]` stands for each element of a list, `*` for any name. *Unix time* is in seconds.\n",

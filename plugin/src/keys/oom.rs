@@ -146,7 +146,7 @@ const RISK_FIELDS: &[Field] = &[
 const CGROUPS_FIELDS: &[Field] = &[
     field("version", "number", "version of the cgroup interface: 2 or 1"),
     field("total", "count", "cgroups with a limit or with kills, including cgroups that are not listed"),
-    field("complete", "bool", "false if the time was not sufficient for all cgroups"),
+    field("complete", "bool", "false if there are more than 50,000 cgroups"),
     field("cgroups", "list", "cgroups, largest first"),
     field("cgroups[].path", "text", "path below the root of the hierarchy"),
     field("cgroups[].current_bytes", "B", "memory in use"),

@@ -128,7 +128,10 @@ pub(super) const KEYS: &[Key] = &[
         ],
         summary: "CPU used by processes, as the agent's own proc.cpu.util.",
         returns: Returns::Text(
-            "Percent of one CPU with one decimal place. No value at the first poll: two samples are needed, taken a second apart.",
+            "Percent of one CPU with one decimal place. The first poll takes two samples a second apart, and waits for them; with a \
+             shorter timeout the longest interval is used that it leaves, and less than 0.1 s is an error. While the item is polled, \
+             samples are taken every second, and the value is the average of `mode`. Sampling ends 90 s after the last poll, or \
+             after twice the item's interval if that is longer; the next poll is a first one again.",
         ),
         mirrors: Some("proc.cpu.util"),
         source: "proc_pid_stat(5): utime, stime, starttime",
@@ -162,7 +165,8 @@ pub(super) const KEYS: &[Key] = &[
         parameters: &[TOP_BY, TOP_COUNT],
         summary: "Process names ranked by the memory or CPU that they use together.",
         returns: Returns::Json {
-            summary: "An error if hidepid hides the processes of other users.",
+            summary: "An error if hidepid hides the processes of other users. By `cpu`, the first poll waits about a second for \
+                      two samples, as that of `oomwatch.proc.cpu.util`.",
             fields: TOP_FIELDS,
         },
         mirrors: None,
