@@ -18,10 +18,10 @@ pub struct OomWatch {
 /// The plugin's name, as in `Plugins.OomWatch.System.Path`.
 pub(crate) const NAME: &str = "OomWatch";
 
-/// Returns the plugin with its metrics, which are the keys of the table.
+/// Returns the plugin with its metrics, which are the keys of the table. Handlers run in a worker process.
 #[must_use]
 pub fn plugin() -> Plugin {
-    KEYS.iter().fold(Plugin::new(NAME), |plugin, key| plugin.metric(key.name, key.summary))
+    KEYS.iter().fold(Plugin::new(NAME).supervised(), |plugin, key| plugin.metric(key.name, key.summary))
 }
 
 impl OomWatch {
@@ -30,7 +30,7 @@ impl OomWatch {
     /// # Errors
     /// If an option is wrong or `/proc` cannot be opened.
     pub(crate) fn read_only(options: &Options) -> Result<Self, ItemError> {
-        let state = PluginState::new(options, Arc::new(Stats::default()), Purpose::ReadOnly)?;
+        let state = PluginState::new(options, Purpose::ReadOnly, Context::default())?;
         Ok(Self { state })
     }
 
@@ -53,7 +53,7 @@ impl Exporter for OomWatch {
     }
 
     fn configure(options: Options, context: Context) -> Result<Self, ItemError> {
-        let state = PluginState::new(&options, context.stats, Purpose::from_parent())?;
+        let state = PluginState::new(&options, Purpose::from_agent(&context), context)?;
         Ok(Self { state })
     }
 

@@ -1,5 +1,7 @@
 //! Whether this process serves an agent or only shows values.
 
+use agent2_plugin::Context;
+
 /// The purpose of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -10,13 +12,12 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Reads the parent's command line. An agent that was called with `-t` or `-p` polls as any other agent does, but runs
+    /// Reads the agent's command line. An agent that was called with `-t` or `-p` polls as any other agent does, but runs
     /// beside the agent that serves the machine.
-    pub(crate) fn from_parent() -> Self {
-        let arguments = rustix::process::getppid()
-            .and_then(|parent| std::fs::read(format!("/proc/{}/cmdline", parent.as_raw_pid())).ok())
-            .unwrap_or_default();
-        if is_test_run(&arguments) { Self::ReadOnly } else { Self::Serve }
+    pub(crate) fn from_agent(context: &Context) -> Self {
+        let agent = context.supervision.as_ref().and_then(|report| report.agent_pid);
+        let arguments = agent.and_then(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).ok());
+        if is_test_run(&arguments.unwrap_or_default()) { Self::ReadOnly } else { Self::Serve }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use agent2_plugin::{ItemError, Request, Stats};
+use agent2_plugin::{Context, ItemError, Request};
 use proc_snapshot::{CpuSampler, Needs, ProcError, ProcRoot, SharedWalk, Snapshot, Users};
 
 use crate::config::{Confs, Options};
@@ -26,14 +26,15 @@ pub(crate) struct PluginState {
     pub(crate) confs: Confs,
     pub(crate) mysql_version: MysqlVersion,
     host_root: PathBuf,
-    pub(crate) stats: Arc<Stats>,
+    /// Counters of the session, and the supervisor's report.
+    pub(crate) context: Context,
     pub(crate) since: Instant,
 }
 
 impl PluginState {
     /// # Errors
     /// If an option is wrong or `/proc` cannot be opened.
-    pub(crate) fn new(options: &Options, stats: Arc<Stats>, purpose: Purpose) -> Result<Self, ItemError> {
+    pub(crate) fn new(options: &Options, purpose: Purpose, context: Context) -> Result<Self, ItemError> {
         let config = options.check()?;
         let root = Arc::new(ProcRoot::open(&config.host_root)?);
         let walk = Arc::new(SharedWalk::new(root, config.proc_max_age));
@@ -48,7 +49,7 @@ impl PluginState {
             mysql_version: MysqlVersion::default(),
             host_root: config.host_root.clone(),
             logs: Logs::new(config, purpose),
-            stats,
+            context,
             since: Instant::now(),
         })
     }

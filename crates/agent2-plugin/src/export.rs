@@ -22,6 +22,7 @@ pub struct Request {
     parameters: Vec<String>,
     deadline: Instant,
     generation: Generation,
+    is_age_known: bool,
 }
 
 impl Request {
@@ -30,7 +31,13 @@ impl Request {
     pub fn new(key: &str, parameters: &[&str], timeout: Duration) -> Self {
         let parameters = parameters.iter().map(|&parameter| parameter.to_owned()).collect();
         let deadline = Instant::now() + timeout;
-        Self { key: key.to_owned(), parameters, deadline, generation: Generation::Since6_4 }
+        Self {
+            key: key.to_owned(),
+            parameters,
+            deadline,
+            generation: Generation::Since6_4,
+            is_age_known: true,
+        }
     }
 
     pub(crate) fn from_agent(
@@ -38,8 +45,9 @@ impl Request {
         parameters: Vec<String>,
         deadline: Instant,
         generation: Generation,
+        is_age_known: bool,
     ) -> Self {
-        Self { key, parameters, deadline, generation }
+        Self { key, parameters, deadline, generation, is_age_known }
     }
 
     /// Returns the key's name without parameters, such as `echo.text`.
@@ -72,6 +80,12 @@ impl Request {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// Returns false if the process was stopped, so that the agent may have given up this poll already. A reply with a
+    /// delivery callback then becomes an error.
+    pub(crate) fn is_age_known(&self) -> bool {
+        self.is_age_known
+    }
+
     /// Returns the generation of the agent.
     #[must_use]
     pub fn generation(&self) -> Generation {
@@ -82,7 +96,7 @@ impl Request {
 /// Outcome of sending a [`Reply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The reply was written to the agent before the deadline.
+    /// The reply was written to the agent before the deadline. With a supervisor: the agent has also read it by then.
     Written,
     /// The reply was late or could not be written: the agent did not receive it, or dropped it.
     Lost,

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use crate::export::{ItemError, Reply, Request};
 use crate::options::OptionError;
 use crate::stats::Stats;
+use crate::supervision::Supervision;
+use crate::timeout::DEFAULT_TIMEOUT;
 
 /// The implementation of a plugin: its options and its items.
 ///
@@ -56,4 +58,18 @@ pub struct Context {
     pub source_ip: String,
     /// Counters of the session.
     pub stats: Arc<Stats>,
+    /// The supervisor's report, if the plugin has one ([`Plugin::supervised`](crate::Plugin::supervised)).
+    pub supervision: Option<Supervision>,
+}
+
+impl Default for Context {
+    /// The context of an exporter that serves no agent, such as that of a command line tool.
+    fn default() -> Self {
+        Self {
+            timeout: DEFAULT_TIMEOUT,
+            source_ip: String::new(),
+            stats: Arc::default(),
+            supervision: None,
+        }
+    }
 }

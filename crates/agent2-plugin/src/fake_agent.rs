@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::exporter::Exporter;
-use crate::frame::{self, Frame};
+use crate::frame::{self, Accepted, Frame};
 use crate::launch::LaunchMode;
 use crate::node::Node;
 use crate::plugin::Plugin;
@@ -113,7 +113,7 @@ impl FakeAgent {
         let socket = directory.path().join("plugin.sock");
         let listener = UnixListener::bind(&socket)?;
         listener.set_nonblocking(true)?;
-        let register_only = if mode == LaunchMode::Register { "true" } else { "false" };
+        let register_only = (mode == LaunchMode::Register).to_string();
         let mut child = Command::new(program).arg(&socket).arg(register_only).stdin(Stdio::null()).spawn()?;
         match accept(&listener) {
             Ok(stream) => Self::over(stream, Some(child), Some(directory), name),
@@ -345,9 +345,9 @@ impl FakeAgent {
     }
 
     fn next_message(&mut self) -> io::Result<Option<FromPlugin>> {
-        match frame::read(&mut self.reader, MAX_FRAME_BYTES) {
-            Ok(Frame::Message(json)) => {
-                let message: FromPlugin = serde_json::from_slice(&json)?;
+        match frame::read(&mut self.reader, Accepted::messages(MAX_FRAME_BYTES)) {
+            Ok(Frame::Whole { body, .. }) => {
+                let message: FromPlugin = serde_json::from_slice(&body)?;
                 if message.kind == 1 {
                     self.log.push(LogLine { severity: message.severity, message: message.message.clone() });
                 }

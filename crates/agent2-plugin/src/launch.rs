@@ -10,9 +10,15 @@ pub enum LaunchMode {
     Register,
     /// Serve polls until the agent ends the plugin.
     Serve,
+    /// Serve polls for a supervisor, which is the parent process and is connected to standard input.
+    Work,
 }
 
-/// The arguments with which an agent starts a plugin: its socket's absolute path, and `true` or `false`.
+/// The second argument with which a supervisor starts its worker.
+pub(crate) const WORKER_ARGUMENT: &str = "worker";
+
+/// The arguments with which an agent starts a plugin: its socket's absolute path, and `true` or `false`. A supervisor
+/// starts its worker with the same path and `worker`.
 ///
 /// A program that is also a command line tool can use this to distinguish the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +45,7 @@ impl LaunchArguments {
         let mode = match arguments.next()?.to_str()? {
             "true" => LaunchMode::Register,
             "false" => LaunchMode::Serve,
+            WORKER_ARGUMENT => LaunchMode::Work,
             _ => return None,
         };
         (socket.is_absolute() && arguments.next().is_none()).then_some(Self { socket, mode })

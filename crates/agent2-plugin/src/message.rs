@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::node::Node;
 
 /// Numbers of the message types, as on the wire.
-mod kind {
-    pub(super) const LOG: u32 = 1;
-    pub(super) const REGISTER_REQUEST: u32 = 2;
-    pub(super) const REGISTER_RESPONSE: u32 = 3;
-    pub(super) const START: u32 = 4;
-    pub(super) const TERMINATE: u32 = 5;
-    pub(super) const EXPORT_REQUEST: u32 = 6;
-    pub(super) const EXPORT_RESPONSE: u32 = 7;
-    pub(super) const CONFIGURE: u32 = 8;
-    pub(super) const VALIDATE_REQUEST: u32 = 9;
-    pub(super) const VALIDATE_RESPONSE: u32 = 10;
+pub(crate) mod kind {
+    pub(crate) const LOG: u32 = 1;
+    pub(crate) const REGISTER_REQUEST: u32 = 2;
+    pub(crate) const REGISTER_RESPONSE: u32 = 3;
+    pub(crate) const START: u32 = 4;
+    pub(crate) const TERMINATE: u32 = 5;
+    pub(crate) const EXPORT_REQUEST: u32 = 6;
+    pub(crate) const EXPORT_RESPONSE: u32 = 7;
+    pub(crate) const CONFIGURE: u32 = 8;
+    pub(crate) const VALIDATE_REQUEST: u32 = 9;
+    pub(crate) const VALIDATE_RESPONSE: u32 = 10;
 }
 
 /// Messages from an agent.

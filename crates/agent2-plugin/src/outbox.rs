@@ -1,24 +1,40 @@
 //! Queue of outgoing frames: whole frames, replies before log lines, and delivery callbacks.
+//!
+//! Without a supervisor a reply counts as delivered when it was written before its deadline. A supervisor reports each
+//! delivery, because only it sees when the agent has read the reply.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::export::{Delivery, Reply};
+use crate::export::{Delivery, Reply, Request};
 use crate::frame;
 use crate::guard::guarded;
+use crate::link::{self, ReplyHead};
 use crate::message::Outgoing;
 use crate::stats::Stats;
 
 /// Frames are written together up to about this size, with one system call for many small replies.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Error of a poll whose value must not get lost, if the agent may have given up the poll.
+const UNKNOWN_AGE: &str = "the plugin was stopped, so this poll may be older than its timeout; the value follows with the next poll";
 /// Limit for queued log lines. Further lines are dropped and counted, so that no worker waits for the log.
 const MAX_LOG_LINES: usize = 256;
 
+/// The process at the other end of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Agent,
+    Supervisor,
+}
+
 /// Frames that are queued for the agent.
 pub(crate) struct Outbox {
+    peer: Peer,
     queue: Mutex<Queue>,
+    /// Written replies whose delivery the supervisor has not reported yet.
+    unconfirmed: Mutex<HashMap<u32, Receipt>>,
     ready: Condvar,
     idle: Condvar,
     max_reply_bytes: usize,
@@ -30,18 +46,31 @@ struct Queue {
     letters: VecDeque<Letter>,
     log_lines: VecDeque<Vec<u8>>,
     log_lines_dropped: u64,
+    /// Deliveries that the supervisor reported, for the writer's thread to settle.
+    confirmed: Vec<(Receipt, Delivery)>,
     is_writing: bool,
     is_closed: bool,
 }
 
-/// A message with its delivery callback.
+/// A message, and for a reply what its delivery needs.
 struct Letter {
     json: Vec<u8>,
+    reply: Option<ReplyParts>,
+}
+
+struct ReplyParts {
+    id: u32,
+    is_value: bool,
     receipt: Option<Receipt>,
 }
 
+impl ReplyParts {
+    fn head(&self) -> ReplyHead {
+        ReplyHead { id: self.id, wants_delivery: self.receipt.is_some(), is_value: self.is_value }
+    }
+}
+
 struct Receipt {
-    id: u32,
     deadline: Instant,
     callback: Box<dyn FnOnce(Delivery) + Send>,
 }
@@ -56,39 +85,71 @@ impl Receipt {
 }
 
 impl Outbox {
-    pub(crate) fn new(max_reply_bytes: usize, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(peer: Peer, max_reply_bytes: usize, stats: Arc<Stats>) -> Self {
         let (ready, idle) = (Condvar::new(), Condvar::new());
-        Self { queue: Mutex::default(), ready, idle, max_reply_bytes, stats }
+        let (queue, unconfirmed) = (Mutex::default(), Mutex::default());
+        Self { peer, queue, unconfirmed, ready, idle, max_reply_bytes, stats }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unconfirmed(&self) -> MutexGuard<'_, HashMap<u32, Receipt>> {
+        self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Queues a message that is neither a reply to a poll nor a log line.
     pub(crate) fn send(&self, message: &Outgoing<'_>) {
-        self.push(Letter { json: message.to_json(), receipt: None });
+        self.push(Letter { json: message.to_json(), reply: None });
     }
 
     pub(crate) fn send_error(&self, id: u32, error: &str) {
         self.stats.count_export(true);
-        self.send(&Outgoing::Exported { id, answer: Err(error) });
+        let json = Outgoing::Exported { id, answer: Err(error) }.to_json();
+        self.push(Letter { json, reply: Some(ReplyParts { id, is_value: false, receipt: None }) });
     }
 
-    /// Queues the reply to a poll. Its callback runs after the write, or when the reply is late.
-    pub(crate) fn send_reply(&self, id: u32, deadline: Instant, reply: Reply) {
+    /// Queues the reply to a poll. Its callback runs after the delivery, or when the reply is lost.
+    pub(crate) fn send_reply(&self, id: u32, request: &Request, reply: Reply) {
         let (value, callback) = reply.into_parts();
-        let receipt = callback.map(|callback| Receipt { id, deadline, callback });
+        let receipt = callback.map(|callback| Receipt { deadline: request.deadline(), callback });
         let json = Outgoing::Exported { id, answer: Ok(value.as_deref()) }.to_json();
-        if json.len() > self.max_reply_bytes {
-            self.send_error(id, &too_large(value.map_or(0, |value| value.len()), self.max_reply_bytes));
+        if let Err(error) = self.check_reply(&json, value.as_deref(), receipt.is_some(), request) {
+            self.send_error(id, &error);
             if let Some(receipt) = receipt {
                 receipt.settle(Delivery::Lost, &self.stats);
             }
             return;
         }
         self.stats.count_export(false);
-        self.push(Letter { json, receipt });
+        self.push(Letter { json, reply: Some(ReplyParts { id, is_value: true, receipt }) });
+    }
+
+    fn check_reply(
+        &self,
+        json: &[u8],
+        value: Option<&str>,
+        has_receipt: bool,
+        request: &Request,
+    ) -> Result<(), String> {
+        if json.len() > self.max_reply_bytes {
+            return Err(too_large(value.map_or(0, str::len), self.max_reply_bytes));
+        }
+        // The agent may have given up already, and a lost value of this kind would not come again.
+        if has_receipt && !request.is_age_known() {
+            return Err(UNKNOWN_AGE.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Has the writer settle a reply whose delivery the supervisor reports.
+    pub(crate) fn confirm(&self, id: u32, delivery: Delivery) {
+        let receipt = self.unconfirmed().remove(&id);
+        if let Some(receipt) = receipt {
+            self.lock().confirmed.push((receipt, delivery));
+            self.ready.notify_one();
+        }
     }
 
     /// Queues a log line without waiting. If the queue is full, drops and counts it.
@@ -117,8 +178,7 @@ impl Outbox {
 
     /// Waits until all queued frames are written, but no longer than `limit`, because the agent may have stopped reading.
     pub(crate) fn flush(&self, limit: Duration) {
-        let is_busy =
-            |queue: &mut Queue| queue.is_writing || !queue.letters.is_empty() || !queue.log_lines.is_empty();
+        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.is_empty();
         drop(self.idle.wait_timeout_while(self.lock(), limit, is_busy));
     }
 
@@ -139,14 +199,28 @@ impl Outbox {
     /// As [`Outbox::write_to`].
     pub(crate) fn write_queued(&self, stream: &mut impl Write) -> io::Result<()> {
         loop {
-            let Some(batch) = self.lock().next_batch(&self.stats) else { return Ok(()) };
+            let Some(batch) = self.lock().next_batch(self.peer, &self.stats) else { return Ok(()) };
             self.write(batch, stream)?;
         }
     }
 
     fn write(&self, batch: Batch, stream: &mut impl Write) -> io::Result<()> {
+        for (receipt, delivery) in batch.confirmed {
+            receipt.settle(delivery, &self.stats);
+        }
+        let receipts = match self.peer {
+            Peer::Agent => batch.receipts,
+            Peer::Supervisor => {
+                // Kept before the write, because the supervisor's report can follow at once.
+                self.unconfirmed().extend(batch.receipts);
+                Vec::new()
+            }
+        };
         let written = stream.write_all(&batch.bytes);
-        batch.settle(written.is_ok(), &self.stats);
+        for (_, receipt) in receipts {
+            let in_time = written.is_ok() && Instant::now() <= receipt.deadline;
+            receipt.settle(if in_time { Delivery::Written } else { Delivery::Lost }, &self.stats);
+        }
         if written.is_err() {
             self.give_up();
         }
@@ -163,33 +237,38 @@ impl Outbox {
             queue.log_lines.clear();
             std::mem::take(&mut queue.letters)
         };
-        for receipt in letters.into_iter().filter_map(|letter| letter.receipt) {
+        let queued = letters.into_iter().filter_map(|letter| letter.reply?.receipt);
+        let unconfirmed = std::mem::take(&mut *self.unconfirmed());
+        for receipt in queued.chain(unconfirmed.into_values()) {
             receipt.settle(Delivery::Lost, &self.stats);
         }
     }
 
     fn next_batch(&self) -> Option<Batch> {
-        let is_waiting =
-            |queue: &mut Queue| !queue.is_closed && queue.letters.is_empty() && queue.log_lines.is_empty();
+        let is_waiting = |queue: &mut Queue| !queue.is_closed && queue.is_empty();
         let waited = self.ready.wait_while(self.lock(), is_waiting);
-        waited.unwrap_or_else(PoisonError::into_inner).next_batch(&self.stats)
+        waited.unwrap_or_else(PoisonError::into_inner).next_batch(self.peer, &self.stats)
     }
 }
 
 impl Queue {
-    fn next_batch(&mut self, stats: &Stats) -> Option<Batch> {
-        let mut batch = Batch::default();
+    fn is_empty(&self) -> bool {
+        self.letters.is_empty() && self.log_lines.is_empty() && self.confirmed.is_empty()
+    }
+
+    fn next_batch(&mut self, peer: Peer, stats: &Stats) -> Option<Batch> {
+        let mut batch = Batch { confirmed: std::mem::take(&mut self.confirmed), ..Batch::default() };
         while batch.bytes.len() < BATCH_BYTES
             && let Some(letter) = self.next_letter()
         {
-            batch.add(letter, stats);
+            batch.add(letter, peer, stats);
         }
-        self.is_writing = !batch.bytes.is_empty();
+        self.is_writing = !batch.bytes.is_empty() || !batch.confirmed.is_empty();
         self.is_writing.then_some(batch)
     }
 
     fn next_letter(&mut self) -> Option<Letter> {
-        self.letters.pop_front().or_else(|| self.next_log_line().map(|json| Letter { json, receipt: None }))
+        self.letters.pop_front().or_else(|| self.next_log_line().map(|json| Letter { json, reply: None }))
     }
 
     fn next_log_line(&mut self) -> Option<Vec<u8>> {
@@ -206,33 +285,31 @@ impl Queue {
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    receipts: Vec<Receipt>,
+    receipts: Vec<(u32, Receipt)>,
+    confirmed: Vec<(Receipt, Delivery)>,
 }
 
 impl Batch {
-    fn settle(self, was_written: bool, stats: &Stats) {
-        for receipt in self.receipts {
-            let in_time = was_written && Instant::now() <= receipt.deadline;
-            receipt.settle(if in_time { Delivery::Written } else { Delivery::Lost }, stats);
+    fn add(&mut self, letter: Letter, peer: Peer, stats: &Stats) {
+        match letter.reply {
+            Some(reply) => self.add_reply(letter.json, reply, peer, stats),
+            None => frame::append(&mut self.bytes, &letter.json),
         }
     }
 
-    /// Drops replies that became late in the queue, because the agent would not accept them.
-    fn add(&mut self, letter: Letter, stats: &Stats) {
-        match letter.receipt {
-            Some(receipt) if receipt.deadline < Instant::now() => {
-                let error = "the reply was ready only after the deadline";
-                frame::append(
-                    &mut self.bytes,
-                    &Outgoing::Exported { id: receipt.id, answer: Err(error) }.to_json(),
-                );
-                receipt.settle(Delivery::Lost, stats);
-            }
-            receipt => {
-                frame::append(&mut self.bytes, &letter.json);
-                self.receipts.extend(receipt);
-            }
+    /// Replaces a reply that became late in the queue by an error, because the agent would not accept it.
+    fn add_reply(&mut self, mut json: Vec<u8>, mut reply: ReplyParts, peer: Peer, stats: &Stats) {
+        if let Some(late) = reply.receipt.take_if(|receipt| receipt.deadline < Instant::now()) {
+            late.settle(Delivery::Lost, stats);
+            let error = "the reply was ready only after the deadline";
+            json = Outgoing::Exported { id: reply.id, answer: Err(error) }.to_json();
+            reply.is_value = false;
         }
+        match peer {
+            Peer::Agent => frame::append(&mut self.bytes, &json),
+            Peer::Supervisor => link::append_reply(&mut self.bytes, reply.head(), &json),
+        }
+        self.receipts.extend(reply.receipt.map(|receipt| (reply.id, receipt)));
     }
 }
 
@@ -246,8 +323,10 @@ mod tests {
 
     use super::*;
 
+    const ALL: frame::Accepted = frame::Accepted { last_type: frame::TYPE_JSON, max_bytes: u32::MAX };
+
     fn outbox(max_reply_bytes: usize) -> Outbox {
-        Outbox::new(max_reply_bytes, Arc::default())
+        Outbox::new(Peer::Agent, max_reply_bytes, Arc::default())
     }
 
     fn written(outbox: &Outbox) -> Vec<serde_json::Value> {
@@ -256,21 +335,21 @@ mod tests {
         outbox.write_to(&mut bytes).unwrap();
         let mut stream = bytes.as_slice();
         let mut messages = Vec::new();
-        while let frame::Frame::Message(json) = frame::read(&mut stream, u32::MAX).unwrap() {
-            messages.push(serde_json::from_slice(&json).unwrap());
+        while let frame::Frame::Whole { body, .. } = frame::read(&mut stream, ALL).unwrap() {
+            messages.push(serde_json::from_slice(&body).unwrap());
         }
         messages
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(60)
+    fn soon() -> Request {
+        Request::new("x", &[], Duration::from_secs(60))
     }
 
     #[test]
     fn replies_go_before_log_lines() {
         let outbox = outbox(1000);
         outbox.send_log(0, "first");
-        outbox.send_reply(5, soon(), Reply::value("x"));
+        outbox.send_reply(5, &soon(), Reply::value("x"));
         let types: Vec<_> = written(&outbox).iter().map(|message| message["type"].clone()).collect();
         assert_eq!(types, [7, 1]);
     }
@@ -280,7 +359,7 @@ mod tests {
         let outbox = outbox(100);
         let (sender, receiver) = mpsc::channel();
         let reply = Reply::value("x".repeat(500)).on_delivery(move |delivery| sender.send(delivery).unwrap());
-        outbox.send_reply(5, soon(), reply);
+        outbox.send_reply(5, &soon(), reply);
         assert_eq!(receiver.try_recv(), Ok(Delivery::Lost));
         let error = written(&outbox)[0]["error"].as_str().unwrap().to_owned();
         assert_eq!(error, "the value of 500 bytes does not fit into one reply of at most 100 bytes");
@@ -291,7 +370,7 @@ mod tests {
         let json = Outgoing::Exported { id: 5, answer: Ok(Some("x")) }.to_json();
         for (limit, is_error) in [(json.len(), false), (json.len() - 1, true)] {
             let outbox = outbox(limit);
-            outbox.send_reply(5, soon(), Reply::value("x"));
+            outbox.send_reply(5, &soon(), Reply::value("x"));
             assert_eq!(written(&outbox)[0].get("error").is_some(), is_error);
         }
     }
@@ -300,7 +379,7 @@ mod tests {
     fn callback_runs_after_the_write_and_not_before() {
         let outbox = outbox(1000);
         let (sender, receiver) = mpsc::channel();
-        outbox.send_reply(5, soon(), Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
+        outbox.send_reply(5, &soon(), Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
         assert!(receiver.try_recv().is_err());
         assert_eq!(written(&outbox)[0]["value"], "x");
         assert_eq!(receiver.try_recv(), Ok(Delivery::Written));
@@ -310,8 +389,8 @@ mod tests {
     fn reply_that_became_late_in_the_queue_is_lost_and_not_written() {
         let outbox = outbox(1000);
         let (sender, receiver) = mpsc::channel();
-        let past = Instant::now().checked_sub(Duration::from_millis(1)).unwrap();
-        outbox.send_reply(5, past, Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
+        let past = Request::new("x", &[], Duration::ZERO);
+        outbox.send_reply(5, &past, Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
         let messages = written(&outbox);
         assert_eq!(messages[0].get("value"), None);
         assert_eq!(messages[0]["error"], "the reply was ready only after the deadline");
@@ -331,7 +410,7 @@ mod tests {
         }
         let outbox = outbox(1000);
         let (sender, receiver) = mpsc::channel();
-        outbox.send_reply(5, soon(), Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
+        outbox.send_reply(5, &soon(), Reply::value("x").on_delivery(move |d| sender.send(d).unwrap()));
         assert!(outbox.write_to(&mut Broken).is_err());
         assert_eq!(receiver.try_recv(), Ok(Delivery::Lost));
     }
@@ -352,8 +431,8 @@ mod tests {
     #[test]
     fn panic_in_a_callback_does_not_end_the_writer() {
         let outbox = outbox(1000);
-        outbox.send_reply(1, soon(), Reply::value("a").on_delivery(|_| panic!("in a callback")));
-        outbox.send_reply(2, soon(), Reply::value("b"));
+        outbox.send_reply(1, &soon(), Reply::value("a").on_delivery(|_| panic!("in a callback")));
+        outbox.send_reply(2, &soon(), Reply::value("b"));
         assert_eq!(written(&outbox).len(), 2);
         assert_eq!(outbox.stats.panics(), 1);
     }

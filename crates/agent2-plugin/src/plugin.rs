@@ -14,9 +14,14 @@ use crate::guard;
 use crate::launch::{LaunchArguments, LaunchMode};
 use crate::session::{Session, SessionError};
 use crate::settings::{Metric, MetricError, REPLY_BYTES_MAX, Settings};
+use crate::supervisor::Supervisor;
+use crate::worker_process;
 
 /// Time for the connection to the agent. The agent listens before it starts the plugin, so only a busy machine needs it.
 const CONNECT_FOR: Duration = Duration::from_secs(2);
+
+/// Limit for the private memory of a worker. Much more than one needs, so that only a fault reaches it.
+const DEFAULT_WORKER_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// A plugin: its name and its metrics. [`Plugin::run`] is the `main` of the process that an agent starts.
 #[derive(Debug, Clone)]
@@ -44,11 +49,29 @@ impl Plugin {
         self
     }
 
-    /// Sets the limit for threads that run handlers at once. The default is 128. Threads start on demand. Handlers that
-    /// hang past their deadline do not count.
+    /// Runs handlers in a worker, a second process of the same program, which may fail without ending the agent.
+    ///
+    /// If the worker ends for any reason, open polls get an error that names it, and a new worker starts. Both processes
+    /// end with the agent. A reply counts as delivered when the agent has read it.
     #[must_use]
-    pub fn max_workers(mut self, workers: usize) -> Self {
-        self.settings.limits.workers = workers.max(1);
+    pub fn supervised(mut self) -> Self {
+        self.settings.worker_memory.get_or_insert(DEFAULT_WORKER_MEMORY);
+        self
+    }
+
+    /// Sets the limit for the private memory of a worker in bytes (`RLIMIT_DATA`), and runs handlers in one. The default is
+    /// 256 MiB. A worker that needs more is aborted.
+    #[must_use]
+    pub fn max_worker_memory(mut self, bytes: u64) -> Self {
+        self.settings.worker_memory = Some(bytes);
+        self
+    }
+
+    /// Sets the limit for threads that run short handlers. The default is 8. Threads start on demand. Handlers that run for
+    /// more than half a second do not count, because they are probably blocked.
+    #[must_use]
+    pub fn max_threads(mut self, threads: usize) -> Self {
+        self.settings.limits.threads = threads.max(1);
         self
     }
 
@@ -90,14 +113,25 @@ impl Plugin {
     /// As [`Plugin::run`], for a program that has parsed its arguments itself.
     #[must_use]
     pub fn run_with<E: Exporter>(&self, launch: &LaunchArguments) -> ExitCode {
-        let outcome = prepare_process()
-            .and_then(|()| connect(launch))
-            .map_err(SessionError::from)
-            .and_then(|stream| self.serve::<E>(stream, launch.mode));
+        let outcome = prepare_process().map_err(SessionError::from).and_then(|()| self.run_as::<E>(launch));
         // Standard error appears in the agent's trace log only. Without a session there is no other place for the error.
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("{}: {error}", self.settings.name)),
+        }
+    }
+
+    fn run_as<E: Exporter>(&self, launch: &LaunchArguments) -> Result<(), SessionError> {
+        match (launch.mode, self.settings.worker_memory) {
+            (LaunchMode::Serve, Some(_)) => {
+                Supervisor::new(&self.settings, &launch.socket, connect(launch)?)?.run();
+                Ok(())
+            }
+            (LaunchMode::Work, memory) => {
+                let link = worker_process::prepare(memory.unwrap_or(DEFAULT_WORKER_MEMORY))?;
+                self.serve::<E>(link, launch.mode)
+            }
+            (LaunchMode::Register | LaunchMode::Serve, _) => self.serve::<E>(connect(launch)?, launch.mode),
         }
     }
 
@@ -167,9 +201,9 @@ mod tests {
 
     #[test]
     fn limits_have_bounds() {
-        let plugin = Plugin::new("P").max_workers(0).max_reply_bytes(usize::MAX);
-        assert_eq!((plugin.settings.limits.workers, plugin.settings.max_reply_bytes), (1, 1 << 30));
-        let plugin = Plugin::new("P").max_workers(5).max_reply_bytes(7);
-        assert_eq!((plugin.settings.limits.workers, plugin.settings.max_reply_bytes), (5, 7));
+        let plugin = Plugin::new("P").max_threads(0).max_reply_bytes(usize::MAX);
+        assert_eq!((plugin.settings.limits.threads, plugin.settings.max_reply_bytes), (1, 1 << 30));
+        let plugin = Plugin::new("P").max_threads(5).max_reply_bytes(7);
+        assert_eq!((plugin.settings.limits.threads, plugin.settings.max_reply_bytes), (5, 7));
     }
 }

@@ -5,37 +5,31 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::export::{Generation, Request};
+use crate::export::Request;
 use crate::exporter::{Context, Exporter};
-use crate::frame::{self, Frame};
+use crate::frame::{self, Accepted, Frame};
 use crate::guard::guarded;
 use crate::launch::LaunchMode;
+use crate::link::{self, Arrival};
 use crate::logger;
 use crate::message::{AnswerType, ExportRequest, Incoming, MessageError, Outgoing};
 use crate::node::Node;
 use crate::options::OptionError;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Peer};
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::workers::Workers;
+use crate::supervision::Supervision;
+use crate::threads::HandlerThreads;
+use crate::timeout::{DEFAULT_TIMEOUT, time_limit};
 
 /// An agent 7.0 that cannot use the register response waits for the plugin's exit and never sends *terminate*.
 const REGISTER_SILENCE: Duration = Duration::from_secs(5);
-/// The agent's default, until *configure* sends its `Timeout`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Reply this long before the deadline to agents before 6.4, because they stop waiting exactly at the deadline. Newer
-/// agents wait half a second longer.
-const HEAD_START: Duration = Duration::from_millis(200);
 /// Time limit for the agent to read the last replies and log lines.
 const FLUSH_FOR: Duration = Duration::from_millis(500);
 /// Time limit for [`Exporter::stop`]. The agent kills the process after its own timeout.
 const STOP_FOR: Duration = Duration::from_secs(2);
-
-const EXPORTER: u32 = 1;
-const CONFIGURATOR: u32 = 2;
-const RUNNER: u32 = 4;
 
 /// The reason why a session ended without *terminate* or a closed socket.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +64,14 @@ pub(crate) struct Session<'a, E: Exporter> {
     has_writer: bool,
     stats: Arc<Stats>,
     timeout: Duration,
+    supervision: Option<Supervision>,
     service: Option<Result<Service<E>, String>>,
 }
 
-/// A configured exporter and the workers that call it.
+/// A configured exporter and the threads that call it.
 struct Service<E> {
     exporter: Arc<E>,
-    workers: Workers,
+    threads: HandlerThreads,
 }
 
 impl<'a, E: Exporter> Session<'a, E> {
@@ -86,13 +81,14 @@ impl<'a, E: Exporter> Session<'a, E> {
         mode: LaunchMode,
     ) -> Result<Self, SessionError> {
         let stats = Arc::new(Stats::default());
-        let outbox = Arc::new(Outbox::new(settings.max_reply_bytes, Arc::clone(&stats)));
+        let peer = if mode == LaunchMode::Work { Peer::Supervisor } else { Peer::Agent };
+        let outbox = Arc::new(Outbox::new(peer, settings.max_reply_bytes, Arc::clone(&stats)));
         logger::log_to(&outbox, settings.log_level);
         if mode == LaunchMode::Register {
             stream.set_read_timeout(Some(REGISTER_SILENCE))?;
         }
-        let (timeout, has_writer, service) = (DEFAULT_TIMEOUT, false, None);
-        Ok(Self { settings, stream, mode, outbox, has_writer, stats, timeout, service })
+        let (timeout, has_writer, supervision, service) = (DEFAULT_TIMEOUT, false, None, None);
+        Ok(Self { settings, stream, mode, outbox, has_writer, stats, timeout, supervision, service })
     }
 
     /// Ensures that queued frames are written. If the machine cannot start a writer thread, this thread writes them and
@@ -143,7 +139,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     fn read_messages(&mut self) -> Result<Ending, SessionError> {
         let mut reader = BufReader::new(self.stream.try_clone()?);
         loop {
-            let frame = match frame::read(&mut reader, self.settings.max_request_bytes) {
+            let frame = match frame::read(&mut reader, self.accepted_frames()) {
                 Ok(frame) => frame,
                 Err(error) if self.is_silence(&error) => return Ok(Ending::Vanished),
                 Err(error) => return Err(error.into()),
@@ -154,6 +150,11 @@ impl<'a, E: Exporter> Session<'a, E> {
                 return Ok(ending);
             }
         }
+    }
+
+    fn accepted_frames(&self) -> Accepted {
+        let max_bytes = self.settings.max_request_bytes;
+        if self.mode == LaunchMode::Work { link::accepted(max_bytes) } else { Accepted::messages(max_bytes) }
     }
 
     fn is_silence(&self, error: &io::Error) -> bool {
@@ -167,15 +168,39 @@ impl<'a, E: Exporter> Session<'a, E> {
             Frame::Skipped { frame_type, length } => {
                 log::error!("skipped a frame of type {frame_type} with {length} bytes from the agent");
             }
-            Frame::Message(json) => match Incoming::parse(&json) {
-                Ok(message) => return self.handle(message),
-                Err(error) => self.report_malformed(error),
-            },
+            Frame::Whole { frame_type, body } => return self.take_body(frame_type, &body),
         }
         Next::Read
     }
 
-    fn handle(&mut self, message: Incoming) -> Next {
+    fn take_body(&mut self, frame_type: u32, body: &[u8]) -> Next {
+        match frame_type {
+            link::EXPORT => match link::parse_export(body) {
+                Some((arrival, json)) => return self.take_message(json, arrival),
+                None => log::error!("skipped an export of {} bytes from the supervisor", body.len()),
+            },
+            link::DELIVERY => {
+                if let Some((id, delivery)) = link::parse_delivery(body) {
+                    self.outbox.confirm(id, delivery);
+                }
+            }
+            link::SETUP => self.supervision = serde_json::from_slice(body).ok(),
+            _ => return self.take_message(body, Arrival::now()),
+        }
+        Next::Read
+    }
+
+    fn take_message(&mut self, json: &[u8], arrival: Arrival) -> Next {
+        match Incoming::parse(json) {
+            Ok(message) => self.handle(message, arrival),
+            Err(error) => {
+                self.report_malformed(error);
+                Next::Read
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Incoming, arrival: Arrival) -> Next {
         match message {
             Incoming::Register { id, version } => self.register(id, &version),
             Incoming::Validate { id, options } => self.validate(id, &options),
@@ -183,7 +208,7 @@ impl<'a, E: Exporter> Session<'a, E> {
                 self.configure(&options, timeout_seconds, source_ip);
             }
             Incoming::Start => self.start(),
-            Incoming::Export(request) => self.export(request),
+            Incoming::Export(request) => self.export(request, arrival),
             Incoming::Terminate => return Next::End(Ending::Terminated),
         }
         Next::Read
@@ -195,7 +220,7 @@ impl<'a, E: Exporter> Session<'a, E> {
         let MessageError::Malformed { id, answer, error } = error else { return };
         let text = format!("malformed request: {error}");
         match answer {
-            AnswerType::Register => self.outbox.send(&self.registered(id, Some(&text))),
+            AnswerType::Register => self.outbox.send(&self.settings.registered(id, Some(&text))),
             AnswerType::Validate => self.outbox.send(&Outgoing::Validated { id, error: Some(&text) }),
             AnswerType::Export => self.outbox.send_error(id, &text),
             AnswerType::Nothing => {}
@@ -205,14 +230,7 @@ impl<'a, E: Exporter> Session<'a, E> {
     fn register(&self, id: u32, version: &str) {
         log::debug!("an agent registers the plugin with protocol version {version}");
         let error = self.settings.check().err().map(|error| error.to_string());
-        self.outbox.send(&self.registered(id, error.as_deref()));
-    }
-
-    fn registered<'m>(&'m self, id: u32, error: Option<&'m str>) -> Outgoing<'m> {
-        let metrics = self.settings.metrics.iter();
-        let metrics = metrics.flat_map(|metric| [metric.key.as_str(), metric.description.as_str()]).collect();
-        let interfaces = EXPORTER | CONFIGURATOR | RUNNER;
-        Outgoing::Registered { id, name: &self.settings.name, metrics, interfaces, error }
+        self.outbox.send(&self.settings.registered(id, error.as_deref()));
     }
 
     fn validate(&self, id: u32, options: &Node) {
@@ -234,7 +252,12 @@ impl<'a, E: Exporter> Session<'a, E> {
             log::warn!("the agent configures the plugin a second time; the first configuration stays");
             return;
         }
-        let context = Context { timeout: self.timeout, source_ip, stats: Arc::clone(&self.stats) };
+        let context = Context {
+            timeout: self.timeout,
+            source_ip,
+            stats: Arc::clone(&self.stats),
+            supervision: self.supervision.clone(),
+        };
         let made = guarded(&self.stats, || {
             let options = options.options().map_err(|error: OptionError| error.to_string())?;
             E::configure(options, context).map_err(|error| error.to_string())
@@ -251,7 +274,7 @@ impl<'a, E: Exporter> Session<'a, E> {
         let exports = Arc::clone(&exporter);
         let handler = Box::new(move |request: &Request| exports.export(request));
         let (outbox, stats) = (Arc::clone(&self.outbox), Arc::clone(&self.stats));
-        Service { exporter, workers: Workers::start(self.settings.limits, handler, outbox, stats) }
+        Service { exporter, threads: HandlerThreads::start(self.settings.limits, handler, outbox, stats) }
     }
 
     fn start(&mut self) {
@@ -274,14 +297,17 @@ impl<'a, E: Exporter> Session<'a, E> {
         }
     }
 
-    fn export(&mut self, export: ExportRequest) {
+    fn export(&mut self, export: ExportRequest, arrival: Arrival) {
         let (wait, generation) = time_limit(export.timeout_seconds, self.timeout);
-        let deadline = Instant::now() + wait;
+        let deadline = arrival.time + wait;
         let outbox = Arc::clone(&self.outbox);
         match self.service() {
-            Ok(service) => service
-                .workers
-                .submit(export.id, Request::from_agent(export.key, export.parameters, deadline, generation)),
+            Ok(service) => {
+                let (key, parameters) = (export.key, export.parameters);
+                let request =
+                    Request::from_agent(key, parameters, deadline, generation, arrival.is_age_known);
+                service.threads.submit(export.id, request);
+            }
             Err(error) => outbox.send_error(export.id, error),
         }
     }
@@ -300,36 +326,5 @@ impl<'a, E: Exporter> Session<'a, E> {
         if stopping.is_ok() && wait.recv_timeout(STOP_FOR) == Err(mpsc::RecvTimeoutError::Timeout) {
             log::warn!("the plugin's stop takes longer than {} s and is cut short", STOP_FOR.as_secs());
         }
-    }
-}
-
-/// Returns the time limit of a request and the generation of its agent.
-fn time_limit(timeout_seconds: Option<f64>, agent_timeout: Duration) -> (Duration, Generation) {
-    match timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        // A day at most, so that adding it to a time cannot overflow.
-        Some(timeout) => (timeout.min(Duration::from_secs(86_400)), Generation::Since6_4),
-        None => {
-            let head_start = HEAD_START.min(agent_timeout / 5);
-            (agent_timeout.saturating_sub(head_start), Generation::Before6_4)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_limit_is_at_most_a_day() {
-        let limit = |seconds| time_limit(Some(seconds), Duration::from_secs(3)).0;
-        assert_eq!(limit(86_399.0), Duration::from_secs(86_399));
-        assert_eq!(limit(1e15), Duration::from_secs(86_400));
-    }
-
-    #[test]
-    fn old_agents_get_the_reply_before_their_timeout() {
-        let limit = |millis| time_limit(None, Duration::from_millis(millis)).0;
-        assert_eq!(limit(3000), Duration::from_millis(2800));
-        assert_eq!(limit(500), Duration::from_millis(400));
     }
 }

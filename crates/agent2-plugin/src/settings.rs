@@ -2,10 +2,15 @@
 
 use log::LevelFilter;
 
-use crate::workers::Limits;
+use crate::message::Outgoing;
+use crate::threads::Limits;
 
 /// Limit of the agents' frames: they panic at 2^31 bytes.
 pub(crate) const REPLY_BYTES_MAX: usize = 1 << 30;
+
+const EXPORTER: u32 = 1;
+const CONFIGURATOR: u32 = 2;
+const RUNNER: u32 = 4;
 
 /// Name, metrics and limits, which the session reads.
 #[derive(Debug, Clone)]
@@ -16,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) max_request_bytes: u32,
     pub(crate) max_reply_bytes: usize,
     pub(crate) log_level: LevelFilter,
+    /// Limit for the private memory of the worker, in bytes. `None`: the plugin runs without a supervisor.
+    pub(crate) worker_memory: Option<u64>,
 }
 
 impl Settings {
@@ -27,7 +34,16 @@ impl Settings {
             max_request_bytes: 16 * 1024 * 1024,
             max_reply_bytes: 16 * 1024 * 1024,
             log_level: LevelFilter::Info,
+            worker_memory: None,
         }
+    }
+
+    /// Returns the response to *register*.
+    pub(crate) fn registered<'m>(&'m self, id: u32, error: Option<&'m str>) -> Outgoing<'m> {
+        let metrics = self.metrics.iter();
+        let metrics = metrics.flat_map(|metric| [metric.key.as_str(), metric.description.as_str()]).collect();
+        let interfaces = EXPORTER | CONFIGURATOR | RUNNER;
+        Outgoing::Registered { id, name: &self.name, metrics, interfaces, error }
     }
 
     /// Checks for metrics that agents do not accept.

@@ -1,6 +1,6 @@
 //! `self`: state and statistics of the plugin.
 
-use agent2_plugin::{ItemError, Reply};
+use agent2_plugin::{ItemError, Reply, Supervision};
 use log_follow::Persistence;
 use proc_snapshot::{Needs, OwnUsage, ProcError, Visibility};
 use serde::Serialize;
@@ -15,6 +15,7 @@ pub(crate) fn status(plugin: &PluginState, arguments: Arguments<'_>) -> Result<R
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: plugin.since.elapsed().as_secs(),
         process: OwnUsage::read()?.into(),
+        worker: plugin.context.supervision.as_ref().map(WorkerJson::from),
         exports: ExportsJson::new(plugin),
         walks: WalksJson::new(plugin),
         cpu_sampler: SamplerJson::new(plugin),
@@ -28,6 +29,7 @@ struct SelfJson {
     version: &'static str,
     uptime_seconds: u64,
     process: ProcessJson,
+    worker: Option<WorkerJson>,
     exports: ExportsJson,
     walks: WalksJson,
     cpu_sampler: SamplerJson,
@@ -55,6 +57,26 @@ impl From<OwnUsage> for ProcessJson {
     }
 }
 
+/// Null if no agent polls.
+#[derive(Serialize)]
+struct WorkerJson {
+    ended_before: u64,
+    last_end_age_seconds: Option<u64>,
+    last_end_cause: Option<String>,
+}
+
+impl From<&Supervision> for WorkerJson {
+    fn from(report: &Supervision) -> Self {
+        let last = report.last_end.as_ref();
+        let age = last.and_then(|end| end.time.elapsed().ok());
+        Self {
+            ended_before: report.ended_workers,
+            last_end_age_seconds: age.map(|age| age.as_secs()),
+            last_end_cause: last.map(|end| end.cause.clone()),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ExportsJson {
     total: u64,
@@ -67,7 +89,7 @@ struct ExportsJson {
 
 impl ExportsJson {
     fn new(plugin: &PluginState) -> Self {
-        let stats = &plugin.stats;
+        let stats = &plugin.context.stats;
         Self {
             total: stats.exports(),
             errors: stats.errors(),

@@ -1,9 +1,12 @@
-//! Workers: the threads that run handlers, and the watch, which replies for late handlers.
+//! The threads that run handlers, and the watch, which replies for late handlers.
 //!
 //! A blocked thread cannot be stopped, for example while it reads from an NFS server that is gone. So if a handler
 //! misses its deadline, the watch sends an error and gives up the thread: a new thread replaces it, and the old one ends
 //! if the handler ever returns. While a handler hangs, further polls of the same item are rejected at once. Otherwise an
 //! item polled each second would block one more thread each second.
+//!
+//! A few threads serve hundreds of items: each one keeps buffers and the caches of patterns, so that more of them cost
+//! memory and gain nothing. Only handlers that run for long do not count, because they would delay all others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,28 +22,32 @@ use crate::stats::Stats;
 /// Limits for threads and queued polls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Threads that run handlers within their deadline.
-    pub(crate) workers: usize,
+    /// Threads that run short handlers, or wait for the next poll.
+    pub(crate) threads: usize,
+    /// All threads within their deadline: those above, and those whose handler runs longer than [`LONG_RUN`].
+    pub(crate) all_threads: usize,
     /// Threads given up. At this limit no more are replaced.
     pub(crate) hanging: usize,
-    /// Polls that wait for a worker. An agent has at most 1,000 under way, unless its Capacity says more.
+    /// Polls that wait for a thread. An agent has at most 1,000 under way, unless its Capacity says more.
     pub(crate) queued: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // A waiting thread costs a few pages, so the limit for hanging ones can be high.
-        Self { workers: 128, hanging: 256, queued: 10_000 }
+        // A blocked thread costs a few pages, so the limits for blocked ones can be high.
+        Self { threads: 8, all_threads: 128, hanging: 256, queued: 10_000 }
     }
 }
 
-/// Threads kept while idle.
-const KEPT_WORKERS: usize = 2;
+/// Threads kept while idle. They sleep without a timeout.
+const KEPT_THREADS: usize = 2;
 /// Time after which further idle threads end.
 const IDLE_TIME: Duration = Duration::from_secs(5);
-/// After this wait for a worker a poll gets one more thread. Faster handlers share the existing threads.
+/// After this wait for a thread a poll gets one more. Faster handlers share the existing threads.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// Stack of a worker: enough for deep recursion in a pattern compiler. Pages are allocated on use.
+/// A handler that runs longer than this is probably blocked, so its thread no longer counts as one of the few.
+const LONG_RUN: Duration = Duration::from_millis(500);
+/// Stack of a thread: enough for deep recursion in a pattern compiler. Pages are allocated on use.
 const STACK_BYTES: usize = 1024 * 1024;
 
 pub(crate) type Handler = dyn Fn(&Request) -> Result<Reply, ItemError> + Send + Sync;
@@ -48,7 +55,7 @@ pub(crate) type Handler = dyn Fn(&Request) -> Result<Reply, ItemError> + Send + 
 /// The item of a poll: key and parameters, because the protocol does not contain item ids.
 type Item = (String, Vec<String>);
 
-/// A poll in progress. The worker or the watch replies, the one that claims it first.
+/// A poll in progress. Its thread or the watch replies, the one that claims it first.
 struct Job {
     id: u32,
     request: Request,
@@ -70,14 +77,19 @@ impl Job {
     }
 }
 
-/// The threads that run handlers.
-pub(crate) struct Workers {
-    shared: Arc<Shared>,
+/// A handler that is running within its deadline.
+struct Running {
+    job: Arc<Job>,
+    started_at: Instant,
 }
 
-struct Shared {
+/// The threads that run handlers.
+pub(crate) struct HandlerThreads {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
     state: Mutex<State>,
-    work: Condvar,
     watch: Condvar,
     limits: Limits,
     handler: Box<Handler>,
@@ -88,41 +100,43 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Arc<Job>>,
-    running: HashMap<u64, Arc<Job>>,
-    /// Handlers past their deadline by worker, and their start times.
+    running: HashMap<u64, Running>,
+    /// Handlers past their deadline by thread, and their start times.
     hanging: HashMap<u64, (Item, Instant)>,
-    workers: usize,
-    idle: usize,
-    next_worker: u64,
-    next_look: Option<Instant>,
+    threads: usize,
+    /// Threads without a job. The last one gets the next job, so that threads beyond the need stay idle and end.
+    idle: Vec<(u64, Arc<Condvar>)>,
+    next_thread: u64,
+    next_check: Option<Instant>,
     is_watched: bool,
     is_closed: bool,
 }
 
-impl Workers {
+impl HandlerThreads {
     pub(crate) fn start(
         limits: Limits,
         handler: Box<Handler>,
         outbox: Arc<Outbox>,
         stats: Arc<Stats>,
     ) -> Self {
-        let (state, work, watch) = (Mutex::default(), Condvar::new(), Condvar::new());
-        Self { shared: Arc::new(Shared { state, work, watch, limits, handler, outbox, stats }) }
+        let (state, watch) = (Mutex::default(), Condvar::new());
+        Self { pool: Arc::new(Pool { state, watch, limits, handler, outbox, stats }) }
     }
 
     /// Queues a poll. Every poll gets exactly one reply by its deadline.
     pub(crate) fn submit(&self, id: u32, request: Request) {
-        if let Err(refusal) = self.shared.admit(id, request) {
-            self.shared.outbox.send_error(id, &refusal);
+        if let Err(refusal) = self.pool.admit(id, request) {
+            self.pool.outbox.send_error(id, &refusal);
         }
     }
 }
 
-impl Drop for Workers {
+impl Drop for HandlerThreads {
     fn drop(&mut self) {
-        self.shared.lock().is_closed = true;
-        self.shared.work.notify_all();
-        self.shared.watch.notify_all();
+        let mut state = self.pool.lock();
+        state.is_closed = true;
+        state.idle.drain(..).for_each(|(_, wake)| wake.notify_one());
+        self.pool.watch.notify_all();
     }
 }
 
@@ -130,7 +144,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body).map(drop)
 }
 
-impl Shared {
+impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,13 +164,15 @@ impl Shared {
         let deadline = request.deadline();
         let job = Arc::new(Job { id, request, queued_at: now, is_answered: AtomicBool::new(false) });
         state.queue.push_back(job);
-        if state.idle > 0 {
-            self.work.notify_one();
-        } else if state.workers < KEPT_WORKERS {
+        let mut has_to_wait = false;
+        if let Some((_, wake)) = state.idle.pop() {
+            wake.notify_one();
+        } else if state.threads < KEPT_THREADS && state.may_grow(&self.limits, now) {
             self.grow(&mut state);
+        } else {
+            has_to_wait = true;
         }
-        let has_to_wait = state.queue.len() > state.idle;
-        self.look_by(&mut state, if has_to_wait { deadline.min(now + PATIENCE) } else { deadline });
+        self.check_by(&mut state, if has_to_wait { deadline.min(now + PATIENCE) } else { deadline });
         Ok(())
     }
 
@@ -171,36 +187,34 @@ impl Shared {
     }
 
     /// Wakes the watch if its timeout is later.
-    fn look_by(&self, state: &mut State, time: Instant) {
-        if state.next_look.is_none_or(|next| time < next) {
-            state.next_look = Some(time);
+    fn check_by(&self, state: &mut State, time: Instant) {
+        if state.next_check.is_none_or(|next| time < next) {
+            state.next_check = Some(time);
             self.watch.notify_one();
         }
     }
 
-    /// Starts one more thread, within the limits.
+    /// Starts one more thread.
     fn grow(self: &Arc<Self>, state: &mut State) {
-        if state.workers >= self.limits.workers || state.hanging.len() >= self.limits.hanging {
-            return;
-        }
-        let (worker, shared) = (state.next_worker, Arc::clone(self));
-        match spawn("worker", move || shared.work(worker)) {
+        let (thread, pool) = (state.next_thread, Arc::clone(self));
+        match spawn("handler", move || pool.work(thread)) {
             Ok(()) => {
-                state.next_worker += 1;
-                state.workers += 1;
+                state.next_thread += 1;
+                state.threads += 1;
             }
-            // The poll stays queued for another worker. At the deadline the watch sends an error and retries.
-            Err(error) => log::warn!("cannot start a further worker thread: {error}"),
+            // The poll stays queued for another thread. At the deadline the watch sends an error and retries.
+            Err(error) => log::warn!("cannot start a further thread: {error}"),
         }
     }
 
-    fn work(&self, worker: u64) {
-        while let Some(job) = self.next_job(worker) {
+    fn work(&self, thread: u64) {
+        let wake = Arc::new(Condvar::new());
+        while let Some(job) = self.next_job(thread, &wake) {
             self.run(&job);
             let was_given_up = {
                 let mut state = self.lock();
-                state.running.remove(&worker);
-                let was_given_up = state.hanging.remove(&worker).is_some();
+                state.running.remove(&thread);
+                let was_given_up = state.hanging.remove(&thread).is_some();
                 self.stats.set_hanging(state.hanging.len());
                 was_given_up
             };
@@ -212,24 +226,28 @@ impl Shared {
     }
 
     /// Returns the next poll, or `None` if this thread is no longer needed.
-    fn next_job(&self, worker: u64) -> Option<Arc<Job>> {
+    fn next_job(&self, thread: u64, wake: &Arc<Condvar>) -> Option<Arc<Job>> {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.queue.pop_front() {
-                state.running.insert(worker, Arc::clone(&job));
+                state.running.insert(thread, Running { job: Arc::clone(&job), started_at: Instant::now() });
                 return Some(job);
             }
             if state.is_closed {
-                state.workers -= 1;
+                state.threads -= 1;
                 return None;
             }
-            state.idle += 1;
-            let (guard, wait) =
-                self.work.wait_timeout(state, IDLE_TIME).unwrap_or_else(PoisonError::into_inner);
+            state.idle.push((thread, Arc::clone(wake)));
+            if state.threads <= KEPT_THREADS {
+                state = wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle.retain(|&(other, _)| other != thread);
+                continue;
+            }
+            let (guard, wait) = wake.wait_timeout(state, IDLE_TIME).unwrap_or_else(PoisonError::into_inner);
             state = guard;
-            state.idle -= 1;
-            if wait.timed_out() && state.queue.is_empty() && state.workers > KEPT_WORKERS {
-                state.workers -= 1;
+            state.idle.retain(|&(other, _)| other != thread);
+            if wait.timed_out() && state.queue.is_empty() && state.threads > KEPT_THREADS {
+                state.threads -= 1;
                 return None;
             }
         }
@@ -242,7 +260,7 @@ impl Shared {
         let outcome = guarded(&self.stats, || (self.handler)(&job.request));
         let is_mine = job.claim();
         match outcome {
-            Ok(Ok(reply)) if is_mine => self.outbox.send_reply(job.id, job.request.deadline(), reply),
+            Ok(Ok(reply)) if is_mine => self.outbox.send_reply(job.id, &job.request, reply),
             Ok(Ok(reply)) => {
                 // The watch has sent an error, so the agent has not received this reply.
                 if guarded(&self.stats, || reply.settle(Delivery::Lost)).is_err() {
@@ -265,8 +283,8 @@ impl Shared {
             let now = Instant::now();
             self.answer_late(&mut state, now);
             self.relieve(&mut state, now);
-            state.next_look = state.next_look(now);
-            state = match state.next_look {
+            state.next_check = state.next_check(now);
+            state = match state.next_check {
                 Some(time) => {
                     let pause = time.saturating_duration_since(now);
                     self.watch.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
@@ -282,23 +300,24 @@ impl Shared {
             if is_late && job.claim() {
                 self.stats.count_timeout();
                 self.outbox
-                    .send_error(job.id, "the plugin is overloaded: no worker was free before the deadline");
+                    .send_error(job.id, "the plugin is overloaded: no thread was free before the deadline");
             }
             !is_late
         });
-        let late = |(&worker, job): (&u64, &Arc<Job>)| {
-            (job.request.deadline() <= now && job.claim()).then(|| (worker, Arc::clone(job)))
+        let late = |(&thread, running): (&u64, &Running)| {
+            let job = &running.job;
+            (job.request.deadline() <= now && job.claim()).then(|| (thread, Arc::clone(job)))
         };
         let late: Vec<_> = state.running.iter().filter_map(late).collect();
-        for (worker, job) in late {
-            self.give_up(state, worker, &job, now);
+        for (thread, job) in late {
+            self.give_up(state, thread, &job, now);
         }
     }
 
-    fn give_up(self: &Arc<Self>, state: &mut State, worker: u64, job: &Job, now: Instant) {
-        state.running.remove(&worker);
-        state.hanging.insert(worker, (job.item(), job.queued_at));
-        state.workers -= 1;
+    fn give_up(self: &Arc<Self>, state: &mut State, thread: u64, job: &Job, now: Instant) {
+        state.running.remove(&thread);
+        state.hanging.insert(thread, (job.item(), job.queued_at));
+        state.threads -= 1;
         let hanging = state.hanging.len();
         // Counted first, so that a poll after the reply sees the new count.
         self.stats.count_timeout();
@@ -308,24 +327,32 @@ impl Shared {
         log::warn!("the handler of {} is late and cannot be stopped; {hanging} hang now", job.request.key());
     }
 
-    /// Starts one more thread if a poll has waited too long.
+    /// Starts one more thread if a poll has waited too long and the limits permit it.
     fn relieve(self: &Arc<Self>, state: &mut State, now: Instant) {
         let is_waiting = state.queue.front().is_some_and(|job| job.queued_at + PATIENCE <= now);
-        if is_waiting {
+        if is_waiting && state.may_grow(&self.limits, now) {
             self.grow(state);
         }
     }
 }
 
 impl State {
+    fn may_grow(&self, limits: &Limits, now: Instant) -> bool {
+        let long = self.running.values().filter(|running| running.started_at + LONG_RUN <= now).count();
+        self.threads.saturating_sub(long) < limits.threads
+            && self.threads < limits.all_threads
+            && self.hanging.len() < limits.hanging
+    }
+
     fn hanging_since(&self, request: &Request) -> Option<Instant> {
         let is_same =
             |(key, parameters): &Item| key == request.key() && parameters.as_slice() == request.parameters();
         self.hanging.values().find(|(item, _)| is_same(item)).map(|&(_, since)| since)
     }
 
-    fn next_look(&self, now: Instant) -> Option<Instant> {
-        let jobs = self.queue.iter().chain(self.running.values()).filter(|job| job.is_open());
+    fn next_check(&self, now: Instant) -> Option<Instant> {
+        let running = self.running.values().map(|running| &running.job);
+        let jobs = self.queue.iter().chain(running).filter(|job| job.is_open());
         let deadline = jobs.map(|job| job.request.deadline()).min();
         let relief = (!self.queue.is_empty()).then_some(now + PATIENCE);
         deadline.into_iter().chain(relief).min()
@@ -338,10 +365,11 @@ mod tests {
 
     use super::*;
     use crate::frame;
+    use crate::outbox::Peer;
 
-    /// Workers whose results are read from the outbox as (id, value or error).
+    /// Threads whose results are read from the outbox as (id, value or error).
     struct Bench {
-        workers: Workers,
+        threads: HandlerThreads,
         answers: mpsc::Receiver<(u64, Result<String, String>)>,
         stats: Arc<Stats>,
     }
@@ -355,8 +383,9 @@ mod tests {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.pending.extend_from_slice(bytes);
             let mut stream = self.pending.as_slice();
-            while let frame::Frame::Message(json) = frame::read(&mut stream, u32::MAX)? {
-                let message: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            let accepted = frame::Accepted::messages(u32::MAX);
+            while let frame::Frame::Whole { body, .. } = frame::read(&mut stream, accepted)? {
+                let message: serde_json::Value = serde_json::from_slice(&body).unwrap();
                 let text = |field: &str| message[field].as_str().map(str::to_owned);
                 let answer = text("error").map_or_else(|| Ok(text("value").unwrap_or_default()), Err);
                 if message["type"] == 7 {
@@ -377,12 +406,12 @@ mod tests {
         handler: impl Fn(&Request) -> Result<Reply, ItemError> + Send + Sync + 'static,
     ) -> Bench {
         let stats = Arc::new(Stats::default());
-        let outbox = Arc::new(Outbox::new(1 << 20, Arc::clone(&stats)));
+        let outbox = Arc::new(Outbox::new(Peer::Agent, 1 << 20, Arc::clone(&stats)));
         let (sender, answers) = mpsc::channel();
         let writer = Arc::clone(&outbox);
         thread::spawn(move || writer.write_to(&mut Answers { pending: Vec::new(), sender }));
         Bench {
-            workers: Workers::start(limits, Box::new(handler), outbox, Arc::clone(&stats)),
+            threads: HandlerThreads::start(limits, Box::new(handler), outbox, Arc::clone(&stats)),
             answers,
             stats,
         }
@@ -390,7 +419,7 @@ mod tests {
 
     impl Bench {
         fn poll(&self, id: u32, key: &str, timeout: Duration) {
-            self.workers.submit(id, Request::new(key, &[], timeout));
+            self.threads.submit(id, Request::new(key, &[], timeout));
         }
 
         fn answer(&self) -> (u64, Result<String, String>) {
@@ -438,8 +467,8 @@ mod tests {
     }
 
     #[test]
-    fn more_hanging_handlers_than_workers_do_not_block_others() {
-        let limits = Limits { workers: 3, hanging: 50, queued: 100 };
+    fn more_hanging_handlers_than_threads_do_not_block_others() {
+        let limits = Limits { threads: 3, all_threads: 3, hanging: 50, queued: 100 };
         let (_release, gate) = mpsc::channel();
         let bench = bench(limits, hang_on(gate));
         for id in 0..20 {
@@ -472,11 +501,14 @@ mod tests {
     }
 
     #[test]
-    fn panic_becomes_an_error_and_the_worker_continues() {
-        let bench = bench(Limits { workers: 1, ..Limits::default() }, |request| match request.key() {
-            "panic" => panic!("on purpose"),
-            key => Ok(Reply::value(key)),
-        });
+    fn panic_becomes_an_error_and_the_thread_continues() {
+        let bench =
+            bench(Limits { threads: 1, all_threads: 1, ..Limits::default() }, |request| {
+                match request.key() {
+                    "panic" => panic!("on purpose"),
+                    key => Ok(Reply::value(key)),
+                }
+            });
         for id in 0..10 {
             bench.poll(id, "panic", LONG);
             let error = bench.answer().1.unwrap_err();
@@ -508,7 +540,7 @@ mod tests {
     #[test]
     fn poll_beyond_the_queue_limit_is_rejected() {
         let (_release, gate) = mpsc::channel();
-        let bench = bench(Limits { workers: 1, hanging: 1, queued: 1 }, hang_on(gate));
+        let bench = bench(Limits { threads: 1, all_threads: 1, hanging: 1, queued: 1 }, hang_on(gate));
         for id in 0..6 {
             bench.poll(id, "hang", LONG);
         }
