@@ -1,8 +1,6 @@
 //! The exporter: polls of an agent or of the command line, passed to the handler of their key.
 
-use std::sync::Arc;
-
-use agent2_plugin::{Context, Exporter, ItemError, OptionError, Plugin, Reply, Request, Stats};
+use agent2_plugin::{Context, Exporter, ItemError, OptionError, Plugin, Reply, Request};
 
 use crate::config::Options;
 use crate::error_text;

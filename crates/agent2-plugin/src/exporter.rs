@@ -65,11 +65,6 @@ pub struct Context {
 impl Default for Context {
     /// The context of an exporter that serves no agent, such as that of a command line tool.
     fn default() -> Self {
-        Self {
-            timeout: DEFAULT_TIMEOUT,
-            source_ip: String::new(),
-            stats: Arc::default(),
-            supervision: None,
-        }
+        Self { timeout: DEFAULT_TIMEOUT, source_ip: String::new(), stats: Arc::default(), supervision: None }
     }
 }

@@ -1,6 +1,6 @@
 //! A supervised plugin whose worker is killed, stopped and starved, with [`FakeAgent`] as the agent.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

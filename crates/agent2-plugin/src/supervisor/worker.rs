@@ -138,7 +138,8 @@ impl Worker {
 
     fn last_printed_line(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.printed);
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("note:"))?;
+        let line =
+            text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("note:"))?;
         Some(line.replace(char::is_control, " "))
     }
 }
