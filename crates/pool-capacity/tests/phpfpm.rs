@@ -17,7 +17,7 @@ fn with_main(text: &str) -> Tree {
 }
 
 fn find(tree: &Tree) -> Vec<PathBuf> {
-    pool_capacity::phpfpm::find(&Reading::new(tree)).unwrap()
+    pool_capacity::phpfpm::find(&Reading::new(tree)).expect("no limit is reached")
 }
 
 fn limits(config: &Config) -> Vec<(&str, u32)> {
