@@ -359,7 +359,7 @@ fn line() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is written: an answer within httpd's own bounds, or an error.
+    /// Any text gives a limit within httpd's own bounds, or an error.
     #[test]
     fn no_text_is_too_odd(main in prop::collection::vec(line(), 0..40), other in prop::collection::vec(line(), 0..20), old in any::<bool>()) {
         let tree = Tree::new().with(MAIN, main.join("\n")).with("/etc/httpd/b", other.join("\r\n")).with("/etc/b", other.concat());
