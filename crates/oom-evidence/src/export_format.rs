@@ -6,6 +6,8 @@ use crate::scan;
 
 /// Limit of a value. Messages of the kernel are far shorter; longer values are skipped.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
+/// systemd's cursors have about 130 bytes.
+const CURSOR_BYTES_MAX: usize = 1024;
 const WANTED: [&[u8]; 7] = [
     b"__CURSOR",
     b"__REALTIME_TIMESTAMP",
@@ -57,6 +59,11 @@ impl JournalEntry {
     }
 }
 
+/// Whether these bytes can be a position that is passed to journalctl.
+pub(crate) fn is_cursor(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.len() <= CURSOR_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic)
+}
+
 /// Decodes bytes in pieces of any size into entries.
 #[derive(Debug, Default)]
 pub(crate) struct ExportDecoder {
@@ -83,7 +90,7 @@ impl ExportDecoder {
                 Step::More => {}
                 Step::Entry => {
                     let entry = std::mem::take(&mut self.entry);
-                    if !entry.cursor.is_empty() {
+                    if is_cursor(&entry.cursor) {
                         each(entry);
                     }
                 }
@@ -131,10 +138,11 @@ impl ExportDecoder {
         let Some(length) = rest.get(end + 1..end + 9).and_then(|bytes| bytes.try_into().ok()) else {
             return Step::Need;
         };
-        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX - 1);
+        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
         if length > VALUE_BYTES_MAX {
             *used += end + 9;
-            self.to_skip = length + 1;
+            // A length that is not true skips the rest of the output.
+            self.to_skip = length.saturating_add(1);
             return Step::More;
         }
         let Some(value) = rest.get(end + 9..end + 9 + length) else { return Step::Need };
@@ -204,8 +212,39 @@ mod tests {
         [name.as_bytes(), b"\n", &(value.len() as u64).to_le_bytes(), value, b"\n"].concat()
     }
 
-    const FORMS: [&[u8]; 6] =
-        [b"\n", b"\n\n", b"__CURSOR=a\n", b"MESSAGE\n", b"MESSAGE=x\n", b"\x03\0\0\0\0\0\0\0"];
+    const FORMS: [&[u8]; 12] = [
+        b"\n",
+        b"\n\n",
+        b"__CURSOR=a\n",
+        b"MESSAGE\n",
+        b"MESSAGE=x\n",
+        b"\x03\0\0\0\0\0\0\0",
+        b"X\n\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"X\n\xfe\xff\xff\xff\xff\xff\xff\xff",
+        b"X\n\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"X\n\0\0\x01\0\0\0\0\0",
+        b"X\n\x01\0\x01\0\0\0\0\0",
+        b"X\n\0\0\0\0\0\0\0\0\n",
+    ];
+
+    #[test]
+    fn length_beyond_every_output_skips_the_rest() {
+        for length in [u64::MAX, u64::MAX - 1, u64::MAX - 9, 1 << 63, u64::from(u32::MAX)] {
+            let text = [b"MESSAGE\n", &length.to_le_bytes()[..], b"x\n__CURSOR=c\n\n"].concat();
+            for size in [1, 3, text.len()] {
+                assert_eq!(decoded(&text, &[size]), [], "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn entry_whose_position_cannot_be_an_argument_is_dropped() {
+        let long = "x".repeat(2000);
+        for cursor in ["a b", "\u{1}", "あ", &long] {
+            let text = format!("__CURSOR={cursor}\nMESSAGE=x\n\n");
+            assert_eq!(decoded(text.as_bytes(), &[usize::MAX]), [], "{cursor}");
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]

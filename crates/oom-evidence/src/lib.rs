@@ -13,9 +13,9 @@
 //! * An [`Origin`] is where the bytes come from. The [`Trust`] of a report follows from it: any local user can write such
 //!   lines into syslog, but not into the kernel's ring buffer.
 //! * A [`KmsgRecord`] is one record of `/dev/kmsg`. The parser also takes such records as they are.
-//! * A [`KernelRing`] reads `/dev/kmsg` of a running machine, a [`Journal`] the kernel's messages in systemd's journal, and
-//!   [`Systemd`] follows systemd and systemd-oomd over D-Bus. Only these open files and start programs. None of them waits
-//!   without a deadline.
+//! * A [`KernelRing`] reads `/dev/kmsg` of a running machine, and a [`KernelLog`] reads it without pause, in a thread. A
+//!   [`Journal`] has the kernel's messages in systemd's journal, and [`Systemd`] follows systemd and systemd-oomd over
+//!   D-Bus. Only these open files and start programs. No call waits without a deadline.
 //!
 //! ```
 //! use oom_evidence::{Constraint, Origin, Parser};
@@ -73,8 +73,11 @@ mod writer;
 
 pub use export_format::JournalEntry;
 pub use kmsg::{KmsgError, KmsgRecord};
-pub use live::{Journal, JournalError, JournalRead, KernelRing, RingError, RingStats};
+pub use live::{
+    Journal, JournalError, JournalRead, KernelLog, KernelLogRead, KernelRing, RingError, RingStats,
+};
 pub use live::{Link, News, OomdKill, Service, ServiceKill, ServiceQuery, Services, Systemd};
+pub use live::{REASON_CHARS_MAX, describe_io_error, is_out_of_descriptors, short_reason};
 pub use parser::{Feed, Parser, parse_all};
 pub use report::{Constraint, Killer, Reaped, Report, Selection, Task, Victim, Witness};
 pub use time::{Calendar, Time};

@@ -89,6 +89,21 @@ impl Report {
             trust,
         }
     }
+
+    /// Returns about how much memory the report occupies, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        // The limit of a name, and the overhead of its allocation.
+        const NAME_BYTES: usize = 80;
+        let texts = [&self.invoked_by, &self.constraint_text, &self.cgroup, &self.task_cgroup, &self.group];
+        let text_bytes: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        let unit_bytes: usize = self.units.iter().map(|unit| unit.len() + NAME_BYTES).sum();
+        size_of::<Self>()
+            + text_bytes
+            + unit_bytes
+            + self.victims.len() * (size_of::<Victim>() + NAME_BYTES)
+            + self.tasks.len() * (size_of::<Task>() + NAME_BYTES)
+            + self.reaped.len() * (size_of::<Reaped>() + NAME_BYTES)
+    }
 }
 
 /// Which limit was hit.

@@ -1,8 +1,10 @@
 //! Kills of each boot, as the kernel and the sources counted them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
+use oom_evidence::describe_io_error;
 use serde::{Deserialize, Serialize};
 
 use crate::source::OomSource;
@@ -54,9 +56,28 @@ impl BootCount {
 }
 
 /// Reads the id of this boot; empty if the machine has none.
-pub(crate) fn read_boot_id(host_root: &Path) -> String {
-    let text = std::fs::read_to_string(host_root.join("proc/sys/kernel/random/boot_id")).unwrap_or_default();
-    text.trim().chars().take(64).collect()
+///
+/// # Errors
+/// If the id exists and cannot be read now, such as without a free file descriptor: then it is not known whether positions
+/// and counts belong to this boot.
+pub(crate) fn read_boot_id(host_root: &Path) -> io::Result<String> {
+    let path = host_root.join("proc/sys/kernel/random/boot_id");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().chars().take(64).collect()),
+        Err(error) if is_permanent(&error) => Ok(String::new()),
+        Err(error) => {
+            let reason = describe_io_error(&error);
+            Err(io::Error::new(
+                error.kind(),
+                format!("cannot read the id of this boot ({}): {reason}", path.display()),
+            ))
+        }
+    }
+}
+
+fn is_permanent(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidData)
 }
 
 /// Converts a boot id of the journal, which has no hyphens, to the kernel's form.

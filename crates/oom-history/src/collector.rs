@@ -1,9 +1,11 @@
 //! Polls all sources into one history.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use oom_evidence::Systemd;
+use state_files::{Durability, StateError};
 
 use crate::boots::read_boot_id;
 use crate::clocks::Clocks;
@@ -14,7 +16,6 @@ use crate::saver::Saver;
 use crate::services::CgroupCount;
 use crate::source::OomSource;
 use crate::status::SourceStatus;
-use crate::store::Persistence;
 
 /// Polls that come within this time share one reading.
 const FRESH: Duration = Duration::from_secs(1);
@@ -26,6 +27,18 @@ pub enum Access {
     ReadWrite,
     /// Nothing is written.
     ReadOnly,
+}
+
+/// Why a collector cannot be opened now. A later attempt may succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The boot cannot be identified.
+    #[error("{0}")]
+    Boot(#[from] io::Error),
+    /// The state file cannot be read.
+    #[error("{0}")]
+    State(#[from] StateError),
 }
 
 /// Sources of a collector, and the place of its state file.
@@ -72,15 +85,18 @@ pub struct Collector {
 
 impl Collector {
     /// Loads the history. A state file that cannot be used costs a warning.
-    #[must_use]
-    pub fn open(config: &Config<'_>) -> Self {
+    ///
+    /// # Errors
+    /// If the boot cannot be identified now, or the state file cannot be read now, such as without a free file descriptor.
+    /// A later attempt may succeed.
+    pub fn open(config: &Config<'_>) -> Result<Self, OpenError> {
         let &Config { host_root, state_dir, sources, access } = config;
         let is_on = |source| sources.contains(&source);
-        let (saver, mut history) = Saver::open(state_dir, access == Access::ReadOnly);
-        let boot = read_boot_id(host_root);
+        let boot = read_boot_id(host_root)?;
+        let (saver, mut history) = Saver::open(state_dir, access == Access::ReadOnly)?;
         history.enter(&boot);
         let positions = &history.positions;
-        Self {
+        Ok(Self {
             host_root: host_root.to_owned(),
             saver,
             boot,
@@ -92,7 +108,15 @@ impl Collector {
             kernel_count: Err("the kernel's count was not read yet".to_owned()),
             refreshed: None,
             history,
-        }
+        })
+    }
+
+    /// Sets what is called if a kernel's report came between two polls. Then [`take_news`](Self::take_news) and
+    /// [`save`](Self::save) keep it. The function must not block.
+    #[must_use]
+    pub fn on_report(mut self, on_report: impl Fn() + Send + Sync + 'static) -> Self {
+        self.kmsg.set_on_report(on_report);
+        self
     }
 
     /// Reads what is new in every source and saves it. Skips the sources if they were read within a second and the kernel
@@ -108,7 +132,10 @@ impl Collector {
     ) {
         self.clocks.refresh(&self.host_root);
         let is_counted = self.kernel_count == kernel_count;
-        self.history.this_boot().kernel = kernel_count.as_ref().ok().copied();
+        if let Ok(count) = kernel_count {
+            // A count that cannot be read for a moment does not fall back to the smaller number of reports.
+            self.history.this_boot().kernel = Some(count);
+        }
         self.kernel_count = kernel_count;
         if is_counted && self.refreshed.is_some_and(|at| at.elapsed() < FRESH) {
             return;
@@ -122,9 +149,10 @@ impl Collector {
         self.save();
     }
 
-    /// Records what the connection to systemd has collected.
+    /// Records what the connection to systemd and the reader of `/dev/kmsg` have collected since the last poll.
     pub fn take_news(&mut self, systemd: Option<&Systemd>) {
         let mut recorder = Recorder { history: &mut self.history, clocks: &self.clocks, boot: &self.boot };
+        self.kmsg.take_news(&mut recorder);
         self.systemd.take_news(systemd, &mut recorder);
     }
 
@@ -154,8 +182,14 @@ impl Collector {
 
     /// Whether the history outlives the process.
     #[must_use]
-    pub fn persistence(&self) -> &Persistence {
-        self.saver.persistence()
+    pub fn durability(&self) -> &Durability {
+        self.saver.durability()
+    }
+
+    /// Whether another process owned the state file and has ended. Then a collector that is opened anew owns it.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.saver.is_abandoned()
     }
 
     /// Returns all sources with their status. Each log file is listed on its own.
@@ -226,7 +260,7 @@ mod tests {
         fn open(&self, access: Access) -> Collector {
             let (host_root, state_dir) = (self.root.path(), self.state.path());
             let config = Config { host_root, state_dir, sources: &OomSource::ALL, access };
-            let mut collector = Collector::open(&config);
+            let mut collector = Collector::open(&config).unwrap();
             collector.journal.journal = Journal::new(host_root).program(host_root.join("journalctl"));
             collector
         }
@@ -319,6 +353,35 @@ mod tests {
     }
 
     #[test]
+    fn boot_that_cannot_be_identified_changes_nothing() {
+        let machine = Machine::new();
+        machine.kmsg_kill(50, 7);
+        machine.kernel_count.set(Some(3));
+        drop(machine.collector(Access::ReadWrite));
+        // A directory in place of the file: as without a descriptor, reading fails and may succeed later.
+        let id = machine.root.path().join("proc/sys/kernel/random/boot_id");
+        std::fs::remove_file(&id).unwrap();
+        std::fs::create_dir(&id).unwrap();
+        let (host_root, state_dir) = (machine.root.path(), machine.state.path());
+        let config = Config { host_root, state_dir, sources: &OomSource::ALL, access: Access::ReadWrite };
+        let error = Collector::open(&config).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the id of this boot ("), "{error}");
+        std::fs::remove_dir(&id).unwrap();
+        machine.boot("11111111-2222-3333-4444-555555555555");
+        let collector = machine.collector(Access::ReadWrite);
+        assert_eq!((collector.history.reports, collector.history.total()), (1, 3));
+    }
+
+    #[test]
+    fn count_that_cannot_be_read_for_a_moment_does_not_fall() {
+        let machine = Machine::new();
+        machine.kernel_count.set(Some(5));
+        let mut collector = machine.collector(Access::ReadWrite);
+        collector.refresh(Err("too many open files".to_owned()), None, deadline(20));
+        assert_eq!((collector.history.total(), collector.kernel_count()), (5, Err("too many open files")));
+    }
+
+    #[test]
     fn without_a_count_of_the_kernel_reports_are_counted() {
         let machine = Machine::new();
         machine.kernel_count.set(None);
@@ -398,7 +461,7 @@ mod tests {
             sources: &[],
             access: Access::ReadOnly,
         };
-        let mut collector = Collector::open(&config);
+        let mut collector = Collector::open(&config).unwrap();
         collector.refresh(Ok(1), None, deadline(20));
         assert!(collector.sources().iter().all(|report| report.status.is_off()));
         assert_eq!(

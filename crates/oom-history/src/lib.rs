@@ -30,13 +30,14 @@ mod status;
 mod store;
 
 pub use boots::BootCount;
-pub use collector::{Access, Collector, Config, SourceReport};
+pub use collector::{Access, Collector, Config, OpenError, SourceReport};
 pub use history::KillHistory;
 pub use record::{KillRecord, KilledProcess, RunningTask, time_text};
 pub use services::{CgroupCount, ServiceCount, ServiceKills};
 pub use source::OomSource;
 pub use status::{Remedy, SourceState, SourceStatus};
-pub use store::Persistence;
+
+pub use state_files::Durability;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

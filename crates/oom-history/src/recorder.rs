@@ -20,9 +20,14 @@ impl Recorder<'_> {
     /// Records reports of a boot, or of text that does not name its boot.
     pub(crate) fn record(&mut self, reports: &[Report], source: OomSource, boot: Option<&str>) {
         for report in reports {
-            let record = KillRecord::dated(report, source, boot, self.clocks);
-            self.history.record(record, source, self.clocks.boot_micros());
+            self.record_one(report, source, boot);
         }
+    }
+
+    /// Records one report, so that a reader of a large text need not keep all of them.
+    pub(crate) fn record_one(&mut self, report: &Report, source: OomSource, boot: Option<&str>) {
+        let record = KillRecord::dated(report, source, boot, self.clocks);
+        self.history.record(record, source, self.clocks.boot_micros());
     }
 
     /// Notes that the source was read in this boot.

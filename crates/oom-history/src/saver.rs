@@ -3,44 +3,59 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use state_files::{Durability, StateError};
+
 use crate::history::KillHistory;
-use crate::store::{Persistence, Store};
+use crate::store::Store;
 
 /// New positions alone are written this often: what is read again merges with the records.
 const SAVE_POSITIONS_EVERY: Duration = Duration::from_secs(60);
+/// A directory that could not be written is tried this often.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes the history if it has changed.
 #[derive(Debug)]
 pub(crate) struct Saver {
     store: Store,
     saved: KillHistory,
-    saved_at: Option<Instant>,
+    tried_at: Option<Instant>,
 }
 
 impl Saver {
     /// Opens the store and loads the history.
-    pub(crate) fn open(state_dir: &Path, read_only: bool) -> (Self, KillHistory) {
-        let (store, history) = Store::open(state_dir, read_only);
-        (Self { store, saved: history.clone(), saved_at: None }, history)
+    ///
+    /// # Errors
+    /// If the file cannot be read for a moment.
+    pub(crate) fn open(state_dir: &Path, read_only: bool) -> Result<(Self, KillHistory), StateError> {
+        let (store, history) = Store::open(state_dir, read_only)?;
+        Ok((Self { store, saved: history.clone(), tried_at: None }, history))
     }
 
-    pub(crate) fn persistence(&self) -> &Persistence {
-        self.store.persistence()
+    pub(crate) fn durability(&self) -> &Durability {
+        self.store.durability()
     }
 
-    /// Writes new kills at once, and new positions once a minute.
+    /// Whether another process owned the file and has ended.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.store.is_abandoned()
+    }
+
+    /// Writes new kills at once, and new positions once a minute. Writes all again if the directory was removed.
     pub(crate) fn save(&mut self, history: &KillHistory) {
-        let is_due = self.saved_at.is_none_or(|at| at.elapsed() >= SAVE_POSITIONS_EVERY);
+        let is_failing = self.durability().reason().is_some();
+        let every = if is_failing { RETRY_EVERY } else { SAVE_POSITIONS_EVERY };
+        let is_due = self.tried_at.is_none_or(|at| at.elapsed() >= every);
         let has_kills = history.total() != self.saved.total()
             || history.reports != self.saved.reports
             || history.services != self.saved.services;
-        if !(is_due || has_kills) || *history == self.saved {
+        let is_wanted = if is_failing { is_due } else { is_due || has_kills };
+        let is_new = is_wanted && (is_failing || *history != self.saved);
+        if !is_new && (is_failing || !self.store.is_removed()) {
             return;
         }
-        self.saved_at = Some(Instant::now());
-        match self.store.save(history) {
-            Ok(()) => self.saved = history.clone(),
-            Err(error) => log::warn!("cannot save the history of OOM kills: {error}"),
+        self.tried_at = Some(Instant::now());
+        if self.store.save(history) {
+            self.saved = history.clone();
         }
     }
 }
@@ -52,8 +67,8 @@ mod tests {
     #[test]
     fn kills_are_saved_at_once_and_positions_once_a_minute() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut saver, mut history) = Saver::open(dir.path(), false);
-        let saved = || Store::open(dir.path(), true).1;
+        let (mut saver, mut history) = Saver::open(dir.path(), false).unwrap();
+        let saved = || Store::open(dir.path(), true).unwrap().1;
         history.positions.kmsg = Some(1);
         saver.save(&history);
         assert_eq!(saved(), history, "the first save is due");
@@ -70,5 +85,17 @@ mod tests {
         history.this_boot().kernel = Some(1);
         saver.save(&history);
         assert_eq!(saved(), history);
+    }
+
+    #[test]
+    fn removed_directory_is_written_without_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let (mut saver, mut history) = Saver::open(&state, false).unwrap();
+        history.reports = 7;
+        saver.save(&history);
+        std::fs::remove_dir_all(&state).unwrap();
+        saver.save(&history);
+        assert_eq!(Store::open(&state, true).unwrap().1, history);
     }
 }

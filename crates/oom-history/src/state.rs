@@ -19,16 +19,16 @@ use crate::state_v1::StateV1;
 /// The version that is written.
 pub(crate) const VERSION: u32 = 2;
 
-/// Why a state file is not used.
+/// Why the content of a state file is not used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StateError {
+pub(crate) enum FormatError {
     #[error("{0}")]
     Form(#[from] serde_json::Error),
     #[error("its format has version {0}, and versions 1 to {VERSION} are known")]
     Unknown(u32),
 }
 
-impl StateError {
+impl FormatError {
     /// Whether a newer program wrote the file, which this one must not overwrite.
     pub(crate) fn is_newer(&self) -> bool {
         matches!(self, Self::Unknown(version) if *version > VERSION)
@@ -52,12 +52,12 @@ struct StateToWrite<'a> {
 }
 
 /// Reads a history of any known version.
-pub(crate) fn decode(text: &[u8]) -> Result<KillHistory, StateError> {
+pub(crate) fn decode(text: &[u8]) -> Result<KillHistory, FormatError> {
     let Header { version } = serde_json::from_slice(text)?;
     match version {
         1 => Ok(serde_json::from_slice::<StateV1>(text)?.into()),
         VERSION => Ok(serde_json::from_slice::<State>(text)?.history),
-        unknown => Err(StateError::Unknown(unknown)),
+        unknown => Err(FormatError::Unknown(unknown)),
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     fn damaged_and_unknown_forms_are_refused() {
         for bad in ["", "{", "\0\0\0\0", "[]", r#"{"version":1}"#, r#"{"version":2}"#, r#"{"history":{}}"#] {
             let error = decode(bad.as_bytes()).unwrap_err();
-            assert!(matches!(error, StateError::Form(_)), "{bad}: {error}");
+            assert!(matches!(error, FormatError::Form(_)), "{bad}: {error}");
         }
         assert!(!decode(br#"{"version":0}"#).unwrap_err().is_newer());
         let newer = decode(br#"{"version":3,"history":{"from":"the future"}}"#).unwrap_err();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use oom_evidence::JournalError;
+use oom_evidence::{JournalError, describe_io_error, is_out_of_descriptors, short_reason};
 
 /// State of a source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,7 +99,16 @@ impl SourceStatus {
     }
 
     pub(crate) fn unreadable(state: SourceState, reason: &dyn fmt::Display) -> Self {
-        Self { state, reason: Some(reason.to_string()), remedy: None }
+        Self { state, reason: Some(short_reason(&reason.to_string())), remedy: None }
+    }
+
+    /// The status after an error of the system. `reason` has more words than the error. A lack of file descriptors says
+    /// nothing about the source, so no permission is advised.
+    pub(crate) fn of_io_error(error: &io::Error, reason: &dyn fmt::Display, remedy: Remedy) -> Self {
+        if is_out_of_descriptors(error) {
+            return Self::unreadable(SourceState::Failed, &describe_io_error(error));
+        }
+        Self::repairable(SourceState::from_io_error(error), reason, remedy)
     }
 
     /// With the remedy, unless the state is one that it cannot change.
@@ -111,6 +120,8 @@ impl SourceStatus {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
@@ -132,6 +143,27 @@ mod tests {
         assert_eq!(remedy(SourceState::Forbidden), Some(Remedy::ReadKmsg));
         assert_eq!(remedy(SourceState::Failed), Some(Remedy::ReadKmsg));
         assert_eq!(remedy(SourceState::Absent), None);
+    }
+
+    #[test]
+    fn missing_descriptor_is_neither_a_missing_permission_nor_an_absent_source() {
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            let error = io::Error::from(errno);
+            let status = SourceStatus::of_io_error(&error, &"cannot read /dev/kmsg", Remedy::ReadKmsg);
+            assert_eq!((status.state, status.remedy), (SourceState::Failed, None));
+            let reason = status.reason.unwrap();
+            assert!(reason.starts_with("too many open files "), "{reason}");
+        }
+        let error = io::Error::from(Errno::ACCESS);
+        let status = SourceStatus::of_io_error(&error, &"cannot read /dev/kmsg", Remedy::ReadKmsg);
+        assert_eq!((status.state, status.remedy), (SourceState::Forbidden, Some(Remedy::ReadKmsg)));
+    }
+
+    #[test]
+    fn reasons_are_short() {
+        let status = SourceStatus::unreadable(SourceState::Failed, &"x\n".repeat(5000));
+        let reason = status.reason.unwrap();
+        assert!(reason.chars().count() < 300 && !reason.contains('\n'));
     }
 
     #[test]

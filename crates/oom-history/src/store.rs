@@ -1,128 +1,110 @@
 //! Where the history is kept.
 
-use std::fmt;
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::SystemTime;
+
+use oom_evidence::is_out_of_descriptors;
+use state_files::{Durability, StateDir, StateError, StateOwner};
 
 use crate::history::KillHistory;
-use crate::state::{self, StateError};
+use crate::state::{self, FormatError};
 
 const NAME: &str = "oom.json";
+const DAMAGED: &str = "oom.json.bad";
+const LOCK: &str = "oom.lock";
 /// A hundred records take far less.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// Whether the history outlives the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Persistence {
-    /// It is written to the state file.
-    Durable,
-    /// Another process owns the state file, or the caller wants nothing to be written.
-    ReadOnly,
-    /// It is lost with the process.
-    Memory {
-        /// Why it cannot be written.
-        reason: String,
-    },
+/// The state file and the lock that makes this process its owner.
+#[derive(Debug)]
+pub(crate) struct Store {
+    owner: StateOwner,
+    access: StoreAccess,
+    durability: Durability,
 }
 
-impl Persistence {
-    /// The name: `durable`, `read-only` or `memory`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Durable => "durable",
-            Self::ReadOnly => "read-only",
-            Self::Memory { .. } => "memory",
-        }
-    }
-
-    /// Why the history is in memory only.
-    #[must_use]
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Memory { reason } => Some(reason),
-            Self::Durable | Self::ReadOnly => None,
-        }
-    }
+/// Who may write the state file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoreAccess {
+    /// This process.
+    Own,
+    /// Another process that has the lock.
+    Other,
+    /// No process: the caller only reads, or a newer program wrote the file.
+    Closed,
 }
 
 /// Why a state file was not read.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
     #[error("{0}")]
-    Read(#[from] io::Error),
+    Read(#[from] StateError),
     #[error("{0}")]
-    State(#[from] StateError),
-}
-
-impl LoadError {
-    fn is_newer(&self) -> bool {
-        matches!(self, Self::State(error) if error.is_newer())
-    }
-}
-
-/// The state file and the lock that makes this process its owner.
-#[derive(Debug)]
-pub(crate) struct Store {
-    dir: PathBuf,
-    /// Held as long as the process lives.
-    lock: Option<File>,
-    persistence: Persistence,
+    Format(#[from] FormatError),
 }
 
 impl Store {
-    /// Opens the state for writing if no other process owns it. A state file that cannot be read costs a warning.
-    pub(crate) fn open(dir: &Path, read_only: bool) -> (Self, KillHistory) {
-        let mut store = Self { dir: dir.to_owned(), lock: None, persistence: Persistence::ReadOnly };
+    /// Opens the state for writing if no other process owns it. A state file that cannot be used costs a warning.
+    ///
+    /// # Errors
+    /// If the file cannot be read for a moment, as without a free file descriptor: it must not be taken for damaged.
+    pub(crate) fn open(dir: &Path, read_only: bool) -> Result<(Self, KillHistory), StateError> {
+        let owner = StateOwner::new(dir, LOCK);
+        let mut store = Self { owner, access: StoreAccess::Closed, durability: Durability::ReadOnly };
         if !read_only {
-            store.take_ownership();
+            store.take_ownership()?;
         }
-        let history = load(dir).unwrap_or_else(|error| {
-            store.set_aside(&error);
-            KillHistory::default()
-        });
-        if let Persistence::Memory { reason } = &store.persistence {
-            log::warn!("the history of OOM kills is kept in memory only: {reason}");
-        }
-        (store, history)
-    }
-
-    pub(crate) fn persistence(&self) -> &Persistence {
-        &self.persistence
-    }
-
-    fn take_ownership(&mut self) {
-        let path = self.dir.join("oom.lock");
-        let file = DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(&self.dir)
-            .and_then(|()| File::create(&path));
-        let failed =
-            |error: &dyn fmt::Display| Persistence::Memory { reason: format!("{}: {error}", path.display()) };
-        self.persistence = match file {
-            Err(error) => failed(&error),
-            Ok(file) => match file.try_lock() {
-                Ok(()) => {
-                    self.lock = Some(file);
-                    Persistence::Durable
-                }
-                Err(TryLockError::WouldBlock) => Persistence::ReadOnly,
-                Err(TryLockError::Error(error)) => failed(&error),
-            },
+        let history = match load(dir) {
+            Ok(history) => history,
+            Err(LoadError::Read(error)) if is_momentary(&error) => return Err(error),
+            Err(error) => {
+                store.set_aside(dir, &error);
+                KillHistory::default()
+            }
         };
+        Ok((store, history))
+    }
+
+    pub(crate) fn durability(&self) -> &Durability {
+        &self.durability
+    }
+
+    fn take_ownership(&mut self) -> Result<(), StateError> {
+        let acquired = self.owner.acquire().map(drop);
+        self.access = StoreAccess::Own;
+        match acquired {
+            Err(error) if is_momentary(&error) => return Err(error),
+            Err(error) if error.is_in_use() => self.access = StoreAccess::Other,
+            _ => {}
+        }
+        self.note_durability();
+        Ok(())
+    }
+
+    /// Takes over the words of the owner, and logs if they have changed.
+    fn note_durability(&mut self) {
+        let now = self.owner.durability();
+        match (now.reason(), self.durability.reason()) {
+            (Some(reason), before) if before != Some(reason) => {
+                log::warn!("the history of OOM kills is not durable: {reason}");
+            }
+            (None, Some(_)) => log::info!("the history of OOM kills is durable again"),
+            _ => {}
+        }
+        self.durability = now.clone();
     }
 
     /// Keeps a damaged file under another name, because the next save would overwrite it. Leaves the file of a newer
     /// program alone: it holds a history that this program does not understand.
-    fn set_aside(&mut self, error: &LoadError) {
-        let path = self.dir.join(NAME);
-        if !error.is_newer() {
+    fn set_aside(&mut self, dir: &Path, error: &LoadError) {
+        let path = dir.join(NAME);
+        if !matches!(error, LoadError::Format(error) if error.is_newer()) {
             log::warn!("{} is not used: {error}", path.display());
-            if self.persistence == Persistence::Durable {
-                let _ = fs::rename(&path, self.dir.join("oom.json.bad"));
+            if let Some(dir) = self.owner.dir()
+                && let Err(error) = dir.rename(NAME, DAMAGED)
+            {
+                log::warn!("{error}");
             }
             return;
         }
@@ -130,44 +112,64 @@ impl Store {
             "{} was written by a newer version of this program ({error}): install that version again, or remove the file",
             path.display()
         );
-        if self.persistence == Persistence::Durable {
-            self.lock = None;
-            self.persistence = Persistence::Memory { reason };
-        } else {
-            log::warn!("{reason}");
+        log::warn!("the history of OOM kills is not durable: {reason}");
+        if self.access == StoreAccess::Own {
+            self.owner.release();
+            self.access = StoreAccess::Closed;
+            self.durability = Durability::Memory { since: SystemTime::now(), reason };
         }
     }
 
-    /// # Errors
-    /// If the file could not be replaced. The old one is still whole.
-    pub(crate) fn save(&self, history: &KillHistory) -> io::Result<()> {
-        if self.lock.is_none() {
-            return Ok(());
+    /// Whether the file has to be written although nothing has changed: the directory was removed.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.access == StoreAccess::Own && !self.owner.dir().is_some_and(StateDir::is_in_place)
+    }
+
+    /// Whether another process owned the file and has ended. Then the file has to be loaded again.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.access == StoreAccess::Other && StateDir::open(self.owner.path(), LOCK).is_ok()
+    }
+
+    /// Writes the history if this process owns the file. Returns whether it is written, or is not to be written.
+    pub(crate) fn save(&mut self, history: &KillHistory) -> bool {
+        if self.access != StoreAccess::Own {
+            return true;
         }
-        let temporary = self.dir.join("oom.json.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(&state::encode(history)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.dir.join(NAME))?;
-        File::open(&self.dir)?.sync_all()
+        let written = match state::encode(history) {
+            Ok(text) => self.owner.replace(NAME, &text).is_ok(),
+            Err(error) => {
+                log::warn!("the history of OOM kills cannot be written as JSON: {error}");
+                false
+            }
+        };
+        self.note_durability();
+        written
     }
 }
 
 fn load(dir: &Path) -> Result<KillHistory, LoadError> {
-    let file = match File::open(dir.join(NAME)) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(KillHistory::default());
-        }
-        file => file?,
+    match state_files::read(dir, NAME, BYTES_MAX)? {
+        Some(text) => Ok(state::decode(&text)?),
+        None => Ok(KillHistory::default()),
+    }
+}
+
+/// Whether a later attempt may succeed without a change of the files.
+fn is_momentary(error: &StateError) -> bool {
+    let is_short = |error: &io::Error| {
+        is_out_of_descriptors(error)
+            || matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::Interrupted)
     };
-    let mut text = Vec::new();
-    file.take(BYTES_MAX).read_to_end(&mut text)?;
-    Ok(state::decode(&text)?)
+    matches!(error, StateError::Io { source, .. } if is_short(source))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use rustix::io::Errno;
+    use tempfile::TempDir;
 
     use super::*;
 
@@ -177,26 +179,134 @@ mod tests {
         history
     }
 
+    /// A private directory, as the plugin makes it.
+    fn private_dir() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        dir
+    }
+
+    fn opened(dir: &Path, read_only: bool) -> (Store, KillHistory) {
+        Store::open(dir, read_only).unwrap()
+    }
+
     #[test]
     fn saved_history_is_loaded_again() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private_dir();
         let dir = dir.path().join("new");
-        let (store, empty) = Store::open(&dir, false);
-        assert_eq!((store.persistence().name(), empty), ("durable", KillHistory::default()));
-        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o007, 0);
-        store.save(&history()).unwrap();
-        let (beside, seen) = Store::open(&dir, false);
-        assert_eq!((beside.persistence().name(), seen), ("read-only", history()));
-        beside.save(&KillHistory::default()).unwrap();
+        let (mut store, empty) = opened(&dir, false);
+        assert_eq!((store.durability().name(), empty), ("durable", KillHistory::default()));
+        assert!(store.save(&history()));
+        let (mut beside, seen) = opened(&dir, false);
+        assert_eq!((beside.durability().name(), seen), ("read-only", history()));
+        assert!(beside.save(&KillHistory::default()) && !beside.is_abandoned());
         drop(store);
-        assert_eq!(Store::open(&dir, false).1, history());
+        assert!(beside.is_abandoned(), "the first process has ended");
+        assert_eq!(opened(&dir, false).1, history());
+    }
+
+    #[test]
+    fn files_are_private_and_links_are_not_followed() {
+        let dir = private_dir();
+        let state = dir.path().join("state");
+        let other = dir.path().join("other");
+        fs::write(&other, "of another owner").unwrap();
+        let (mut store, _) = opened(&state, false);
+        for name in [NAME, "oom.json.new", DAMAGED] {
+            let _ = fs::remove_file(state.join(name));
+            symlink(&other, state.join(name)).unwrap();
+        }
+        assert!(store.save(&history()));
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of another owner");
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode();
+        assert_eq!(mode(&state) & 0o7777, 0o750);
+        assert_eq!((mode(&state.join(NAME)), mode(&state.join(LOCK))), (0o100_600, 0o100_600));
+        drop(store);
+        fs::remove_file(state.join(NAME)).unwrap();
+        symlink(&other, state.join(NAME)).unwrap();
+        assert_eq!(opened(&state, false).1, KillHistory::default());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of another owner");
+    }
+
+    #[test]
+    fn directory_that_others_can_write_is_refused() {
+        let dir = private_dir();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let (mut store, _) = opened(dir.path(), false);
+        assert!(!store.save(&history()));
+        assert!(store.durability().reason().unwrap().contains("writable by other accounts"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn removed_directory_is_created_again_with_the_next_save() {
+        let dir = private_dir();
+        let state = dir.path().join("state");
+        let (mut store, _) = opened(&state, false);
+        assert!(store.save(&history()) && !store.is_removed());
+        fs::remove_dir_all(&state).unwrap();
+        assert!(store.is_removed());
+        assert!(store.save(&history()) && !store.is_removed());
+        assert_eq!((opened(&state, true).1, store.durability().name()), (history(), "durable"));
+    }
+
+    #[test]
+    fn state_is_durable_again_when_the_directory_can_be_used_again() {
+        let dir = private_dir();
+        let state = dir.path().join("state");
+        fs::write(&state, "a file in its place").unwrap();
+        let (mut store, _) = opened(&state, false);
+        assert!(!store.save(&history()));
+        assert_eq!(store.durability().name(), "memory");
+        assert!(store.durability().reason().unwrap().contains("state"), "{:?}", store.durability());
+        fs::remove_file(&state).unwrap();
+        assert!(store.save(&history()));
+        assert_eq!((opened(&state, true).1, store.durability().name()), (history(), "durable"));
+    }
+
+    #[test]
+    fn full_disk_is_reported_and_the_old_file_stays() {
+        let dir = private_dir();
+        let mount = |arguments: &[&str]| {
+            let path = dir.path().to_str().unwrap();
+            std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(path).status().unwrap()
+        };
+        let tmpfs = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=750", "tmpfs"];
+        assert!(mount(&tmpfs).success(), "this test needs root");
+        let (mut store, _) = opened(dir.path(), false);
+        assert!(store.save(&history()));
+        let filler = fs::write(dir.path().join("filler"), vec![0; 100_000]);
+        let is_saved = store.save(&KillHistory { reports: 9, ..history() });
+        let seen = opened(dir.path(), true).1;
+        let durability = store.durability().clone();
+        let names = fs::read_dir(dir.path()).unwrap().count();
+        fs::remove_file(dir.path().join("filler")).unwrap();
+        let is_saved_later = store.save(&KillHistory { reports: 9, ..history() });
+        let later = store.durability().name();
+        drop(store);
+        assert!(mount(&["umount", "--lazy"]).success());
+        assert!(filler.is_err() && !is_saved && seen == history());
+        assert!(durability.reason().unwrap().contains("No space left on device"), "{durability:?}");
+        assert_eq!(names, 3, "no temporary file is left");
+        assert!(is_saved_later && later == "durable");
+    }
+
+    #[test]
+    fn missing_descriptor_is_not_a_damaged_file() {
+        let of = |errno: Errno| StateError::Io { action: "open", path: "x".into(), source: errno.into() };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR] {
+            assert!(is_momentary(&of(errno)), "{errno}");
+        }
+        for error in [of(Errno::ACCESS), of(Errno::ROFS), of(Errno::NOSPC), StateError::InUse("x".into())] {
+            assert!(!is_momentary(&error), "{error}");
+        }
     }
 
     #[test]
     fn read_only_store_writes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(dir.path(), true);
-        store.save(&history()).unwrap();
+        let dir = private_dir();
+        let (mut store, _) = opened(dir.path(), true);
+        store.save(&history());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -205,30 +315,30 @@ mod tests {
         for bad in
             ["", "{", "\0\0\0\0", r#"{"version":0,"history":{}}"#, r#"{"version":1}"#, r#"{"version":2}"#]
         {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = private_dir();
             fs::write(dir.path().join(NAME), bad).unwrap();
-            let (store, loaded) = Store::open(dir.path(), false);
+            let (mut store, loaded) = opened(dir.path(), false);
             assert_eq!(loaded, KillHistory::default(), "{bad}");
             assert_eq!(fs::read(dir.path().join("oom.json.bad")).unwrap(), bad.as_bytes());
-            store.save(&history()).unwrap();
+            store.save(&history());
             drop(store);
-            assert_eq!(Store::open(dir.path(), false).1, history());
+            assert_eq!(opened(dir.path(), false).1, history());
         }
     }
 
     #[test]
     fn file_of_a_newer_version_is_not_overwritten() {
         let newer = br#"{"version":99,"history":{"a":"b"}}"#;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private_dir();
         fs::write(dir.path().join(NAME), newer).unwrap();
         for read_only in [false, true] {
-            let (store, loaded) = Store::open(dir.path(), read_only);
+            let (mut store, loaded) = opened(dir.path(), read_only);
             assert_eq!(loaded, KillHistory::default());
-            store.save(&history()).unwrap();
+            store.save(&history());
             assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), newer);
             assert!(!dir.path().join("oom.json.bad").exists());
-            assert_eq!(store.persistence().name(), if read_only { "read-only" } else { "memory" });
-            let reason = store.persistence().reason().unwrap_or_default();
+            assert_eq!(store.durability().name(), if read_only { "read-only" } else { "memory" });
+            let reason = store.durability().reason().unwrap_or_default();
             assert_eq!(
                 reason.contains("newer version of this program (its format has version 99"),
                 !read_only
@@ -238,22 +348,14 @@ mod tests {
 
     #[test]
     fn version_1_is_replaced_by_the_next_save() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = private_dir();
         fs::write(dir.path().join(NAME), include_bytes!("../tests/data/oom-v1.json")).unwrap();
-        let (store, loaded) = Store::open(dir.path(), false);
-        assert_eq!((loaded.reports, store.persistence().name()), (6, "durable"));
-        store.save(&loaded).unwrap();
+        let (mut store, loaded) = opened(dir.path(), false);
+        assert_eq!((loaded.reports, store.durability().name()), (6, "durable"));
+        store.save(&loaded);
         drop(store);
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
         assert!(text.starts_with(r#"{"version":2,"#), "{text}");
-        assert_eq!(Store::open(dir.path(), false).1, loaded);
-    }
-
-    #[test]
-    fn without_a_directory_the_history_is_in_memory() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let (store, loaded) = Store::open(file.path(), false);
-        assert_eq!((store.persistence().name(), loaded), ("memory", KillHistory::default()));
-        assert!(store.persistence().reason().unwrap().contains("oom.lock"));
+        assert_eq!(opened(dir.path(), false).1, loaded);
     }
 }

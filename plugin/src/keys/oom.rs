@@ -80,7 +80,7 @@ const SOURCES_FIELDS: &[Field] = &[
     field(
         "messages_lost",
         "count",
-        "kernel messages of this boot overwritten in /dev/kmsg between two readings",
+        "kernel messages of this boot overwritten in /dev/kmsg before they could be read",
     ),
     field(
         "messages_before_start",

@@ -27,19 +27,21 @@ pub(crate) struct Oom {
     purpose: Purpose,
     /// None if it is switched off. The first key that needs it starts it.
     systemd: Option<Systemd>,
-    /// A thread is about to save what systemd reported.
+    /// A thread is about to save what systemd or the kernel reported.
     is_saving: AtomicBool,
     /// Opened by the first key that needs it, so that a plugin without such items touches no state.
     collector: Mutex<Option<Collector>>,
+    /// For the threads that report news.
+    own: Weak<Self>,
 }
 
 impl Oom {
     pub(crate) fn new(config: &Config, purpose: Purpose) -> Arc<Self> {
         Arc::new_cyclic(|oom: &Weak<Self>| {
-            let oom = Weak::clone(oom);
+            let own = Weak::clone(oom);
             let systemd = || {
                 Systemd::new(&config.host_root, move || {
-                    if let Some(oom) = oom.upgrade() {
+                    if let Some(oom) = own.upgrade() {
                         oom.save_news();
                     }
                 })
@@ -52,12 +54,13 @@ impl Oom {
                 systemd: config.systemd.then(systemd),
                 is_saving: AtomicBool::new(false),
                 collector: Mutex::new(None),
+                own: Weak::clone(oom),
             }
         })
     }
 
-    /// Saves what systemd reported at once: a plugin that is killed before the next poll must have counted it. The thread
-    /// that follows the bus must not wait for a disk, so another thread saves.
+    /// Saves what systemd or the kernel reported at once: a plugin that is killed before the next poll must have counted it.
+    /// The threads that follow them must not wait for a disk, so another thread saves.
     fn save_news(self: Arc<Self>) {
         if self.purpose == Purpose::ReadOnly || self.is_saving.swap(true, Ordering::AcqRel) {
             return;
@@ -67,8 +70,10 @@ impl Oom {
             let collector = oom.lock(Instant::now() + SAVING_TIME);
             // This thread does not see what arrives from here on.
             oom.is_saving.store(false, Ordering::Release);
-            if let Ok(mut collector) = collector {
-                oom.opened(&mut collector).save();
+            if let Ok(mut collector) = collector
+                && let Ok(collector) = oom.opened(&mut collector)
+            {
+                collector.save();
             }
         };
         if thread::Builder::new().name("news".to_owned()).spawn(save).is_err() {
@@ -85,7 +90,7 @@ impl Oom {
     ) -> Result<T, ItemError> {
         let deadline = reading_deadline(request);
         let mut collector = self.lock(deadline)?;
-        let collector = self.opened(&mut collector);
+        let collector = self.opened(&mut collector)?;
         let kernel_count = oom_kills(&self.host_root).map_err(|error| error.to_string());
         collector.refresh(kernel_count, self.systemd.as_ref(), deadline);
         Ok(value(collector))
@@ -98,27 +103,46 @@ impl Oom {
         value: impl FnOnce(&Collector) -> T,
     ) -> Result<T, ItemError> {
         let mut collector = self.lock(deadline)?;
-        let collector = self.opened(&mut collector);
+        let collector = self.opened(&mut collector)?;
         collector.save();
         Ok(value(collector))
     }
 
-    fn opened<'a>(&self, collector: &'a mut Option<Collector>) -> &'a mut Collector {
+    /// # Errors
+    /// If the history cannot be opened now. The next poll tries again.
+    fn opened<'a>(&self, collector: &'a mut Option<Collector>) -> Result<&'a mut Collector, ItemError> {
+        // Another process owned the state and has ended: its history is loaded.
+        if collector.as_ref().is_some_and(Collector::is_abandoned) {
+            *collector = None;
+        }
+        let collector = match collector {
+            Some(collector) => collector,
+            none => none.insert(self.open()?),
+        };
+        collector.take_news(self.systemd.as_ref());
+        Ok(collector)
+    }
+
+    fn open(&self) -> Result<Collector, ItemError> {
         let access = match self.purpose {
             Purpose::Serve => Access::ReadWrite,
             Purpose::ReadOnly => Access::ReadOnly,
         };
-        let open = || {
-            Collector::open(&oom_history::Config {
-                host_root: &self.host_root,
-                state_dir: &self.state_dir,
-                sources: &self.sources,
-                access,
-            })
+        let opened = Collector::open(&oom_history::Config {
+            host_root: &self.host_root,
+            state_dir: &self.state_dir,
+            sources: &self.sources,
+            access,
+        });
+        let own = Weak::clone(&self.own);
+        let on_report = move || {
+            if let Some(oom) = own.upgrade() {
+                oom.save_news();
+            }
         };
-        let collector = collector.get_or_insert_with(open);
-        collector.take_news(self.systemd.as_ref());
-        collector
+        opened
+            .map(|collector| collector.on_report(on_report))
+            .map_err(|error| ItemError::new(format!("the history of OOM kills cannot be opened: {error}")))
     }
 
     /// Waits for the lock until the deadline. A source on a dead disk blocks one poll, and the others get an error in time.
@@ -208,7 +232,7 @@ impl Oom {
             return Ok(());
         }
         let mut collector = self.lock(deadline)?;
-        let collector = self.opened(&mut collector);
+        let collector = self.opened(&mut collector)?;
         for (unit, CgroupKills { inode, oom_kill }) in kills {
             collector.count_outlived(&unit, CgroupCount { inode, oom_kills: oom_kill });
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::words::describe_io_error;
 use crate::kmsg::KmsgRecord;
 
 /// The kernel's limit for a record with all its fields (`CONSOLE_EXT_LOG_MAX`) is 8192.
@@ -48,11 +49,23 @@ pub struct KernelRing<R> {
     buffer: Box<[u8]>,
     /// The first pieces of a line whose end was not read yet.
     started: Option<KmsgRecord>,
+    /// Overruns since the last record.
+    failures: u32,
 }
 
-/// Why `/dev/kmsg` cannot be opened.
+/// Result of one read.
+pub(super) enum RingStep {
+    /// A record of the kernel.
+    Record(KmsgRecord),
+    /// A record that does not count, a piece of a line, or an overrun. The next read may return a record.
+    Skipped,
+    /// All records were read.
+    End,
+}
+
+/// Why `/dev/kmsg` cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {source}", path.display())]
+#[error("cannot read {}: {}", path.display(), describe_io_error(source))]
 pub struct RingError {
     /// The file.
     pub path: PathBuf,
@@ -85,15 +98,20 @@ impl KernelRing<File> {
     ///
     /// If the file does not exist, or if `kernel.dmesg_restrict` requires `CAP_SYSLOG`.
     pub fn open(host_root: &Path) -> Result<Self, RingError> {
-        let path = host_root.join("dev/kmsg");
-        let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(flags.bits().cast_signed());
-        match options.open(&path) {
-            Ok(file) => Ok(Self::new(file)),
-            Err(source) => Err(RingError { path, source }),
-        }
+        open_file(&kmsg_path(host_root)).map(Self::new)
     }
+}
+
+/// Returns the path of the ring buffer of the machine whose root is at `host_root`.
+pub(super) fn kmsg_path(host_root: &Path) -> PathBuf {
+    host_root.join("dev/kmsg")
+}
+
+pub(super) fn open_file(path: &Path) -> Result<File, RingError> {
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    options.open(path).map_err(|source| RingError { path: path.to_owned(), source })
 }
 
 impl<R: Read> KernelRing<R> {
@@ -101,7 +119,7 @@ impl<R: Read> KernelRing<R> {
     #[must_use]
     pub fn new(source: R) -> Self {
         let buffer = vec![0; RECORD_BYTES_MAX].into_boxed_slice();
-        Self { source, next: None, stats: RingStats::default(), buffer, started: None }
+        Self { source, next: None, stats: RingStats::default(), buffer, started: None, failures: 0 }
     }
 
     /// Continues where an earlier reader of the same boot stopped: skips records before `sequence`, and counts the missing
@@ -132,44 +150,56 @@ impl<R: Read> KernelRing<R> {
     /// If reading fails for another reason than an overrun. Open the ring again then.
     pub fn next_record(&mut self) -> io::Result<Option<KmsgRecord>> {
         loop {
-            let piece = match self.next_piece() {
-                Ok(Some(piece)) => piece,
-                // The rest of the line may come later, or never.
-                end => return self.started.take().map_or(end, |started| Ok(Some(started))),
-            };
-            let Some(started) = &mut self.started else {
-                if !piece.starts_line() {
-                    return Ok(Some(piece));
-                }
-                self.started = Some(piece);
-                continue;
-            };
-            if let Some(other) = started.join(piece) {
-                return Ok(self.started.replace(other));
+            match self.step()? {
+                RingStep::Record(record) => return Ok(Some(record)),
+                RingStep::Skipped => {}
+                RingStep::End => return Ok(None),
             }
         }
     }
 
-    fn next_piece(&mut self) -> io::Result<Option<KmsgRecord>> {
-        let mut failures = 0;
-        while failures < FAILURES_MAX {
-            match self.source.read(&mut self.buffer) {
-                Ok(0) => return Ok(None),
-                Ok(length) => {
-                    if let Some(record) = self.take(length) {
-                        return Ok(Some(record));
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_overrun(&error) => {
-                    failures += 1;
-                    self.stats.overruns += 1;
-                }
-                Err(error) => return Err(error),
+    /// Reads once. A caller with a deadline can stop after each step, also in a flood of records that do not count.
+    pub(super) fn step(&mut self) -> io::Result<RingStep> {
+        let piece = match self.read_piece() {
+            Ok(RingStep::Record(piece)) => piece,
+            Ok(RingStep::Skipped) => return Ok(RingStep::Skipped),
+            // The rest of the line may come later, or never.
+            end => return self.started.take().map_or(end, |started| Ok(RingStep::Record(started))),
+        };
+        let Some(started) = &mut self.started else {
+            if !piece.starts_line() {
+                return Ok(RingStep::Record(piece));
             }
+            self.started = Some(piece);
+            return Ok(RingStep::Skipped);
+        };
+        Ok(match started.join(piece) {
+            Some(other) => self.started.replace(other).map_or(RingStep::Skipped, RingStep::Record),
+            None => RingStep::Skipped,
+        })
+    }
+
+    /// Whether no piece of an unfinished line is held back.
+    pub(super) fn is_between_lines(&self) -> bool {
+        self.started.is_none()
+    }
+
+    fn read_piece(&mut self) -> io::Result<RingStep> {
+        match self.source.read(&mut self.buffer) {
+            Ok(0) => Ok(RingStep::End),
+            Ok(length) => {
+                self.failures = 0;
+                Ok(self.take(length).map_or(RingStep::Skipped, RingStep::Record))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(RingStep::End),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(RingStep::Skipped),
+            Err(error) if is_overrun(&error) => {
+                self.failures += 1;
+                self.stats.overruns += 1;
+                if self.failures < FAILURES_MAX { Ok(RingStep::Skipped) } else { Err(error) }
+            }
+            Err(error) => Err(error),
         }
-        Err(io::Error::from(Errno::PIPE))
     }
 
     fn take(&mut self, length: usize) -> Option<KmsgRecord> {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use oom_evidence::{Journal, JournalError, JournalRead, Origin, Parser, Report};
+use oom_evidence::{Journal, JournalError, JournalRead, Origin, Parser};
 
 use crate::boots::boot_id_of_journal;
+use crate::readers::pace::half_of_the_time;
 use crate::recorder::Recorder;
 use crate::source::OomSource;
 use crate::status::{Remedy, SourceState, SourceStatus};
@@ -51,8 +52,7 @@ impl JournalReader {
             return;
         }
         // The rest of the time is for the log files.
-        let now = Instant::now();
-        let deadline = deadline.min(now + READ_TIME.min(deadline.saturating_duration_since(now) / 2));
+        let deadline = half_of_the_time(deadline).min(Instant::now() + READ_TIME);
         match self.read(deadline, recorder) {
             Ok(is_complete) => {
                 self.status = SourceStatus::default();
@@ -73,16 +73,11 @@ impl JournalReader {
 
     /// Returns whether everything was read.
     fn read(&mut self, deadline: Instant, recorder: &mut Recorder<'_>) -> Result<bool, JournalError> {
-        let mut reports: Vec<(String, Vec<Report>)> = Vec::new();
-        let read = self.parse(deadline, &mut reports);
-        let is_complete = read.as_ref().is_ok_and(|read| read.complete);
-        if is_complete {
-            reports.push((self.boot.clone(), self.parser.flush()));
+        let read = self.record_entries(deadline, recorder)?;
+        if read.complete {
+            let reports = self.parser.flush();
+            recorder.record(&reports, OomSource::Journal, Some(&self.boot));
         }
-        for (boot, reports) in reports {
-            recorder.record(&reports, OomSource::Journal, Some(&boot));
-        }
-        let read = read?;
         if read.restarted {
             log::warn!(
                 "the journal does not know the saved position: all messages of this boot were read again"
@@ -94,24 +89,24 @@ impl JournalReader {
         if !self.parser.has_open_report() {
             recorder.history.positions.journal.clone_from(&self.cursor);
         }
-        Ok(is_complete)
+        Ok(read.complete)
     }
 
-    fn parse(
+    /// Records the reports while the journal is read: the output of a flood is too large to be kept.
+    fn record_entries(
         &mut self,
         deadline: Instant,
-        found: &mut Vec<(String, Vec<Report>)>,
+        recorder: &mut Recorder<'_>,
     ) -> Result<JournalRead, JournalError> {
         let (parser, boot) = (&mut self.parser, &mut self.boot);
         self.journal.read(self.cursor.as_deref().map(str::as_bytes), deadline, |entry| {
             let boot_of_entry = boot_id_of_journal(&entry.boot_id);
             if *boot != boot_of_entry {
-                found.push((std::mem::replace(boot, boot_of_entry), parser.flush()));
+                recorder.record(&parser.flush(), OomSource::Journal, Some(boot));
+                *boot = boot_of_entry;
             }
-            let reports: Vec<_> =
-                parser.feed_message(entry.since_boot, entry.since_epoch, &entry.message).collect();
-            if !reports.is_empty() {
-                found.push((boot.clone(), reports));
+            for report in parser.feed_message(entry.since_boot, entry.since_epoch, &entry.message) {
+                recorder.record_one(&report, OomSource::Journal, Some(boot));
             }
         })
     }

@@ -1,57 +1,46 @@
 //! `/dev/kmsg`.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use oom_evidence::{KernelRing, Origin, Parser, Report, RingError};
+use oom_evidence::{KernelLog, KernelLogRead};
 
-use crate::readers::pace::SILENCE;
+use crate::readers::pace::half_of_the_time;
 use crate::recorder::Recorder;
 use crate::source::OomSource;
-use crate::status::{Remedy, SourceState, SourceStatus};
+use crate::status::{Remedy, SourceStatus};
 
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Reads the kernel's ring buffer and keeps it open.
+/// Takes what the thread that reads the kernel's ring buffer has collected, and reads the rest.
 #[derive(Debug)]
 pub(crate) struct KmsgReader {
     host_root: PathBuf,
-    ring: Option<KernelRing<File>>,
-    parser: Parser,
-    /// Lost messages of the open ring that are in the history already, in all and before the first reading.
-    counted: (u64, u64),
+    /// Opened at the first poll.
+    log: Option<KernelLog>,
+    on_report: OnReport,
     status: SourceStatus,
 }
 
-/// Why `/dev/kmsg` was not read.
-#[derive(Debug, thiserror::Error)]
-enum KmsgReadError {
-    #[error(transparent)]
-    Open(#[from] RingError),
-    #[error(transparent)]
-    Read(#[from] io::Error),
-}
+/// What to call if a report came between two polls.
+#[derive(Clone)]
+struct OnReport(Arc<dyn Fn() + Send + Sync>);
 
-impl KmsgReadError {
-    fn state(&self) -> SourceState {
-        match self {
-            Self::Open(RingError { source, .. }) | Self::Read(source) => SourceState::from_io_error(source),
-        }
+impl fmt::Debug for OnReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnReport")
     }
 }
 
 impl KmsgReader {
     pub(crate) fn new(host_root: &Path, is_on: bool) -> Self {
-        Self {
-            host_root: host_root.to_owned(),
-            ring: None,
-            parser: Parser::new(Origin::KernelRing),
-            counted: (0, 0),
-            status: if is_on { SourceStatus::default() } else { SourceStatus::off() },
-        }
+        let status = if is_on { SourceStatus::default() } else { SourceStatus::off() };
+        Self { host_root: host_root.to_owned(), log: None, on_report: OnReport(Arc::new(|| {})), status }
+    }
+
+    pub(crate) fn set_on_report(&mut self, on_report: impl Fn() + Send + Sync + 'static) {
+        self.on_report = OnReport(Arc::new(on_report));
     }
 
     pub(crate) fn status(&self) -> &SourceStatus {
@@ -59,78 +48,56 @@ impl KmsgReader {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.ring.is_some()
+        self.log.is_some() && self.status.is_readable()
     }
 
     pub(crate) fn refresh(&mut self, deadline: Instant, recorder: &mut Recorder<'_>) {
         if self.status.is_off() {
             return;
         }
-        match self.read(deadline, recorder) {
-            Ok(()) => {
-                self.status = SourceStatus::default();
-                recorder.note_read(OomSource::Kmsg);
+        match self.opened(recorder.history.positions.kmsg) {
+            Ok(log) => {
+                let read = log.read(half_of_the_time(deadline));
+                self.status = read.error.as_ref().map_or_else(SourceStatus::default, |error| {
+                    SourceStatus::of_io_error(&error.source, error, Remedy::ReadKmsg)
+                });
+                if self.status.is_readable() {
+                    recorder.note_read(OomSource::Kmsg);
+                }
+                record(&read, recorder);
             }
-            Err(error) => {
-                self.ring = None;
-                self.status = SourceStatus::repairable(error.state(), &error, Remedy::ReadKmsg);
+            Err(error) => self.status = SourceStatus::of_io_error(&error, &error, Remedy::ReadKmsg),
+        }
+    }
+
+    fn opened(&mut self, position: Option<u64>) -> io::Result<&KernelLog> {
+        match &mut self.log {
+            Some(log) => Ok(log),
+            none => {
+                let OnReport(on_report) = self.on_report.clone();
+                Ok(none.insert(KernelLog::open(&self.host_root, position, move || on_report())?))
             }
         }
     }
 
-    fn read(&mut self, deadline: Instant, recorder: &mut Recorder<'_>) -> Result<(), KmsgReadError> {
-        let mut ring = match self.ring.take() {
-            Some(ring) => ring,
-            None => self.open(recorder.history.positions.kmsg)?,
-        };
-        let mut reports = Vec::new();
-        let outcome = drain(&mut ring, &mut self.parser, deadline, &mut reports);
-        let stats = ring.stats();
-        let (lost, before) = self.counted;
-        recorder.history.messages_lost += stats.lost - lost;
-        recorder.history.messages_before_start += stats.before_start - before;
-        self.counted = (stats.lost, stats.before_start);
-        if !self.parser.has_open_report() {
-            recorder.history.positions.kmsg = ring.next_sequence();
+    /// Records what came since the last poll.
+    pub(crate) fn take_news(&self, recorder: &mut Recorder<'_>) {
+        if let Some(log) = &self.log {
+            record(&log.take(), recorder);
         }
-        // Reports that were read before an error count as well.
-        let boot = recorder.boot;
-        recorder.record(&reports, OomSource::Kmsg, Some(boot));
-        outcome?;
-        self.ring = Some(ring);
-        Ok(())
-    }
-
-    fn open(&mut self, position: Option<u64>) -> Result<KernelRing<File>, RingError> {
-        let ring = KernelRing::open(&self.host_root)?;
-        self.counted = (0, 0);
-        Ok(match position {
-            Some(sequence) => ring.resume_at(sequence),
-            None => ring,
-        })
     }
 }
 
-/// Reads all records that exist. If a report is open at the end, waits a moment for the rest of it.
-fn drain<R: Read>(
-    ring: &mut KernelRing<R>,
-    parser: &mut Parser,
-    deadline: Instant,
-    reports: &mut Vec<Report>,
-) -> io::Result<()> {
-    let mut silent_since = Instant::now();
-    while Instant::now() < deadline {
-        if let Some(record) = ring.next_record()? {
-            reports.extend(parser.feed_message(Some(record.since_boot), None, &record.text));
-            silent_since = Instant::now();
-        } else if !parser.has_open_report() {
-            return Ok(());
-        } else if silent_since.elapsed() >= SILENCE {
-            reports.extend(parser.flush());
-            return Ok(());
-        } else {
-            thread::sleep(PAUSE);
-        }
+/// Records the reports, also those that were read before an error, with the position after them.
+fn record(read: &KernelLogRead, recorder: &mut Recorder<'_>) {
+    for note in &read.notes {
+        log::warn!("{note}");
     }
-    Ok(())
+    recorder.history.messages_lost += read.lost;
+    recorder.history.messages_before_start += read.before_start;
+    let boot = recorder.boot;
+    recorder.record(&read.reports, OomSource::Kmsg, Some(boot));
+    if read.position.is_some() {
+        recorder.history.positions.kmsg = read.position;
+    }
 }

@@ -54,7 +54,7 @@ impl LogFile {
     ///
     /// # Errors
     /// If the path cannot be read or is not a regular file.
-    pub(crate) fn read(&mut self, deadline: Instant, found: &mut Vec<Report>) -> io::Result<()> {
+    pub(crate) fn read(&mut self, deadline: Instant, found: &mut dyn FnMut(Report)) -> io::Result<()> {
         let mut file = open(&self.path)?;
         let start = match self.read_to {
             Some(position) if position.is_of(&file)? => position.offset,
@@ -69,7 +69,7 @@ impl LogFile {
     }
 
     /// Reads what was added before the file was renamed to `.1`. If that file is compressed or elsewhere, its end is lost.
-    fn read_rotated(&mut self, position: FilePosition, deadline: Instant, found: &mut Vec<Report>) {
+    fn read_rotated(&mut self, position: FilePosition, deadline: Instant, found: &mut dyn FnMut(Report)) {
         let mut name = self.path.clone().into_os_string();
         name.push(".1");
         if let Ok(mut file) = open(Path::new(&name))
@@ -79,9 +79,9 @@ impl LogFile {
         }
     }
 
-    fn restart_parser(&mut self, found: &mut Vec<Report>) {
+    fn restart_parser(&mut self, found: &mut dyn FnMut(Report)) {
         let parser = std::mem::replace(&mut self.parser, Parser::new(Origin::Text));
-        found.extend(parser.finish());
+        parser.finish().into_iter().for_each(found);
     }
 
     fn read_on(
@@ -89,7 +89,7 @@ impl LogFile {
         file: &mut File,
         start: u64,
         deadline: Instant,
-        found: &mut Vec<Report>,
+        found: &mut dyn FnMut(Report),
     ) -> io::Result<()> {
         let mut position = FilePosition::new(file, start)?;
         file.seek(SeekFrom::Start(start))?;
@@ -102,7 +102,7 @@ impl LogFile {
             if length == 0 {
                 break;
             }
-            found.extend(self.parser.feed(&piece[..length]));
+            self.parser.feed(&piece[..length]).for_each(&mut *found);
             let line_end = piece[..length].iter().rposition(|byte| *byte == b'\n').map(|at| at as u64 + 1);
             if let Some(line_end) = line_end {
                 self.line_start = Some(position.plus(line_end));
@@ -117,8 +117,8 @@ impl LogFile {
     }
 
     /// Closes the open report.
-    pub(crate) fn flush(&mut self, found: &mut Vec<Report>) {
-        found.extend(self.parser.flush());
+    pub(crate) fn flush(&mut self, found: &mut dyn FnMut(Report)) {
+        self.parser.flush().into_iter().for_each(found);
         self.settled = self.line_start;
     }
 }
@@ -162,8 +162,9 @@ mod tests {
 
     fn pids(log: &mut LogFile) -> Vec<u32> {
         let mut found = Vec::new();
-        log.read(Instant::now() + Duration::from_secs(20), &mut found).unwrap();
-        log.flush(&mut found);
+        let mut add = |report| found.push(report);
+        log.read(Instant::now() + Duration::from_secs(20), &mut add).unwrap();
+        log.flush(&mut add);
         found.iter().flat_map(|report| &report.victims).map(|victim| victim.pid).collect()
     }
 
@@ -213,8 +214,7 @@ mod tests {
     #[test]
     fn directory_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        let error =
-            LogFile::new(dir.path().to_owned(), None).read(Instant::now(), &mut Vec::new()).unwrap_err();
+        let error = LogFile::new(dir.path().to_owned(), None).read(Instant::now(), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("not a regular file"));
     }
 }

@@ -13,7 +13,7 @@ use crate::readers::log_file::LogFile;
 use crate::readers::pace::SILENCE;
 use crate::recorder::Recorder;
 use crate::source::OomSource;
-use crate::status::{Remedy, SourceState, SourceStatus};
+use crate::status::{Remedy, SourceStatus};
 
 /// Where log daemons write the kernel's messages: rsyslog of Debian, of Red Hat, and either's file for everything.
 const PATHS: [&str; 3] = ["var/log/kern.log", "var/log/messages", "var/log/syslog"];
@@ -58,18 +58,14 @@ impl LogFiles {
 
 impl FollowedFile {
     fn refresh(&mut self, deadline: Instant, recorder: &mut Recorder<'_>) {
-        let mut reports = Vec::new();
-        self.status = match read_with_open_report(&mut self.log, deadline, &mut reports) {
+        let mut record = |report: Report| recorder.record_one(&report, OomSource::File, None);
+        self.status = match read_with_open_report(&mut self.log, deadline, &mut record) {
             Ok(()) => {
                 recorder.note_read(OomSource::File);
                 SourceStatus::default()
             }
-            Err(error) => {
-                let state = SourceState::from_io_error(&error);
-                SourceStatus::repairable(state, &error, Remedy::ReadLogFiles)
-            }
+            Err(error) => SourceStatus::of_io_error(&error, &error, Remedy::ReadLogFiles),
         };
-        recorder.record(&reports, OomSource::File, None);
         if let Some(position) = self.log.position() {
             recorder.history.positions.files.insert(self.name.to_owned(), position);
         }
@@ -77,12 +73,16 @@ impl FollowedFile {
 }
 
 /// Reads new lines. If a report is open at the end, waits a moment for the rest of it.
-fn read_with_open_report(log: &mut LogFile, deadline: Instant, reports: &mut Vec<Report>) -> io::Result<()> {
-    log.read(deadline, reports)?;
+fn read_with_open_report(
+    log: &mut LogFile,
+    deadline: Instant,
+    found: &mut dyn FnMut(Report),
+) -> io::Result<()> {
+    log.read(deadline, found)?;
     if log.has_open_report() && Instant::now() + SILENCE < deadline {
         thread::sleep(SILENCE);
-        log.read(deadline, reports)?;
-        log.flush(reports);
+        log.read(deadline, found)?;
+        log.flush(found);
     }
     Ok(())
 }

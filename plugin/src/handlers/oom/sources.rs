@@ -101,8 +101,8 @@ pub(crate) fn sources(plugin: &PluginState, arguments: Arguments<'_>) -> Result<
             sources: sources.iter().map(|report| SourceJson::new(report, &plugin.oom)).collect(),
             messages_lost: history.messages_lost(),
             messages_before_start: history.messages_before_start(),
-            persistence: collector.persistence().name(),
-            reason: collector.persistence().reason(),
+            persistence: collector.durability().name(),
+            reason: collector.durability().reason(),
         })
     })?
 }

@@ -17,6 +17,7 @@ use zruntime::SharedRuntime;
 
 use super::state::{News, SharedState};
 use super::units::{self, OomdKill, RunState, ServiceQuery, Value};
+use crate::live::words::describe_io_error;
 
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
@@ -32,6 +33,10 @@ const REPLY_TIME: Duration = Duration::from_secs(10);
 
 /// Limit of calls without a reply: the manager never waits for this process, and a bus permits four times as many.
 const PENDING_MAX: usize = 32;
+
+/// Messages that are taken before deadlines are checked again.
+const SIGNALS_AT_ONCE: usize = 1000;
+const ADDRESS_CHARS_MAX: usize = 100;
 
 /// Signals that the bus delivers: changed results of services, reloads of the manager, kills by systemd-oomd, and new owners
 /// of the two names. The list of services is read when a caller needs it.
@@ -63,7 +68,7 @@ pub(super) enum BusError {
     Broken(#[from] zbus::Error),
     #[error("{method} is refused: {reason}")]
     Refused { method: &'static str, reason: String },
-    #[error("cannot wait for the bus: {0}")]
+    #[error("cannot wait for the bus: {}", describe_io_error(.0))]
     Runtime(#[from] std::io::Error),
 }
 
@@ -109,13 +114,23 @@ async fn in_time<F: Future>(who: &'static str, future: F) -> Result<F::Output, B
     runtime.timeout(REPLY_TIME, future).await.map_err(|_| BusError::Late { who })
 }
 
+/// Returns the end of a long address, so that the reason after it is not cut.
+fn short_address(address: &str) -> String {
+    let surplus = address.chars().count().saturating_sub(ADDRESS_CHARS_MAX);
+    if surplus == 0 {
+        address.to_owned()
+    } else {
+        format!("…{}", address.chars().skip(surplus + 1).collect::<String>())
+    }
+}
+
 async fn connect(address: &str) -> Result<Connection, BusError> {
     let connecting = connection::Builder::address(address).build();
     in_time("the bus", connecting).await?.map_err(|error| BusError::Unreachable {
-        address: address.to_owned(),
+        address: short_address(address),
         absent: matches!(&error, zbus::Error::Connection(error, _) if error.kind() == ErrorKind::NotFound),
         reason: match error {
-            zbus::Error::Connection(error, _) => error.to_string(),
+            zbus::Error::Connection(error, _) => describe_io_error(&error),
             other => other.to_string(),
         },
     })
@@ -158,9 +173,12 @@ impl<'a> Session<'a> {
     }
 
     fn take_signals(&mut self, context: &mut Context<'_>) -> Result<(), BusError> {
-        while let Poll::Ready(next) = Pin::new(&mut self.signals).poll_next(context) {
+        for _ in 0..SIGNALS_AT_ONCE {
+            let Poll::Ready(next) = Pin::new(&mut self.signals).poll_next(context) else { return Ok(()) };
             self.take(&next.ok_or(BusError::Closed)??)?;
         }
+        // A flood of signals must not keep replies and timers from their turn.
+        context.waker().wake_by_ref();
         Ok(())
     }
 

@@ -85,6 +85,7 @@ impl Systemd {
 
     /// Starts the thread. If it has ended because of a defect, it is replaced.
     fn start(&self) {
+        self.shared.note_call();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return;
@@ -118,11 +119,10 @@ fn follow(shared: &SharedState) {
         if let Err(error) = bus::session(shared) {
             shared.set_broken(error.to_string(), error.is_absence());
         }
-        let state = shared.lock();
-        if state.scans != scans {
+        if shared.lock().scans != scans {
             pause = FIRST_PAUSE;
         }
-        if shared.wait(state, Instant::now() + pause, |state| state.is_over).is_over {
+        if shared.rest(pause) {
             return;
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -6,12 +6,17 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::units::{self, OomdKill, Service, ServiceKill, ServiceQuery, TrackedUnit, Units};
+use crate::live::words::short_reason;
 
 /// Kills that no caller has taken yet; the oldest are evicted. Enough for every service of the largest machine to end at
 /// once.
 const NEWS_MAX: usize = units::UNITS_MAX;
 /// Callers that come within this time share one scan.
 const FRESH: Duration = Duration::from_secs(1);
+/// A bus that cannot be reached is tried again only if a caller came within this time. Otherwise nothing wakes up.
+const RETRY_FOR: Duration = Duration::from_secs(600);
+/// Signals are followed only if a caller came within this time.
+const FOLLOW_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A scan takes the manager's time as well: at most a tenth of it.
 const REST: u32 = 9;
 
@@ -79,6 +84,8 @@ pub(super) struct FollowerState {
     waker: Option<Waker>,
     pub(super) news: VecDeque<News>,
     pub(super) is_over: bool,
+    /// When the last caller came.
+    called: Instant,
 }
 
 impl SharedState {
@@ -94,6 +101,7 @@ impl SharedState {
             waker: None,
             news: VecDeque::new(),
             is_over: false,
+            called: Instant::now(),
         };
         Self { address, state: Mutex::new(state), changed: Condvar::new(), on_news }
     }
@@ -119,6 +127,28 @@ impl SharedState {
         state
     }
 
+    /// Notes that a caller came, and wakes a thread that waits for one.
+    pub(super) fn note_call(&self) {
+        let mut state = self.lock();
+        let was_left_alone = !state.is_wanted_within(RETRY_FOR);
+        state.called = Instant::now();
+        drop(state);
+        if was_left_alone {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits before the next session, until `pause` is over. If no caller has come for long, waits for the next one.
+    /// Returns whether the thread is to end.
+    pub(super) fn rest(&self, pause: Duration) -> bool {
+        let state = self.lock();
+        let mut state = self.wait(state, Instant::now() + pause, |state| state.is_over);
+        while !(state.is_over || state.is_wanted_within(RETRY_FOR)) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_over
+    }
+
     /// Ends the following thread.
     pub(super) fn end(&self) {
         let mut state = self.lock();
@@ -129,7 +159,7 @@ impl SharedState {
     }
 
     pub(super) fn set_broken(&self, reason: String, absent: bool) {
-        self.lock().link = Link::Broken { reason, absent };
+        self.lock().link = Link::Broken { reason: short_reason(&reason), absent };
         self.changed.notify_all();
     }
 
@@ -194,9 +224,18 @@ impl FollowerState {
         }
     }
 
-    /// Returns the next request to the following thread, or none if the thread is to end.
+    fn is_wanted_within(&self, time: Duration) -> bool {
+        self.called.elapsed() < time
+    }
+
+    /// Returns the next request to the following thread, or none if the session is to end.
     pub(super) fn next_request(&mut self, waker: &Waker) -> Poll<Option<ServiceQuery>> {
         if self.is_over {
+            return Poll::Ready(None);
+        }
+        if !self.is_wanted_within(FOLLOW_FOR) {
+            // The next caller waits for a new session.
+            self.link = Link::Connecting;
             return Poll::Ready(None);
         }
         if let Some(query) = self.requested.take() {
@@ -204,5 +243,61 @@ impl FollowerState {
         }
         self.waker = Some(waker.clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn state_called(ago: Duration) -> Arc<SharedState> {
+        let shared = SharedState::new("unix:path=/none".to_owned(), Box::new(|| {}));
+        shared.lock().called = Instant::now().checked_sub(ago).unwrap();
+        Arc::new(shared)
+    }
+
+    #[test]
+    fn broken_bus_is_left_alone_until_the_next_caller_comes() {
+        let shared = state_called(RETRY_FOR);
+        let resting = Arc::clone(&shared);
+        let thread = thread::spawn(move || resting.rest(Duration::ZERO));
+        thread::sleep(Duration::from_millis(300));
+        assert!(!thread.is_finished(), "no timer wakes it");
+        shared.note_call();
+        assert!(!thread.join().unwrap());
+        assert!(!shared.rest(Duration::ZERO), "a caller came just now");
+    }
+
+    #[test]
+    fn resting_thread_ends_with_its_owner() {
+        for ago in [Duration::ZERO, RETRY_FOR] {
+            let shared = state_called(ago);
+            let resting = Arc::clone(&shared);
+            let thread = thread::spawn(move || resting.rest(SOON));
+            shared.end();
+            assert!(thread.join().unwrap());
+        }
+    }
+
+    #[test]
+    fn session_without_callers_ends_after_a_day() {
+        let shared = state_called(FOLLOW_FOR - Duration::from_secs(60));
+        assert!(shared.lock().next_request(Waker::noop()).is_pending());
+        let shared = state_called(FOLLOW_FOR);
+        assert_eq!(shared.lock().next_request(Waker::noop()), Poll::Ready(None));
+        assert_eq!(shared.lock().link, Link::Connecting);
+    }
+
+    #[test]
+    fn reason_of_a_broken_connection_is_short() {
+        let shared = state_called(Duration::ZERO);
+        shared.set_broken("x\n".repeat(10_000), false);
+        let Link::Broken { reason, .. } = shared.lock().link.clone() else { panic!("it is broken") };
+        assert!(reason.chars().count() <= 200 && !reason.contains('\n'));
     }
 }
