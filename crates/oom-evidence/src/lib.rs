@@ -77,7 +77,7 @@ pub use live::{
     Journal, JournalError, JournalRead, KernelLog, KernelLogRead, KernelRing, RingError, RingStats,
 };
 pub use live::{Link, News, OomdKill, Service, ServiceKill, ServiceQuery, Services, Systemd};
-pub use live::{REASON_CHARS_MAX, describe_io_error, is_out_of_descriptors, short_reason};
+pub use live::{REASON_CHARS_MAX, describe_io_error, is_out_of_descriptors, short_path, short_reason};
 pub use parser::{Feed, Parser, parse_all};
 pub use report::{Constraint, Killer, Reaped, Report, Selection, Task, Victim, Witness};
 pub use time::{Calendar, Time};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use oom_evidence::describe_io_error;
+use oom_evidence::{describe_io_error, short_path};
 use serde::{Deserialize, Serialize};
 
 use crate::source::OomSource;
@@ -69,7 +69,7 @@ pub(crate) fn read_boot_id(host_root: &Path) -> io::Result<String> {
             let reason = describe_io_error(&error);
             Err(io::Error::new(
                 error.kind(),
-                format!("cannot read the id of this boot ({}): {reason}", path.display()),
+                format!("cannot read the id of this boot ({}): {reason}", short_path(&path)),
             ))
         }
     }

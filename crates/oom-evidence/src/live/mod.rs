@@ -11,4 +11,4 @@ pub use journal::{Journal, JournalError, JournalRead};
 pub use kernel_log::{KernelLog, KernelLogRead};
 pub use ring::{KernelRing, RingError, RingStats};
 pub use systemd::{Link, News, OomdKill, Service, ServiceKill, ServiceQuery, Services, Systemd};
-pub use words::{REASON_CHARS_MAX, describe_io_error, is_out_of_descriptors, short_reason};
+pub use words::{REASON_CHARS_MAX, describe_io_error, is_out_of_descriptors, short_path, short_reason};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::words::describe_io_error;
+use super::words::{describe_io_error, short_path};
 use crate::kmsg::KmsgRecord;
 
 /// The kernel's limit for a record with all its fields (`CONSOLE_EXT_LOG_MAX`) is 8192.
@@ -65,7 +65,7 @@ pub(super) enum RingStep {
 
 /// Why `/dev/kmsg` cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {}", path.display(), describe_io_error(source))]
+#[error("cannot read {}: {}", short_path(path), describe_io_error(source))]
 pub struct RingError {
     /// The file.
     pub path: PathBuf,

@@ -1,12 +1,14 @@
 //! Words for errors. Text from programs and from the bus is not trusted: it is cut and has no control characters.
 
 use std::io;
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 /// Limit of a reason in characters. With the words of the caller before it, an error stays below 300.
 pub const REASON_CHARS_MAX: usize = 200;
+const PATH_CHARS_MAX: usize = 80;
 
 /// Returns the text as one line of at most [`REASON_CHARS_MAX`] characters. Control characters become blanks.
 ///
@@ -24,6 +26,22 @@ pub fn short_reason(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// Returns the path, or its end if it is long, so that the reason after it is not cut.
+#[must_use]
+pub fn short_path(path: &Path) -> String {
+    end_of(&path.display().to_string())
+}
+
+/// Returns the text, or its end if it is long.
+pub(super) fn end_of(text: &str) -> String {
+    let surplus = text.chars().count().saturating_sub(PATH_CHARS_MAX);
+    if surplus == 0 {
+        text.to_owned()
+    } else {
+        format!("…{}", text.chars().skip(surplus + 1).collect::<String>())
+    }
 }
 
 /// Whether this process, or the machine, has no free file descriptor. That says nothing about the file.
@@ -57,6 +75,17 @@ mod tests {
         assert!(of(Errno::MFILE).ends_with(|last: char| last.is_ascii_digit()), "{}", of(Errno::MFILE));
         assert_eq!(of(Errno::ACCESS), "Permission denied (os error 13)");
         assert!(is_out_of_descriptors(&Errno::NFILE.into()) && !is_out_of_descriptors(&Errno::ACCESS.into()));
+    }
+
+    #[test]
+    fn long_path_keeps_its_end() {
+        let path = "/あ".repeat(300) + "/dev/kmsg";
+        let short = short_path(Path::new(&path));
+        assert!(
+            short.starts_with('…') && short.ends_with("/dev/kmsg") && short.chars().count() == 80,
+            "{short}"
+        );
+        assert_eq!(short_path(Path::new("/dev/kmsg")), "/dev/kmsg");
     }
 
     #[test]

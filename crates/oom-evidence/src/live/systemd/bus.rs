@@ -17,7 +17,7 @@ use zruntime::SharedRuntime;
 
 use super::state::{News, SharedState};
 use super::units::{self, OomdKill, RunState, ServiceQuery, Value};
-use crate::live::words::describe_io_error;
+use crate::live::words::{describe_io_error, end_of};
 
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
@@ -36,7 +36,6 @@ const PENDING_MAX: usize = 32;
 
 /// Messages that are taken before deadlines are checked again.
 const SIGNALS_AT_ONCE: usize = 1000;
-const ADDRESS_CHARS_MAX: usize = 100;
 
 /// Signals that the bus delivers: changed results of services, reloads of the manager, kills by systemd-oomd, and new owners
 /// of the two names. The list of services is read when a caller needs it.
@@ -114,20 +113,10 @@ async fn in_time<F: Future>(who: &'static str, future: F) -> Result<F::Output, B
     runtime.timeout(REPLY_TIME, future).await.map_err(|_| BusError::Late { who })
 }
 
-/// Returns the end of a long address, so that the reason after it is not cut.
-fn short_address(address: &str) -> String {
-    let surplus = address.chars().count().saturating_sub(ADDRESS_CHARS_MAX);
-    if surplus == 0 {
-        address.to_owned()
-    } else {
-        format!("…{}", address.chars().skip(surplus + 1).collect::<String>())
-    }
-}
-
 async fn connect(address: &str) -> Result<Connection, BusError> {
     let connecting = connection::Builder::address(address).build();
     in_time("the bus", connecting).await?.map_err(|error| BusError::Unreachable {
-        address: short_address(address),
+        address: end_of(address),
         absent: matches!(&error, zbus::Error::Connection(error, _) if error.kind() == ErrorKind::NotFound),
         reason: match error {
             zbus::Error::Connection(error, _) => describe_io_error(&error),
