@@ -152,7 +152,7 @@ mod tests {
             let status = SourceStatus::of_io_error(&error, &"cannot read /dev/kmsg", Remedy::ReadKmsg);
             assert_eq!((status.state, status.remedy), (SourceState::Failed, None));
             let reason = status.reason.unwrap();
-            assert!(reason.starts_with("too many open files "), "{reason}");
+            assert!(reason.starts_with("too many open files"), "{reason}");
         }
         let error = io::Error::from(Errno::ACCESS);
         let status = SourceStatus::of_io_error(&error, &"cannot read /dev/kmsg", Remedy::ReadKmsg);

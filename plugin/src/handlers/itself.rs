@@ -2,6 +2,7 @@
 
 use agent2_plugin::{ItemError, Reply, Supervision};
 use log_follow::Persistence;
+use oom_history::Durability;
 use proc_snapshot::{Needs, OwnUsage, ProcError, Visibility};
 use serde::Serialize;
 
@@ -20,6 +21,7 @@ pub(crate) fn status(plugin: &PluginState, arguments: Arguments<'_>) -> Result<R
         walks: WalksJson::new(plugin),
         cpu_sampler: SamplerJson::new(plugin),
         logs: plugin.logs.status().map(|status| LogsJson::new(&status)),
+        oom: plugin.oom.durability().map(|durability| OomJson::new(&durability)),
         processes: ProcessesJson::new(plugin, arguments)?,
     })
 }
@@ -34,6 +36,7 @@ struct SelfJson {
     walks: WalksJson,
     cpu_sampler: SamplerJson,
     logs: Option<LogsJson>,
+    oom: Option<OomJson>,
     processes: ProcessesJson,
 }
 
@@ -170,6 +173,25 @@ impl LogsJson {
             read_bytes: status.read_bytes,
             lines_over_step_limit: status.lines_over_step_limit,
             last_write_age_seconds: age.map(|age| age.as_secs()),
+        }
+    }
+}
+
+/// The history of OOM kills. Null before the first OOM item.
+#[derive(Serialize)]
+struct OomJson {
+    persistence: &'static str,
+    reason: Option<String>,
+    not_durable_seconds: Option<u64>,
+}
+
+impl OomJson {
+    fn new(durability: &Durability) -> Self {
+        let age = durability.not_durable_since().and_then(|since| since.elapsed().ok());
+        Self {
+            persistence: durability.name(),
+            reason: durability.reason().map(str::to_owned),
+            not_durable_seconds: age.map(|age| age.as_secs()),
         }
     }
 }

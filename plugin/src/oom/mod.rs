@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
 use oom_evidence::{Service, ServiceQuery, Systemd};
-use oom_history::{Access, CgroupCount, Collector, OomSource};
+use oom_history::{Access, CgroupCount, Collector, Durability, OomSource};
 use proc_snapshot::{CgroupKills, oom_kills};
 
 use crate::config::Config;
@@ -31,6 +31,8 @@ pub(crate) struct Oom {
     is_saving: AtomicBool,
     /// Opened by the first key that needs it, so that a plugin without such items touches no state.
     collector: Mutex<Option<Collector>>,
+    /// Whether the history outlives the process, as of the last poll. None before the first one.
+    durability: Mutex<Option<Durability>>,
     /// For the threads that report news.
     own: Weak<Self>,
 }
@@ -54,6 +56,7 @@ impl Oom {
                 systemd: config.systemd.then(systemd),
                 is_saving: AtomicBool::new(false),
                 collector: Mutex::new(None),
+                durability: Mutex::new(None),
                 own: Weak::clone(oom),
             }
         })
@@ -74,6 +77,7 @@ impl Oom {
                 && let Ok(collector) = oom.opened(&mut collector)
             {
                 collector.save();
+                oom.note_durability(collector);
             }
         };
         if thread::Builder::new().name("news".to_owned()).spawn(save).is_err() {
@@ -93,7 +97,19 @@ impl Oom {
         let collector = self.opened(&mut collector)?;
         let kernel_count = oom_kills(&self.host_root).map_err(|error| error.to_string());
         collector.refresh(kernel_count, self.systemd.as_ref(), deadline);
+        self.note_durability(collector);
         Ok(value(collector))
+    }
+
+    fn note_durability(&self, collector: &Collector) {
+        let durability = Some(collector.durability().clone());
+        *self.durability.lock().unwrap_or_else(PoisonError::into_inner) = durability;
+    }
+
+    /// Returns whether the history outlives the process, as of the last poll. Waits for no source, and opens no state: none
+    /// before the first OOM item.
+    pub(crate) fn durability(&self) -> Option<Durability> {
+        self.durability.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns a value from the history and what systemd has reported, without reading the other sources.
@@ -105,6 +121,7 @@ impl Oom {
         let mut collector = self.lock(deadline)?;
         let collector = self.opened(&mut collector)?;
         collector.save();
+        self.note_durability(collector);
         Ok(value(collector))
     }
 

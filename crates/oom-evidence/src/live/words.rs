@@ -57,9 +57,11 @@ pub fn describe_io_error(error: &io::Error) -> String {
         Some(Errno::MFILE) => {
             let limit = getrlimit(Resource::Nofile).current;
             let limit = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-            format!("too many open files in the plugin, limit {limit}")
+            format!(
+                "too many open files: the plugin's limit is {limit}; raise LimitNOFILE= of the agent's unit"
+            )
         }
-        Some(Errno::NFILE) => "too many open files on this machine (sysctl fs.file-max)".to_owned(),
+        Some(Errno::NFILE) => "too many open files on the machine: raise sysctl fs.file-max".to_owned(),
         _ => short_reason(&error.to_string()),
     }
 }
@@ -71,8 +73,10 @@ mod tests {
     #[test]
     fn missing_descriptors_are_named_with_their_limit() {
         let of = |errno: Errno| describe_io_error(&io::Error::from(errno));
-        assert!(of(Errno::MFILE).starts_with("too many open files in the plugin, limit "));
-        assert!(of(Errno::MFILE).ends_with(|last: char| last.is_ascii_digit()), "{}", of(Errno::MFILE));
+        let limit = getrlimit(Resource::Nofile).current.unwrap();
+        assert!(
+            of(Errno::MFILE).starts_with(&format!("too many open files: the plugin's limit is {limit}; "))
+        );
         assert_eq!(of(Errno::ACCESS), "Permission denied (os error 13)");
         assert!(is_out_of_descriptors(&Errno::NFILE.into()) && !is_out_of_descriptors(&Errno::ACCESS.into()));
     }

@@ -304,7 +304,10 @@ fn missing_descriptor_is_named_as_such() {
     let kernel = FakeKernel::new(10);
     kernel.set_fault(Some(Fault::Open(Errno::MFILE)));
     let error = kernel.log(TIMING, None).read(soon()).error.unwrap().to_string();
-    assert!(error.starts_with("cannot read /dev/kmsg: too many open files in the plugin, limit "), "{error}");
+    assert!(
+        error.starts_with("cannot read /dev/kmsg: too many open files: the plugin's limit is "),
+        "{error}"
+    );
 }
 
 #[test]
