@@ -25,6 +25,7 @@ pub(crate) struct PluginState {
     pub(crate) memory_trend: MemoryTrend,
     pub(crate) confs: Confs,
     pub(crate) mysql_version: MysqlVersion,
+    pub(crate) purpose: Purpose,
     host_root: PathBuf,
     /// Counters of the session, and the supervisor's report.
     pub(crate) context: Context,
@@ -47,6 +48,7 @@ impl PluginState {
             memory_trend: MemoryTrend::default(),
             confs: config.confs.clone(),
             mysql_version: MysqlVersion::default(),
+            purpose,
             host_root: config.host_root.clone(),
             logs: Logs::new(config, purpose),
             context,

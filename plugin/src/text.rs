@@ -15,6 +15,28 @@ pub(crate) fn printable(name: &[u8]) -> String {
     lossy(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// Longer names do not fit into the name of an item.
+const LABEL_CHARS_MAX: usize = 120;
+
+/// Converts a name from a configuration to one that is safe as a discovery macro, in a JSONPath and in a page. Characters other
+/// than letters, digits, blanks and `-._@+=/():,~#` become `%` and the hexadecimal digits of each byte, so different names stay
+/// different. A name that is too long is cut and gets `number` at its end.
+pub(crate) fn label(name: &str, number: usize) -> String {
+    let mut label = String::new();
+    for c in name.chars() {
+        if c.is_alphanumeric() || " -._@+=/():,~#".contains(c) {
+            label.push(c);
+        } else {
+            label.extend(c.to_string().bytes().map(|byte| format!("%{byte:02X}")));
+        }
+        if label.chars().count() > LABEL_CHARS_MAX {
+            let cut: String = label.chars().take(LABEL_CHARS_MAX).collect();
+            return format!("{cut}~{number}");
+        }
+    }
+    label
+}
+
 /// Formats an amount of bytes with a binary unit: `1.5 KiB`.
 pub(crate) fn byte_size(amount: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -36,6 +58,25 @@ mod tests {
         assert_eq!(lossy(b"a\xff\xfeb"), "a\u{fffd}\u{fffd}b");
         assert_eq!(lossy("あ".as_bytes()), "あ");
         assert_eq!(lossy(&"あ".as_bytes()[..2]), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn labels_are_safe_and_distinct() {
+        assert_eq!(label("www (/etc/php/8.2/fpm/php-fpm.conf)", 0), "www (/etc/php/8.2/fpm/php-fpm.conf)");
+        assert_eq!(label("店 1", 0), "店 1");
+        let unsafe_names = [
+            "<script>", "a\nb", "a\"b", "a'b", "{#MACRO}", "{$X}", "a%3Cb", "a<b", "\u{fffd}", "a\\",
+            "[*]?&;`|",
+        ];
+        let labels = unsafe_names.map(|name| label(name, 0));
+        assert_eq!(labels[..3], ["%3Cscript%3E", "a%0Ab", "a%22b"]);
+        for (at, one) in labels.iter().enumerate() {
+            assert!(!one.contains(['<', '>', '"', '\'', '{', '}', '$', '\\', '\n', '*', '[', '&']), "{one}");
+            assert!(!labels[..at].contains(one), "{one}");
+        }
+        let long = "é".repeat(500);
+        assert_eq!(label(&long, 7).chars().count(), LABEL_CHARS_MAX + 2);
+        assert_ne!(label(&long, 7), label(&long, 8));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod documented;
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -40,7 +41,14 @@ impl Machine {
         fs::write(path, text).unwrap();
     }
 
-    /// A process with so much anonymous memory.
+    /// Changes the real uid of a process.
+    fn give(&self, pid: u32, uid: u32) {
+        let path = self.root.path().join(format!("proc/{pid}/status"));
+        let status = fs::read_to_string(&path).unwrap();
+        fs::write(path, status.replace("Uid:\t0\t", &format!("Uid:\t{uid}\t"))).unwrap();
+    }
+
+    /// A process of root with so much anonymous memory.
     fn process(&self, pid: u32, ppid: u32, name: &str, cmdline: &str, anon_mib: u64) {
         let stat =
             format!("{pid} ({name}) S {ppid} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {pid} 900000000 9000 1\n");
@@ -48,7 +56,7 @@ impl Machine {
         self.write(&format!("proc/{pid}/cmdline"), cmdline);
         let (anon, rss) = (anon_mib << 10, (anon_mib + 8) << 10);
         let status = format!(
-            "Name:\t{name}\nState:\tS (sleeping)\nVmRSS:\t{rss} kB\nRssAnon:\t{anon} kB\nRssFile:\t8192 kB\n\
+            "Name:\t{name}\nState:\tS (sleeping)\nUid:\t0\t0\t0\t0\nVmRSS:\t{rss} kB\nRssAnon:\t{anon} kB\nRssFile:\t8192 kB\n\
              RssShmem:\t0 kB\nVmSwap:\t0 kB\n"
         );
         self.write(&format!("proc/{pid}/status"), &status);
@@ -304,9 +312,10 @@ fn connections_of_mysql_are_counted_in_the_servers_network_namespace() {
         Machine::new(&[("/etc/my.cnf", "[mysqld]\nmax_connections = 500\nsocket = /run/my.sock\n")]);
     machine.write("/usr/share/mysql-8.0/charsets/README", "");
     machine.process(400, 1, "mysqld", "/usr/sbin/mysqld\0--port=3307\0", 700);
+    machine.give(400, 33);
     machine.write("proc/400/limits", "Limit Soft Limit Hard Limit Units\nMax open files            1024                 4096                 files\n");
     machine.write("proc/400/net/unix", "Num\n0: 3 0 0 0001 03 7 /run/my.sock\n0: 3 0 0 0001 03 8 /run/my.sock\n0: 2 0 10000 0001 01 9 /run/my.sock\n");
-    machine.write("proc/400/net/tcp", "sl\n0: 0100007F:0CEB 0100007F:D431 01 0:0 0:0 0 33 0 77 1\n");
+    machine.write("proc/400/net/tcp", "sl\n0: 0100007F:0CEB 0100007F:D431 01 0:0 0:0 0 33 0 77 1\n1: 0200007F:0CEB 0200007F:D432 01 0:0 0:0 0 1000 0 78 1\n");
     let answer = machine.answer("mysql.capacity");
     assert_eq!((&answer["limit"], &answer["limit_configured"]), (&214.into(), &500.into()), "{answer}");
     assert_eq!(
@@ -357,4 +366,178 @@ fn errors_name_the_missing_or_wrong_file() {
     assert!(machine.complaint("mysql.capacity[my.cnf]").contains("my.cnf is not an absolute path"));
     assert!(machine.complaint("phpfpm.capacity[/nowhere]").contains("cannot read /nowhere"));
     assert!(!Path::new("/nowhere").exists());
+}
+
+/// An ordinary user.
+const USER: u32 = 54_398;
+const PHP: &str = "[www]\nlisten = /run/php.sock\npm = ondemand\npm.max_children = 4\n";
+
+/// Returns the only entry of `ignored`.
+fn only_ignored(answer: &Value) -> (u64, String, String) {
+    let [ignored] = answer["ignored"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!(answer["ignored_total"], 1);
+    let text = |name: &str| ignored[name].as_str().unwrap().to_owned();
+    (ignored["pid"].as_u64().unwrap(), text("user"), text("reason"))
+}
+
+#[test]
+fn users_apache_with_a_lower_pid_does_not_shadow_roots() {
+    let machine = incident();
+    machine.write("/home/u/httpd.conf", &HTTPD.replace("256", "7"));
+    for pid in [50, 51] {
+        machine.process(
+            pid,
+            50 * u32::from(pid == 51),
+            "httpd",
+            "/home/u/httpd\0-f\0/home/u/httpd.conf\0",
+            900,
+        );
+        machine.give(pid, USER);
+    }
+    let answer = machine.answer("apache.capacity");
+    assert_eq!((&answer["limit"], &answer["processes"]), (&256.into(), &20.into()), "{answer}");
+    let reason = "it belongs to a user and runs in no system service".to_owned();
+    assert_eq!(only_ignored(&answer), (50, USER.to_string(), reason));
+    assert_eq!(answer["memory"]["private_bytes"], 50 * MIB, "{answer}");
+    let page = String::from_utf8(machine.run(&["capacity", "apache"]).stdout).unwrap();
+    assert!(page.contains("  ignored       process 50 of 54398: it belongs to a user"), "{page}");
+}
+
+#[test]
+fn master_and_server_of_a_user_are_ignored_and_their_files_not_read() {
+    let machine =
+        Machine::new(&[("/etc/php-fpm.conf", PHP), ("/etc/my.cnf", "[mysqld]\nmax_connections = 50\n")]);
+    machine.write("/home/u/fpm.conf", &PHP.replace("= 4", "= 99"));
+    machine.process(60, 1, "php-fpm", "php-fpm: master process (/home/u/fpm.conf)", 1);
+    machine.process(61, 60, "php-fpm", "php-fpm: pool www", 900);
+    machine.process(70, 1, "mysqld", "mysqld\0--max-connections=9999\0", 1);
+    [60, 61, 70].into_iter().for_each(|pid| machine.give(pid, USER));
+    let [php, mysql] = ["phpfpm.capacity", "mysql.capacity"].map(|key| machine.answer(key));
+    assert_eq!(
+        (&php["limit"], &php["running"], &php["workers"]),
+        (&4.into(), &false.into(), &0.into()),
+        "{php}"
+    );
+    assert_eq!((&mysql["limit"], &mysql["running"]), (&50.into(), &false.into()), "{mysql}");
+    assert_eq!((only_ignored(&php).0, only_ignored(&mysql).0), (60, 70));
+}
+
+#[test]
+fn processes_named_as_workers_do_not_count_without_a_trusted_master() {
+    let machine = incident();
+    machine.write("/etc/php-fpm.conf", PHP);
+    machine.process(200, 1, "php-fpm", "php-fpm: master process (/etc/php-fpm.conf)", 1);
+    machine.process(201, 200, "php-fpm", "php-fpm: pool www", 20);
+    for pid in 300..330 {
+        machine.process(pid, 1, "httpd", "/usr/sbin/httpd\0-f\0/etc/httpd/conf/httpd.conf\0", 900);
+        machine.process(pid + 100, 1, "php-fpm", "php-fpm: pool www", 900);
+        [pid, pid + 100].into_iter().for_each(|pid| machine.give(pid, USER));
+    }
+    let [apache, php] = ["apache.capacity", "phpfpm.capacity"].map(|key| machine.answer(key));
+    assert_eq!((&apache["processes"], &php["workers"]), (&20.into(), &1.into()), "{apache} {php}");
+    assert_eq!(
+        (&apache["memory"]["private_bytes"], &php["memory"]["private_bytes"]),
+        (&(50 * MIB).into(), &(20 * MIB).into())
+    );
+    let listed = apache["ignored"].as_array().unwrap().len();
+    assert_eq!((listed, &apache["ignored_total"], &php["ignored_total"]), (10, &30.into(), &Value::Null));
+}
+
+#[test]
+fn zombie_does_not_hide_the_server_and_is_no_worker() {
+    let machine = incident();
+    for (pid, ppid) in [(40, 1), (121, 100)] {
+        machine.process(pid, ppid, "httpd", "", 0);
+        let path = machine.root.path().join(format!("proc/{pid}/stat"));
+        let stat = fs::read_to_string(&path).unwrap().replace(") S ", ") Z ");
+        fs::write(path, stat).unwrap();
+    }
+    let answer = machine.answer("apache.capacity");
+    assert_eq!((&answer["running"], &answer["processes"]), (&true.into(), &20.into()), "{answer}");
+    assert_eq!(answer["ignored"], Value::Null);
+}
+
+#[test]
+fn root_in_a_users_session_counts_only_if_no_service_runs() {
+    let machine = Machine::new(&[("/etc/my.cnf", "[mysqld]\nmax_connections = 50\n")]);
+    machine.process(70, 1, "mysqld", "mysqld\0--max-connections=7\0", 1);
+    machine.write("proc/70/cgroup", "0::/user.slice/user-1000.slice/session-1.scope\n");
+    let alone = machine.answer("mysql.capacity");
+    assert_eq!(
+        (&alone["limit"], &alone["running"], &alone["ignored"]),
+        (&7.into(), &true.into(), &Value::Null)
+    );
+    machine.process(80, 1, "mysqld", "mysqld\0--max-connections=30\0", 1);
+    machine.write("proc/80/cgroup", "0::/system.slice/mysqld.service\n");
+    machine.give(80, 27);
+    let answer = machine.answer("mysql.capacity");
+    assert_eq!((&answer["limit"], only_ignored(&answer).0), (&30.into(), 70), "{answer}");
+}
+
+#[test]
+fn service_of_an_ordinary_account_counts_with_files_of_root_only() {
+    let machine = Machine::new(&[("/etc/php-fpm.conf", PHP), ("/home/u/fpm.conf", PHP)]);
+    for (pid, conf) in [(200, "/etc/php-fpm.conf"), (300, "/home/u/fpm.conf")] {
+        machine.process(pid, 1, "php-fpm", &format!("php-fpm: master process ({conf})"), 1);
+        machine.give(pid, USER);
+        machine.write(&format!("proc/{pid}/cgroup"), "0::/system.slice/php-fpm@u.service\n");
+    }
+    chown(machine.root.path().join("home/u/fpm.conf"), Some(USER), None).unwrap();
+    let answer = machine.answer("phpfpm.capacity");
+    assert_eq!(
+        (&answer["conf"], &answer["running"]),
+        (&"/etc/php-fpm.conf".into(), &true.into()),
+        "{answer}"
+    );
+    let (pid, _, reason) = only_ignored(&answer);
+    assert_eq!(pid, 300);
+    assert!(reason.contains("/home/u/fpm.conf belongs to uid 54398"), "{reason}");
+}
+
+#[test]
+fn included_file_of_a_user_is_left_out_with_a_warning() {
+    let included = "[shop]\nlisten = /run/x.sock\npm = ondemand\npm.max_children = 900\n";
+    let machine = Machine::new(&[
+        ("/etc/php-fpm.conf", &format!("include=/home/*/pool.conf\n{PHP}")),
+        ("/home/u/pool.conf", included),
+    ]);
+    chown(machine.root.path().join("home/u/pool.conf"), Some(USER), None).unwrap();
+    let answer = machine.answer("phpfpm.capacity");
+    assert_eq!(answer["limit"], 4, "{answer}");
+    let warnings = answer["warnings"].to_string();
+    assert!(
+        warnings.contains("/home/u/pool.conf belongs to uid 54398") && warnings.contains("left out"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn pool_names_with_markup_quotes_and_control_characters_are_escaped() {
+    let names = ["<script>alert(1)</script>", "{#MACRO}", "a`b&c", "tab\there", "plain", "a%60b%26c"];
+    let pool = |(number, name): (usize, &&str)| {
+        format!("[{name}]\nlisten = /run/{number}.sock\npm = ondemand\npm.max_children = 4\n")
+    };
+    let conf: String = names.iter().enumerate().map(pool).collect();
+    let machine = Machine::new(&[]);
+    let mut bytes = conf.into_bytes();
+    bytes.extend(b"[\xff\xfe]\nlisten = /run/last.sock\npm = ondemand\npm.max_children = 4\n");
+    fs::write(machine.root.path().join("etc-php-fpm"), bytes).unwrap();
+    machine.write("/etc/php-fpm.conf", "");
+    fs::rename(machine.root.path().join("etc-php-fpm"), machine.root.path().join("etc/php-fpm.conf"))
+        .unwrap();
+    let answer = machine.answer("phpfpm.capacity");
+    let shown: Vec<&str> =
+        answer["pools"].as_array().unwrap().iter().map(|pool| pool["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        shown[..6],
+        [
+            "%3Cscript%3Ealert(1)%3C/script%3E",
+            "%7B#MACRO%7D",
+            "a%60b%26c",
+            "tab%09here",
+            "plain",
+            "a%2560b%2526c",
+        ]
+    );
+    assert_eq!(shown[6], "%EF%BF%BD%EF%BF%BD", "{answer}");
 }

@@ -44,6 +44,7 @@ pub struct Role {
     mib: u32,
     threads: u32,
     owner: Option<(u32, u32)>,
+    port: Option<u16>,
     activity: Activity,
 }
 
@@ -51,7 +52,15 @@ impl Role {
     /// A sleeper with this name in `stat` (at most 15 bytes; the kernel cuts the rest). The name is also its only argument.
     pub fn named(comm: impl Into<OsString>) -> Self {
         let comm = comm.into();
-        Self { argv: vec![comm.clone()], comm, mib: 0, threads: 0, owner: None, activity: Activity::Sleep }
+        Self {
+            argv: vec![comm.clone()],
+            comm,
+            mib: 0,
+            threads: 0,
+            owner: None,
+            port: None,
+            activity: Activity::Sleep,
+        }
     }
 
     /// Sets the arguments. The first one is the program's own name and may be any text.
@@ -75,6 +84,12 @@ impl Role {
     /// Sets the user and group. Only root can start such an actor.
     pub fn owner(mut self, uid: u32, gid: u32) -> Self {
         self.owner = Some((uid, gid));
+        self
+    }
+
+    /// Listens on this port of 127.0.0.1. Connections are never accepted and stay in the kernel's queue.
+    pub fn listen(mut self, port: u16) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -210,6 +225,9 @@ impl Stage {
             Activity::Stopped => command.env("ACTOR_MODE", "stop"),
             Activity::Ended => command.env("ACTOR_MODE", "exit"),
         };
+        if let Some(port) = role.port {
+            command.env("ACTOR_PORT", port.to_string());
+        }
         if let Some((uid, gid)) = role.owner {
             command.uid(uid).gid(gid);
         }

@@ -56,6 +56,15 @@ impl Limited {
         Ok(())
     }
 
+    /// Returns the arguments of setpriv(1) for a command that starts another one in the cgroup, with the given rights.
+    #[must_use]
+    pub fn starting(&self, rights: &[&str]) -> Vec<String> {
+        let script = r#"echo $$ > "$0/cgroup.procs" && shift && exec setpriv --pdeathsig KILL "$@""#;
+        let dir = self.dir.display().to_string();
+        let words = ["--", "sh", "-c", script, &dir, "--"].into_iter().chain(rights.iter().copied());
+        words.map(ToOwned::to_owned).collect()
+    }
+
     /// Its path as the kernel writes it.
     #[must_use]
     pub fn path(&self) -> &str {

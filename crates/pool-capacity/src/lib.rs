@@ -8,6 +8,7 @@
 //! * [`apache`], [`phpfpm`] and [`mysql`] each read a configuration as the server itself does, and find the server's
 //!   processes among the given ones. [`ConfigError`] is an error of a configuration file.
 //! * [`sizing`] is the arithmetic: the memory of one worker, of all allowed workers, and the largest limit that fits.
+//! * [`trust`] decides which of these processes count as servers, because any user may give a process any name.
 //! * [`sockets`] counts connections, which shows how many workers are busy without a request to the server.
 //!
 //! The crate knows neither agents nor JSON. Every number is the one that the server applies. If it differs from the configured
@@ -25,11 +26,12 @@ mod reading;
 pub mod sizing;
 pub mod sockets;
 mod text;
+pub mod trust;
 mod warnings;
 
 pub use budget::{BudgetError, Limit};
 pub use config_error::ConfigError;
-pub use files::{FileError, FileKind, Files, HostFiles, Tree};
+pub use files::{FileError, FileKind, Files, HostFiles, Tree, TrustedFiles};
 pub use process::ServerProcess;
 pub use reading::Reading;
 

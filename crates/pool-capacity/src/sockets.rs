@@ -15,6 +15,8 @@
 //! assert_eq!((connections.accepted, connections.waiting), (1, 0));
 //! ```
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 /// Connections of a server, on its side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
@@ -64,16 +66,75 @@ impl Address {
     /// Counts the connections in a table on the server's side.
     #[must_use]
     pub fn connections(&self, table: &[u8]) -> Connections {
+        self.connections_of(table, None)
+    }
+
+    /// Counts the connections in a table on the server's side, on a port only those that an account has accepted: any user may
+    /// listen on the same port at another loopback address.
+    #[must_use]
+    pub fn connections_of(&self, table: &[u8], uid: Option<u32>) -> Connections {
         let mut connections = Connections::default();
         for line in table.split(|&byte| byte == b'\n').skip(1) {
             let is_accepted = match self {
                 Self::Path(path) => unix(line, path.as_bytes()),
-                Self::Port(port) => tcp(line, *port),
+                Self::Port(port) => tcp(line, *port, uid),
             };
             connections.accepted += u64::from(is_accepted == Some(true));
             connections.waiting += u64::from(is_accepted == Some(false));
         }
         connections
+    }
+}
+
+/// A socket that listens on a TCP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// The account that opened it. In a user namespace too, this is the account of the host.
+    pub uid: u32,
+    /// Its inode, as in the links `/proc/PID/fd/N`: `socket:[17421]`.
+    pub inode: u64,
+}
+
+impl Listener {
+    /// Finds the sockets in `/proc/net/tcp` and `/proc/net/tcp6` that may get a connection to an address: those on this address
+    /// and those on all addresses.
+    #[must_use]
+    pub fn at(address: SocketAddr, tcp: &[u8], tcp6: &[u8]) -> Vec<Self> {
+        let lines = [tcp, tcp6].into_iter().flat_map(|table| table.split(|&byte| byte == b'\n').skip(1));
+        lines.filter_map(|line| listener(line, address)).collect()
+    }
+}
+
+/// Parses a line with state `0A`, listening.
+fn listener(line: &[u8], address: SocketAddr) -> Option<Listener> {
+    let ([_number, local, _remote, b"0A", _queues, _timer, _retransmits, uid, _timeout, inode], _) =
+        words::<10>(line)?
+    else {
+        return None;
+    };
+    let (ip, port) = std::str::from_utf8(local).ok()?.split_once(':')?;
+    let ip = ip_address(ip)?;
+    // A socket on `::` gets connections to IPv4 addresses as well.
+    let is_for_it =
+        ip.to_canonical() == address.ip() || (ip.is_unspecified() && (ip.is_ipv6() || address.is_ipv4()));
+    let number = |word| std::str::from_utf8(word).ok();
+    (is_for_it && u16::from_str_radix(port, 16) == Ok(address.port()))
+        .then_some(Listener { uid: number(uid)?.parse().ok()?, inode: number(inode)?.parse().ok()? })
+}
+
+/// Parses an address in the kernel's form: words of 32 bits in the host's byte order, as hexadecimal numbers.
+fn ip_address(hex: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    match hex.len() {
+        8 => Some(Ipv4Addr::from(word(0)?).into()),
+        32 => {
+            let mut bytes = [0; 16];
+            for (place, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(place * 8)?);
+            }
+            Some(Ipv6Addr::from(bytes).into())
+        }
+        _ => None,
     }
 }
 
@@ -106,11 +167,15 @@ fn without_var(path: &[u8]) -> &[u8] {
 
 /// Returns whether a connection to the port is accepted. `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout
 /// inode`; state `01` is established.
-fn tcp(line: &[u8], port: u16) -> Option<bool> {
-    let ([_number, local, _remote, state, .., inode], _) = words::<10>(line)?;
+fn tcp(line: &[u8], port: u16, account: Option<u32>) -> Option<bool> {
+    let ([_number, local, _remote, state, _, _, _, uid, _timeout, inode], _) = words::<10>(line)?;
     let hex = std::str::from_utf8(local.rsplit(|&byte| byte == b':').next()?).ok()?;
-    let is_ours = state == b"01" && u16::from_str_radix(hex, 16) == Ok(port);
-    is_ours.then_some(inode != b"0")
+    let is_accepted = inode != b"0";
+    let is_of_account =
+        account.is_none_or(|account| std::str::from_utf8(uid).is_ok_and(|uid| uid.parse() == Ok(account)));
+    let is_ours =
+        state == b"01" && u16::from_str_radix(hex, 16) == Ok(port) && (is_of_account || !is_accepted);
+    is_ours.then_some(is_accepted)
 }
 
 #[cfg(test)]
@@ -130,6 +195,38 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_endian = "little")]
+    fn sockets_that_may_get_a_connection_are_found() {
+        let entry = |local: &str, state: &str, uid: u32, inode: u64| {
+            format!(
+                "   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 {uid:>5} 0 {inode} 1\n"
+            )
+        };
+        let tcp = [
+            "header\n".to_owned(),
+            entry("0100007F:1F90", "0A", 1000, 1),
+            entry("00000000:1F90", "0A", 0, 2),
+            entry("0200007F:1F90", "0A", 1000, 3),
+            entry("0100007F:1F90", "01", 1000, 4),
+            entry("0100007F:1F91", "0A", 1000, 5),
+        ];
+        let tcp6 = [
+            "header\n".to_owned(),
+            entry("00000000000000000000000001000000:1F90", "0A", 33, 6),
+            entry("00000000000000000000000000000000:1F90", "0A", 34, 7),
+            entry("0000000000000000FFFF00000100007F:1F90", "0A", 35, 8),
+        ];
+        let at = |address: &str| {
+            let found =
+                Listener::at(address.parse().unwrap(), tcp.concat().as_bytes(), tcp6.concat().as_bytes());
+            found.iter().map(|listener| (listener.uid, listener.inode)).collect::<Vec<_>>()
+        };
+        assert_eq!(at("127.0.0.1:8080"), [(1000, 1), (0, 2), (34, 7), (35, 8)]);
+        assert_eq!(at("[::1]:8080"), [(33, 6), (34, 7)]);
+        assert_eq!(at("127.0.0.1:80"), []);
+    }
+
+    #[test]
     fn only_the_servers_side_of_connections_counts() {
         let rest = "00000000:00000000 00:00000000 00000000 33 0";
         let tcp = format!(
@@ -143,6 +240,9 @@ mod tests {
              \x20  6: 0100007F:2328 0100007F:D434 01\n"
         );
         assert_eq!(Address::Port(9000).connections(tcp.as_bytes()), Connections { accepted: 2, waiting: 1 });
+        let of = |uid| Address::Port(9000).connections_of(tcp.as_bytes(), Some(uid));
+        assert_eq!(of(33), Connections { accepted: 2, waiting: 1 });
+        assert_eq!(of(34), Connections { accepted: 0, waiting: 1 });
         let unix = b"Num RefCount Protocol Flags Type St Inode Path\n\
                      0: 3 0 0 0001 03 1 /run/a b.sock\n0: 3 0 0 0001 02 0 /run/a b.sock\n\
                      0: 2 0 10000 0001 01 4 /run/a b.sock\n0: 3 0 0 0001 03 2 /run/a\n0: 3 0 0 0001 03 3\n0: 3 0\n";

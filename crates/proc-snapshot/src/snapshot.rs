@@ -1,5 +1,6 @@
 //! The result of one walk.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,7 +10,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::error::ProcError;
-use crate::root::{ProcRoot, SmallPath, WHOLE_FILE_BYTES, is_gone, read_at, with_buffer};
+use crate::root::{ProcRoot, SmallPath, WHOLE_FILE_BYTES, is_gone, read_at, read_to_end, with_buffer};
 use crate::shortage::{ResourceShortage, if_readable};
 use crate::smaps::Smaps;
 use crate::stat::Stat;
@@ -514,6 +515,19 @@ impl<'a> Process<'a> {
         };
         *known = Some(smaps);
         Ok(smaps)
+    }
+
+    /// Reads another file of the process, up to `limit` bytes, such as `cgroup`. `None` if the process is gone or the file
+    /// unreadable; never another process's.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Shortage`]
+    pub fn read_file(&self, name: &CStr, limit: usize) -> Result<Option<Vec<u8>>, ProcError> {
+        let Some(dir) = self.reopen()? else { return Ok(None) };
+        let mut content = Vec::new();
+        let read = if_readable(read_to_end(dir.as_fd(), name, &mut content, limit))?;
+        Ok(read.map(|()| content))
     }
 
     /// Opens the directory of the process. `None` if its id belongs to another process by now.

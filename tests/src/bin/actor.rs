@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt;
 use std::process::exit;
 use std::thread;
@@ -23,6 +24,9 @@ fn main() -> io::Result<()> {
     if let Some(name) = env::var_os("ACTOR_COMM") {
         fs::write("/proc/self/comm", name.into_vec())?;
     }
+    // Connections stay in the queue, where the kernel's tables show them.
+    let port = env::var("ACTOR_PORT").ok().and_then(|port| port.parse::<u16>().ok());
+    let listener = port.map(|port| TcpListener::bind(("127.0.0.1", port))).transpose()?;
     let mut out = io::stdout();
     out.write_all(b"ready\n")?;
     out.flush()?;
@@ -32,7 +36,7 @@ fn main() -> io::Result<()> {
         "busy" => busy(u64::try_from(number("ACTOR_PERCENT")).unwrap_or(0)),
         _ => wait_for_end(),
     }
-    black_box(memory);
+    black_box((memory, listener));
     Ok(())
 }
 

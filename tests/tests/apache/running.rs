@@ -58,7 +58,7 @@ impl Found {
     }
 
     fn scoreboard(&self) -> Result<Scoreboard, StatusError> {
-        Scoreboard::ask(&self.pool, Instant::now() + Duration::from_secs(20))
+        Scoreboard::ask(&self.pool, &|_| true, Instant::now() + Duration::from_secs(20))
     }
 
     fn half_open(&self, count: usize) -> Vec<TcpStream> {
@@ -112,7 +112,8 @@ fn reaches_its_limit(mpm: &str, body: &str, limit: u32) -> Saturated {
     let running = found.running();
     assert_eq!(running.workers(&found.pool), u64::from(limit));
     assert_eq!(running.children.len(), found.pool.processes as usize);
-    let error = Scoreboard::ask(&found.pool, Instant::now() + Duration::from_millis(300)).unwrap_err();
+    let error =
+        Scoreboard::ask(&found.pool, &|_| true, Instant::now() + Duration::from_millis(300)).unwrap_err();
     assert!(matches!(error, StatusError::NoAnswer { .. }), "{error}");
     is_reported_at_its_limit(&capacity(&found.files), &found.pool);
     Saturated { found, connections }

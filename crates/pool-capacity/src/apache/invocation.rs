@@ -300,6 +300,17 @@ impl Options {
         }
     }
 
+    /// Returns the absolute paths of the options.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let file = match (&self.root, &self.file) {
+            (Some(root), Some(file)) => Some(root.join(file)),
+            (None, file) => file.clone(),
+            (Some(_), None) => None,
+        };
+        let all = self.program.iter().chain(&self.root).cloned().chain(file);
+        all.filter(|path| path.is_absolute()).collect()
+    }
+
     /// Returns the main configuration file of the options and the program. `-f` is relative to the root.
     pub(super) fn configuration(&self, files: &Reading<'_>) -> Option<PathBuf> {
         let build = || Build::of_program(files, self.program.as_deref()?);

@@ -1,6 +1,7 @@
 //! The running server of a configuration.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::invocation::Options;
 use super::pool::{Pool, pid_in};
@@ -37,8 +38,14 @@ fn is_httpd(process: &ServerProcess) -> bool {
 
 /// Returns the parents of all running servers.
 pub fn parents(processes: &[ServerProcess]) -> impl Iterator<Item = &ServerProcess> {
-    let of_httpd = |pid: u32| processes.iter().any(|process| process.pid == pid && is_httpd(process));
-    processes.iter().filter(move |process| is_httpd(process) && !of_httpd(process.ppid))
+    let all: HashSet<u32> = processes.iter().filter(|p| is_httpd(p)).map(|process| process.pid).collect();
+    processes.iter().filter(move |process| all.contains(&process.pid) && !all.contains(&process.ppid))
+}
+
+/// Returns the absolute paths on a server's command line: its program, its root (`-d`) and its configuration (`-f`).
+#[must_use]
+pub fn named_paths(process: &ServerProcess) -> Vec<PathBuf> {
+    Options::parse(&process.arguments).paths()
 }
 
 /// Returns the parent that runs a configuration, by its options, before the configuration is read. Without a configuration, the

@@ -27,8 +27,10 @@ pub enum StatusError {
     /// The configuration has no `SetHandler server-status` in a `<Location>`, or mod_status is not loaded.
     #[error("mod_status is not configured")]
     NotConfigured,
-    /// The server listens on no loopback address without TLS; no other address is requested.
-    #[error("the server has no loopback address without TLS to ask mod_status at")]
+    /// The server itself listens on no loopback address without TLS; no other address is requested.
+    #[error(
+        "the server itself listens on no loopback address without TLS, at which mod_status could be asked"
+    )]
     NoAddress,
     /// There was no connection, or no answer in time.
     #[error("mod_status at http://{address}{path} does not answer: {reason}")]
@@ -40,15 +42,15 @@ pub enum StatusError {
         /// The error.
         reason: io::Error,
     },
-    /// The answer is not from mod_status.
-    #[error("http://{address}{path} answers something else than mod_status: {line}")]
+    /// The answer is not from mod_status. Its text is not kept: any page may stand there.
+    #[error("http://{address}{path} is not a page of mod_status: HTTP status {}", status.map_or("unknown".to_owned(), |code| code.to_string()))]
     OtherAnswer {
         /// The address.
         address: SocketAddr,
         /// The path.
         path: String,
-        /// The first line of the answer.
-        line: String,
+        /// The status code of the answer, if it is one of HTTP.
+        status: Option<u16>,
     },
 }
 
@@ -62,7 +64,9 @@ impl StatusError {
 }
 
 impl Scoreboard {
-    /// Requests the page from the server of a configuration, at loopback addresses of this machine only, until `deadline`.
+    /// Requests the page from the server of a configuration, until `deadline`. Only loopback addresses are used at which
+    /// `is_server` confirms that the server itself listens, before the connection and again before the request. Redirects are not
+    /// followed.
     ///
     /// The answer needs one worker: a server at its limit may not answer.
     ///
@@ -70,13 +74,17 @@ impl Scoreboard {
     ///
     /// Returns [`StatusError`] if there is no address or no scoreboard in the answer. Of several addresses the last error is
     /// returned.
-    pub fn ask(pool: &Pool, deadline: Instant) -> Result<Self, StatusError> {
+    pub fn ask(
+        pool: &Pool,
+        is_server: &dyn Fn(SocketAddr) -> bool,
+        deadline: Instant,
+    ) -> Result<Self, StatusError> {
         let page = pool.status.first().ok_or(StatusError::NotConfigured)?;
         let reachable = pool.listen.iter().filter(|listen| !listen.tls);
         let served = reachable.filter(|listen| page.port.is_none_or(|port| port == listen.port));
         let mut last = StatusError::NoAddress;
-        for address in served.flat_map(super::Listen::loopback) {
-            match Self::ask_at(address, &page.path, deadline) {
+        for address in served.flat_map(super::Listen::loopback).filter(|address| is_server(*address)) {
+            match Self::ask_at(address, &page.path, is_server, deadline) {
                 Ok(scoreboard) => return Ok(scoreboard),
                 Err(error) => last = error,
             }
@@ -84,24 +92,27 @@ impl Scoreboard {
         Err(last)
     }
 
-    fn ask_at(address: SocketAddr, path: &str, deadline: Instant) -> Result<Self, StatusError> {
-        let answer = get(address, path, deadline);
-        let path = path.to_owned();
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(reason) => return Err(StatusError::NoAnswer { address, path, reason }),
-        };
+    fn ask_at(
+        address: SocketAddr,
+        path: &str,
+        is_server: &dyn Fn(SocketAddr) -> bool,
+        deadline: Instant,
+    ) -> Result<Self, StatusError> {
+        let no_answer = |reason| StatusError::NoAnswer { address, path: path.to_owned(), reason };
+        let stream = connect(address, deadline).map_err(no_answer)?;
+        if !is_server(address) {
+            return Err(StatusError::NoAddress);
+        }
+        let answer = get(stream, path, deadline).map_err(no_answer)?;
         let text = String::from_utf8_lossy(&answer);
-        Self::parse(&text).ok_or_else(|| {
-            let line = text.lines().next().unwrap_or_default().chars().take(200).collect();
-            StatusError::OtherAnswer { address, path, line }
-        })
+        let other = || StatusError::OtherAnswer { address, path: path.to_owned(), status: status(&text) };
+        Self::parse(&text).ok_or_else(other)
     }
 
     /// Parses a complete HTTP answer.
     fn parse(answer: &str) -> Option<Self> {
         let (head, body) = answer.split_once("\r\n\r\n")?;
-        if head.split(' ').nth(1)? != "200" {
+        if status(head)? != 200 {
             return None;
         }
         // Version 2.0 called workers servers.
@@ -118,8 +129,16 @@ impl Scoreboard {
     }
 }
 
-fn get(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
+/// Returns the code in `HTTP/1.1 200 OK`.
+fn status(answer: &str) -> Option<u16> {
+    answer.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok()
+}
+
+fn connect(address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&address, left(deadline)?)
+}
+
+fn get(mut stream: TcpStream, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
     stream.set_write_timeout(Some(left(deadline)?))?;
     let request = format!("GET {path}?auto HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -164,6 +183,42 @@ mod tests {
     }
 
     #[test]
+    fn error_contains_the_status_code_and_nothing_of_the_answer() {
+        let error = |answer: &'static str| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let error = Scoreboard::ask_at(address, "/server-status", &|_| true, deadline).unwrap_err();
+            server.join().unwrap();
+            error.to_string().replace(&address.to_string(), "ADDRESS")
+        };
+        let text = |status: &str| {
+            format!("http://ADDRESS/server-status is not a page of mod_status: HTTP status {status}")
+        };
+        assert_eq!(error("HTTP/1.1 302 Secret\r\nLocation: http://127.0.0.1:1/\r\n\r\nsecret"), text("302"));
+        assert_eq!(error("HTTP/1.1 <script> x\r\n\r\n"), text("unknown"));
+        assert_eq!(error("220 secret ESMTP\r\n"), text("unknown"));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_an_address_where_the_server_does_not_listen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let error = Scoreboard::ask_at(address, "/server-status", &|_| false, deadline).unwrap_err();
+        assert!(matches!(error, StatusError::NoAddress), "{error}");
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).unwrap();
+        assert_eq!(request, b"");
+    }
+
+    #[test]
     fn server_that_never_responds_costs_no_more_than_the_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -174,7 +229,7 @@ mod tests {
             }
         });
         let deadline = Instant::now() + Duration::from_millis(300);
-        let error = Scoreboard::ask_at(address, "/server-status", deadline).unwrap_err();
+        let error = Scoreboard::ask_at(address, "/server-status", &|_| true, deadline).unwrap_err();
         assert!(matches!(error, StatusError::NoAnswer { .. }), "{error}");
         drip.join().unwrap();
     }

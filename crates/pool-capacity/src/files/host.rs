@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -46,7 +46,22 @@ impl HostFiles {
         if self.root == Path::new("/") {
             return Ok(path.to_owned());
         }
-        Resolution { root: &self.root, done: PathBuf::new(), left: LINKS_MAX }.resolve(path)
+        Resolution { root: &self.root, done: PathBuf::new(), left: LINKS_MAX }.resolve(path, |_, _| Ok(()))
+    }
+
+    /// Calls `visit` with every directory and link on the way to a path and with the file itself, until it returns an error.
+    /// The paths are as the machine sees them.
+    pub(super) fn walk(
+        &self,
+        path: &Path,
+        mut visit: impl FnMut(&Path, &Metadata) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let resolution = Resolution { root: &self.root, done: PathBuf::new(), left: LINKS_MAX };
+        let steps = resolution.resolve(path, |done, step| {
+            let seen = Path::new("/").join(done).join(step);
+            visit(&seen, &fs::symlink_metadata(self.root.join(done).join(step))?)
+        });
+        steps.map(drop)
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
@@ -121,13 +136,19 @@ struct Resolution<'a> {
 }
 
 impl Resolution<'_> {
-    fn resolve(mut self, path: &Path) -> io::Result<PathBuf> {
+    /// Calls `visit` before each step with the path up to it and its name.
+    fn resolve(
+        mut self,
+        path: &Path,
+        mut visit: impl FnMut(&Path, &OsStr) -> io::Result<()>,
+    ) -> io::Result<PathBuf> {
         let mut steps: VecDeque<OsString> = steps(path).collect();
         while let Some(step) = steps.pop_front() {
             if step == ".." {
                 self.done.pop();
                 continue;
             }
+            visit(&self.done, &step)?;
             match self.link(&step) {
                 Some(target) => self.follow(&target, &mut steps)?,
                 None => self.done.push(step),

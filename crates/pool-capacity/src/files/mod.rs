@@ -2,6 +2,7 @@
 
 mod host;
 mod tree;
+mod trusted;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use crate::text::short_path;
 
 pub use host::HostFiles;
 pub use tree::Tree;
+pub use trusted::TrustedFiles;
 
 /// The type of the file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

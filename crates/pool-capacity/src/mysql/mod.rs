@@ -25,4 +25,4 @@ mod variables;
 pub use buffer::Buffer;
 pub use config::Config;
 pub use error::Error;
-pub use server::{Flavour, Server, is_server, usual_places};
+pub use server::{Flavour, Server, is_server, named_paths, usual_places};

@@ -1,6 +1,8 @@
 //! The flavour and release of a server, on which the defaults depend.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use crate::{FileKind, Reading, ServerProcess};
 
@@ -37,6 +39,18 @@ pub fn usual_places() -> &'static [&'static str] {
 #[must_use]
 pub fn is_server(process: &ServerProcess) -> bool {
     matches!(process.name.as_slice(), b"mysqld" | b"mariadbd")
+}
+
+/// Returns the absolute paths on a server's command line: its program and its option files.
+#[must_use]
+pub fn named_paths(process: &ServerProcess) -> Vec<PathBuf> {
+    const OPTIONS: [&[u8]; 2] = [b"--defaults-file=", b"--defaults-extra-file="];
+    let of_option = |argument: &Vec<u8>| {
+        OPTIONS.iter().find_map(|option| argument.strip_prefix(*option).map(<[u8]>::to_vec))
+    };
+    let program = process.arguments.first().cloned();
+    let all = program.into_iter().chain(process.arguments.iter().filter_map(of_option));
+    all.map(|path| PathBuf::from(OsString::from_vec(path))).filter(|path| path.is_absolute()).collect()
 }
 
 impl Server {

@@ -38,6 +38,18 @@ pub fn masters(processes: &[ServerProcess]) -> Vec<Master> {
     masters
 }
 
+/// Returns whether a process has the title of a master.
+#[must_use]
+pub fn is_master(process: &ServerProcess) -> bool {
+    master(process).is_some()
+}
+
+/// Returns the configuration file in a master's title.
+#[must_use]
+pub fn named_paths(process: &ServerProcess) -> Vec<PathBuf> {
+    master(process).into_iter().map(|master| master.conf).collect()
+}
+
 fn master(process: &ServerProcess) -> Option<Master> {
     let title = title(process);
     let conf = title.strip_prefix(MASTER)?.strip_suffix(b")")?;

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{ItemError, Request};
-use pool_capacity::ServerProcess;
 use pool_capacity::apache::{
-    Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, parents, read,
+    Invocation, Mpm, Pool, Running as Server, Scoreboard, StatusError, parent_of, read,
 };
 use pool_capacity::sizing::{Demand, Memory};
 use proc_snapshot::ProcError;
 
 use super::context::Context;
+use super::listening::ServerSockets;
 use super::processes::Running;
 use super::value::{Capacity, percent};
 
@@ -19,12 +19,12 @@ use super::value::{Capacity, percent};
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Capacity, ItemError> {
-    let mut running = Running::read(context.plugin, context.request)?;
-    leave_out_contained(context, &mut running.processes);
-    let parent = parent_of(&context.files, &running.processes, conf);
+    let running = &context.running;
+    let parent = parent_of(&context.files, &context.processes, conf);
     let invocation = Invocation::find(&context.files, conf, parent)?;
+    context.require_trusted(&invocation.configuration)?;
     let pool = read(&context.files, &invocation)?;
-    let server = Server::find(&context.files, &pool, &running.processes);
+    let server = Server::find(&context.files, &pool, &context.processes);
     let mut capacity = configured(&pool);
     capacity.running = running.is_running(server.is_some());
     if let Some(server) = &server {
@@ -35,25 +35,13 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<&Path>) -> Result<Cap
     }
     let parents: Vec<u32> = server.iter().map(|server| server.parent).collect();
     let memory = match &server {
-        Some(server) => memory(&running, context.request, server)?,
+        Some(server) => memory(running, context.request, server)?,
         None => None,
     };
     let demand =
         Demand { limit: pool.limit.into(), workers_per_process: pool.threads_per_child.max(1).into() };
     capacity.size(context.plugin.host_root(), &parents, memory.as_ref(), demand);
     Ok(capacity)
-}
-
-/// Without a contained parent its children would count as parents, so they are left out as well.
-fn leave_out_contained(context: &Context<'_>, processes: &mut Vec<ServerProcess>) {
-    loop {
-        let is_contained = |pid: &u32| context.is_contained(*pid);
-        let contained: Vec<u32> = parents(processes).map(|parent| parent.pid).filter(is_contained).collect();
-        if contained.is_empty() {
-            return;
-        }
-        processes.retain(|process| !contained.contains(&process.pid));
-    }
 }
 
 fn configured(pool: &Pool) -> Capacity {
@@ -76,7 +64,7 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Se
     let (limit, workers) = (u64::from(pool.limit), server.workers(pool));
     capacity.processes = Some(server.children.len() as u64);
     capacity.workers = Some(workers);
-    let answer = mod_status(context, pool);
+    let answer = mod_status(context, pool, server.parent);
     capacity.busy = answer.as_ref().and_then(|answer| answer.as_ref().ok()).map(|board| board.busy);
     if let Some(Err(error)) = &answer {
         capacity.notes.push(format!("busy workers are not known: {error}"));
@@ -94,13 +82,14 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, pool: &Pool, server: &Se
 }
 
 /// Returns the counts of mod_status; absent if it is not requested.
-fn mod_status(context: &Context<'_>, pool: &Pool) -> Option<Result<Scoreboard, StatusError>> {
+fn mod_status(context: &Context<'_>, pool: &Pool, parent: u32) -> Option<Result<Scoreboard, StatusError>> {
     // The loopback address of another root may belong to another machine.
     if pool.status.is_empty() || context.plugin.host_root() != Path::new("/") {
         return None;
     }
+    let sockets = ServerSockets::of(context.processes.iter().find(|process| process.pid == parent)?);
     let deadline = Instant::now() + STATUS_TIME.min(context.request.time_left() / 4);
-    Some(Scoreboard::ask(pool, deadline))
+    Some(Scoreboard::ask(pool, &|address| sockets.listen_at(address), deadline))
 }
 
 /// Returns the workers in use: the busy ones if they are known. A server whose workers are all busy does not answer. Otherwise

@@ -3,22 +3,27 @@
 
 mod apache;
 mod context;
+mod listening;
 mod mysql;
 mod phpfpm;
 mod processes;
+mod servers;
+mod shown;
 mod table;
 mod value;
 
 use std::path::PathBuf;
 
 use agent2_plugin::{ItemError, Reply, Request};
-use pool_capacity::{HostFiles, Reading};
+use pool_capacity::{HostFiles, Reading, TrustedFiles};
 
 use crate::deadline::reading_deadline;
 use crate::json;
 use crate::parameters::Arguments;
 use crate::state::PluginState;
 use context::Context;
+use processes::Running;
+use servers::Servers;
 use value::Capacity;
 
 pub(crate) use table::table;
@@ -71,14 +76,17 @@ pub(crate) fn read(
     request: &Request,
 ) -> Result<Capacity, ItemError> {
     let conf = given(plugin, kind, conf)?;
-    let host = HostFiles::below(plugin.host_root());
-    let files = Reading::new(&host).until(reading_deadline(request));
-    let context = Context { plugin, request, files };
-    match kind {
+    let running = Running::read(plugin, request)?;
+    let Servers { processes, ignored, owners } = Servers::find(plugin, request, &running, kind)?;
+    let trusted = TrustedFiles::new(HostFiles::below(plugin.host_root()), owners, conf.clone());
+    let files = Reading::new(&trusted).until(reading_deadline(request));
+    let context = Context { plugin, request, running, processes, trusted: &trusted, files };
+    let result = match kind {
         Kind::Apache => apache::capacity(&context, conf.as_deref()),
         Kind::PhpFpm => phpfpm::capacity(&context, conf),
         Kind::Mysql => mysql::capacity(&context, conf),
-    }
+    };
+    shown::shown(result, &context, ignored)
 }
 
 fn given(plugin: &PluginState, kind: Kind, conf: Option<&str>) -> Result<Option<PathBuf>, ItemError> {

@@ -10,7 +10,6 @@ use pool_capacity::{FileKind, ServerProcess};
 use proc_snapshot::ProcError;
 
 use super::context::Context;
-use super::processes::Running;
 use super::value::{Capacity, percent};
 use crate::text::byte_size;
 
@@ -19,13 +18,11 @@ const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.soc
 /// Variables that `SET PERSIST` has changed, as MySQL 8 stores them.
 const PERSISTED: &str = "/var/lib/mysql/mysqld-auto.cnf";
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
-    let running = Running::read(context.plugin, context.request)?;
     let servers: Vec<&ServerProcess> =
-        running.processes.iter().filter(|process| is_server(process)).collect();
-    let servers: Vec<&ServerProcess> =
-        servers.into_iter().filter(|server| !context.is_contained(server.pid)).collect();
+        context.processes.iter().filter(|process| is_server(process)).collect();
     let (process, is_named) = (server_of(&servers, conf.as_deref()), conf.is_some());
     let paths = paths(context, conf, process)?;
+    paths.iter().try_for_each(|path| context.require_trusted(path))?;
     let arguments = process.map(|process| process.arguments.as_slice()).unwrap_or_default();
     let (server, is_known) = server(context, process);
     let machine = proc_snapshot::MachineMemory::read(context.plugin.host_root()).ok();
@@ -35,7 +32,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
         config = config.with_open_files(open_files);
     }
     let mut capacity = configured(&paths, &config);
-    capacity.running = running.is_running(process.is_some());
+    capacity.running = context.running.is_running(process.is_some());
     if let Some(process) = process {
         live(&mut capacity, context, &config, process);
     }
@@ -56,7 +53,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
             .push(format!("{PERSISTED} is not read: values of SET PERSIST override the option files"));
     }
     let pool_now = match process {
-        Some(process) => now(&running, context, process)?,
+        Some(process) => now(context, process)?,
         None => 0,
     };
     let memory = memory(&config).with_pool_now(pool_now);
@@ -90,7 +87,8 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process
         None => SOCKETS.to_vec(),
     };
     let addresses = sockets.into_iter().filter_map(Address::parse).chain([Address::Port(config.port)]);
-    let mut counts = addresses.filter_map(|address| context.connections(process.pid, &address));
+    let mut counts =
+        addresses.filter_map(|address| context.running.connections(process.pid, &address, process.uid));
     capacity.workers = counts.next().map(|first| counts.fold(first, |one, other| one + other).accepted);
     capacity.usage_percent = capacity.workers.and_then(|workers| percent(workers, config.max_connections));
     capacity.at_limit = capacity.workers.map(|workers| workers >= config.max_connections);
@@ -120,8 +118,8 @@ fn readable(amount: u64) -> String {
     byte_size(amount as f64)
 }
 
-fn now(running: &Running, context: &Context<'_>, process: &ServerProcess) -> Result<u64, ProcError> {
-    let footprints = running.untraced(&[process.pid], context.request)?;
+fn now(context: &Context<'_>, process: &ServerProcess) -> Result<u64, ProcError> {
+    let footprints = context.running.untraced(&[process.pid], context.request)?;
     Ok(footprints.first().map_or(0, |footprint| footprint.anon_bytes.unwrap_or(footprint.rss_bytes)))
 }
 
@@ -198,7 +196,7 @@ fn name(server: Server) -> String {
 
 /// The number of files that the running server may open, after its own changes.
 fn open_files(context: &Context<'_>, pid: u32) -> Option<u64> {
-    let limits = context.read_proc(pid, "limits")?;
+    let limits = context.running.file(pid, "limits")?;
     let limits = String::from_utf8_lossy(&limits);
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

@@ -9,13 +9,12 @@ use pool_capacity::sockets::{Address, Connections};
 use proc_snapshot::ProcError;
 
 use super::context::Context;
-use super::processes::Running;
 use super::value::{Capacity, PoolJson, percent};
+use crate::text::{label, printable};
 
 pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<Capacity, ItemError> {
-    let running = Running::read(context.plugin, context.request)?;
-    let mut masters = masters(&running.processes);
-    masters.retain(|master| !context.is_contained(master.pid));
+    let running = &context.running;
+    let masters = masters(&context.processes);
     let confs = confs(context, conf, &masters)?;
     let (read, warnings) = read(context, &confs, &masters)?;
     let mut capacity = Capacity {
@@ -30,7 +29,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let lists = u32::try_from(lists).unwrap_or(u32::MAX);
     let mut readings = Readings { busy: Some(0), lists, ..Readings::default() };
     for (config, masters) in &read {
-        readings.add(&mut capacity, context, &running, config, masters)?;
+        readings.add(&mut capacity, context, config, masters)?;
     }
     capacity.running = running.is_running(!readings.masters.is_empty());
     readings.add_to(&mut capacity, context.plugin.host_root());
@@ -41,7 +40,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
 type Read<'a> = (Config, Vec<&'a Master>);
 
 /// If one of several configurations cannot be read, that is a warning: it may belong to a version that was removed while it
-/// ran, and any user may give a process that title.
+/// ran.
 fn read<'a>(
     context: &Context<'_>,
     confs: &[PathBuf],
@@ -51,17 +50,22 @@ fn read<'a>(
     let mut last = None;
     for conf in confs {
         let masters: Vec<&Master> = masters.iter().filter(|master| master.conf == *conf).collect();
-        match read_with_environment(context, conf, &masters) {
-            Ok(config) => read.push((config, masters)),
-            Err(error) if error.is_stop() => return Err(error.into()),
-            Err(error) => {
-                left_out.push(format!("{error}: left out"));
-                last = Some(error);
-            }
-        }
+        let error = match context.require_trusted(conf) {
+            Err(error) => error,
+            Ok(()) => match read_with_environment(context, conf, &masters) {
+                Ok(config) => {
+                    read.push((config, masters));
+                    continue;
+                }
+                Err(error) if error.is_stop() => return Err(error.into()),
+                Err(error) => error.into(),
+            },
+        };
+        left_out.push(format!("{error}: left out"));
+        last = Some(error);
     }
     match last {
-        Some(error) if read.is_empty() => Err(error.into()),
+        Some(error) if read.is_empty() => Err(error),
         _ => Ok((read, left_out)),
     }
 }
@@ -90,7 +94,7 @@ fn confs(
 /// Reads with the running master's environment. Only its user may read that: root, or a process with both `CAP_SYS_PTRACE` and
 /// `CAP_DAC_READ_SEARCH`.
 fn read_with_environment(context: &Context<'_>, conf: &Path, masters: &[&Master]) -> Result<Config, Error> {
-    let environment = masters.first().and_then(|master| context.read_proc(master.pid, "environ"));
+    let environment = masters.first().and_then(|master| context.running.file(master.pid, "environ"));
     let Some(environment) = environment else {
         return Config::read(&context.files, conf, Environment::Hidden);
     };
@@ -123,7 +127,6 @@ impl Readings {
         &mut self,
         capacity: &mut Capacity,
         context: &Context<'_>,
-        running: &Running,
         config: &Config,
         masters: &[&Master],
     ) -> Result<(), ProcError> {
@@ -132,21 +135,21 @@ impl Readings {
         capacity.warnings.extend(config.warnings.iter().cloned());
         let pids: Vec<u32> = masters.iter().map(|master| master.pid).collect();
         self.masters.extend(&pids);
-        let parents = self.footprints(running, context, &pids)?;
+        let parents = self.footprints(context, &pids)?;
         self.parents.extend(parents);
-        let known = running.is_running(!masters.is_empty()).is_some();
+        let known = context.running.is_running(!masters.is_empty()).is_some();
         for pool in &config.pools {
             let workers = workers_of(masters, &pool.name);
-            let footprints = self.footprints(running, context, &workers)?;
+            let footprints = self.footprints(context, &workers)?;
             let live = workers.len() as u64;
             if let Some(memory) = Memory::measured(&[], &footprints, live) {
                 self.pools.push((memory.private_bytes, pool.max_children.into()));
             }
             self.workers.extend(footprints);
             self.live += live;
-            let connections = masters
-                .first()
-                .and_then(|master| context.connections(master.pid, &Address::parse(&pool.listen)?));
+            let connections = masters.first().and_then(|master| {
+                context.running.connections(master.pid, &Address::parse(&pool.listen)?, None)
+            });
             let shown = PoolJson::of(config, pool, known.then_some(live), connections, &capacity.pools);
             self.busy = self.busy.zip(shown.busy).map(|(sum, busy)| sum + busy);
             if let Some(used) = shown.used() {
@@ -158,13 +161,8 @@ impl Readings {
         Ok(())
     }
 
-    fn footprints(
-        &mut self,
-        running: &Running,
-        context: &Context<'_>,
-        pids: &[u32],
-    ) -> Result<Vec<Footprint>, ProcError> {
-        let footprints = running.footprints(pids, context.request, self.lists);
+    fn footprints(&mut self, context: &Context<'_>, pids: &[u32]) -> Result<Vec<Footprint>, ProcError> {
+        let footprints = context.running.footprints(pids, context.request, self.lists);
         self.lists = self.lists.saturating_sub(1);
         footprints
     }
@@ -202,10 +200,13 @@ impl PoolJson {
     ) -> Self {
         let conf = config.conf.display().to_string();
         // Installed versions all have a pool called www, and discovery needs distinct names.
-        let is_taken = others.iter().any(|other| other.name == pool.name);
+        let mut name = label(&pool.name, others.len());
+        if others.iter().any(|other| other.name == name) {
+            name = label(&format!("{} ({conf})", pool.name), others.len());
+        }
         let mut shown = Self {
-            name: if is_taken { format!("{} ({conf})", pool.name) } else { pool.name.clone() },
-            conf,
+            name,
+            conf: printable(conf.as_bytes()),
             pm: pool.manager.as_str(),
             limit: pool.max_children.into(),
             processes: live,
@@ -215,7 +216,7 @@ impl PoolJson {
             queued: live.and(connections).map(|connections| connections.waiting),
             usage_percent: None,
             at_limit: None,
-            user: pool.user.clone(),
+            user: pool.user.as_ref().map(|user| printable(user.as_bytes())),
             keeps_idle: pool.keeps_idle(),
         };
         shown.usage_percent = shown.used().and_then(|used| percent(used, shown.limit));

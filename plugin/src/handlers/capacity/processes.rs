@@ -1,19 +1,23 @@
 //! The host's processes, as the capacity keys need them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Instant;
 
 use agent2_plugin::{ItemError, Request};
 use pool_capacity::ServerProcess;
 use pool_capacity::sizing::{Footprint, Shares};
-use proc_snapshot::{Needs, ProcError, Smaps, Snapshot, Visibility};
+use pool_capacity::sockets::{Address, Connections};
+use proc_snapshot::{Needs, ProcError, Process, Smaps, Snapshot, Visibility};
 
 use crate::deadline::reading_deadline;
 use crate::state::PluginState;
 
 /// The largest sample of workers if smaps_rollup is read, because the kernel walks the whole memory of each.
 const SAMPLE: usize = 50;
+/// Larger than the connection table of any machine.
+const PROC_FILE_BYTES_MAX: usize = 64 << 20;
 
 /// The processes of one walk.
 pub(super) struct Running {
@@ -27,7 +31,9 @@ impl Running {
     pub(super) fn read(plugin: &PluginState, request: &Request) -> Result<Self, ItemError> {
         let snapshot = plugin.snapshot(Needs::CMDLINE | Needs::OWNER, request)?;
         let partial = Visibility::new(plugin.walk.root(), &snapshot)?.is_partial();
-        let processes = snapshot.processes().map(|process| process_of(&process)).collect();
+        // A zombie has ended.
+        let alive = snapshot.processes().filter(|process| !matches!(process.state(), Some(b'Z' | b'X')));
+        let processes = alive.map(|process| process_of(&process)).collect();
         Ok(Self { snapshot, processes, partial })
     }
 
@@ -77,7 +83,28 @@ impl Running {
         in_time.filter_map(|process| footprint(&process, None).transpose()).collect()
     }
 
-    fn chosen(&self, pids: &[u32]) -> Vec<proc_snapshot::Process<'_>> {
+    /// Returns the processes with these ids.
+    pub(super) fn rows(&self, pids: &HashSet<u32>) -> HashMap<u32, Process<'_>> {
+        let chosen = self.snapshot.processes().filter(|process| pids.contains(&process.pid()));
+        chosen.map(|process| (process.pid(), process)).collect()
+    }
+
+    /// Reads a file of a process; absent if the process has ended or the file may not be read.
+    pub(super) fn file(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
+        let process = self.snapshot.processes().find(|process| process.pid() == pid)?;
+        process.read_file(&CString::new(name).ok()?, PROC_FILE_BYTES_MAX).ok()?
+    }
+
+    /// Counts connections to an address in the network namespace of a process; on a port only those that `uid` has accepted, if it
+    /// is given.
+    pub(super) fn connections(&self, pid: u32, address: &Address, uid: Option<u32>) -> Option<Connections> {
+        let count =
+            |table: &&str| Some(address.connections_of(&self.file(pid, &format!("net/{table}"))?, uid));
+        // Without IPv6 there is no such table.
+        address.tables().iter().filter_map(count).reduce(|one, other| one + other)
+    }
+
+    fn chosen(&self, pids: &[u32]) -> Vec<Process<'_>> {
         let pids: HashSet<u32> = pids.iter().copied().collect();
         let mut chosen: Vec<_> = self.snapshot.processes().filter(|p| pids.contains(&p.pid())).collect();
         chosen.sort_by_key(|process| (process.rss_pages(), process.pid()));
@@ -103,10 +130,7 @@ fn sample<T>(sorted: &[T]) -> impl Iterator<Item = &T> {
 }
 
 /// Returns `None` for a process that has ended.
-fn footprint(
-    process: &proc_snapshot::Process<'_>,
-    shares: Option<Shares>,
-) -> Result<Option<Footprint>, ProcError> {
+fn footprint(process: &Process<'_>, shares: Option<Shares>) -> Result<Option<Footprint>, ProcError> {
     let Some(status) = process.status()? else { return Ok(None) };
     Ok(status.rss_bytes().map(|rss_bytes| Footprint {
         rss_bytes,
@@ -121,7 +145,7 @@ fn shares_of(smaps: Smaps) -> Shares {
     Shares { pss_bytes: smaps.pss_bytes, uss_bytes: smaps.uss_bytes, swap_pss_bytes: smaps.swap_pss_bytes }
 }
 
-fn process_of(process: &proc_snapshot::Process<'_>) -> ServerProcess {
+fn process_of(process: &Process<'_>) -> ServerProcess {
     // The walk has converted NUL to space, so an argument with spaces becomes several.
     let arguments = process.cmdline().unwrap_or_default().split(|&byte| byte == b' ');
     ServerProcess {

@@ -52,6 +52,10 @@ pub(crate) fn table(capacity: &Capacity) -> String {
     for note in &capacity.notes {
         row(&mut text, "note", note);
     }
+    for ignored in &capacity.ignored {
+        let user = ignored.user.as_deref().unwrap_or("an unknown user");
+        row(&mut text, "ignored", &format!("process {} of {user}: {}", ignored.pid, ignored.reason));
+    }
     text
 }
 

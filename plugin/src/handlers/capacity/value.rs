@@ -45,8 +45,23 @@ pub(crate) struct Capacity {
     /// Facts that could not be measured now, without a fault in the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
+    /// Processes that have the name of a server and do not count as one; at most 10.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ignored: Vec<IgnoredJson>,
+    /// The number of all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ignored_total: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) pools: Vec<PoolJson>,
+}
+
+/// A process that does not count as a server.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct IgnoredJson {
+    pub(crate) pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -38,10 +38,11 @@ fn macros() -> Vec<UserMacro> {
         ),
         user_macro(
             "{$OOMWATCH.SITES.MATCHES}",
-            ".*",
+            "^[0-9A-Za-z._:-]+$",
             text(
-                "Regular expression for names of sites that are discovered.",
-                "ディスカバリするサイト名の正規表現。",
+                "Regular expression for names of sites that are discovered. The default leaves out names with other characters than a host name \
+                 has, because clients may have sent them.",
+                "ディスカバリするサイト名の正規表現。既定値では、ホスト名に使われない文字を含む名前を除外します。クライアントが送った文字列の可能性があるためです。",
             ),
         ),
         user_macro(
