@@ -6,8 +6,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Deserialize;
-
 use crate::buffers::Buffers;
 use crate::checkpoint::Position;
 use crate::chunk::Counters;
@@ -207,17 +205,12 @@ impl Inner {
         slot
     }
 
-    /// Reads a record. A record that cannot be parsed counts as absent: its line had a valid checksum, so another version wrote
-    /// it.
     fn stored(&self, identity: &str) -> Record {
-        lock(&self.store).get(identity).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+        lock(&self.store).get(identity).cloned().unwrap_or_default()
     }
 
-    fn store(&self, identity: &str, record: &Record, now: SystemTime) {
-        // Strings, numbers, and maps with string keys cannot fail.
-        if let Ok(json) = serde_json::to_string(record) {
-            lock(&self.store).put(identity, json, now);
-        }
+    fn store(&self, identity: &Arc<str>, record: &Record, now: SystemTime) {
+        lock(&self.store).put(identity, record, now);
     }
 
     /// Waits for a predecessor that is about to end. A poll from its old positions would repeat lines.
@@ -478,7 +471,7 @@ impl Follower {
         self.forget(now);
         let unsynced = lock(&self.inner.store).tidy();
         if let Some(Err(error)) = unsynced.map(|file| file.sync_data()) {
-            lock(&self.inner.store).fail(&error);
+            lock(&self.inner.store).fail_sync(error);
         }
         self.inner.shared.tidy();
         self.inner.buffers.tidy();
@@ -497,12 +490,10 @@ impl Follower {
             state.taken || state.record.seen >= oldest
         });
         let mut store = lock(&self.inner.store);
-        let is_old =
-            |json: &str| serde_json::from_str::<LastPoll>(json).is_ok_and(|record| record.seen < oldest);
-        let old: Vec<String> = store
+        let old: Vec<Arc<str>> = store
             .records()
-            .filter(|(_, json)| is_old(json))
-            .map(|(identity, _)| identity.to_owned())
+            .filter(|(_, record)| record.seen < oldest)
+            .map(|(identity, _)| Arc::clone(identity))
             .collect();
         for identity in old {
             store.remove(&identity, now);
@@ -514,7 +505,7 @@ impl Follower {
     pub fn status(&self) -> FollowerStatus {
         let store = lock(&self.inner.store);
         FollowerStatus {
-            persistence: store.persistence(),
+            durability: store.durability(),
             items: store.len(),
             read_bytes: self.inner.read_bytes.load(Ordering::Relaxed),
             lines_over_step_limit: self.inner.lines_over_step_limit.load(Ordering::Relaxed),
@@ -527,12 +518,6 @@ impl Follower {
     pub fn take_warnings(&self) -> Vec<Warning> {
         lock(&self.inner.store).take_warnings()
     }
-}
-
-/// The field of a record that is needed to forget items.
-#[derive(Deserialize)]
-struct LastPoll {
-    seen: u64,
 }
 
 impl Turn {

@@ -37,6 +37,7 @@
 //! ```
 
 mod buffers;
+mod change;
 mod checkpoint;
 mod chunk;
 mod clock;
@@ -46,6 +47,7 @@ mod file;
 mod file_position;
 mod fixed_name;
 mod follower;
+mod journal;
 mod listing;
 mod name_pattern;
 mod plan;
@@ -76,7 +78,8 @@ pub use query::{Item, Query, Rotation, Start};
 pub use regex_dialects::pcre2::{Captures, Pattern, PatternError};
 pub use settings::Settings;
 pub use source::{AllowPath, LogSource, LogSourceError};
-pub use status::{FollowerStatus, Persistence, Warning};
+pub use state_files::Durability;
+pub use status::{FollowerStatus, Warning};
 pub use template::Template;
 pub use text::MAX_VALUE_BYTES;
 pub use totals::{Group, Groups, Last, LastMatch, Total};

@@ -119,6 +119,53 @@ impl<'de> Deserialize<'de> for Values {
     }
 }
 
+/// The difference between two tallies of an item.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TallyChange {
+    lines: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<LastMatch>,
+    /// New values, and those with another count.
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    values: HashMap<Box<str>, Counted>,
+    /// Values that were dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<Box<str>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    floor: u64,
+}
+
+impl TallyChange {
+    pub(crate) fn between(old: &Tally, new: &Tally) -> Self {
+        let (before, after) = (&*old.values.0, &*new.values.0);
+        let is_shared = Arc::ptr_eq(&old.values.0, &new.values.0);
+        let changed = after.iter().filter(|(value, counted)| before.get(*value) != Some(counted));
+        let dropped = before.keys().filter(|value| !after.contains_key(*value));
+        Self {
+            lines: new.lines,
+            last: new.last.clone().filter(|last| old.last.as_ref() != Some(last)),
+            values: if is_shared { HashMap::new() } else { changed.map(|(v, c)| (v.clone(), *c)).collect() },
+            dropped: if is_shared { Vec::new() } else { dropped.cloned().collect() },
+            floor: new.floor,
+        }
+    }
+
+    pub(crate) fn apply(self, tally: &mut Tally) {
+        tally.lines = self.lines;
+        tally.floor = self.floor;
+        if self.last.is_some() {
+            tally.last = self.last;
+        }
+        if !(self.values.is_empty() && self.dropped.is_empty()) {
+            let values = Arc::make_mut(&mut tally.values.0);
+            for value in &self.dropped {
+                values.remove(value);
+            }
+            values.extend(self.values);
+        }
+    }
+}
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -164,6 +211,11 @@ impl Counted {
 }
 
 impl Tally {
+    #[cfg(test)]
+    pub(crate) fn of_lines(lines: u64) -> Self {
+        Self { lines, ..Self::default() }
+    }
+
     pub(crate) fn remember(
         &mut self,
         captures: &Captures<'_>,
@@ -357,6 +409,27 @@ mod tests {
         let late = &groups.groups[0];
         assert_eq!(late.value, "late");
         assert!(late.lines + late.error >= 2_000 && late.lines >= 1_900, "{late:?}");
+    }
+
+    #[test]
+    fn only_changed_counts_are_written() {
+        let mut old = Tally { lines: 1, ..Tally::default() };
+        (0..Groups::MAX_VALUES).for_each(|value| old.count(&format!("value {value}")));
+        let mut new = old.clone();
+        new.lines = 3;
+        new.count("value 5");
+        new.count("another");
+        let text = serde_json::to_string(&TallyChange::between(&old, &new)).unwrap();
+        assert!(text.len() < 70 && text.contains(r#""value 5":2"#), "{text}");
+        // Three quarters of the values are dropped.
+        let mut changed = new.clone();
+        (0..Values::MAX).for_each(|value| new.count(&format!("flood {value}")));
+        for (from, to) in [(&old, &changed), (&changed, &new)].map(|(a, b)| (a.clone(), b.clone())) {
+            let text = serde_json::to_string(&TallyChange::between(&from, &to)).unwrap();
+            changed = from;
+            serde_json::from_str::<TallyChange>(&text).unwrap().apply(&mut changed);
+            assert_eq!(changed, to);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `self`: state and statistics of the plugin.
 
 use agent2_plugin::{ItemError, Reply, Supervision};
-use log_follow::Persistence;
 use oom_history::Durability;
 use proc_snapshot::{Needs, OwnUsage, ProcError, Visibility};
 use serde::Serialize;
@@ -151,6 +150,7 @@ impl SamplerJson {
 struct LogsJson {
     persistence: &'static str,
     reason: Option<String>,
+    not_durable_seconds: Option<u64>,
     items: usize,
     read_bytes: u64,
     lines_over_step_limit: u64,
@@ -159,16 +159,13 @@ struct LogsJson {
 
 impl LogsJson {
     fn new(status: &log_follow::FollowerStatus) -> Self {
-        let (persistence, reason) = match &status.persistence {
-            Persistence::Durable { .. } => ("durable", None),
-            Persistence::ReadOnly { .. } => ("read-only", None),
-            Persistence::Memory { reason, .. } => ("memory", Some(reason.clone())),
-            _ => ("unknown", None),
-        };
+        let durability = &status.durability;
+        let not_durable = durability.not_durable_since().and_then(|since| since.elapsed().ok());
         let age = status.last_write.and_then(|time| time.elapsed().ok());
         Self {
-            persistence,
-            reason,
+            persistence: durability.name(),
+            reason: durability.reason().map(str::to_owned),
+            not_durable_seconds: not_durable.map(|age| age.as_secs()),
             items: status.items,
             read_bytes: status.read_bytes,
             lines_over_step_limit: status.lines_over_step_limit,

@@ -40,6 +40,11 @@ const FIELDS: &[Field] = &[
     field("logs", "object", "log items; null before the first log item"),
     field("logs.persistence", "text", "`durable`, `read-only` or `memory`"),
     field("logs.reason", "text", "reason if positions are kept in memory only; else null"),
+    field(
+        "logs.not_durable_seconds",
+        "s",
+        "time since the first write that failed; null if positions are durable",
+    ),
     field("logs.items", "count", "log items"),
     field("logs.read_bytes", "B", "bytes read from logs"),
     field("logs.lines_over_step_limit", "count", "lines that exceeded the step limit of pattern matching"),

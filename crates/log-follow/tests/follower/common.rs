@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use log_follow::{Follower, Item, LogSource, Poll, Query, Settings};
@@ -59,6 +60,45 @@ impl LogDirectory {
     pub(crate) fn append(&self, text: impl AsRef<[u8]>) {
         append(&self.log, text);
     }
+}
+
+/// A small file system in memory. Needs root.
+pub(crate) struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    pub(crate) fn mount(bytes: u32) -> Self {
+        let room = tempfile::tempdir().unwrap();
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(room.path()));
+        Self(room)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn fill(&self) {
+        let ballast = vec![0; 1 << 20];
+        assert!(
+            fs::write(self.path().join("ballast"), ballast).is_err(),
+            "the disk is larger than requested"
+        );
+    }
+
+    pub(crate) fn free(&self) {
+        fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("--lazy").arg(self.path()));
+    }
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "this test needs root and the right to mount: {command:?}");
 }
 
 pub(crate) fn append(path: &Path, text: impl AsRef<[u8]>) {

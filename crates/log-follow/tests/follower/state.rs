@@ -1,12 +1,12 @@
 //! The stored positions: damage, a directory that cannot be written, several processes, replies that were not confirmed.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use log_follow::{Error, Follower, Item, LogSource, Persistence, Poll, PolledValue, Query};
+use log_follow::{Durability, Error, Follower, Item, LogSource, Poll, PolledValue, Query, Settings};
 
-use crate::common::{LogDirectory, poll, poll_now, poll_with};
+use crate::common::{LogDirectory, SmallDisk, append, poll, poll_now, poll_with};
 
 /// Creates a state directory whose item has read one line. Returns it with the path of its state file.
 fn state_after_one_line(directory: &LogDirectory) -> PathBuf {
@@ -79,18 +79,132 @@ fn one_bad_line_costs_one_item() {
     assert_eq!(poll(&follower, &other).unwrap(), "1");
 }
 
+/// Every state that a process can leave behind when it is killed: each prefix of what it wrote.
 #[test]
-fn leftover_of_a_rename_is_recovered() {
+fn kill_at_any_byte_repeats_at_most_the_lines_of_the_torn_change() {
     let directory = LogDirectory::new();
-    let path = state_after_one_line(&directory);
-    fs::rename(&path, directory.state().join("positions.new")).unwrap();
-    assert_eq!(poll(&directory.follower(), &directory.item()).unwrap(), "2");
-    // An incomplete leftover beside a good file is ignored.
-    directory.append("3\n");
-    fs::write(directory.state().join("positions.new"), "log-follow pos").unwrap();
+    let groups =
+        Item::new("groups", Query::new(LogSource::file(&directory.log)).pattern(r"(\d)\d*".parse().unwrap()));
+    let path = directory.state().join("positions");
     let follower = directory.follower();
-    assert_eq!(follower.take_warnings(), []);
-    assert_eq!(poll(&follower, &directory.item()).unwrap(), "3");
+    let mut ends = vec![(fs::metadata(&path).unwrap().len(), 0)];
+    for line in 1..=12 {
+        directory.append(format!("{line}\n"));
+        assert_eq!(follower.groups(&groups, 100, &poll_now()).unwrap().total.lines, line);
+        ends.push((fs::metadata(&path).unwrap().len(), line));
+    }
+    drop(follower);
+    let bytes = fs::read(&path).unwrap();
+    for cut in usize::try_from(ends[0].0).unwrap()..bytes.len() {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let follower = directory.follower();
+        // Without its line end, the last line is complete as well.
+        let complete = ends.iter().rev().find(|(end, _)| *end <= cut as u64 + 1).unwrap().1;
+        let counted = follower.status().items > 0;
+        assert_eq!(counted, complete > 0, "cut at {cut}");
+        let all = follower.groups(&groups, 100, &poll_now()).unwrap();
+        assert_eq!((all.total.lines, all.groups[0].lines, all.exact), (12, 4, true), "cut at {cut}");
+    }
+}
+
+/// A table of thousands of counts is not written again when one of them changes.
+#[test]
+fn poll_writes_the_changed_counts_only() {
+    let directory = LogDirectory::new();
+    let groups = Item::new("groups", Query::new(LogSource::file(&directory.log)));
+    directory.append((0..4000).map(|site| format!("site{site}.example.net\n")).collect::<String>());
+    let follower = directory.follower();
+    follower.groups(&groups, 1, &poll_now()).unwrap();
+    let length = || fs::metadata(directory.state().join("positions")).unwrap().len();
+    let whole = length();
+    assert!(whole > 80_000);
+    for _ in 0..10 {
+        let before = length();
+        directory.append("site7.example.net\n");
+        follower.groups(&groups, 1, &poll_now()).unwrap();
+        assert!((1..600).contains(&(length() - before)), "{} bytes", length() - before);
+    }
+    let before = length();
+    follower.groups(&groups, 1, &poll_now()).unwrap();
+    assert_eq!(length(), before, "an unchanged log writes nothing");
+    let follower = directory.follower_after(follower);
+    let groups = follower.groups(&groups, 1, &poll_now()).unwrap();
+    assert_eq!((groups.total.lines, groups.groups[0].lines), (4010, 11));
+}
+
+#[test]
+fn poll_writes_the_checkpoint_of_the_changed_file_only() {
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    (0..500).for_each(|file| append(&directory.file(&format!("messages-{file}")), "1\n"));
+    let follower = directory.follower();
+    assert!(poll(&follower, &item).is_some());
+    let length = || fs::metadata(directory.state().join("positions")).unwrap().len();
+    let before = length();
+    append(&directory.file("messages-77"), "2\n");
+    assert_eq!(poll(&follower, &item).unwrap(), "2");
+    let written = length() - before;
+    assert!((1..1000).contains(&written), "{written} bytes");
+    let follower = directory.follower_after(follower);
+    assert_eq!(poll(&follower, &item), None);
+}
+
+#[test]
+fn state_directory_that_was_removed_is_written_again_with_the_next_change() {
+    let by_file = |state: &Path| fs::remove_file(state.join("positions")).unwrap();
+    let by_directory = |state: &Path| fs::remove_dir_all(state).unwrap();
+    let by_rename = |state: &Path| fs::rename(state, state.with_extension("aside")).unwrap();
+    for remove in [by_file as fn(&Path), by_directory, by_rename] {
+        let directory = LogDirectory::new();
+        let quiet = Item::new("quiet", Query::new(LogSource::file(directory.file("quiet"))));
+        append(&directory.file("quiet"), "quiet\n");
+        let follower = directory.follower();
+        assert_eq!(poll(&follower, &quiet).unwrap(), "quiet");
+        remove(&directory.state());
+        directory.append("1\n");
+        assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
+        assert_eq!(follower.status().durability, Durability::Durable);
+        assert_eq!(follower.take_warnings().len(), 1);
+        let follower = directory.follower_after(follower);
+        assert_eq!(poll(&follower, &directory.item()), None);
+        assert_eq!(
+            poll(&follower, &quiet),
+            None,
+            "the state of items that were not polled is written again as well"
+        );
+    }
+}
+
+#[test]
+fn full_disk_keeps_positions_in_memory_and_loses_none() {
+    let directory = LogDirectory::new();
+    let disk = SmallDisk::mount(64 * 1024);
+    let follower = Follower::open(Settings::new(disk.path().join("state")));
+    directory.append("1\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
+    disk.fill();
+    // Blocks that the file has already can still be written to.
+    let mut line = 1;
+    while follower.status().durability == Durability::Durable {
+        line += 1;
+        assert!(line < 2000, "the disk is not full");
+        directory.append(format!("{line}\n"));
+        assert_eq!(poll(&follower, &directory.item()).unwrap(), line.to_string());
+    }
+    let reason = follower.status().durability.reason().unwrap().to_owned();
+    assert!(reason.contains("No space left on device"), "{reason}");
+    directory.append("in memory\n");
+    assert_eq!(poll(&follower, &directory.item()).unwrap(), "in memory");
+    assert_eq!(poll(&follower, &directory.item()), None);
+    let since = follower.status().durability.not_durable_since();
+    follower.tidy(SystemTime::now());
+    assert_eq!(follower.status().durability.not_durable_since(), since);
+    disk.free();
+    follower.tidy(SystemTime::now());
+    assert_eq!(follower.status().durability, Durability::Durable);
+    drop(follower);
+    let follower = Follower::open(Settings::new(disk.path().join("state")));
+    assert_eq!(poll(&follower, &directory.item()), None);
 }
 
 #[test]
@@ -100,15 +214,15 @@ fn state_that_cannot_be_written_is_kept_in_memory_until_it_can() {
     fs::write(directory.state(), "").unwrap();
     let follower = directory.follower();
     assert_eq!(follower.take_warnings().len(), 1);
-    assert!(matches!(follower.status().persistence, Persistence::Memory { dir: Some(_), .. }));
+    assert!(matches!(follower.status().durability, Durability::Memory { .. }));
     directory.append("1\n");
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
     assert_eq!(poll(&follower, &directory.item()), None);
     follower.tidy(SystemTime::now());
-    assert!(matches!(follower.status().persistence, Persistence::Memory { .. }));
+    assert!(matches!(follower.status().durability, Durability::Memory { .. }));
     fs::remove_file(directory.state()).unwrap();
     follower.tidy(SystemTime::now());
-    assert_eq!(follower.status().persistence, Persistence::Durable { dir: directory.state() });
+    assert_eq!(follower.status().durability, Durability::Durable);
     assert_eq!(poll(&directory.follower_after(follower), &directory.item()), None);
 }
 
@@ -117,7 +231,7 @@ fn directory_in_place_of_the_state_file() {
     let directory = LogDirectory::new();
     fs::create_dir_all(directory.state().join("positions")).unwrap();
     let follower = directory.follower();
-    assert!(matches!(follower.status().persistence, Persistence::Memory { .. }));
+    assert!(matches!(follower.status().durability, Durability::Memory { .. }));
     directory.append("1\n");
     assert_eq!(poll(&follower, &directory.item()).unwrap(), "1");
 }
@@ -131,7 +245,7 @@ fn second_process_reads_and_leaves_alone() {
     directory.append("2\n");
     let before = fs::read(directory.state().join("positions")).unwrap();
     let second = directory.follower();
-    assert_eq!(second.status().persistence, Persistence::ReadOnly { dir: directory.state() });
+    assert_eq!(second.status().durability, Durability::ReadOnly);
     let soon = Poll::within(Duration::from_millis(50));
     assert!(
         matches!(second.lines(&directory.item(), &soon), Err(Error::InUse { dir }) if dir == directory.state())
@@ -159,7 +273,7 @@ fn second_process_takes_over_where_the_first_ends() {
         drop(first);
         assert_eq!(waiting.join().unwrap().unwrap(), "3");
     });
-    assert_eq!(second.status().persistence, Persistence::Durable { dir: directory.state() });
+    assert_eq!(second.status().durability, Durability::Durable);
     assert_eq!(poll(&directory.follower_after(second), &directory.item()), None);
 }
 
