@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +14,9 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch");
 /// A user whom no file belongs to.
 const STRANGER: &str = "54398";
+const STRANGER_UID: u32 = 54398;
 const EVERYONE: u32 = 0o755;
+const ROOT: u32 = 0;
 const ROOT_ALONE: u32 = 0o700;
 
 fn allow(path: &Path, mode: u32) {
@@ -35,16 +37,17 @@ struct Scene {
 impl Scene {
     /// # Panics
     /// If the tests do not run as root.
-    fn new(state_mode: u32) -> Self {
+    fn new(state_owner: u32) -> Self {
         let drop_rights = ["--reuid", STRANGER, "--regid", STRANGER, "--clear-groups"];
         let status = Command::new("setpriv").args(drop_rights).arg("true").status().unwrap();
         assert!(status.success(), "only root can start a process as another user: run this test as root");
         let room = tempfile::tempdir().unwrap();
         allow(room.path(), EVERYONE);
-        for (name, mode) in [("state", state_mode), ("log", EVERYONE)] {
+        for name in ["state", "log"] {
             fs::create_dir(room.path().join(name)).unwrap();
-            allow(&room.path().join(name), mode);
+            allow(&room.path().join(name), EVERYONE);
         }
+        chown(room.path().join("state"), Some(state_owner), None).unwrap();
         let script = room.path().join("plugin");
         let text = format!(
             "#!/bin/sh\nchmod 711 \"$(dirname \"$1\")\" && chmod 666 \"$1\" && \
@@ -77,7 +80,7 @@ impl Scene {
 
 #[test]
 fn permission_lost_with_rotation_is_reported_and_reading_resumes_when_it_is_back() {
-    let mut scene = Scene::new(0o777);
+    let mut scene = Scene::new(STRANGER_UID);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
     write(&scene.log, "2\n");
@@ -94,7 +97,7 @@ fn permission_lost_with_rotation_is_reported_and_reading_resumes_when_it_is_back
 
 #[test]
 fn directory_without_search_permission_is_reported_and_reading_resumes_with_it() {
-    let mut scene = Scene::new(0o777);
+    let mut scene = Scene::new(STRANGER_UID);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
     write(&scene.log, "2\n");
@@ -108,7 +111,7 @@ fn directory_without_search_permission_is_reported_and_reading_resumes_with_it()
 
 #[test]
 fn log_that_was_never_readable_is_read_from_its_first_line() {
-    let mut scene = Scene::new(0o777);
+    let mut scene = Scene::new(STRANGER_UID);
     write(&scene.log, "1\n");
     allow(&scene.log, 0o600);
     assert!(scene.refusal().contains("Permission denied"));
@@ -118,7 +121,7 @@ fn log_that_was_never_readable_is_read_from_its_first_line() {
 
 #[test]
 fn state_directory_without_write_permission_is_reported_and_positions_are_kept_in_memory() {
-    let mut scene = Scene::new(EVERYONE);
+    let mut scene = Scene::new(ROOT);
     write(&scene.log, "1\n");
     assert_eq!(scene.lines(), "1");
     write(&scene.log, "2\n");
@@ -127,4 +130,17 @@ fn state_directory_without_write_permission_is_reported_and_positions_are_kept_i
     assert!(itself.contains("\"memory\"") && itself.contains("Permission denied"), "{itself}");
     let reports_it = |line: &agent2_plugin::LogLine| line.message.contains("Permission denied");
     assert!(scene.agent.log().iter().any(reports_it), "{:?}", scene.agent.log());
+}
+
+/// Another account could forge counts there, or read the lines of logs.
+#[test]
+fn state_directory_that_others_can_write_to_is_refused_with_the_next_step() {
+    let mut scene = Scene::new(STRANGER_UID);
+    let state = scene.room.path().join("state");
+    allow(&state, 0o777);
+    write(&scene.log, "1\n");
+    assert_eq!(scene.lines(), "1");
+    let itself = scene.agent.export("oomwatch.self", &[]).unwrap().unwrap().unwrap();
+    assert!(itself.contains("\"memory\"") && itself.contains("then run chmod go-w"), "{itself}");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
 }

@@ -15,6 +15,8 @@ pub(super) type Act = Box<dyn Fn(&Stand) -> Done + Send + Sync>;
 /// Templates by their subject: `OomWatch FAMILY by Zabbix agent 2`.
 pub(super) type Family = &'static str;
 
+/// The user of agents that run without rights.
+pub(super) const STRANGER_UID: u32 = 54_398;
 /// Those whose items need active checks.
 pub(super) const ACTIVE_ONLY: [Family; 2] = ["log", "Classic"];
 pub(super) const ALL: [Family; 7] = ["Linux", "Apache", "PHP-FPM", "MySQL", "Sites", "log", "Classic"];

@@ -1,7 +1,7 @@
 //! A server of one generation, with the hosts of all scenes.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::checks::Checks;
 use super::failure::Failure;
 use super::observe::Observed;
-use super::scene::{ACTIVE_ONLY, Scene, Stand};
+use super::scene::{ACTIVE_ONLY, STRANGER_UID, Scene, Stand};
 
 /// The agent's own keys that the Classic template uses.
 const MIRRORED: [&str; 3] = ["proc.mem", "proc.num", "log"];
@@ -49,7 +49,11 @@ impl World {
     ) -> Result<(RealAgent, PathBuf), Failure> {
         let state = directory.join(format!("state-{}-{}", scene.name, self.generation()));
         fs::create_dir(&state)?;
-        fs::set_permissions(&state, Permissions::from_mode(0o777))?;
+        // The plugin refuses a state directory that others can write to.
+        fs::set_permissions(&state, Permissions::from_mode(0o750))?;
+        if !scene.rights.is_empty() {
+            chown(&state, Some(STRANGER_UID), None)?;
+        }
         let agent = self.agent(scene, plugin, &state)?;
         for checks in Checks::BOTH {
             let name = self.host_of(agent.hostname(), scene.name, checks);

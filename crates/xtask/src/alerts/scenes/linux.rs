@@ -1,7 +1,7 @@
 //! The triggers of "OomWatch Linux".
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use oomwatch_tests::bus::{FakeService, Machine, Manager};
 
 use super::super::failure::{Done, Failure};
 use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
-use super::super::scene::{Cause, End, Scene, Stand, by};
+use super::super::scene::{Cause, End, STRANGER_UID, Scene, Stand, by};
 use super::scene_entry::{Make, STRANGER};
 
 pub(super) const SCENES: &[Make] = &[
@@ -206,19 +206,20 @@ fn hanging(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
 
 fn forgetful(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let machine = MadeUp::new(directory)?;
-    fn allow(stand: &Stand, mode: u32) -> Done {
+    fn give(stand: &Stand, owner: u32) -> Done {
         for state in &stand.states {
             for entry in fs::read_dir(state)?.flatten() {
                 fs::remove_file(entry.path())?;
             }
-            fs::set_permissions(state, Permissions::from_mode(mode))?;
+            chown(state, Some(owner), None)?;
+            fs::set_permissions(state, Permissions::from_mode(0o755))?;
         }
         stand.restart(STRANGER)
     }
     let raises = [("Linux", "OomWatch: state cannot be saved")];
-    let end = by("it may write there, and is restarted", |stand| allow(stand, 0o777));
+    let end = by("it may write there, and is restarted", |stand| give(stand, STRANGER_UID));
     let what = "the agent is restarted and may not write into its state directory";
-    let cause = Cause::new(what, &raises, |stand| allow(stand, 0o755), end);
+    let cause = Cause::new(what, &raises, |stand| give(stand, 0), end);
     Ok(Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"])
         .on(&machine)
         .rights(STRANGER)
