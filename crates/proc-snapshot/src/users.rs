@@ -12,6 +12,9 @@ use crate::shortage::ResourceShortage;
 
 /// How long the name of an id is cached: `proc.get` needs the same few names for every process.
 const NAME_AGE: Duration = Duration::from_secs(30);
+/// No user has a longer name (`LOGIN_NAME_MAX`). The name service must not see one: systemd's module (`nss-systemd`) aborts
+/// the process that asks for a name of megabytes.
+const NAME_BYTES_MAX: usize = 255;
 /// Limit for cached names.
 const NAMES_KEPT: usize = 4096;
 
@@ -85,7 +88,7 @@ impl Users {
     ///
     /// [`ProcError::UserLookup`] if the name service fails, [`ProcError::Shortage`].
     pub fn uid(&self, name: &str) -> Result<Option<u32>, ProcError> {
-        if name.contains('\0') {
+        if name.contains('\0') || name.len() > NAME_BYTES_MAX {
             return Ok(None);
         }
         match User::from_name(name) {
@@ -122,6 +125,14 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_of_megabytes_is_unknown_and_does_not_end_the_process() {
+        let users = Users::new();
+        for length in [255, 256, 10 << 20] {
+            assert_eq!(users.uid(&"x".repeat(length)).unwrap(), None);
+        }
+    }
 
     #[test]
     fn name_cache_is_cleared_at_its_limit() {
