@@ -1,4 +1,4 @@
-//! proc.cpu.util: the first poll registers the query, and values follow seconds later.
+//! proc.cpu.util: the built-in key's first poll registers the query, and values follow seconds later. Ours has a value at once.
 
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use oomwatch_tests::{Error, Generation, Key, RealAgent, Reply};
 
 use crate::agent::agent;
 use crate::cast::{Cast, STRANGER};
-use crate::compare::{OURS, ask, built_in, report, same};
+use crate::compare::{ItemReply, OURS, ask, built_in, report, same};
 
-/// Limit for the first poll: a 7.0 agent holds the connection for half a minute if it has no value.
+/// Limit for the built-in key's first poll: a 7.0 agent holds the connection for half a minute if it has no value.
 const PRIME: Duration = Duration::from_millis(500);
 /// Two samples, a second apart, give a value. The busy actor's average needs more of them to settle.
 const SETTLE: Duration = Duration::from_secs(12);
@@ -26,8 +26,12 @@ pub(crate) fn compare_all(generation: Generation) -> Result<(), Error> {
     let (idle, faulty, working) = (idle(&cast), faulty(&cast), working(&busy));
     let all: Vec<&Key> = idle.iter().chain(&faulty).chain(&working).collect();
     prime(&agent, &all);
+    let first = first_polls(&agent, &all);
     let mut mismatches = first_replies(&agent, &refused_at_once(&cast));
     sleep(SETTLE);
+    let of_idle = idle.iter().chain(&faulty).zip(&first);
+    mismatches.extend(of_idle.filter_map(|(key, ours)| differs_from(&agent, key, ours)));
+    assert_first_loads(&first[idle.len() + faulty.len()..]);
     mismatches.extend(idle.iter().chain(&faulty).filter_map(|key| differs(&agent, key)));
     mismatches.extend(differing_loads(&agent, &working)?);
     report(generation, all.len(), &mismatches);
@@ -89,10 +93,28 @@ fn prime(agent: &RealAgent, keys: &[&Key]) {
         thread::scope(|scope| {
             for key in some {
                 scope.spawn(|| agent.get_within(key.prefixed("").to_string(), PRIME));
-                scope.spawn(|| agent.get_within(key.prefixed(OURS).to_string(), PRIME));
             }
         });
     }
+}
+
+/// Returns our replies to first polls, many of which come at once.
+fn first_polls(agent: &RealAgent, keys: &[&Key]) -> Vec<ItemReply> {
+    let ask_all = |some: &[&Key]| -> Vec<ItemReply> {
+        thread::scope(|scope| {
+            let polls: Vec<_> =
+                some.iter().map(|key| scope.spawn(|| ask(agent, &key.prefixed(OURS)))).collect();
+            polls.into_iter().map(|poll| poll.join().expect("a poll does not panic")).collect()
+        })
+    };
+    keys.chunks(16).flat_map(ask_all).collect()
+}
+
+/// The first value covers a second, in which the worker may have had any share of its CPU.
+fn assert_first_loads(first: &[ItemReply]) {
+    let loads: Vec<_> = first.iter().map(|answer| answer.as_ref().map_or(f64::NAN, load)).collect();
+    assert!(loads.iter().all(|load| (0.0..=110.0).contains(load)), "{first:?}");
+    assert!(loads[0] > 0.0, "the worker did not work: {first:?}");
 }
 
 fn first_replies(agent: &RealAgent, keys: &[Key]) -> Vec<String> {
@@ -100,8 +122,13 @@ fn first_replies(agent: &RealAgent, keys: &[Key]) -> Vec<String> {
 }
 
 fn differs(agent: &RealAgent, key: &Key) -> Option<String> {
-    let (theirs, ours) = (built_in(agent, key), ask(agent, &key.prefixed(OURS)));
-    (!same(agent, &theirs, &ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
+    let ours = ask(agent, &key.prefixed(OURS));
+    differs_from(agent, key, &ours)
+}
+
+fn differs_from(agent: &RealAgent, key: &Key, ours: &ItemReply) -> Option<String> {
+    let theirs = built_in(agent, key);
+    (!same(agent, &theirs, ours)).then(|| format!("{key}: built-in {theirs:?}; ours {ours:?}"))
 }
 
 fn differing_loads(agent: &RealAgent, keys: &[Key]) -> Result<Vec<String>, Error> {
