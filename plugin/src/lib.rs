@@ -17,6 +17,7 @@ mod check;
 mod cli;
 mod config;
 mod deadline;
+mod deferred;
 mod error_text;
 mod explain;
 mod exporter;

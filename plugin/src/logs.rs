@@ -9,15 +9,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use agent2_plugin::ItemError;
 use log_follow::{
-    Encoding, Follower, FollowerStatus, Item, LogSource, LogSourceError, Pattern, PatternError, Query,
-    Rotation, Settings, Start, Template,
+    Encoding, Follower, FollowerStatus, Item, LogSource, LogSourceError, Pattern, PatternError,
+    PendingCheckpoint, Query, Rotation, Settings, Start, Template,
 };
 
 use crate::config::Config;
+use crate::deferred::Deferred;
 use crate::parameters::{Arguments, WordTable, invalid, value_of, words_of};
 use crate::purpose::Purpose;
 
-const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// Positions are synced this long after a poll.
+const TIDY_AFTER: Duration = Duration::from_secs(5);
 /// An item without a poll for this long is compiled again at its next poll.
 const FORGET_ITEMS_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Items of a template share a few patterns. A compiled pattern can use more memory than everything else of its item.
@@ -47,6 +49,8 @@ pub(crate) struct Logs {
     purpose: Purpose,
     /// Opened by the first log item, so that a plugin without log items does not touch the state directory.
     follower: OnceLock<Follower>,
+    /// Requests for the thread that tidies up after polls.
+    tidying: Arc<Deferred>,
     /// Items with their compiled patterns, and the time of each item's last poll.
     items: Mutex<HashMap<String, (Item, Instant)>>,
     /// Compiled patterns by their text, and whether parentheses capture.
@@ -59,12 +63,21 @@ impl Logs {
             config,
             purpose,
             follower: OnceLock::new(),
+            tidying: Arc::default(),
             items: Mutex::default(),
             patterns: Mutex::default(),
         })
     }
 
+    /// Commits a position, and has it synced.
+    pub(crate) fn commit(&self, pending: PendingCheckpoint) {
+        pending.commit();
+        self.tidying.request();
+    }
+
+    /// Returns the follower for a poll.
     pub(crate) fn follower(self: &Arc<Self>) -> &Follower {
+        self.tidying.request();
         self.follower.get_or_init(|| {
             let settings = Settings {
                 state_dir: Some(self.config.state_dir.clone()),
@@ -74,7 +87,7 @@ impl Logs {
             let follower = Follower::open(settings);
             log_warnings(&follower);
             if self.purpose == Purpose::Serve {
-                tidy_in_background(Arc::downgrade(self));
+                tidy_in_background(self);
             }
             follower
         })
@@ -101,13 +114,15 @@ impl Logs {
         }
     }
 
-    fn tidy(&self) {
-        if let Some(follower) = self.follower.get() {
-            follower.tidy(SystemTime::now());
-            log_warnings(follower);
-        }
+    /// Returns the time after which it has to be called again if nothing is polled.
+    fn tidy(&self) -> Option<Duration> {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        items.retain(|_, (_, polled)| polled.elapsed() < FORGET_ITEMS_AFTER);
+        items.retain(|_, (_, asked)| asked.elapsed() < FORGET_ITEMS_AFTER);
+        drop(items);
+        let follower = self.follower.get()?;
+        let again = follower.tidy(SystemTime::now());
+        log_warnings(follower);
+        again
     }
 
     /// Returns the item with its compiled patterns, from the last poll or compiled now.
@@ -217,15 +232,16 @@ fn log_warnings(follower: &Follower) {
     }
 }
 
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.tidying.end();
+    }
+}
+
 /// Ends when the plugin releases its log items.
-fn tidy_in_background(logs: Weak<Logs>) {
-    let body = move || {
-        while let Some(logs) = logs.upgrade() {
-            logs.tidy();
-            drop(logs);
-            thread::sleep(TIDY_EVERY);
-        }
-    };
+fn tidy_in_background(logs: &Arc<Logs>) {
+    let (tidying, logs) = (Arc::clone(&logs.tidying), Arc::downgrade(logs));
+    let body = move || tidying.run(TIDY_AFTER, || Weak::upgrade(&logs)?.tidy());
     if let Err(error) = thread::Builder::new().name("tidy".to_owned()).spawn(body) {
         log::warn!("positions in logs are synced only by the system: no thread for it: {error}");
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::file::{Fingerprint, HEAD_BYTES, Stat, boot, open};
+use crate::Error;
+use crate::file::{Examination, Fingerprint, HEAD_BYTES, Stat, boot};
 use crate::file_position::FilePosition;
-use crate::{AllowPath, Error};
 
 /// Two files with this many equal first bytes are a file and its copy, even if the item does not use `copytruncate`.
 pub(crate) const SURE_COPY_BYTES: u64 = HEAD_BYTES;
@@ -120,14 +120,19 @@ impl FileCheckpoint {
     }
 
     /// Returns whether the file at `path` begins with everything that was read under this checkpoint.
-    pub(crate) fn is_content_of(&self, path: &Path, stat: Stat, allow: &AllowPath) -> Result<bool, Error> {
+    pub(crate) fn is_content_of(
+        &self,
+        path: &Path,
+        stat: Stat,
+        files: &Examination<'_>,
+    ) -> Result<bool, Error> {
         if stat.size < self.offset {
             return Ok(false);
         }
         if self.offset == 0 {
             return Ok(true);
         }
-        let (file, _) = open(path, allow)?;
+        let (file, _) = files.open(path)?;
         if self.unopened {
             return Ok(self.is_inode_of(stat));
         }
@@ -180,13 +185,13 @@ impl FileCheckpoint {
 
     /// Returns an earlier checkpoint if the machine was restarted since and the file contains what had been read by then: the
     /// rest was not on the disk when the machine stopped.
-    pub(crate) fn before_crash(&self, path: &Path, allow: &AllowPath) -> Result<Option<Self>, Error> {
+    pub(crate) fn before_crash(&self, path: &Path, files: &Examination<'_>) -> Result<Option<Self>, Error> {
         let Some(earlier) =
             self.earlier.as_ref().filter(|earlier| boot().is_some_and(|now| now != earlier.boot))
         else {
             return Ok(None);
         };
-        let (file, _) = open(path, allow)?;
+        let (file, _) = files.open(path)?;
         for point in earlier.points.iter().rev() {
             let print = Fingerprint::read(&file, point.offset)
                 .map_err(|source| Error::Read { path: path.into(), source })?;

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 /// The reason why a poll failed. The texts are those of the agent's own log keys if it has one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +56,13 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+    /// There are too many files to examine in the time of one poll. Nothing moved: poll again with a longer timeout, or with
+    /// a directory of fewer files.
+    #[error("The files beside \"{}\" cannot be examined within the timeout: there are too many, or the disk is slow.", path.display())]
+    TooSlow {
+        /// The file at the deadline.
+        path: PathBuf,
+    },
     /// Another process stores positions in the same state directory: end it, or use another directory. When it has ended, this
     /// process takes over without a restart.
     #[error("Another process follows logs with the state directory \"{}\": each needs its own.", dir.display())]
@@ -76,6 +85,15 @@ impl Error {
             Self::Missing { .. } => true,
             Self::Directory { source, .. } => is_absence(source),
             _ => false,
+        }
+    }
+
+    /// Returns whether the system is out of descriptors or memory, so that nothing is known about the file.
+    pub(crate) fn exhaustion(&self) -> Option<Errno> {
+        match self {
+            Self::Read { source, .. } | Self::Directory { source, .. } => Errno::from_io_error(source)
+                .filter(|errno| matches!(*errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)),
+            _ => None,
         }
     }
 }

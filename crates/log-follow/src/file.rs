@@ -1,5 +1,6 @@
 //! One log file. Only regular files are opened, and a file is recognised by the content that was read.
 
+use std::cell::{Cell, RefCell};
 use std::fs::{File, Metadata, OpenOptions};
 use std::hash::Hasher as _;
 use std::io;
@@ -7,6 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ use crate::{AllowPath, Error};
 pub(crate) const HEAD_BYTES: u64 = 1024;
 /// This many bytes before the offset identify a file that was truncated and has grown again.
 const TAIL_BYTES: u64 = 256;
+/// So many files are examined even if the time is over.
+const FILES_WITHOUT_DEADLINE: u32 = 200;
 
 /// The fields of `stat` that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,55 @@ pub(crate) fn open(path: &Path, allow: &AllowPath) -> Result<(File, Stat), Error
     }
     check_allowed(&file, path, allow)?;
     Ok((file, Stat::from(&meta)))
+}
+
+/// Opens the files that are examined for a plan.
+///
+/// If the time is over, or no descriptor is left, it is not known whether a file is new, a copy, or one that was read. The plan
+/// would repeat or lose lines. So it is dropped, and the item does not move.
+pub(crate) struct Examination<'a> {
+    allow: &'a AllowPath,
+    deadline: Instant,
+    files: Cell<u32>,
+    failure: RefCell<Option<Error>>,
+}
+
+impl<'a> Examination<'a> {
+    pub(crate) fn new(allow: &'a AllowPath, deadline: Instant) -> Self {
+        Self { allow, deadline, files: Cell::new(0), failure: RefCell::new(None) }
+    }
+
+    /// Opens a log, as [`open`] does.
+    pub(crate) fn open(&self, path: &Path) -> Result<(File, Stat), Error> {
+        self.count(path)?;
+        let opened = open(path, self.allow);
+        if let Err(errno) = opened.as_ref().map_err(Error::exhaustion)
+            && let Some(errno) = errno
+        {
+            self.fail(Error::Read { path: path.into(), source: errno.into() });
+        }
+        opened
+    }
+
+    /// Counts a file. Reports an error if the time is over. A few files are examined in any case, so that a poll with little
+    /// time makes progress.
+    pub(crate) fn count(&self, path: &Path) -> Result<(), Error> {
+        self.files.set(self.files.get().saturating_add(1));
+        if self.files.get() <= FILES_WITHOUT_DEADLINE || Instant::now() < self.deadline {
+            return Ok(());
+        }
+        self.fail(Error::TooSlow { path: path.into() });
+        Err(Error::TooSlow { path: path.into() })
+    }
+
+    fn fail(&self, error: Error) {
+        self.failure.borrow_mut().get_or_insert(error);
+    }
+
+    /// Returns the error because of which the plan is dropped.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.take()
+    }
 }
 
 fn check_allowed(file: &File, path: &Path, allow: &AllowPath) -> Result<(), Error> {

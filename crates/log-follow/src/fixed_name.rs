@@ -23,7 +23,7 @@ impl Planner<'_> {
     pub(crate) fn fixed(&self, path: &Path) -> Result<Plan, Error> {
         for attempt in 0..ATTEMPTS {
             thread::sleep(PAUSE * attempt);
-            let (current, listing) = (Self::current(path)?, Listing::new(path));
+            let (current, listing) = (Self::current(path)?, Listing::new(path, self.files));
             let before = current.as_ref().ok().copied();
             let plan = self.fixed_now(&listing, current).map(|plan| self.ready(plan));
             if listing.was_quiet(before)? {
@@ -82,7 +82,7 @@ impl Planner<'_> {
         if self.is_last(listing, last, stat)? {
             return Ok(Some(last.clone()));
         }
-        if last.ino == stat.ino { last.before_crash(listing.path, self.allow) } else { Ok(None) }
+        if last.ino == stat.ino { last.before_crash(listing.path, self.files) } else { Ok(None) }
     }
 
     /// Returns whether the file that has the log's name is the file of the last poll. A device can have another number after a
@@ -96,7 +96,7 @@ impl Planner<'_> {
         let is_likely = last.is_inode_of(stat)
             || ((last.ino == stat.ino || last.offset >= SURE_COPY_BYTES)
                 && !Self::is_rotated(path, last, listing.entries()?));
-        Ok(is_likely && last.offset > 0 && last.is_content_of(path, stat, self.allow)?)
+        Ok(is_likely && last.offset > 0 && last.is_content_of(path, stat, self.files)?)
     }
 
     /// Returns rotated files that a new item finds beside an empty log. The item does not read them. Without checkpoints they
@@ -177,7 +177,7 @@ impl Planner<'_> {
         let same = if checkpoint.is_unchanged(stat) {
             Ok(true)
         } else {
-            checkpoint.is_content_of(path, stat, self.allow)
+            checkpoint.is_content_of(path, stat, self.files)
         };
         let step = match same {
             Ok(true) => Step::new(path, checkpoint, stat),

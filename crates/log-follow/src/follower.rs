@@ -29,6 +29,9 @@ const MISSES_ALLOWED: u32 = 2;
 const TAKE_OVER: Duration = Duration::from_secs(10);
 const TAKE_OVER_LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Without polls, a state directory that failed is tried again after this time.
+const RETRY_STATE_AFTER: Duration = Duration::from_secs(60);
+
 /// A value whose position has not moved yet.
 #[derive(Debug)]
 #[must_use]
@@ -465,16 +468,19 @@ impl Follower {
         slots.iter().for_each(|slot| self.inner.settle(slot, now));
     }
 
-    /// Syncs the state file, compacts it when it has grown, forgets items without a poll for 30 days, and retries a state
-    /// directory that failed. Call it every few seconds; polls do not need it.
-    pub fn tidy(&self, now: SystemTime) {
+    /// Syncs the state file, replaces it when it has grown, forgets items without a poll for 30 days, and retries a state
+    /// directory that failed. Call it some seconds after a poll; polls do not need it. Returns the time after which it has to be
+    /// called again even without a poll.
+    pub fn tidy(&self, now: SystemTime) -> Option<Duration> {
         self.forget(now);
         let unsynced = lock(&self.inner.store).tidy();
         if let Some(Err(error)) = unsynced.map(|file| file.sync_data()) {
             lock(&self.inner.store).fail_sync(error);
         }
-        self.inner.shared.tidy();
         self.inner.buffers.tidy();
+        let shared = self.inner.shared.tidy();
+        let has_failed = lock(&self.inner.store).has_failed();
+        if has_failed { Some(RETRY_STATE_AFTER) } else { shared }
     }
 
     /// Runs once an hour.

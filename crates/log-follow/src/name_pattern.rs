@@ -31,10 +31,10 @@ impl Planner<'_> {
     pub(crate) fn names(&self, directory: &Path, name: &Pattern) -> Result<Plan, Error> {
         for attempt in 0..ATTEMPTS {
             thread::sleep(PAUSE * attempt);
-            let Matching { files, hidden } = rotation::matching(directory, name)?;
+            let Matching { files, hidden } = rotation::matching(directory, name, self.files)?;
             let plan = self.names_now(files.clone()).map(|plan| self.ready(plan));
             let is_idle = plan.as_ref().is_ok_and(|plan| plan.is_idle_at(self.at));
-            if is_idle || is_undisturbed(&files, &rotation::matching(directory, name)?.files) {
+            if is_idle || is_undisturbed(&files, &rotation::matching(directory, name, self.files)?.files) {
                 return plan.map(|plan| self.keep_unlisted(plan, hidden));
             }
         }
@@ -73,8 +73,8 @@ impl Planner<'_> {
         for (path, stat) in &files {
             match self.step(path, *stat, &files, &truncated) {
                 Ok(step) => plan.steps.extend(step),
-                // A file was renamed, so the plan is made again.
-                Err(error @ Error::Missing { .. }) => return Err(error),
+                // A file was renamed, so the plan is made again; or there is no time for one.
+                Err(error @ (Error::Missing { .. } | Error::TooSlow { .. })) => return Err(error),
                 Err(error) => {
                     plan.steps.extend(self.unopened(path, *stat));
                     plan.error.get_or_insert(error);
@@ -135,7 +135,7 @@ impl Planner<'_> {
         let intact = |checkpoint: &FileCheckpoint| {
             places.get(&(checkpoint.dev, checkpoint.ino)).is_some_and(|(path, stat)| {
                 checkpoint.is_unchanged(*stat)
-                    || checkpoint.is_content_of(path, *stat, self.allow).unwrap_or(true)
+                    || checkpoint.is_content_of(path, *stat, self.files).unwrap_or(true)
             })
         };
         let is_known = |checkpoint: &FileCheckpoint| {
@@ -153,7 +153,7 @@ impl Planner<'_> {
             }));
         }
         let may_be = checkpoint.gone.is_none() || checkpoint.offset >= SURE_COPY_BYTES;
-        if !may_be || !checkpoint.is_content_of(path, stat, self.allow)? {
+        if !may_be || !checkpoint.is_content_of(path, stat, self.files)? {
             // The inode of a removed file may be reused.
             return if checkpoint.gone.is_some() {
                 Ok(CheckpointMatch::No)
@@ -174,7 +174,7 @@ impl Planner<'_> {
     }
 
     fn mark_of_changed(&self, checkpoint: &FileCheckpoint, path: &Path) -> Result<CheckpointMatch, Error> {
-        Ok(checkpoint.before_crash(path, self.allow)?.map_or(CheckpointMatch::Changed, CheckpointMatch::Same))
+        Ok(checkpoint.before_crash(path, self.files)?.map_or(CheckpointMatch::Changed, CheckpointMatch::Same))
     }
 
     /// Returns the step for a file without a checkpoint: a new file, or a copy of one that was read.
@@ -191,7 +191,7 @@ impl Planner<'_> {
                 || checkpoint.offset >= SURE_COPY_BYTES
                 || checkpoint.ino == stat.ino;
             sure && stat.mtime >= checkpoint.mtime
-                && checkpoint.is_content_of(path, stat, self.allow).unwrap_or(false)
+                && checkpoint.is_content_of(path, stat, self.files).unwrap_or(false)
         };
         if let Some(checkpoint) = truncated.iter().filter(copy_of).max_by_key(|checkpoint| checkpoint.offset)
         {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::checkpoint::{FileCheckpoint, Position};
-use crate::file::{Fingerprint, Stat, is_compressed, open};
+use crate::file::{Examination, Fingerprint, Stat, is_compressed};
 use crate::plan::Plan;
 use crate::step::Step;
-use crate::{AllowPath, Error, LogSource, Query, Start};
+use crate::{AllowPath, Error, LogSource, Poll, Query, Start};
 
 /// The unfinished last line of a rotated file is complete if the next file has content, or if the file did not change for
 /// this long.
@@ -18,26 +18,28 @@ pub(crate) const ATTEMPTS: u32 = 50;
 /// Pause between two attempts, so that a rotation can end.
 pub(crate) const PAUSE: Duration = Duration::from_micros(200);
 
-/// Returns what there is to read.
-pub(crate) fn plan(query: &Query, at: &Position, allow: &AllowPath, now: SystemTime) -> Result<Plan, Error> {
-    let planner = Planner::new(query, at, allow, now);
-    match &query.source {
+/// Returns what there is to read. Without time or descriptors to find that out, nothing is read.
+pub(crate) fn plan(query: &Query, at: &Position, allow: &AllowPath, poll: &Poll) -> Result<Plan, Error> {
+    let files = Examination::new(allow, poll.deadline);
+    let planner = Planner::new(query, at, &files, poll.now);
+    let plan = match &query.source {
         LogSource::File(path) => planner.fixed(path),
         LogSource::Names { directory, name } => planner.names(directory, name),
-    }
+    };
+    files.failure().map_or(plan, Err)
 }
 
 pub(crate) struct Planner<'a> {
     pub(crate) query: &'a Query,
     pub(crate) at: &'a Position,
-    pub(crate) allow: &'a AllowPath,
+    pub(crate) files: &'a Examination<'a>,
     pub(crate) now: SystemTime,
     /// The checkpoints by device and inode; there can be thousands.
     pub(crate) places: HashMap<(u64, u64), &'a FileCheckpoint>,
 }
 
 impl<'a> Planner<'a> {
-    fn new(query: &'a Query, at: &'a Position, allow: &'a AllowPath, now: SystemTime) -> Self {
+    fn new(query: &'a Query, at: &'a Position, files: &'a Examination<'a>, now: SystemTime) -> Self {
         // Of several checkpoints with the same inode the first counts.
         let places = at
             .checkpoints
@@ -45,7 +47,7 @@ impl<'a> Planner<'a> {
             .rev()
             .map(|checkpoint| ((checkpoint.dev, checkpoint.ino), checkpoint))
             .collect();
-        Self { query, at, allow, now, places }
+        Self { query, at, files, now, places }
     }
 
     pub(crate) fn mark_at(&self, stat: Stat) -> Option<&'a FileCheckpoint> {
@@ -61,7 +63,7 @@ impl<'a> Planner<'a> {
     pub(crate) fn first(&self, path: &Path, stat: Stat) -> Result<Step, Error> {
         let mut checkpoint = FileCheckpoint::new(path, stat);
         if self.skips() && stat.size > 0 {
-            let (file, stat) = open(path, self.allow)?;
+            let (file, stat) = self.files.open(path)?;
             checkpoint.offset = stat.size;
             checkpoint.refresh(&file).map_err(|source| Error::Read { path: path.into(), source })?;
         }
@@ -72,13 +74,13 @@ impl<'a> Planner<'a> {
     pub(crate) fn read_to_end(&self, path: &Path, stat: Stat) -> Step {
         let mut step = Step { idle: true, ..Step::new(path, &FileCheckpoint::new(path, stat), stat) };
         step.checkpoint.offset = stat.size;
-        let opened = open(path, self.allow).is_ok_and(|(file, _)| step.checkpoint.refresh(&file).is_ok());
+        let opened = self.files.open(path).is_ok_and(|(file, _)| step.checkpoint.refresh(&file).is_ok());
         step.checkpoint.unopened = !opened;
         step
     }
 
     pub(crate) fn is_compressed(&self, path: &Path) -> Result<bool, Error> {
-        open(path, self.allow).map(|(file, _)| is_compressed(&file))
+        self.files.open(path).map(|(file, _)| is_compressed(&file))
     }
 
     /// Returns whether the file is known to be compressed. A file that cannot be opened is an error when it is read.
@@ -98,17 +100,17 @@ impl<'a> Planner<'a> {
     /// Returns whether the file at `original` begins with the whole content of the file at `copy`.
     pub(crate) fn begins_with(&self, original: &Path, copy: &Path) -> Result<bool, Error> {
         let error = |source| Error::Read { path: copy.into(), source };
-        let (copied, stat) = open(copy, self.allow)?;
+        let (copied, stat) = self.files.open(copy)?;
         // A file that shrinks now is a copy that is being made.
         let Some(print) = Fingerprint::read(&copied, stat.size).map_err(error)? else { return Ok(true) };
-        let (original, _) = open(original, self.allow)?;
+        let (original, _) = self.files.open(original)?;
         Ok(Fingerprint::read(&original, stat.size).map_err(error)? == Some(print))
     }
 
     /// Adds the facts that reading needs to the steps.
     pub(crate) fn ready(&self, mut plan: Plan) -> Plan {
         self.finish(&mut plan.steps);
-        plan.steps.iter_mut().filter(|step| !step.idle).for_each(|step| step.lay_anchor(self.allow));
+        plan.steps.iter_mut().filter(|step| !step.idle).for_each(|step| step.lay_anchor(self.files));
         plan
     }
 
@@ -136,8 +138,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::file::BOOT;
-    use crate::{Follower, Item, Poll, Settings};
+    use crate::file::{BOOT, open};
+    use crate::{Follower, Item, Settings};
 
     /// A checkpoint with another device number, as before a reboot.
     fn mark_of_another_device(path: &Path) -> FileCheckpoint {
@@ -160,7 +162,8 @@ mod tests {
     fn planned(source: &LogSource, checkpoints: Vec<FileCheckpoint>) -> Vec<(String, u64)> {
         let at = Position { checkpoints, started: true, ..Position::default() };
         let query = Query::new(source.clone());
-        let plan = plan(&query, &at, &AllowPath::everything(), SystemTime::now()).unwrap();
+        let plan =
+            plan(&query, &at, &AllowPath::everything(), &Poll::within(Duration::from_secs(60))).unwrap();
         let name = |step: &Step| step.path.file_name().unwrap().to_string_lossy().into_owned();
         plan.steps.iter().map(|step| (name(step), step.checkpoint.offset)).collect()
     }

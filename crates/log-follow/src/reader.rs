@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::buffers::Buffers;
 use crate::checkpoint::Position;
 use crate::chunk::Counters;
-use crate::file::{Stat, open, read_at};
+use crate::file::{Examination, Stat, open, read_at};
 use crate::file_position::FilePosition;
 use crate::plan::Plan;
 use crate::planner::plan;
@@ -56,7 +56,7 @@ impl Reader<'_> {
         behind: Option<Behind>,
         sink: &mut dyn Sink,
     ) -> Result<Progress, Error> {
-        let mut plan = plan(self.query, at, self.allow, self.poll.now)?;
+        let mut plan = plan(self.query, at, self.allow, self.poll)?;
         if let Some((max_delay, behind)) = self.query.max_delay.zip(behind) {
             self.jump(&mut plan.steps, max_delay, behind)?;
         }
@@ -78,7 +78,11 @@ impl Reader<'_> {
         let fixed = matches!(self.query.source, LogSource::File(_));
         let last = plan.steps.len().saturating_sub(1);
         let mut why = Stop::End;
+        let mut is_first = true;
         for (i, step) in plan.steps.iter_mut().enumerate().filter(|(_, step)| !step.idle) {
+            if why == Stop::End && !std::mem::take(&mut is_first) && Instant::now() >= self.poll.deadline {
+                why = Stop::Late;
+            }
             if why != Stop::End {
                 step.checkpoint.more = true;
                 continue;
@@ -175,10 +179,9 @@ impl Reader<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            path = rotation::list(&step.path)?
-                .into_iter()
-                .find(|e| e.ino == step.checkpoint.ino)
-                .map(|e| e.path);
+            let files = Examination::new(self.allow, self.poll.deadline);
+            let entries = rotation::list(&step.path, &files, |entry| entry.ino == step.checkpoint.ino)?;
+            path = entries.into_iter().next().map(|entry| entry.path);
         }
         Ok(None)
     }
@@ -189,7 +192,7 @@ impl Reader<'_> {
         let took = self.poll.now.duration_since(behind.since).unwrap_or_default();
         let mut bytes = bytes_to_jump(remaining, behind.bytes, took, max_delay);
         for step in steps {
-            if bytes < 4 {
+            if bytes < 4 || Instant::now() >= self.poll.deadline {
                 break;
             }
             // A file that cannot be opened now must not delay the others.

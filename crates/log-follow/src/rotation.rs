@@ -6,7 +6,7 @@ use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::FileCheckpoint;
-use crate::file::Stat;
+use crate::file::{Examination, Stat};
 use crate::{Error, Pattern};
 
 /// A file of a directory.
@@ -17,8 +17,12 @@ pub(crate) struct Entry {
     pub(crate) ino: u64,
 }
 
-/// Lists the directory of `path`.
-pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Error> {
+/// Lists the files of the directory of `path` that are wanted. There may be millions of others.
+pub(crate) fn list(
+    path: &Path,
+    files: &Examination<'_>,
+    is_wanted: impl Fn(&Entry) -> bool,
+) -> Result<Vec<Entry>, Error> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -28,7 +32,16 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Entry>, Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(error)?,
     };
-    entries.map(|entry| entry.map(|e| Entry { ino: e.ino(), path: e.path() }).map_err(error)).collect()
+    let mut wanted = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(error)?;
+        let entry = Entry { ino: entry.ino(), path: entry.path() };
+        files.count(&entry.path)?;
+        if is_wanted(&entry) {
+            wanted.push(entry);
+        }
+    }
+    Ok(wanted)
 }
 
 /// The files of a directory whose names match a pattern.
@@ -41,12 +54,13 @@ pub(crate) struct Matching {
 }
 
 /// Lists the files in `directory` whose names match. Files that are removed meanwhile are left out.
-pub(crate) fn matching(directory: &Path, name: &Pattern) -> Result<Matching, Error> {
+pub(crate) fn matching(directory: &Path, name: &Pattern, files: &Examination<'_>) -> Result<Matching, Error> {
     let error = |source| Error::Directory { path: directory.into(), source };
     let mut matching = Matching::default();
     for entry in std::fs::read_dir(directory).map_err(error)? {
         let entry = entry.map_err(error)?;
-        if !name.is_match(entry.file_name().as_bytes()) {
+        files.count(directory)?;
+        if !name.matches_name(entry.file_name().as_bytes()) {
             continue;
         }
         let path = entry.path();

@@ -127,10 +127,11 @@ impl SharedSearches {
         Some(SearchMember { notes, identity: Arc::clone(identity) })
     }
 
-    /// Drops the stored lines of logs that are not polled any more.
-    pub(crate) fn tidy(&self) {
+    /// Drops the stored lines of logs that are not polled any more. Returns the time after which some may be left to drop.
+    pub(crate) fn tidy(&self) -> Option<Duration> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         logs.retain(|_, notes| notes.try_lock().map_or(true, |mut notes| notes.is_in_use()));
+        (!logs.is_empty()).then_some(FORGET_AFTER)
     }
 }
 

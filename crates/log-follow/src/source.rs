@@ -14,7 +14,7 @@ pub enum LogSource {
     Names {
         /// The directory, taken literally.
         directory: PathBuf,
-        /// Matched against the name alone, without added anchors.
+        /// Matched against the name alone, without added anchors. A name with a line end does not match.
         name: Pattern,
     },
 }
@@ -64,7 +64,8 @@ impl LogSource {
     }
 }
 
-/// The paths that may be read: those that match at least one pattern, with symbolic links resolved.
+/// The paths that may be read: those that match at least one pattern, with symbolic links resolved. A path with a line end does
+/// not match.
 #[derive(Debug, Clone, Default)]
 pub struct AllowPath(Option<Vec<Pattern>>);
 
@@ -91,6 +92,6 @@ impl AllowPath {
     pub fn allows(&self, path: &Path) -> bool {
         use std::os::unix::ffi::OsStrExt as _;
         let bytes = path.as_os_str().as_bytes();
-        self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.is_match(bytes)))
+        self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches_name(bytes)))
     }
 }

@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::AllowPath;
 use crate::checkpoint::FileCheckpoint;
-use crate::file::{Fingerprint, HEAD_BYTES, Stat, open};
+use crate::file::{Examination, Fingerprint, HEAD_BYTES, Stat};
 
 /// One file to read.
 #[derive(Debug, Clone)]
@@ -47,13 +46,13 @@ impl Step {
 
     /// Stores a fingerprint that distinguishes the file from one that is truncated and written again. A file that was moved
     /// since it was listed gets none; opening it detects that.
-    pub(crate) fn lay_anchor(&mut self, allow: &AllowPath) {
+    pub(crate) fn lay_anchor(&mut self, files: &Examination<'_>) {
         let checkpoint = &self.checkpoint;
         self.anchor = if checkpoint.offset > 0 && !checkpoint.unopened {
             Some((checkpoint.offset, checkpoint.fingerprint))
         } else {
             let length = self.size.min(HEAD_BYTES);
-            let file = open(&self.path, allow).ok().filter(|(_, stat)| checkpoint.is_inode_of(*stat));
+            let file = files.open(&self.path).ok().filter(|(_, stat)| checkpoint.is_inode_of(*stat));
             file.and_then(|(file, _)| Fingerprint::read(&file, length).ok().flatten())
                 .map(|print| (length, print))
         };

@@ -308,6 +308,11 @@ impl Store {
         }
     }
 
+    /// Returns whether records wait for a disk that can be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.disk, Disk::Failed(_)) && self.owner.is_some()
+    }
+
     /// Returns whether positions may move: not while another process stores them, and again as soon as it has ended.
     pub(crate) fn may_move(&mut self) -> bool {
         if self.owner.is_none() || self.read_only || !matches!(self.disk, Disk::ReadOnly) {

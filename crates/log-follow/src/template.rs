@@ -1,6 +1,7 @@
 //! Output templates for matching lines.
 
 use crate::Captures;
+use crate::text::MAX_VALUE_BYTES;
 
 /// What to deliver of a matching line: `\0` stands for the whole match, `\1` to `\9` for groups, `\\` for a backslash. The
 /// empty template, which is the default, delivers the whole line.
@@ -30,7 +31,7 @@ impl Template {
         self.0.is_empty()
     }
 
-    /// The text for one match. Bytes that are not UTF-8 become U+FFFD.
+    /// The text for one match. Bytes that are not UTF-8 become U+FFFD. A text longer than a value may be incomplete.
     #[must_use]
     pub fn apply(&self, captures: &Captures<'_>) -> String {
         if self.0.is_empty() {
@@ -39,6 +40,10 @@ impl Template {
         let mut out = Vec::new();
         let mut rest = self.0.as_bytes();
         while let Some(at) = memchr::memchr(b'\\', rest) {
+            // A value is not longer. A template can name a line of 256 KiB a thousand times.
+            if out.len() > MAX_VALUE_BYTES {
+                break;
+            }
             out.extend_from_slice(&rest[..at]);
             rest = &rest[at + 1..];
             match rest.first() {

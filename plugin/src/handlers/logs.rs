@@ -1,5 +1,6 @@
 //! `log`, `log.count`, `log.total`, `log.last`, `log.groups`, and the `logrt` keys, which take a pattern for file names.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agent2_plugin::{self as sdk, ItemError, Reply, Request};
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use crate::deadline::reading_deadline;
 use crate::json;
+use crate::logs::Logs;
 use crate::parameters::Arguments;
 use crate::state::PluginState;
 
@@ -37,10 +39,10 @@ pub(crate) fn lines(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Re
     let PolledValue { value, pending } = logs.follower().lines(&item, &poll).map_err(reported)?;
     let Some(text) = value else {
         // The value contains no line that could be lost, so the position moves at once.
-        pending.commit();
+        logs.commit(pending);
         return Ok(Reply::none());
     };
-    Ok(commit_when_written(Reply::value(text), pending))
+    Ok(commit_when_written(Reply::value(text), Arc::clone(logs), pending))
 }
 
 /// `log.count[...]` and `logrt.count[...]`
@@ -51,14 +53,14 @@ pub(crate) fn count(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Re
         return Ok(logs.follower().peek_count(&item, &poll).map_err(reported)?.into());
     }
     let PolledValue { value, pending } = logs.follower().count(&item, &poll).map_err(reported)?;
-    Ok(commit_when_written(value.into(), pending))
+    Ok(commit_when_written(value.into(), Arc::clone(logs), pending))
 }
 
 /// Moves the position when the agent has the reply, and leaves it otherwise.
-fn commit_when_written(reply: Reply, pending: log_follow::PendingCheckpoint) -> Reply {
+fn commit_when_written(reply: Reply, logs: Arc<Logs>, pending: log_follow::PendingCheckpoint) -> Reply {
     reply.on_delivery(move |delivery| {
         if delivery == sdk::Delivery::Written {
-            pending.commit();
+            logs.commit(pending);
         }
     })
 }

@@ -165,3 +165,23 @@ fn missing_directory_of_a_name_pattern() {
     let error = follower.lines(&item, &poll_now()).unwrap_err().to_string();
     assert_eq!(error, "Cannot obtain directory information: [2] No such file or directory");
 }
+
+/// `^` and `$` match at every line end of a text.
+#[test]
+fn name_with_a_line_end_is_neither_allowed_nor_followed() {
+    let allow = AllowPath::only(vec![Pattern::new("^/var/log/.*[.]log$").unwrap()]);
+    assert!(allow.allows(Path::new("/var/log/app.log")));
+    for path in [
+        "/home/user/x\n/var/log/app.log",
+        "/home/user/x\r/var/log/app.log",
+        "/var/log/app.log\n",
+        "/var/log/a.log\nx",
+    ] {
+        assert!(!allow.allows(Path::new(path)), "{path:?}");
+    }
+    let directory = LogDirectory::new();
+    append(&directory.file("messages"), "true\n");
+    append(&directory.file("x\nmessages"), "forged\n");
+    let item = directory.item_of(Query::new(directory.names()));
+    assert_eq!(poll(&directory.follower(), &item).unwrap(), "true");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log_follow::{Error, Follower, Item, LogSource, Poll, Query, Settings, Template};
 
-use crate::common::{LogDirectory, lines, poll, poll_in, poll_now, poll_with};
+use crate::common::{LogDirectory, append, drain, lines, poll, poll_in, poll_now, poll_with};
 
 #[test]
 fn lines_per_second_limit_a_poll_and_the_rest_follows() {
@@ -160,4 +160,27 @@ fn idle_files_are_not_read() {
         assert_eq!(poll(&follower, item), None);
     }
     assert_eq!(follower.status().read_bytes, read, "an idle poll opens and reads nothing");
+}
+
+/// Without the deadline, each of the 600 files would be opened.
+#[test]
+fn directory_with_too_many_files_for_the_time_moves_nothing_and_is_an_error() {
+    let directory = LogDirectory::new();
+    let item = directory.item_of(Query::new(directory.names()));
+    (0..600).for_each(|file| append(&directory.file(&format!("messages-{file}")), format!("{file}\n")));
+    let follower = directory.follower();
+    let error = follower.lines(&item, &Poll::within(Duration::ZERO)).unwrap_err();
+    assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+    assert_eq!(drain(&follower, &item).len(), 600);
+}
+
+/// A thousand times 256 KiB would be 256 MB.
+#[test]
+fn template_that_repeats_a_long_line_is_cut_to_a_value() {
+    let directory = LogDirectory::new();
+    directory.append("x".repeat(200_000) + "\n");
+    let query = Query::new(LogSource::file(&directory.log)).pattern("x+".parse().unwrap());
+    let item = directory.item_of(query.template(Template::new(&r"\0".repeat(1000))));
+    let value = poll(&directory.follower(), &item).unwrap();
+    assert!(value.len() <= log_follow::MAX_VALUE_BYTES && value.ends_with("x…"), "{}", value.len());
 }

@@ -137,6 +137,21 @@ impl Pattern {
         self.verdict(line) == Verdict::Yes
     }
 
+    /// Returns whether a name matches, such as a path. `^` and `$` would match in the middle of a name with a line end, which an
+    /// ordinary user can give to a file, so such a name does not match.
+    ///
+    /// ```
+    /// use regex_dialects::pcre2::Pattern;
+    ///
+    /// let pattern: Pattern = "^/var/log/".parse().unwrap();
+    /// assert!(pattern.matches_name(b"/var/log/messages"));
+    /// assert!(!pattern.matches_name(b"/home/user/a\n/var/log/messages"));
+    /// ```
+    #[must_use]
+    pub fn matches_name(&self, name: &[u8]) -> bool {
+        memchr::memchr2(b'\n', b'\r', name).is_none() && self.is_match(name)
+    }
+
     /// Returns the match in `line` with its groups.
     #[must_use]
     pub fn captures<'l>(&self, line: &'l [u8]) -> Option<Captures<'l>> {
