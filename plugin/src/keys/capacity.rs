@@ -12,7 +12,8 @@ const CONF: Parameter = Parameter::text(
 
 const RETURNS: Returns = Returns::Json {
     summary: "A field that is not known is absent: docs/capacity.md. An error if no configuration is found. An error \
-              with file and line if the server would not start with its configuration.",
+              with file and line if the server would not start with its configuration. An error with file and limit if the \
+              configuration exceeds a limit of docs/capacity.md.",
     fields: FIELDS,
 };
 
