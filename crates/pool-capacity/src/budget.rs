@@ -95,7 +95,7 @@ pub enum BudgetError {
     },
     /// The deadline has passed.
     #[error(
-        "{}: the time for this item ended before the configuration was read: raise Timeout, or reduce the included files",
+        "{}: the time for this item ended while it was read: raise Timeout, or reduce the included files",
         short_path(path)
     )]
     Late {

@@ -15,6 +15,7 @@
 //! assert_eq!((connections.accepted, connections.waiting), (1, 0));
 //! ```
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Connections of a server, on its side.
@@ -66,23 +67,97 @@ impl Address {
     /// Counts the connections in a table on the server's side.
     #[must_use]
     pub fn connections(&self, table: &[u8]) -> Connections {
-        self.connections_of(table, None)
+        let mut counter = ConnectionCounter::new([self.clone()], None);
+        let table = table.split(|&byte| byte == b'\n');
+        let name = self.tables()[0];
+        counter.begin(name);
+        table.for_each(|line| counter.add(name, line));
+        counter.connections(self).unwrap_or_default()
+    }
+}
+
+/// Counts the connections of many addresses in one pass over each table, line by line: a server may have thousands of pools,
+/// and a table may have a million lines.
+///
+/// ```
+/// use pool_capacity::sockets::{Address, ConnectionCounter};
+///
+/// let [shop, blog] = ["/run/shop.sock", "/run/blog.sock"].map(|path| Address::parse(path).unwrap());
+/// let mut counter = ConnectionCounter::new([shop.clone(), blog.clone()], None);
+/// assert_eq!(counter.tables(), ["unix"]);
+/// assert_eq!(counter.connections(&shop), None);
+/// counter.begin("unix");
+/// counter.add("unix", b"0000000000000000: 00000003 00000000 00000000 0001 03 17500 /run/shop.sock");
+/// assert_eq!(counter.connections(&shop).unwrap().accepted, 1);
+/// assert_eq!(counter.connections(&blog).unwrap().accepted, 0);
+/// ```
+#[derive(Debug)]
+pub struct ConnectionCounter {
+    paths: HashMap<Vec<u8>, Connections>,
+    ports: HashMap<u16, Connections>,
+    uid: Option<u32>,
+    begun: Vec<&'static str>,
+}
+
+impl ConnectionCounter {
+    /// A counter for these addresses. On a port only connections count that the account `uid` has accepted, if it is given: any
+    /// user may listen on the same port at another loopback address.
+    #[must_use]
+    pub fn new(addresses: impl IntoIterator<Item = Address>, uid: Option<u32>) -> Self {
+        let mut counter = Self { paths: HashMap::new(), ports: HashMap::new(), uid, begun: Vec::new() };
+        for address in addresses {
+            match address {
+                Address::Path(path) => {
+                    counter.paths.insert(without_var(path.as_bytes()).to_vec(), Connections::default());
+                }
+                Address::Port(port) => drop(counter.ports.insert(port, Connections::default())),
+            }
+        }
+        counter
     }
 
-    /// Counts the connections in a table on the server's side, on a port only those that an account has accepted: any user may
-    /// listen on the same port at another loopback address.
+    /// The tables below `/proc/PID/net` that contain connections to the addresses.
     #[must_use]
-    pub fn connections_of(&self, table: &[u8], uid: Option<u32>) -> Connections {
-        let mut connections = Connections::default();
-        for line in table.split(|&byte| byte == b'\n').skip(1) {
-            let is_accepted = match self {
-                Self::Path(path) => unix(line, path.as_bytes()),
-                Self::Port(port) => tcp(line, *port, uid),
-            };
-            connections.accepted += u64::from(is_accepted == Some(true));
-            connections.waiting += u64::from(is_accepted == Some(false));
+    pub fn tables(&self) -> Vec<&'static str> {
+        let unix = (!self.paths.is_empty()).then_some("unix");
+        let tcp = (!self.ports.is_empty()).then_some(["tcp", "tcp6"]);
+        unix.into_iter().chain(tcp.into_iter().flatten()).collect()
+    }
+
+    /// Begins a table that can be read. Without IPv6 there is no `tcp6`.
+    pub fn begin(&mut self, table: &'static str) {
+        self.begun.push(table);
+    }
+
+    /// Counts the connection in a line of a table. The first line is a heading and counts nothing.
+    pub fn add(&mut self, table: &str, line: &[u8]) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let (connections, is_accepted) = if table == "unix" {
+            let Some((path, is_accepted)) = unix(line) else { return };
+            (self.paths.get_mut(without_var(path)), is_accepted)
+        } else {
+            let Some(connection) = tcp(line) else { return };
+            let is_other = self.uid.is_some_and(|uid| connection.uid != Some(uid));
+            if connection.is_accepted && is_other {
+                return;
+            }
+            (self.ports.get_mut(&connection.port), connection.is_accepted)
+        };
+        if let Some(connections) = connections {
+            connections.accepted += u64::from(is_accepted);
+            connections.waiting += u64::from(!is_accepted);
         }
-        connections
+    }
+
+    /// Returns the connections to one of the addresses; `None` if no table with them could be read.
+    #[must_use]
+    pub fn connections(&self, address: &Address) -> Option<Connections> {
+        let is_read = address.tables().iter().any(|table| self.begun.contains(table));
+        let counted = match address {
+            Address::Path(path) => self.paths.get(without_var(path.as_bytes())),
+            Address::Port(port) => self.ports.get(port),
+        };
+        counted.copied().filter(|_| is_read)
     }
 }
 
@@ -152,12 +227,12 @@ fn words<const COUNT: usize>(mut line: &[u8]) -> Option<([&[u8]; COUNT], &[u8])>
     Some((words, line))
 }
 
-/// Returns whether a connection to the path is accepted. `Num: RefCount Protocol Flags Type St Inode Path`; state `03` is
-/// connected and `02` connecting.
-fn unix(line: &[u8], path: &[u8]) -> Option<bool> {
+/// Returns the path of a connection, and whether it is accepted. `Num: RefCount Protocol Flags Type St Inode Path`; state `03`
+/// is connected and `02` connecting.
+fn unix(line: &[u8]) -> Option<(&[u8], bool)> {
     let ([.., state, _inode], rest) = words::<7>(line)?;
-    let is_ours = without_var(rest.strip_prefix(b" ").unwrap_or(rest)) == without_var(path);
-    (is_ours && (state == b"03" || state == b"02")).then_some(state == b"03")
+    let path = rest.strip_prefix(b" ").unwrap_or(rest);
+    (state == b"03" || state == b"02").then_some((path, state == b"03"))
 }
 
 /// `/var/run` is a link to `/run`.
@@ -165,17 +240,23 @@ fn without_var(path: &[u8]) -> &[u8] {
     if path.starts_with(b"/var/run/") { &path[4..] } else { path }
 }
 
-/// Returns whether a connection to the port is accepted. `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout
-/// inode`; state `01` is established.
-fn tcp(line: &[u8], port: u16, account: Option<u32>) -> Option<bool> {
-    let ([_number, local, _remote, state, _, _, _, uid, _timeout, inode], _) = words::<10>(line)?;
+/// A connection to a port of this machine.
+struct TcpConnection {
+    port: u16,
+    is_accepted: bool,
+    uid: Option<u32>,
+}
+
+/// Parses `sl: local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode`; state `01` is established.
+fn tcp(line: &[u8]) -> Option<TcpConnection> {
+    let ([_number, local, _remote, b"01", _queues, _timer, _retransmits, uid, _timeout, inode], _) =
+        words::<10>(line)?
+    else {
+        return None;
+    };
     let hex = std::str::from_utf8(local.rsplit(|&byte| byte == b':').next()?).ok()?;
-    let is_accepted = inode != b"0";
-    let is_of_account =
-        account.is_none_or(|account| std::str::from_utf8(uid).is_ok_and(|uid| uid.parse() == Ok(account)));
-    let is_ours =
-        state == b"01" && u16::from_str_radix(hex, 16) == Ok(port) && (is_of_account || !is_accepted);
-    is_ours.then_some(is_accepted)
+    let uid = std::str::from_utf8(uid).ok().and_then(|uid| uid.parse().ok());
+    Some(TcpConnection { port: u16::from_str_radix(hex, 16).ok()?, is_accepted: inode != b"0", uid })
 }
 
 #[cfg(test)]
@@ -240,7 +321,12 @@ mod tests {
              \x20  6: 0100007F:2328 0100007F:D434 01\n"
         );
         assert_eq!(Address::Port(9000).connections(tcp.as_bytes()), Connections { accepted: 2, waiting: 1 });
-        let of = |uid| Address::Port(9000).connections_of(tcp.as_bytes(), Some(uid));
+        let of = |uid| {
+            let mut counter = ConnectionCounter::new([Address::Port(9000)], Some(uid));
+            counter.begin("tcp");
+            tcp.split_inclusive('\n').for_each(|line| counter.add("tcp", line.as_bytes()));
+            counter.connections(&Address::Port(9000)).unwrap()
+        };
         assert_eq!(of(33), Connections { accepted: 2, waiting: 1 });
         assert_eq!(of(34), Connections { accepted: 0, waiting: 1 });
         let unix = b"Num RefCount Protocol Flags Type St Inode Path\n\

@@ -334,7 +334,7 @@ fn nothing_is_computed_after_the_deadline() {
         let files = Slow { tree, reads: Cell::new(0), slow_read: 3, takes };
         let reading = Reading::new(&files).until(Instant::now() + takes);
         let error = read(&reading).unwrap_err();
-        assert!(error.starts_with("/etc/a: the time for this item ended before"), "{error}");
+        assert!(error.starts_with("/etc/a: the time for this item ended while"), "{error}");
         // The main file and one included file before it, and at most 16 lines after it.
         assert_eq!(files.reads.get(), 3);
         assert!(reading.steps() < 1100, "{}", reading.steps());

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,7 +11,9 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::error::ProcError;
-use crate::root::{ProcRoot, SmallPath, WHOLE_FILE_BYTES, is_gone, read_at, read_to_end, with_buffer};
+use crate::root::{
+    ProcRoot, SmallPath, WHOLE_FILE_BYTES, is_gone, open_file, read_at, read_to_end, with_buffer,
+};
 use crate::shortage::{ResourceShortage, if_readable};
 use crate::smaps::Smaps;
 use crate::stat::Stat;
@@ -345,6 +348,12 @@ impl Snapshot {
     pub fn processes(&self) -> impl Iterator<Item = Process<'_>> + '_ {
         (0..self.rows.len()).map(|index| Process { snapshot: self, index })
     }
+
+    /// The process at a position in [`processes`](Self::processes).
+    #[must_use]
+    pub fn process_at(&self, index: usize) -> Option<Process<'_>> {
+        (index < self.rows.len()).then_some(Process { snapshot: self, index })
+    }
 }
 
 /// One process of a [`Snapshot`].
@@ -528,6 +537,17 @@ impl<'a> Process<'a> {
         let mut content = Vec::new();
         let read = if_readable(read_to_end(dir.as_fd(), name, &mut content, limit))?;
         Ok(read.map(|()| content))
+    }
+
+    /// Opens another file of the process for reading piece by piece, such as `net/unix`. `None` if the process is gone or the
+    /// file unreadable; never another process's.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcError::Shortage`]
+    pub fn open_file(&self, name: &CStr) -> Result<Option<File>, ProcError> {
+        let Some(dir) = self.reopen()? else { return Ok(None) };
+        Ok(if_readable(open_file(dir.as_fd(), name))?.map(File::from))
     }
 
     /// Opens the directory of the process. `None` if its id belongs to another process by now.

@@ -32,8 +32,14 @@ const NAMES: [&[u8]; 10] = [
     b"httpd2-event",
 ];
 
+/// Returns whether a process of a server has this name.
+#[must_use]
+pub fn is_server_name(name: &[u8]) -> bool {
+    NAMES.contains(&name)
+}
+
 fn is_httpd(process: &ServerProcess) -> bool {
-    NAMES.contains(&process.name.as_slice())
+    is_server_name(&process.name)
 }
 
 /// Returns the parents of all running servers.

@@ -51,7 +51,7 @@ pub use build::Build;
 pub use error::{ApacheError, Location, Warning};
 pub use invocation::Invocation;
 pub use listen::{Listen, StatusPage};
-pub use live::{Running, named_paths, parent_of, parents};
+pub use live::{Running, is_server_name, named_paths, parent_of, parents};
 pub use mpm::Mpm;
 pub use pool::{Pool, read};
 pub use status::{Scoreboard, StatusError};

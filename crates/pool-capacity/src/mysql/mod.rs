@@ -25,4 +25,4 @@ mod variables;
 pub use buffer::Buffer;
 pub use config::Config;
 pub use error::Error;
-pub use server::{Flavour, Server, is_server, named_paths, usual_places};
+pub use server::{Flavour, Server, is_server, is_server_name, named_paths, usual_places};

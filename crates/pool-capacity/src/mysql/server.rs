@@ -38,7 +38,13 @@ pub fn usual_places() -> &'static [&'static str] {
 /// Returns whether a process is a database server.
 #[must_use]
 pub fn is_server(process: &ServerProcess) -> bool {
-    matches!(process.name.as_slice(), b"mysqld" | b"mariadbd")
+    is_server_name(&process.name)
+}
+
+/// Returns whether a database server has this name.
+#[must_use]
+pub fn is_server_name(name: &[u8]) -> bool {
+    matches!(name, b"mysqld" | b"mariadbd")
 }
 
 /// Returns the absolute paths on a server's command line: its program and its option files.

@@ -30,4 +30,4 @@ pub use environment::Environment;
 pub use error::{Error, PoolError};
 pub use installed::{find, places};
 pub use pool::{Manager, Pool};
-pub use processes::{Master, is_master, masters, named_paths};
+pub use processes::{Master, is_master, is_title, masters, named_paths};

@@ -38,6 +38,12 @@ pub fn masters(processes: &[ServerProcess]) -> Vec<Master> {
     masters
 }
 
+/// Returns whether a command line is the title of a master or a worker.
+#[must_use]
+pub fn is_title(cmdline: &[u8]) -> bool {
+    cmdline.starts_with(MASTER) || cmdline.starts_with(WORKER)
+}
+
 /// Returns whether a process has the title of a master.
 #[must_use]
 pub fn is_master(process: &ServerProcess) -> bool {

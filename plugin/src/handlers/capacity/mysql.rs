@@ -34,7 +34,7 @@ pub(super) fn capacity(context: &Context<'_>, conf: Option<PathBuf>) -> Result<C
     let mut capacity = configured(&paths, &config);
     capacity.running = context.running.is_running(process.is_some());
     if let Some(process) = process {
-        live(&mut capacity, context, &config, process);
+        live(&mut capacity, context, &config, process)?;
     }
     if servers.len() > 1 && !is_named {
         capacity.warnings.push(format!(
@@ -79,7 +79,12 @@ fn configured(paths: &[PathBuf], config: &Config) -> Capacity {
 }
 
 /// Adds the kernel's facts about the running server.
-fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process: &ServerProcess) {
+fn live(
+    capacity: &mut Capacity,
+    context: &Context<'_>,
+    config: &Config,
+    process: &ServerProcess,
+) -> Result<(), ItemError> {
     capacity.processes = Some(1);
     capacity.threads = Some(process.threads.into());
     let sockets = match &config.socket {
@@ -87,11 +92,14 @@ fn live(capacity: &mut Capacity, context: &Context<'_>, config: &Config, process
         None => SOCKETS.to_vec(),
     };
     let addresses = sockets.into_iter().filter_map(Address::parse).chain([Address::Port(config.port)]);
-    let mut counts =
-        addresses.filter_map(|address| context.running.connections(process.pid, &address, process.uid));
-    capacity.workers = counts.next().map(|first| counts.fold(first, |one, other| one + other).accepted);
+    let addresses: Vec<Address> = addresses.collect();
+    let counter =
+        context.running.connections(process.pid, addresses.iter().cloned(), process.uid, &context.files)?;
+    let counts = addresses.iter().filter_map(|address| counter.connections(address));
+    capacity.workers = counts.reduce(|one, other| one + other).map(|counts| counts.accepted);
     capacity.usage_percent = capacity.workers.and_then(|workers| percent(workers, config.max_connections));
     capacity.at_limit = capacity.workers.map(|workers| workers >= config.max_connections);
+    Ok(())
 }
 
 /// Names the largest buffers, which are the ones to change.
@@ -196,7 +204,7 @@ fn name(server: Server) -> String {
 
 /// The number of files that the running server may open, after its own changes.
 fn open_files(context: &Context<'_>, pid: u32) -> Option<u64> {
-    let limits = context.running.file(pid, "limits")?;
+    let limits = context.running.file(pid, c"limits")?;
     let limits = String::from_utf8_lossy(&limits);
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

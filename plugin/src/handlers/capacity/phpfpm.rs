@@ -1,5 +1,6 @@
 //! php-fpm: all running versions, or the installed ones if none runs.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use agent2_plugin::ItemError;
@@ -94,14 +95,19 @@ fn confs(
 /// Reads with the running master's environment. Only its user may read that: root, or a process with both `CAP_SYS_PTRACE` and
 /// `CAP_DAC_READ_SEARCH`.
 fn read_with_environment(context: &Context<'_>, conf: &Path, masters: &[&Master]) -> Result<Config, Error> {
-    let environment = masters.first().and_then(|master| context.running.file(master.pid, "environ"));
+    let environment = masters.first().and_then(|master| context.running.file(master.pid, c"environ"));
     let Some(environment) = environment else {
         return Config::read(&context.files, conf, Environment::Hidden);
     };
-    let value = |name: &[u8]| {
-        let of = |entry: &[u8]| entry.strip_prefix(name)?.strip_prefix(b"=").map(<[u8]>::to_vec);
-        environment.split(|&byte| byte == 0).find_map(of)
-    };
+    let mut variables: HashMap<&[u8], &[u8]> = HashMap::new();
+    for entry in environment.split(|&byte| byte == 0) {
+        context.files.step(conf)?;
+        if let Some(equals) = entry.iter().position(|&byte| byte == b'=') {
+            // The first of several counts, as in getenv(3).
+            variables.entry(&entry[..equals]).or_insert(&entry[equals + 1..]);
+        }
+    }
+    let value = |name: &[u8]| variables.get(name).map(|value| value.to_vec());
     Config::read(&context.files, conf, Environment::Known(&value))
 }
 
@@ -120,6 +126,8 @@ struct Readings {
     known: (u64, u64),
     /// Busy workers of all pools, if each number is known.
     busy: Option<u64>,
+    /// The names that are shown so far.
+    names: HashSet<String>,
 }
 
 impl Readings {
@@ -129,7 +137,7 @@ impl Readings {
         context: &Context<'_>,
         config: &Config,
         masters: &[&Master],
-    ) -> Result<(), ProcError> {
+    ) -> Result<(), ItemError> {
         capacity.limit += config.limit();
         *capacity.limit_configured.get_or_insert_default() += config.written();
         capacity.warnings.extend(config.warnings.iter().cloned());
@@ -138,7 +146,13 @@ impl Readings {
         let parents = self.footprints(context, &pids)?;
         self.parents.extend(parents);
         let known = context.running.is_running(!masters.is_empty()).is_some();
+        let addresses = config.pools.iter().filter_map(|pool| Address::parse(&pool.listen));
+        let counter = masters
+            .first()
+            .map(|master| context.running.connections(master.pid, addresses, None, &context.files))
+            .transpose()?;
         for pool in &config.pools {
+            context.files.check(&config.conf)?;
             let workers = workers_of(masters, &pool.name);
             let footprints = self.footprints(context, &workers)?;
             let live = workers.len() as u64;
@@ -147,10 +161,10 @@ impl Readings {
             }
             self.workers.extend(footprints);
             self.live += live;
-            let connections = masters.first().and_then(|master| {
-                context.running.connections(master.pid, &Address::parse(&pool.listen)?, None)
-            });
-            let shown = PoolJson::of(config, pool, known.then_some(live), connections, &capacity.pools);
+            let connections =
+                counter.as_ref().and_then(|counter| counter.connections(&Address::parse(&pool.listen)?));
+            let name = self.distinct_name(config, pool, capacity.pools.len());
+            let shown = PoolJson::of(config, pool, name, known.then_some(live), connections);
             self.busy = self.busy.zip(shown.busy).map(|(sum, busy)| sum + busy);
             if let Some(used) = shown.used() {
                 self.known.0 += used;
@@ -159,6 +173,16 @@ impl Readings {
             capacity.pools.push(shown);
         }
         Ok(())
+    }
+
+    /// Returns a name that no other pool has: installed versions all have a pool called www, and discovery needs distinct names.
+    fn distinct_name(&mut self, config: &Config, pool: &Pool, others: usize) -> String {
+        let mut name = label(&pool.name, others);
+        if self.names.contains(&name) {
+            name = label(&format!("{} ({})", pool.name, config.conf.display()), others);
+        }
+        self.names.insert(name.clone());
+        name
     }
 
     fn footprints(&mut self, context: &Context<'_>, pids: &[u32]) -> Result<Vec<Footprint>, ProcError> {
@@ -194,16 +218,11 @@ impl PoolJson {
     fn of(
         config: &Config,
         pool: &Pool,
+        name: String,
         live: Option<u64>,
         connections: Option<Connections>,
-        others: &[Self],
     ) -> Self {
         let conf = config.conf.display().to_string();
-        // Installed versions all have a pool called www, and discovery needs distinct names.
-        let mut name = label(&pool.name, others.len());
-        if others.iter().any(|other| other.name == name) {
-            name = label(&format!("{} ({conf})", pool.name), others.len());
-        }
         let mut shown = Self {
             name,
             conf: printable(conf.as_bytes()),

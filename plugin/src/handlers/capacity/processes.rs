@@ -1,14 +1,16 @@
 //! The host's processes, as the capacity keys need them.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use agent2_plugin::{ItemError, Request};
-use pool_capacity::ServerProcess;
 use pool_capacity::sizing::{Footprint, Shares};
-use pool_capacity::sockets::{Address, Connections};
+use pool_capacity::sockets::{Address, ConnectionCounter};
+use pool_capacity::{Reading, ServerProcess, apache, mysql, phpfpm};
 use proc_snapshot::{Needs, ProcError, Process, Smaps, Snapshot, Visibility};
 
 use crate::deadline::reading_deadline;
@@ -16,12 +18,22 @@ use crate::state::PluginState;
 
 /// The largest sample of workers if smaps_rollup is read, because the kernel walks the whole memory of each.
 const SAMPLE: usize = 50;
-/// Larger than the connection table of any machine.
-const PROC_FILE_BYTES_MAX: usize = 64 << 20;
+/// Larger than the limits and the environment of any server. The kernel allows 6 MiB for an environment.
+const PROC_FILE_BYTES_MAX: usize = 8 << 20;
+/// Longer than any line of a connection table.
+const TABLE_LINE_BYTES_MAX: u64 = 4096;
+/// Arguments of a process of an ordinary user beyond this number count as one. Any user may start thousands of processes with a
+/// server's name.
+const USERS_ARGUMENTS_MAX: usize = 32;
+/// The largest uid of a system account in distributions.
+const SYSTEM_UID_MAX: u32 = 999;
 
 /// The processes of one walk.
 pub(super) struct Running {
     snapshot: Arc<Snapshot>,
+    /// The position of each process in the snapshot, because a server may have thousands of pools with workers.
+    positions: HashMap<u32, usize>,
+    /// The processes with the name or the title of a server.
     pub(super) processes: Vec<ServerProcess>,
     /// Whether processes of other users are hidden: then an empty list does not show that there are none.
     pub(super) partial: bool,
@@ -33,8 +45,9 @@ impl Running {
         let partial = Visibility::new(plugin.walk.root(), &snapshot)?.is_partial();
         // A zombie has ended.
         let alive = snapshot.processes().filter(|process| !matches!(process.state(), Some(b'Z' | b'X')));
-        let processes = alive.map(|process| process_of(&process)).collect();
-        Ok(Self { snapshot, processes, partial })
+        let processes = alive.filter(has_name_of_server).map(|process| process_of(&process)).collect();
+        let positions = snapshot.processes().enumerate().map(|(at, process)| (process.pid(), at)).collect();
+        Ok(Self { snapshot, positions, processes, partial })
     }
 
     /// Returns whether there are such processes; absent if that cannot be known.
@@ -85,28 +98,46 @@ impl Running {
 
     /// Returns the processes with these ids.
     pub(super) fn rows(&self, pids: &HashSet<u32>) -> HashMap<u32, Process<'_>> {
-        let chosen = self.snapshot.processes().filter(|process| pids.contains(&process.pid()));
-        chosen.map(|process| (process.pid(), process)).collect()
+        pids.iter().filter_map(|pid| Some((*pid, self.row(*pid)?))).collect()
     }
 
     /// Reads a file of a process; absent if the process has ended or the file may not be read.
-    pub(super) fn file(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
-        let process = self.snapshot.processes().find(|process| process.pid() == pid)?;
-        process.read_file(&CString::new(name).ok()?, PROC_FILE_BYTES_MAX).ok()?
+    pub(super) fn file(&self, pid: u32, name: &CStr) -> Option<Vec<u8>> {
+        self.row(pid)?.read_file(name, PROC_FILE_BYTES_MAX).ok()?
     }
 
-    /// Counts connections to an address in the network namespace of a process; on a port only those that `uid` has accepted, if it
-    /// is given.
-    pub(super) fn connections(&self, pid: u32, address: &Address, uid: Option<u32>) -> Option<Connections> {
-        let count =
-            |table: &&str| Some(address.connections_of(&self.file(pid, &format!("net/{table}"))?, uid));
-        // Without IPv6 there is no such table.
-        address.tables().iter().filter_map(count).reduce(|one, other| one + other)
+    /// Counts connections to addresses in the network namespace of a process; on a port only those that `uid` has accepted, if it
+    /// is given. Each table is read once.
+    pub(super) fn connections(
+        &self,
+        pid: u32,
+        addresses: impl IntoIterator<Item = Address>,
+        uid: Option<u32>,
+        reading: &Reading<'_>,
+    ) -> Result<ConnectionCounter, ItemError> {
+        let mut counter = ConnectionCounter::new(addresses, uid);
+        let Some(process) = self.row(pid) else { return Ok(counter) };
+        for table in counter.tables() {
+            let path = PathBuf::from(format!("/proc/{pid}/net/{table}"));
+            let Some(file) = process.open_file(&CString::new(format!("net/{table}"))?)? else { continue };
+            counter.begin(table);
+            let (mut file, mut line) = (BufReader::new(file), Vec::new());
+            while (&mut file).take(TABLE_LINE_BYTES_MAX).read_until(b'\n', &mut line)? > 0 {
+                reading.step(&path)?;
+                counter.add(table, &line);
+                line.clear();
+            }
+        }
+        Ok(counter)
     }
 
+    fn row(&self, pid: u32) -> Option<Process<'_>> {
+        self.snapshot.process_at(*self.positions.get(&pid)?)
+    }
+
+    /// Returns the processes with these ids, the smallest first.
     fn chosen(&self, pids: &[u32]) -> Vec<Process<'_>> {
-        let pids: HashSet<u32> = pids.iter().copied().collect();
-        let mut chosen: Vec<_> = self.snapshot.processes().filter(|p| pids.contains(&p.pid())).collect();
+        let mut chosen: Vec<_> = pids.iter().filter_map(|pid| self.row(*pid)).collect();
         chosen.sort_by_key(|process| (process.rss_pages(), process.pid()));
         chosen
     }
@@ -145,14 +176,24 @@ fn shares_of(smaps: Smaps) -> Shares {
     Shares { pss_bytes: smaps.pss_bytes, uss_bytes: smaps.uss_bytes, swap_pss_bytes: smaps.swap_pss_bytes }
 }
 
+/// Returns whether a process has the name or the title of a server, which any user may give it.
+fn has_name_of_server(process: &Process<'_>) -> bool {
+    let name = process.comm().unwrap_or_default();
+    apache::is_server_name(name)
+        || mysql::is_server_name(name)
+        || process.cmdline().is_some_and(phpfpm::is_title)
+}
+
 fn process_of(process: &Process<'_>) -> ServerProcess {
     // The walk has converted NUL to space, so an argument with spaces becomes several.
-    let arguments = process.cmdline().unwrap_or_default().split(|&byte| byte == b' ');
+    let is_of_system = process.uid().is_some_and(|uid| uid <= SYSTEM_UID_MAX);
+    let arguments_max = if is_of_system { usize::MAX } else { USERS_ARGUMENTS_MAX };
+    let cmdline = process.cmdline().unwrap_or_default();
     ServerProcess {
         pid: process.pid(),
         ppid: process.ppid(),
         name: process.comm().unwrap_or_default().to_vec(),
-        arguments: arguments.map(<[u8]>::to_vec).collect(),
+        arguments: cmdline.splitn(arguments_max, |&byte| byte == b' ').map(<[u8]>::to_vec).collect(),
         threads: process.threads(),
         uid: process.uid(),
     }
