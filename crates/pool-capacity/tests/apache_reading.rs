@@ -1,7 +1,5 @@
 //! How the text of a configuration is read: conditions, includes, names, and the limits of one configuration.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::PathBuf;
 
 use pool_capacity::apache::{ApacheError, Build, Invocation, Pool, read};
