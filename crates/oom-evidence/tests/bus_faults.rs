@@ -100,7 +100,7 @@ fn message_head(body_bytes: u32) -> Vec<u8> {
     head
 }
 
-/// The server's part of SASL: accepts whatever the client sends until it begins.
+/// The server's part of SASL: accepts each line of the client until it begins.
 fn authenticate(stream: &UnixStream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(SOON))?;
     let mut lines = BufReader::new(stream.try_clone()?);

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::words::{describe_io_error, short_reason};
 use crate::export_format::{ExportDecoder, JournalEntry, is_cursor};
 
-/// The places of journalctl. `PATH` is not searched: it is the environment of whoever started the agent.
+/// The places of journalctl. `PATH` is not searched: it may lead to a program of another user.
 const PROGRAMS: [&str; 2] = ["/usr/bin/journalctl", "/bin/journalctl"];
 const PIECE_BYTES: usize = 64 * 1024;
 /// Limit for one reading. The next reading continues at the cursor.
@@ -540,7 +540,7 @@ mod tests {
         stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
     }
 
-    /// Whatever journalctl leaves behind, neither a poll nor a thread waits for it, and it does not live on.
+    /// Neither a poll nor a thread waits for a process that journalctl leaves behind.
     #[test]
     fn process_that_keeps_the_pipe_open_is_killed() {
         let dir = tempfile::tempdir().unwrap();

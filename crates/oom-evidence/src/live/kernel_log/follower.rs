@@ -20,7 +20,7 @@ const EMPTY_WAKES_MAX: u32 = 100;
 /// The state and what wakes its thread.
 pub(super) struct Shared {
     state: Mutex<LogState>,
-    /// Readable if the thread should look at the state again.
+    /// Readable if the thread should check the state again.
     wake: OwnedFd,
     /// Callers that have the lock or wait for it.
     callers: AtomicU32,

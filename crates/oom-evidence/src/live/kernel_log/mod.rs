@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::ring::RingError;
-use crate::Report;
+use crate::report::Report;
 use follower::{Shared, follow};
 use state::{Drained, LogState};
 

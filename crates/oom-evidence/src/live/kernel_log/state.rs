@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::live::ring::{KernelRing, RingError, RingStep, kmsg_path, open_file};
-use crate::{Origin, Parser, Report};
+use crate::parser::Parser;
+use crate::report::Report;
+use crate::trust::Origin;
 
 /// Limits of the reports that no caller has taken. If they are reached, records stay in the kernel's ring.
 const REPORTS_MAX: usize = 512;
