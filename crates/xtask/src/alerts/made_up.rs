@@ -121,7 +121,7 @@ impl MadeUp {
         self.write(&format!("proc/{pid}/cmdline"), cmdline)?;
         self.write(&format!("proc/{pid}/oom_score"), "667\n")?;
         let status = format!(
-            "Name:\t{name}\nState:\tS (sleeping)\nVmSize:\t204800 kB\nVmRSS:\t51200 kB\nRssAnon:\t40000 kB\n\
+            "Name:\t{name}\nState:\tS (sleeping)\nUid:\t0\t0\t0\t0\nVmSize:\t204800 kB\nVmRSS:\t51200 kB\nRssAnon:\t40000 kB\n\
              RssFile:\t11200 kB\nRssShmem:\t0 kB\nVmSwap:\t0 kB\nThreads:\t1\n"
         );
         self.write(&format!("proc/{pid}/status"), &status)?;
