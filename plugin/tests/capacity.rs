@@ -5,10 +5,11 @@
 mod documented;
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use agent2_plugin::{FakeAgent, LaunchMode};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -540,4 +541,26 @@ fn pool_names_with_markup_quotes_and_control_characters_are_escaped() {
         ]
     );
     assert_eq!(shown[6], "%EF%BF%BD%EF%BF%BD", "{answer}");
+}
+
+/// Everyone who may poll an agent sees its errors; at the terminal, the user could read the file as well.
+#[test]
+fn content_of_a_private_file_is_shown_at_the_terminal_and_withheld_from_an_agent() {
+    let machine = Machine::new(&[("/etc/my.cnf", "[mysqld]\nmax_connections = secret\n")]);
+    let error_for_an_agent = |mode: u32| {
+        let path = machine.root.path().join("etc/my.cnf");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_zabbix-agent2-plugin-oomwatch"));
+        let mut agent = FakeAgent::launch(program, "OomWatch", LaunchMode::Serve).unwrap();
+        let options = format!("Plugins.OomWatch.HostRoot={}", machine.root.path().display());
+        agent.configure(&options, 3).unwrap();
+        agent.export("oomwatch.mysql.capacity", &[]).unwrap().unwrap_err()
+    };
+    assert!(error_for_an_agent(0o644).contains("secret"));
+    let withheld = error_for_an_agent(0o600);
+    assert!(
+        !withheld.contains("secret") && withheld.contains("not every user may read /etc/my.cnf"),
+        "{withheld}"
+    );
+    assert!(machine.complaint("mysql.capacity").contains("secret"));
 }

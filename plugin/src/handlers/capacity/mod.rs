@@ -3,6 +3,7 @@
 
 mod apache;
 mod context;
+mod kind;
 mod listening;
 mod mysql;
 mod phpfpm;
@@ -26,28 +27,8 @@ use processes::Running;
 use servers::Servers;
 use value::Capacity;
 
+pub(crate) use kind::Kind;
 pub(crate) use table::table;
-
-/// A server with workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Apache,
-    PhpFpm,
-    Mysql,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Apache, Self::PhpFpm, Self::Mysql];
-
-    /// The name in the command line and the key.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Apache => "apache",
-            Self::PhpFpm => "phpfpm",
-            Self::Mysql => "mysql",
-        }
-    }
-}
 
 /// `apache.capacity[conf]`
 pub(crate) fn apache(plugin: &PluginState, arguments: Arguments<'_>) -> Result<Reply, ItemError> {

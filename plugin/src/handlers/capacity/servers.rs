@@ -8,7 +8,7 @@ use pool_capacity::trust::{Distrust, Owner, Standing, SystemAccounts, TrustedOwn
 use pool_capacity::{Files, HostFiles, ServerProcess, TrustedFiles, apache, mysql, phpfpm};
 use proc_snapshot::{ProcError, Process};
 
-use super::Kind;
+use super::kind::Kind;
 use super::processes::Running;
 use super::value::IgnoredJson;
 use crate::state::PluginState;
