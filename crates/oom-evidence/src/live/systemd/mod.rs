@@ -93,7 +93,7 @@ impl Systemd {
         let shared = Arc::clone(&self.shared);
         match thread::Builder::new().name("systemd".to_owned()).spawn(move || follow(&shared)) {
             Ok(started) => *thread = Some(started),
-            Err(error) => self.shared.set_broken(format!("cannot start a thread: {error}"), false),
+            Err(error) => self.shared.set_broken(&format!("cannot start a thread: {error}"), false),
         }
     }
 }
@@ -117,7 +117,7 @@ fn follow(shared: &SharedState) {
     loop {
         let scans = shared.lock().scans;
         if let Err(error) = bus::session(shared) {
-            shared.set_broken(error.to_string(), error.is_absence());
+            shared.set_broken(&error.to_string(), error.is_absence());
         }
         if shared.lock().scans != scans {
             pause = FIRST_PAUSE;
@@ -135,7 +135,7 @@ struct PanicGuard<'a>(&'a SharedState);
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.set_broken("the thread that follows the bus has failed".to_owned(), false);
+            self.0.set_broken("the thread that follows the bus has failed", false);
         }
     }
 }

@@ -158,8 +158,8 @@ impl SharedState {
         self.changed.notify_all();
     }
 
-    pub(super) fn set_broken(&self, reason: String, absent: bool) {
-        self.lock().link = Link::Broken { reason: short_reason(&reason), absent };
+    pub(super) fn set_broken(&self, reason: &str, absent: bool) {
+        self.lock().link = Link::Broken { reason: short_reason(reason), absent };
         self.changed.notify_all();
     }
 
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn reason_of_a_broken_connection_is_short() {
         let shared = state_called(Duration::ZERO);
-        shared.set_broken("x\n".repeat(10_000), false);
+        shared.set_broken(&"x\n".repeat(10_000), false);
         let Link::Broken { reason, .. } = shared.lock().link.clone() else { panic!("it is broken") };
         assert!(reason.chars().count() <= 200 && !reason.contains('\n'));
     }
