@@ -19,6 +19,7 @@ pub(crate) fn status(plugin: &PluginState, arguments: Arguments<'_>) -> Result<R
         exports: ExportsJson::new(plugin),
         walks: WalksJson::new(plugin),
         cpu_sampler: SamplerJson::new(plugin),
+        state: StateJson::new(plugin),
         logs: plugin.logs.status().map(|status| LogsJson::new(&status)),
         oom: plugin.oom.durability().map(|durability| OomJson::new(&durability)),
         processes: ProcessesJson::new(plugin, arguments)?,
@@ -34,6 +35,7 @@ struct SelfJson {
     exports: ExportsJson,
     walks: WalksJson,
     cpu_sampler: SamplerJson,
+    state: StateJson,
     logs: Option<LogsJson>,
     oom: Option<OomJson>,
     processes: ProcessesJson,
@@ -141,6 +143,34 @@ impl SamplerJson {
             samples: stats.samples,
             failed: stats.failed,
             seconds: stats.sampling.as_secs_f64(),
+        }
+    }
+}
+
+/// The state of all items together: log positions and the history of OOM kills.
+#[derive(Serialize)]
+struct StateJson {
+    persistence: &'static str,
+    reason: Option<String>,
+    not_durable_seconds: Option<u64>,
+}
+
+impl StateJson {
+    /// State that no item has used yet is durable.
+    fn new(plugin: &PluginState) -> Self {
+        let logs = plugin.logs.status().map(|status| status.durability);
+        let worst =
+            [logs, plugin.oom.durability()].into_iter().flatten().max_by_key(|durability| match durability {
+                Durability::Memory { .. } => 2,
+                Durability::ReadOnly => 1,
+                Durability::Durable => 0,
+            });
+        let durability = worst.unwrap_or(Durability::Durable);
+        let age = durability.not_durable_since().and_then(|since| since.elapsed().ok());
+        Self {
+            persistence: durability.name(),
+            reason: durability.reason().map(str::to_owned),
+            not_durable_seconds: age.map(|age| age.as_secs()),
         }
     }
 }

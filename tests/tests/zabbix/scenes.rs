@@ -333,7 +333,8 @@ fn access() -> Vec<Scene> {
         same("OomWatch: polls hang for 10m", WARNING)
             .cause("oomwatch.self", set("/exports/running_past_deadline", json!(1)))
             .minutes(12),
-        same("OomWatch: state cannot be saved", WARNING).cause(SOURCES, set("/persistence", json!("memory"))),
+        same("OomWatch: state is not durable", WARNING)
+            .cause("oomwatch.self", set("/state/persistence", json!("memory"))),
         same("Agent: kernel messages cannot be read", WARNING).cause(SOURCES, set("/readable", json!(false))),
         same("Agent: processes of other users are not visible (hidepid)", WARNING)
             .cause(RISK, set("/others_visible", json!(false))),

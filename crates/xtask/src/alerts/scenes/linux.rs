@@ -216,7 +216,7 @@ fn forgetful(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
         }
         stand.restart(STRANGER)
     }
-    let raises = [("Linux", "OomWatch: state cannot be saved")];
+    let raises = [("Linux", "OomWatch: state is not durable")];
     let end = by("it may write there, and is restarted", |stand| give(stand, STRANGER_UID));
     let what = "the agent is restarted and may not write into its state directory";
     let cause = Cause::new(what, &raises, |stand| give(stand, 0), end);

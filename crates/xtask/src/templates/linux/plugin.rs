@@ -33,19 +33,20 @@ fn self_master() -> Item {
 
 fn persistence() -> Item {
     dependent(
-        "oom.persistence",
-        "oom.sources",
+        "self.state",
+        "self",
         text("Plugin: State", "プラグイン: 状態の保存"),
         text(
-            "durable: the state is kept across restarts. memory: the state directory is not writable, so the state is lost when the \
-             plugin ends. read-only: another agent uses the state directory.",
-            "durable: 再起動後も状態を保持します。memory: 状態ディレクトリに書き込めないため、プラグインが終了すると状態が失われます。\
+            "durable: log positions and recorded kills are kept across restarts. memory: the state directory cannot be used or \
+             written, so they are lost when the plugin ends. read-only: another agent uses the state directory.",
+            "durable: ログの読み取り位置と強制終了の記録を再起動後も保持します。memory: 状態ディレクトリを使えない、または書き込めない\
+             ため、プラグインが終了すると失われます。\
              read-only: 別のエージェントが状態ディレクトリを使用中です。",
         ),
     )
     .value_type(ValueType::Char)
     .component("health")
-    .json_path("$.persistence")
+    .json_path("$.state.persistence")
     .heartbeat("1h")
 }
 
@@ -160,14 +161,16 @@ pub(super) fn triggers() -> Vec<Trigger> {
             "plugin.state",
             Severity::Warning,
             "notice",
-            text("OomWatch: state cannot be saved", "OomWatch が状態を保存できません。"),
-            "last(@oom.persistence)<>\"durable\"",
+            text("OomWatch: state is not durable", "OomWatch の状態が保存されません。"),
+            "last(@self.state)<>\"durable\"",
         )
         .description(text(
-            "memory: the agent's user cannot write to the state directory (Plugins.OomWatch.StateDir). read-only: another agent uses \
-             it. Recorded kills and log positions are lost at the next restart.",
-            "memory: 状態ディレクトリ（Plugins.OomWatch.StateDir）にエージェントのユーザーが書き込めません。read-only: 別のエージェントが\
-             使用中です。再起動すると強制終了の記録とログの読み取り位置が失われます。",
+            "memory: the state directory (Plugins.OomWatch.StateDir) cannot be written: the disk is full or read-only, or permissions \
+             are wrong. read-only: another agent uses it. Recorded kills and log positions are lost at the next restart. The \
+             reason is state.reason of oomwatch.self.",
+            "memory: 状態ディレクトリ（Plugins.OomWatch.StateDir）に書き込めません。ディスクに空きがないか、読み取り専用か、権限が\
+             正しくありません。read-only: 別のエージェントが使用中です。再起動すると強制終了の記録とログの読み取り位置が失われます。\
+             理由は oomwatch.self の state.reason でわかります。",
         )),
     ]
 }
