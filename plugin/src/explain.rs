@@ -118,7 +118,7 @@ impl<'a, W: Write> Explainer<'a, W> {
 
     fn write(&mut self, report: &Report) -> io::Result<()> {
         self.reports += 1;
-        self.kills += report.kills.unwrap_or(0);
+        self.kills = self.kills.saturating_add(report.kills.unwrap_or(0));
         if self.form == Form::Json {
             let record = KillRecord::from_report(report, OomSource::File);
             let line = Line { file: self.name.as_deref(), report: ReportJson::from(&record) };
@@ -387,6 +387,19 @@ Jun 20 12:47:50 web sshd[5]: Accepted publickey
         for (log, expected) in table {
             assert!(text(&log).contains(expected), "{}", text(&log));
         }
+    }
+
+    #[test]
+    fn sum_of_kills_does_not_wrap() {
+        let unit = |name: &str| {
+            let max = u64::MAX;
+            format!(
+                "systemd-oomd[8]: Killed /u/{name}.scope due to memory pressure for /u being 51%\n\
+                 systemd[1]: {name}.scope: systemd-oomd killed {max} process(es) in this unit.\n"
+            )
+        };
+        let text = text(&(unit("a") + &unit("b")));
+        assert!(text.ends_with(&format!("\n2 reports, {} processes killed\n", u64::MAX)), "{text}");
     }
 
     #[test]

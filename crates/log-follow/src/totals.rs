@@ -279,7 +279,9 @@ impl Tally {
         let largest_other =
             rest.iter().map(|(_, counted)| counted.at_most()).max().unwrap_or(0).max(self.floor);
         let exact = listed.iter().all(|(_, counted)| counted.error == 0 && counted.lines >= largest_other);
-        let other = total.lines - listed.iter().map(|(_, counted)| counted.lines).sum::<u64>();
+        let of_listed = listed.iter().fold(0_u64, |sum, (_, counted)| sum.saturating_add(counted.lines));
+        // A damaged record may have a total that is smaller than its parts.
+        let other = total.lines.saturating_sub(of_listed);
         let group = |&(value, Counted { lines, error }): &(&str, Counted)| Group {
             value: value.to_owned(),
             lines,
@@ -430,6 +432,14 @@ mod tests {
             serde_json::from_str::<TallyChange>(&text).unwrap().apply(&mut changed);
             assert_eq!(changed, to);
         }
+    }
+
+    #[test]
+    fn damaged_record_with_a_total_below_its_parts_does_not_wrap() {
+        let json = format!(r#"{{"lines":1,"values":{{"a":{0},"b":{0}}}}}"#, u64::MAX);
+        let tally: Tally = serde_json::from_str(&json).unwrap();
+        let total = Total { lines: tally.lines, since: SystemTime::UNIX_EPOCH, complete: true };
+        assert_eq!(tally.groups(total, 2).other, 0);
     }
 
     #[test]

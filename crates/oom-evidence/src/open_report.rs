@@ -114,7 +114,7 @@ impl OpenReport {
         if let Some((_, uid)) = self.constraint_ids.filter(|(pid, _)| *pid == victim.pid) {
             victim.uid = victim.uid.or(uid);
         }
-        self.report.kills = Some(self.report.kills.unwrap_or(0) + 1);
+        self.report.kills = Some(self.report.kills.unwrap_or(0).saturating_add(1));
         if self.report.victims.len() < Report::VICTIMS_MAX {
             self.report.victims.push(victim);
         }

@@ -49,7 +49,7 @@ impl KillHistory {
     pub fn total(&self) -> u64 {
         let Some((this, closed)) = self.boots.split_last() else { return self.older_kills };
         let now = this.kernel.unwrap_or_else(|| this.reported());
-        self.older_kills + closed.iter().map(BootCount::closed).sum::<u64>() + now
+        closed.iter().map(BootCount::closed).chain([now]).fold(self.older_kills, u64::saturating_add)
     }
 
     /// Returns the counts of this boot.
@@ -89,7 +89,7 @@ impl KillHistory {
             self.boots.push(BootCount { id: boot.to_owned(), ..BootCount::default() });
         }
         while self.boots.len() > BOOTS_MAX {
-            self.older_kills += self.boots.remove(0).closed();
+            self.older_kills = self.older_kills.saturating_add(self.boots.remove(0).closed());
         }
     }
 
@@ -122,7 +122,7 @@ impl KillHistory {
         if self.records.len() >= RECORDS_MAX && self.records.first().is_some_and(is_older) {
             return;
         }
-        self.reports += 1;
+        self.reports = self.reports.saturating_add(1);
         self.records.push(record);
         self.sort();
         if self.records.len() > RECORDS_MAX {
@@ -163,7 +163,8 @@ impl KillHistory {
             None => None,
         };
         if let Some(boot) = boot {
-            *boot.by_source.entry(source).or_default() += kills;
+            let count = boot.by_source.entry(source).or_default();
+            *count = count.saturating_add(kills);
         }
     }
 }
@@ -432,6 +433,25 @@ mod tests {
         }
         let kills: Vec<_> = history.newest().map(|record| record.kills).collect();
         assert_eq!((kills, history.count_of_boot().reported()), (vec![Some(2)], 3));
+    }
+
+    #[test]
+    fn counts_of_a_damaged_state_do_not_wrap() {
+        let boot = |id: &str| BootCount {
+            id: id.to_owned(),
+            kernel: Some(u64::MAX),
+            by_source: [(OomSource::Kmsg, u64::MAX)].into(),
+        };
+        let boots = vec![boot("b1"), boot("b2"), boot("b3")];
+        let mut history =
+            KillHistory { older_kills: u64::MAX, reports: u64::MAX, boots, ..KillHistory::default() };
+        record_all(&mut history, kmsg(7, 100), OomSource::Kmsg);
+        history.enter("b4");
+        assert_eq!((history.total(), history.reports()), (u64::MAX, u64::MAX));
+        let mut record = kmsg(8, 200).remove(0);
+        record.error_micros = u64::MAX;
+        let again = record.clone();
+        assert!(again.is_same(&record));
     }
 
     #[test]

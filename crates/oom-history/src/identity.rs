@@ -94,7 +94,7 @@ impl KillRecord {
     }
 
     fn is_near_by_wall(&self, other: &Self, max_micros: u64) -> bool {
-        let max = max_micros + self.error_micros + other.error_micros;
+        let max = max_micros.saturating_add(self.error_micros).saturating_add(other.error_micros);
         self.unix_micros.zip(other.unix_micros).is_none_or(|(ours, theirs)| ours.abs_diff(theirs) <= max)
     }
 

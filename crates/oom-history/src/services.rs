@@ -60,10 +60,10 @@ impl ServiceKills {
         if is_same_run && (kill.run != 0 || !kill.witnessed) {
             return false;
         }
-        count.kills += 1;
+        count.kills = count.kills.saturating_add(1);
         count.last_unix_seconds = clocks::micros(kill.at).map(clocks::seconds).unwrap_or_default();
         (count.run, count.boot) = (kill.run, boot.to_owned());
-        self.total += 1;
+        self.total = self.total.saturating_add(1);
         self.evict_oldest();
         true
     }
@@ -82,8 +82,8 @@ impl ServiceKills {
         let new = cgroup.oom_kills.saturating_sub(known);
         count.outlived =
             Some(Outlived { boot: boot.to_owned(), inode: cgroup.inode, kills: cgroup.oom_kills });
-        count.kills += new;
-        self.total += new;
+        count.kills = count.kills.saturating_add(new);
+        self.total = self.total.saturating_add(new);
         if new > 0 {
             count.last_unix_seconds = clocks::seconds(clocks::now_micros());
         }

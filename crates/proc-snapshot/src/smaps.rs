@@ -62,13 +62,15 @@ impl Sums {
     }
 
     fn finish(&self) -> Smaps {
-        let adjusted = self.pss + self.pss_lines * BUILTIN_ADJUSTMENT;
-        let proportional = if self.pss_lines > 0 { adjusted } else { self.shared + self.private };
+        let adjusted = self.pss.saturating_add(self.pss_lines.saturating_mul(BUILTIN_ADJUSTMENT));
+        let proportional =
+            if self.pss_lines > 0 { adjusted } else { self.shared.saturating_add(self.private) };
+        let huge = self.private_huge.saturating_add(self.shared_huge);
         Smaps {
             pss_bytes: self.pss,
-            uss_bytes: self.private + self.private_huge,
+            uss_bytes: self.private.saturating_add(self.private_huge),
             swap_pss_bytes: self.swap_pss,
-            builtin_pss_bytes: proportional + self.private_huge + self.shared_huge,
+            builtin_pss_bytes: proportional.saturating_add(huge),
         }
     }
 }
@@ -125,6 +127,22 @@ fn take_lines(sums: &mut Sums, buffer: &mut [u8], filled: usize) -> usize {
     filled - end - 1
 }
 
+/// Adds up the lines of a text that arrives in pieces of `piece_bytes`.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse(text: &[u8], piece_bytes: usize) -> Smaps {
+    let (mut sums, mut buffer, mut filled) = (Sums::default(), vec![0_u8; BUFFER_BYTES], 0);
+    for piece in text.chunks(piece_bytes) {
+        // The buffer has room: at most a part of a line is kept, and lines that fill it are dropped.
+        for part in piece.chunks(BUFFER_BYTES / 4) {
+            let part = &part[..part.len().min(buffer.len() - filled)];
+            buffer[filled..filled + part.len()].copy_from_slice(part);
+            filled = take_lines(&mut sums, &mut buffer, filled + part.len());
+        }
+    }
+    sums.take_line(&buffer[..filled]);
+    sums.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -170,6 +188,20 @@ mod tests {
         data.extend(std::iter::repeat_n(b'x', 100_000));
         data.extend_from_slice(b"\nPss: 1 kB\n");
         assert_eq!(read(&[("smaps", &data)]).unwrap().pss_bytes, 5_001 << 10);
+    }
+
+    #[test]
+    fn amounts_that_are_too_large_do_not_wrap() {
+        let line = |key: &str| format!("{key}: {} kB\n", u64::MAX >> 10);
+        for keys in [
+            ["Pss", "Private_Hugetlb"],
+            ["Shared_Clean", "Private_Dirty"],
+            ["Private_Dirty", "Private_Hugetlb"],
+        ] {
+            let text: String = keys.map(line).concat();
+            let smaps = read(&[("smaps_rollup", text.as_bytes())]).unwrap();
+            assert_eq!(smaps.builtin_pss_bytes, u64::MAX, "{keys:?}");
+        }
     }
 
     #[test]

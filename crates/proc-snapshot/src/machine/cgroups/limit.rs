@@ -84,7 +84,8 @@ impl CgroupLimit {
         let stat = read_if_readable(&dir.join("memory.stat"))?.unwrap_or_default();
         let cache = ["inactive_file", "active_file"]
             .map(|list| value_of(&stat, format!("{prefix}{list}").as_bytes()).unwrap_or(0));
-        let used_bytes = read_number(&dir.join(current))?.unwrap_or(0).saturating_sub(cache.iter().sum());
+        let used_bytes =
+            read_number(&dir.join(current))?.unwrap_or(0).saturating_sub(cache[0].saturating_add(cache[1]));
         let path = dir.strip_prefix(mount).unwrap_or(dir).display();
         Ok(Some(Self { path: format!("/{path}"), max_bytes, used_bytes }))
     }
@@ -92,7 +93,7 @@ impl CgroupLimit {
 
 /// Returns the path in `/proc/PID/cgroup`: `4:memory:/system.slice/httpd.service` in v1, `0::/system.slice/httpd.service`
 /// in v2.
-fn path_in(text: &[u8], version: CgroupVersion) -> Option<String> {
+pub(crate) fn path_in(text: &[u8], version: CgroupVersion) -> Option<String> {
     let text = String::from_utf8_lossy(text);
     let of_memory = |line: &str| {
         let (_, rest) = line.split_once(':')?;
