@@ -21,6 +21,9 @@ mod deferred;
 mod error_text;
 mod explain;
 mod exporter;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handlers;
 mod json;
 mod key_text;

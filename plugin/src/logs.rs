@@ -141,7 +141,7 @@ impl Logs {
     }
 
     /// Checks the parameters in the built-in keys' order and with their error texts.
-    fn query(&self, arguments: Arguments<'_>) -> Result<Query, ItemError> {
+    pub(crate) fn query(&self, arguments: Arguments<'_>) -> Result<Query, ItemError> {
         if arguments.request().parameters().is_empty() {
             return Err(ItemError::new("Invalid number of parameters."));
         }

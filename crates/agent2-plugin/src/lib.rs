@@ -68,6 +68,9 @@ mod exporter;
 #[cfg(feature = "fake-agent")]
 mod fake_agent;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod launch;
 mod link;

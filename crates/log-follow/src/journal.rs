@@ -138,7 +138,7 @@ pub(crate) fn removal_line(number: u64) -> String {
 }
 
 /// A line has no line end inside, because JSON has none.
-fn line(start: &str, end: &str) -> String {
+pub(crate) fn line(start: &str, end: &str) -> String {
     let sum = checksum(&[start.as_bytes(), end.as_bytes()]);
     format!("{sum:0SUM_BYTES$x} {start}{end}\n")
 }

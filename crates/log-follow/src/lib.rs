@@ -47,6 +47,9 @@ mod file;
 mod file_position;
 mod fixed_name;
 mod follower;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod listing;
 mod name_pattern;

@@ -54,6 +54,9 @@ mod assembly;
 mod clean;
 mod export_format;
 mod finder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kernel;
 mod kmsg;
 mod line_context;

@@ -15,6 +15,9 @@
 mod boots;
 mod clocks;
 mod collector;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod identity;
 mod position;

@@ -61,6 +61,9 @@ mod cpu;
 mod cpu_interval;
 mod details;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod machine;
 mod memory;
 mod polls;

@@ -1,8 +1,9 @@
-//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `structure`, `alerts` and `vm`.
+//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `structure`, `fuzz`, `alerts` and `vm`.
 
 mod alerts;
 mod bench;
 mod demo;
+mod fuzz;
 mod generated;
 mod output;
 mod steps;
@@ -26,6 +27,8 @@ cargo xtask demo [--once]   starts a server, frontend and agent with the plugin,
 cargo xtask bench [PART]    runs the benchmarks and writes docs/benchmarks.md; PART is processes or logs
 cargo xtask structure       checks modules for circles and crates against ARCHITECTURE.md's table, prints sizes, and
                             draws docs/structure.svg; [DIRECTORY] [--picture FILE] for another workspace
+cargo xtask fuzz [TARGET]   searches with libFuzzer for inputs that break a parser, 60 seconds for each target, or
+                            --seconds N; the targets are listed in crates/fuzz-targets/src/lib.rs
 cargo xtask templates       generates the Zabbix templates
 cargo xtask alerts [SCENE]  tests every trigger on real servers, in 25 minutes; writes docs/alerts.md
                             and a part of docs/benchmarks.md
@@ -39,6 +42,7 @@ enum Task {
     Demo { once: bool },
     Bench { part: Option<bench::Part> },
     Structure { root: Option<PathBuf>, picture: Option<PathBuf> },
+    Fuzz(fuzz::Plan),
     Templates,
     Alerts { scene: Option<String> },
     Vm { scene: Option<vm::Scene> },
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Task::Demo { once } => demo::run(once),
         Task::Bench { part } => bench::run(part),
         Task::Structure { root, picture } => structure::run(root.as_deref(), picture.as_deref()),
+        Task::Fuzz(plan) => fuzz::run(&plan),
         Task::Templates => templates::run(),
         Task::Alerts { scene } => alerts::run(scene.as_deref()),
         Task::Vm { scene } => vm::run(scene),
@@ -76,6 +81,7 @@ fn task() -> Result<Task, lexopt::Error> {
             (None, Value(name)) if name == "demo" => Task::Demo { once: false },
             (None, Value(name)) if name == "bench" => Task::Bench { part: None },
             (None, Value(name)) if name == "structure" => Task::Structure { root: None, picture: None },
+            (None, Value(name)) if name == "fuzz" => Task::Fuzz(fuzz::Plan::default()),
             (None, Value(name)) if name == "templates" => Task::Templates,
             (None, Value(name)) if name == "alerts" => Task::Alerts { scene: None },
             (None, Value(name)) if name == "vm" => Task::Vm { scene: None },
@@ -91,6 +97,16 @@ fn task() -> Result<Task, lexopt::Error> {
             }
             (Some(Task::Structure { root, picture: None }), Long("picture")) => {
                 Task::Structure { root, picture: Some(parser.value()?.into()) }
+            }
+            (Some(Task::Fuzz(plan)), Long("seconds")) => {
+                Task::Fuzz(fuzz::Plan { seconds: parser.value()?.parse()?, ..plan })
+            }
+            (Some(Task::Fuzz(plan)), Value(name)) if plan.target.is_none() => {
+                let target = name.to_str().and_then(fuzz::named);
+                Task::Fuzz(fuzz::Plan {
+                    target: Some(target.ok_or_else(|| Value(name).unexpected())?),
+                    ..plan
+                })
             }
             (Some(Task::Alerts { scene: None }), Value(name)) => Task::Alerts { scene: Some(name.string()?) },
             (Some(Task::Vm { scene: None }), Value(name)) => {

@@ -1,6 +1,7 @@
-//! Tools that check the sources: typos (spelling) and cargo-deny (licences, duplicate versions, sources, advisories).
+//! Tools that check the sources: typos (spelling), cargo-deny (licences, duplicate versions, sources, advisories) and
+//! cargo-fuzz.
 //!
-//! Both are installed below the target directory at first use. typos comes as a wheel with a binary if pip is available,
+//! All are installed below the target directory at first use. typos comes as a wheel with a binary if pip is available,
 //! because that takes seconds, and is compiled otherwise. cargo-deny is compiled, which takes about two minutes on two cores.
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::steps::command;
 
 const TYPOS: &str = "1.52.0";
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 
 /// Fails if a word is misspelt.
 pub(crate) fn check_spelling() -> Done {
@@ -31,7 +33,7 @@ pub(crate) fn check_dependencies() -> Done {
     Ok(())
 }
 
-/// Installs both tools, so that the checks can start at once.
+/// Installs the tools of the checks, so that the checks can start at once.
 pub(crate) fn install() -> Done {
     typos()?;
     cargo_deny()?;
@@ -69,6 +71,16 @@ fn cargo_deny() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let tool = root.join("bin/cargo-deny");
     if !tool.exists() {
         install_crate(&root, "cargo-deny", CARGO_DENY, &["--no-default-features"])?;
+    }
+    Ok(tool)
+}
+
+/// Installs cargo-fuzz and returns its path.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let root = directory().join(format!("cargo-fuzz-{CARGO_FUZZ}"));
+    let tool = root.join("bin/cargo-fuzz");
+    if !tool.exists() {
+        install_crate(&root, "cargo-fuzz", CARGO_FUZZ, &[])?;
     }
     Ok(tool)
 }

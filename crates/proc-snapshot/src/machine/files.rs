@@ -41,7 +41,7 @@ pub(super) fn read_signed(path: &Path) -> Result<Option<i64>, MachineError> {
 }
 
 /// Returns the number of the line `name number`, as in `memory.events` and `memory.stat`.
-pub(super) fn value_of(text: &[u8], name: &[u8]) -> Option<u64> {
+pub(crate) fn value_of(text: &[u8], name: &[u8]) -> Option<u64> {
     text.split(|byte| *byte == b'\n').find_map(|line| {
         let value = line.strip_prefix(name)?.strip_prefix(b" ")?;
         leading_number(value.trim_ascii_start())

@@ -12,8 +12,12 @@ mod oom_kills;
 mod own_usage;
 mod pressure;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use cgroups::path_in;
 pub use cgroups::{Cgroup, CgroupError, CgroupKills, CgroupLimit, CgroupLimitError, CgroupVersion, Cgroups};
 pub use error::MachineError;
+#[cfg(feature = "fuzzing")]
+pub(crate) use files::value_of;
 pub use memory::MachineMemory;
 pub use oom_candidates::{OomCandidate, oom_candidates};
 pub use oom_kills::oom_kills;

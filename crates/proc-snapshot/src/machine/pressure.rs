@@ -33,7 +33,7 @@ impl MemoryPressure {
         Ok(text.and_then(|text| Self::parse(&text)))
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let pressure = procfs::MemoryPressure::from_buf_read(BufReader::new(text)).ok()?;
         Some(Self {
             some_percent: percentages(&pressure.some),

@@ -7,6 +7,8 @@ mod list;
 
 pub use hierarchy::CgroupVersion;
 pub use kills::CgroupKills;
+#[cfg(feature = "fuzzing")]
+pub(crate) use limit::path_in;
 pub use limit::{CgroupLimit, CgroupLimitError};
 pub use list::{Cgroup, CgroupError, Cgroups};
 
