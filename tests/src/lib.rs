@@ -7,6 +7,7 @@
 //! * [`cost`] reads the cost of a process: CPU time and resident memory.
 //! * [`Limited`] is a memory cgroup with a limit, for real OOM kills.
 //! * [`LogWriter`] writes and rotates a log.
+//! * [`kill_workers`] kills the plugin's worker while logs are followed.
 //! * [`bus`] starts a system bus with replacements for systemd and systemd-oomd.
 //! * [`zabbix`] is a real Zabbix server with its database and its frontend.
 //! * [`fastcgi`] keeps workers of php-fpm busy.
@@ -44,6 +45,7 @@ mod log_writer;
 mod supervised;
 mod wait;
 mod wire;
+mod worker_kills;
 
 pub use active_server::{ActiveServer, Item, Received};
 pub use agent::{AgentBuilder, PluginSpec, RealAgent, Reply, Stopped, free_port};
@@ -54,3 +56,4 @@ pub use limited::Limited;
 pub use log_writer::{LogWriter, Rotating};
 pub use supervised::Supervised;
 pub use wait::wait_until;
+pub use worker_kills::{KillReport, kill_workers};
