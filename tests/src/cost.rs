@@ -40,6 +40,67 @@ impl CpuTimes {
     }
 }
 
+/// The two processes of the plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct PluginProcesses {
+    /// The process that the agent started.
+    pub supervisor: u32,
+    /// Its child, which runs the items.
+    pub worker: u32,
+}
+
+impl PluginProcesses {
+    /// Finds the worker of a supervisor.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no worker runs.
+    pub fn of_supervisor(supervisor: u32) -> Result<Self, Error> {
+        let running = |pid: &u32| state(*pid) != Some('Z');
+        let worker = children(supervisor).into_iter().find(running);
+        let worker = worker.ok_or(Error::NoWorker { supervisor })?;
+        Ok(Self { supervisor, worker })
+    }
+
+    /// Reads the CPU time of both used so far.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one has ended.
+    pub fn cpu_times(&self) -> Result<CpuTimes, Error> {
+        let mut times = CpuTimes::read(self.supervisor)?;
+        times.0.extend(CpuTimes::read(self.worker)?.0);
+        Ok(times)
+    }
+
+    /// Proportional memory of both in bytes (PSS), so that the program's pages count once.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one has ended.
+    pub fn pss_bytes(&self) -> Result<u64, Error> {
+        Ok(pss_bytes(self.supervisor)? + pss_bytes(self.worker)?)
+    }
+
+    /// The largest resident memory of the worker so far, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it has ended.
+    pub fn peak_rss_bytes(&self) -> Result<u64, Error> {
+        peak_rss_bytes(self.worker)
+    }
+}
+
+/// Proportional memory of a process in bytes (PSS of `/proc/PID/smaps_rollup`).
+///
+/// # Errors
+///
+/// Returns an error if the process has ended.
+pub fn pss_bytes(pid: u32) -> Result<u64, Error> {
+    kib_field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
 /// Resident memory of a process in bytes (VmRSS of `/proc/PID/status`).
 ///
 /// # Errors
@@ -59,9 +120,12 @@ pub fn peak_rss_bytes(pid: u32) -> Result<u64, Error> {
 }
 
 fn status_bytes(pid: u32, field: &str) -> Result<u64, Error> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    kib_field(&format!("/proc/{pid}/status"), field)
+}
+
+fn kib_field(path: &str, field: &str) -> Result<u64, Error> {
+    let text = fs::read_to_string(path).map_err(Error::file(path))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     Ok(kib.unwrap_or(0) * 1024)
 }

@@ -19,6 +19,12 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+    /// The plugin runs without a worker.
+    #[error("the plugin's process {supervisor} has no worker")]
+    NoWorker {
+        /// The process that the agent started.
+        supervisor: u32,
+    },
     /// A command did not start.
     #[error("cannot run {command}: {source}")]
     Spawn {

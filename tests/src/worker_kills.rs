@@ -19,7 +19,7 @@ const LAST_LINES: Duration = Duration::from_secs(120);
 const LINES_OF_ONE_POLL: &str = "1000";
 
 /// What a run of kills did to log items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KillReport {
     /// Workers killed.
     pub kills: u32,
@@ -29,8 +29,8 @@ pub struct KillReport {
     pub lost: u64,
     /// Lines that arrived again. Each of them belongs to the last reply before a kill.
     pub repeated: u64,
-    /// Logs whose `log.total` is not the number of their lines.
-    pub wrong_totals: usize,
+    /// Replies of `log.total` that are not the number of a log's lines, with that number.
+    pub wrong_totals: Vec<String>,
     /// Polls that got an error because the worker had ended.
     pub errors: u64,
 }
@@ -199,11 +199,13 @@ impl Run {
         while self.logs.iter().any(|log| log.last.end < log.written) && Instant::now() < give_up {
             self.poll_all()?;
         }
-        let mut wrong_totals = 0;
+        let mut wrong_totals = Vec::new();
         for log in &self.logs {
             let path = log.path.to_string_lossy();
             let total = self.agent.export("oomwatch.log.total", &[&path, "", "", "all"])?;
-            wrong_totals += usize::from(total != Ok(Some(log.written.to_string())));
+            if total != Ok(Some(log.written.to_string())) {
+                wrong_totals.push(format!("{total:?} for {} lines", log.written));
+            }
         }
         self.agent.terminate()?;
         let sum = |value: fn(&Log) -> u64| self.logs.iter().map(value).sum();

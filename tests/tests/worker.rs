@@ -258,6 +258,6 @@ fn kills_of_the_worker_lose_no_line_and_keep_totals() {
     let plugin = binaries::find(binaries::PLUGIN).expect("the plugin");
     let started = Instant::now();
     let report = kill_workers(&plugin, 60, 20).expect("the plugin lives");
-    assert_eq!((report.lost, report.wrong_totals), (0, 0), "{report:?} in {:?}", started.elapsed());
+    assert!(report.lost == 0 && report.wrong_totals.is_empty(), "{report:?} in {:?}", started.elapsed());
     assert!(report.kills >= 60 && report.written > 0 && report.errors > 0, "{report:?}");
 }

@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use agent2_plugin::{FakeAgent, LaunchMode};
-use oomwatch_tests::cost::{self, CpuTimes};
+use oomwatch_tests::cost::{self, PluginProcesses};
 use oomwatch_tests::{ActiveServer, Generation, Item, Key, PluginSpec, RealAgent, Received, debian};
 use tempfile::TempDir;
 
@@ -100,11 +100,12 @@ impl Bench {
             .start()?;
         let times = (1..=POLLS).map(|number| self.poll(&agent, number)).collect::<Result<_, _>>()?;
         sleep(WATCHED);
-        let pid = *agent.plugin_pids().first().ok_or("the plugin has no process")?;
+        let supervisor = *agent.plugin_pids().first().ok_or("the plugin has no process")?;
+        let plugin = PluginProcesses::of_supervisor(supervisor)?;
         Ok(Polls {
             times,
             built_in: rates(&server.values())?,
-            plugin_bytes: cost::peak_rss_bytes(pid)?,
+            plugin_bytes: plugin.peak_rss_bytes()?,
             agent_bytes: cost::rss_bytes(agent.pid())?,
         })
     }
@@ -156,7 +157,7 @@ impl Bench {
             idle.ours.push(plugin.cost_of(&items, Some(0))?);
             idle.peer.push(plugin.cost_of(&none, None)?);
         }
-        idle.bytes = cost::peak_rss_bytes(plugin.pid)?;
+        idle.bytes = plugin.processes.peak_rss_bytes()?;
         plugin.agent.terminate()?;
         Ok(idle)
     }
@@ -168,8 +169,8 @@ impl Bench {
         agent.set_request_timeout(Some(30));
         agent.configure(&format!("Plugins.{NAME}.StateDir={}", state.path().display()), 30)?;
         agent.export("oomwatch.proc.num", &["kthreadd"])?.map_err(io::Error::other)?;
-        let pid = agent.process_id().ok_or("the plugin has no process")?;
-        Ok(Plugin { agent, pid, _state: state })
+        let supervisor = agent.process_id().ok_or("the plugin has no process")?;
+        Ok(Plugin { agent, processes: PluginProcesses::of_supervisor(supervisor)?, _state: state })
     }
 }
 
@@ -284,7 +285,7 @@ struct Batch {
 impl Batch {
     fn add(&mut self, cost: Duration, plugin: &Plugin) -> Outcome<()> {
         self.costs.push(cost);
-        self.bytes = self.bytes.max(cost::peak_rss_bytes(plugin.pid)?);
+        self.bytes = self.bytes.max(plugin.processes.peak_rss_bytes()?);
         Ok(())
     }
 }
@@ -345,14 +346,14 @@ type Question = (&'static str, Vec<String>);
 /// The plugin, served by a stand-in for an agent, which costs it nothing.
 struct Plugin {
     agent: FakeAgent,
-    pid: u32,
+    processes: PluginProcesses,
     _state: TempDir,
 }
 
 impl Plugin {
     /// Returns the CPU time of the plugin for polling these items at once. If `expected` is set, that many must have a value.
     fn cost_of(&mut self, items: &[Question], expected: Option<usize>) -> Outcome<Duration> {
-        let before = CpuTimes::read(self.pid)?;
+        let before = self.processes.cpu_times()?;
         for (key, parameters) in items {
             let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
             self.agent.send_export(key, &parameters)?;
@@ -362,7 +363,7 @@ impl Plugin {
             let (_, result) = self.agent.next_result()?;
             values += usize::from(result.map_err(io::Error::other)?.is_some());
         }
-        let cost = CpuTimes::read(self.pid)?.since(&before);
+        let cost = self.processes.cpu_times()?.since(&before);
         if expected.is_none_or(|expected| expected == values) {
             return Ok(cost);
         }

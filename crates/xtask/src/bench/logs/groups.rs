@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use oomwatch_tests::cost;
 use serde_json::Value;
 
 use super::super::measurement::{Measurement, Samples, Target, Unit};
@@ -49,7 +48,7 @@ pub(super) fn rows(bench: &Bench) -> Outcome<Vec<Measurement>> {
             let groups = poll_until_complete(&mut plugin.agent, &path)?;
             ours.push(start.elapsed());
             check(&groups, &busiest)?;
-            bytes = bytes.max(cost::peak_rss_bytes(plugin.pid)?);
+            bytes = bytes.max(plugin.processes.peak_rss_bytes()?);
             plugin.agent.terminate()?;
             let start = Instant::now();
             let program = "{ n[$1]++ } END { for (host in n) if (n[host] > 1000) print host }";
