@@ -181,8 +181,10 @@ fn plugin_processes(agent: &RealAgent) -> [u32; 2] {
 
 #[test]
 fn stop_of_the_plugin_for_twice_the_timeout_loses_no_line() -> Result<(), Error> {
-    let all = |agent: &RealAgent, signal: Signal| plugin_processes(agent).map(|pid| send(pid, signal));
-    stop_loses_nothing(|agent| drop(all(agent, Signal::STOP)), |agent| drop(all(agent, Signal::CONT)))
+    let all = |agent: &RealAgent, signal: Signal| {
+        plugin_processes(agent).into_iter().for_each(|pid| send(pid, signal));
+    };
+    stop_loses_nothing(|agent| all(agent, Signal::STOP), |agent| all(agent, Signal::CONT))
 }
 
 #[test]

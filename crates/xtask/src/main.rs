@@ -1,8 +1,10 @@
-//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `structure`, `fuzz`, `alerts` and `vm`.
+//! The tasks of this workspace: `cargo xtask test`, `demo`, `bench`, `templates`, `structure`, `fuzz`, `alerts`, `vm` and
+//! `faults`.
 
 mod alerts;
 mod bench;
 mod demo;
+mod faults;
 mod fuzz;
 mod generated;
 mod output;
@@ -34,6 +36,8 @@ cargo xtask alerts [SCENE]  tests every trigger on real servers, in 25 minutes; 
                             and a part of docs/benchmarks.md
 cargo xtask vm [SCENE]      runs out of memory in a virtual machine; writes docs/vm.md; SCENE is limit, group, continue,
                             rights, journal, oomd, global or unprotected
+cargo xtask faults [PART]   kills the worker 10,000 times, and polls 300 items for an hour; writes a part of
+                            docs/reliability.md; PART is kills or soak
 ";
 
 enum Task {
@@ -46,6 +50,7 @@ enum Task {
     Templates,
     Alerts { scene: Option<String> },
     Vm { scene: Option<vm::Scene> },
+    Faults { part: Option<faults::Part> },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         Task::Templates => templates::run(),
         Task::Alerts { scene } => alerts::run(scene.as_deref()),
         Task::Vm { scene } => vm::run(scene),
+        Task::Faults { part } => faults::run(part),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,6 +91,7 @@ fn task() -> Result<Task, lexopt::Error> {
             (None, Value(name)) if name == "templates" => Task::Templates,
             (None, Value(name)) if name == "alerts" => Task::Alerts { scene: None },
             (None, Value(name)) if name == "vm" => Task::Vm { scene: None },
+            (None, Value(name)) if name == "faults" => Task::Faults { part: None },
             (_, Long("help") | Short('h')) => Task::Help,
             (Some(Task::Test { .. }), Long("fast")) => Task::Test { fast: true },
             (Some(Task::Demo { .. }), Long("once")) => Task::Demo { once: true },
@@ -112,6 +119,10 @@ fn task() -> Result<Task, lexopt::Error> {
             (Some(Task::Vm { scene: None }), Value(name)) => {
                 let scene = name.to_str().and_then(vm::Scene::named);
                 Task::Vm { scene: Some(scene.ok_or_else(|| Value(name).unexpected())?) }
+            }
+            (Some(Task::Faults { part: None }), Value(name)) => {
+                let part = name.to_str().and_then(faults::Part::named);
+                Task::Faults { part: Some(part.ok_or_else(|| Value(name).unexpected())?) }
             }
             (_, other) => return Err(other.unexpected()),
         });
