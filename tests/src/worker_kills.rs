@@ -196,7 +196,13 @@ impl Run {
 
     fn finish(mut self, kills: u32) -> io::Result<KillReport> {
         let give_up = Instant::now() + LAST_LINES;
-        while self.logs.iter().any(|log| log.last.end < log.written) && Instant::now() < give_up {
+        // The last kill may only be noticed by the next poll.
+        let mut errors = None;
+        while errors != Some(self.errors) || self.logs.iter().any(|log| log.last.end < log.written) {
+            if Instant::now() > give_up {
+                break;
+            }
+            errors = Some(self.errors);
             self.poll_all()?;
         }
         let mut wrong_totals = Vec::new();

@@ -2,8 +2,6 @@
 //!
 //! The only test of this file: the limit applies to the whole process.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
-
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
