@@ -171,12 +171,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Finds the sockets in `/proc/net/tcp` and `/proc/net/tcp6` that may get a connection to an address: those on this address
-    /// and those on all addresses.
+    /// Parses a line of `/proc/net/tcp` or `/proc/net/tcp6`. Returns the socket if it may get a connection to an address: it
+    /// listens on this address or on all addresses.
     #[must_use]
-    pub fn at(address: SocketAddr, tcp: &[u8], tcp6: &[u8]) -> Vec<Self> {
-        let lines = [tcp, tcp6].into_iter().flat_map(|table| table.split(|&byte| byte == b'\n').skip(1));
-        lines.filter_map(|line| listener(line, address)).collect()
+    pub fn in_line(line: &[u8], address: SocketAddr) -> Option<Self> {
+        listener(line, address)
     }
 }
 
@@ -298,9 +297,10 @@ mod tests {
             entry("0000000000000000FFFF00000100007F:1F90", "0A", 35, 8),
         ];
         let at = |address: &str| {
-            let found =
-                Listener::at(address.parse().unwrap(), tcp.concat().as_bytes(), tcp6.concat().as_bytes());
-            found.iter().map(|listener| (listener.uid, listener.inode)).collect::<Vec<_>>()
+            let address = address.parse().unwrap();
+            let lines = tcp.iter().chain(&tcp6);
+            let found = lines.filter_map(|line| Listener::in_line(line.trim_end().as_bytes(), address));
+            found.map(|listener| (listener.uid, listener.inode)).collect::<Vec<_>>()
         };
         assert_eq!(at("127.0.0.1:8080"), [(1000, 1), (0, 2), (34, 7), (35, 8)]);
         assert_eq!(at("[::1]:8080"), [(33, 6), (34, 7)]);

@@ -87,8 +87,9 @@ fn mod_status(context: &Context<'_>, pool: &Pool, parent: u32) -> Option<Result<
     if pool.status.is_empty() || context.plugin.host_root() != Path::new("/") {
         return None;
     }
-    let sockets = ServerSockets::of(context.processes.iter().find(|process| process.pid == parent)?);
     let deadline = Instant::now() + STATUS_TIME.min(context.request.time_left() / 4);
+    let server = context.processes.iter().find(|process| process.pid == parent)?;
+    let sockets = ServerSockets::of(server, deadline);
     Some(Scoreboard::ask(pool, &|address| sockets.listen_at(address), deadline))
 }
 

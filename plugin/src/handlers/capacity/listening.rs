@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use pool_capacity::ServerProcess;
 use pool_capacity::sockets::Listener;
 
-/// Larger than the connection table of any machine.
-const TABLE_BYTES_MAX: u64 = 64 << 20;
+/// Longer than any line of a connection table.
+const LINE_BYTES_MAX: u64 = 4096;
 /// More descriptors than any server has.
 const DESCRIPTORS_MAX: usize = 65_536;
 
@@ -18,20 +19,48 @@ pub(super) struct ServerSockets {
     uid: Option<u32>,
     /// The inodes of its sockets; absent if this user may not see them.
     inodes: Option<HashSet<u64>>,
+    /// The tables are read until this time. Any user may open many sockets.
+    deadline: Instant,
 }
 
 impl ServerSockets {
-    pub(super) fn of(server: &ServerProcess) -> Self {
-        Self { uid: server.uid, inodes: inodes(server.pid) }
+    pub(super) fn of(server: &ServerProcess, deadline: Instant) -> Self {
+        Self { uid: server.uid, inodes: inodes(server.pid), deadline }
     }
 
     /// Returns whether every socket that may get a connection to the address is the server's. Without the right to see its
     /// descriptors, the socket must belong to root or to the server's account. The tables are those of this process, whose
     /// connection it would be: the server may run in another network namespace.
     pub(super) fn listen_at(&self, address: SocketAddr) -> bool {
-        let [tcp, tcp6] = ["tcp", "tcp6"].map(table);
-        let listeners = Listener::at(address, &tcp, &tcp6);
-        !listeners.is_empty() && listeners.iter().all(|listener| self.has(*listener))
+        let mut found = false;
+        for table in ["tcp", "tcp6"] {
+            // Without IPv6 there is no such table.
+            let Ok(file) = File::open(format!("/proc/self/net/{table}")) else { continue };
+            match self.all_are_own(BufReader::new(file), address) {
+                Some(is_found) => found |= is_found,
+                None => return false,
+            }
+        }
+        found
+    }
+
+    /// Returns whether a table has a socket for the address. `None` if another account has one, or if the table could not be read
+    /// to its end in time.
+    fn all_are_own(&self, mut table: impl BufRead, address: SocketAddr) -> Option<bool> {
+        let (mut found, mut line) = (false, Vec::new());
+        while (&mut table).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).ok()? > 0 {
+            if Instant::now() >= self.deadline {
+                return None;
+            }
+            if let Some(listener) = Listener::in_line(line.trim_ascii_end(), address) {
+                if !self.has(listener) {
+                    return None;
+                }
+                found = true;
+            }
+            line.clear();
+        }
+        Some(found)
     }
 
     fn has(&self, listener: Listener) -> bool {
@@ -40,15 +69,6 @@ impl ServerSockets {
             None => listener.uid == 0 || Some(listener.uid) == self.uid,
         }
     }
-}
-
-fn table(name: &str) -> Vec<u8> {
-    let mut content = Vec::new();
-    if let Ok(file) = File::open(format!("/proc/self/net/{name}")) {
-        // What was read before an error is complete lines and the start of one, which does not parse.
-        let _ = file.take(TABLE_BYTES_MAX).read_to_end(&mut content);
-    }
-    content
 }
 
 fn inodes(pid: u32) -> Option<HashSet<u64>> {
@@ -61,11 +81,17 @@ fn inodes(pid: u32) -> Option<HashSet<u64>> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::time::Duration;
 
     use super::*;
 
+    fn in_20_seconds() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
     fn sockets(uid: u32, inodes: Option<&[u64]>) -> ServerSockets {
-        ServerSockets { uid: Some(uid), inodes: inodes.map(|inodes| inodes.iter().copied().collect()) }
+        let inodes = inodes.map(|inodes| inodes.iter().copied().collect());
+        ServerSockets { uid: Some(uid), inodes, deadline: in_20_seconds() }
     }
 
     #[test]
@@ -81,12 +107,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let own = ServerProcess { pid: std::process::id(), ..ServerProcess::default() };
-        assert!(ServerSockets::of(&own).listen_at(address));
+        assert!(ServerSockets::of(&own, in_20_seconds()).listen_at(address));
         let init = ServerProcess { pid: 1, ..ServerProcess::default() };
         assert!(
-            !ServerSockets { inodes: Some(HashSet::new()), ..ServerSockets::of(&init) }.listen_at(address)
+            !ServerSockets { inodes: Some(HashSet::new()), ..ServerSockets::of(&init, in_20_seconds()) }
+                .listen_at(address)
         );
+        assert!(!ServerSockets::of(&own, Instant::now()).listen_at(address));
         drop(listener);
-        assert!(!ServerSockets::of(&own).listen_at(address));
+        assert!(!ServerSockets::of(&own, in_20_seconds()).listen_at(address));
     }
 }
