@@ -228,6 +228,11 @@ impl Pool {
     /// Returns the next poll, or `None` if this thread is no longer needed.
     fn next_job(&self, thread: u64, wake: &Arc<Condvar>) -> Option<Arc<Job>> {
         let mut state = self.lock();
+        if state.short_runs(Instant::now()) > self.limits.threads {
+            // More threads were started while handlers ran long. They are not needed any more.
+            state.threads -= 1;
+            return None;
+        }
         loop {
             if let Some(job) = state.queue.pop_front() {
                 state.running.insert(thread, Running { job: Arc::clone(&job), started_at: Instant::now() });
@@ -337,9 +342,14 @@ impl Pool {
 }
 
 impl State {
-    fn may_grow(&self, limits: &Limits, now: Instant) -> bool {
+    /// Returns the number of threads that are idle or run a handler that has not run long.
+    fn short_runs(&self, now: Instant) -> usize {
         let long = self.running.values().filter(|running| running.started_at + LONG_RUN <= now).count();
-        self.threads.saturating_sub(long) < limits.threads
+        self.threads.saturating_sub(long)
+    }
+
+    fn may_grow(&self, limits: &Limits, now: Instant) -> bool {
+        self.short_runs(now) < limits.threads
             && self.threads < limits.all_threads
             && self.hanging.len() < limits.hanging
     }
@@ -482,6 +492,30 @@ mod tests {
             assert!(id == 100 || answer.is_err(), "poll {id}: {answer:?}");
         }
         assert!(served);
+    }
+
+    /// Handlers that run long are served by further threads, which end when they return.
+    #[test]
+    fn threads_beyond_the_limit_end_when_handlers_are_short_again() {
+        let limits = Limits { threads: 2, ..Limits::default() };
+        let (release, gate) = mpsc::channel();
+        let bench = bench(limits, hang_on(gate));
+        for id in 0..6 {
+            bench.poll(id, &format!("hang{id}"), LONG);
+        }
+        bench.poll(100, "quick", LONG);
+        assert_eq!(bench.answer(), (100, Ok("quick".into())));
+        let threads = || bench.threads.pool.lock().threads;
+        assert!(threads() > 6, "{}", threads());
+        drop(release);
+        for _ in 0..6 {
+            bench.answer().1.unwrap();
+        }
+        let give_up = Instant::now() + LONG;
+        while threads() > 2 {
+            assert!(Instant::now() < give_up, "{} threads", threads());
+            thread::yield_now();
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use crate::serving::Serving;
 use serde_json::Value;
+
+use crate::serving::Serving;
 
 #[test]
 fn hundred_first_polls_of_cpu_items_are_answered_by_the_same_two_samples() {

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::serving::Serving;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::serving::Serving;
 
 struct Sleepers(Vec<Child>);
 

@@ -178,9 +178,10 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::frame;
-    use proptest::prelude::*;
 
     /// The frames that the blocking reader finds, as (type, body), with `None` for a rejected body.
     fn expected(bytes: &[u8], accepted: Accepted) -> Vec<(u32, Option<Vec<u8>>)> {
