@@ -34,6 +34,12 @@ impl MemoryPressure {
     }
 
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        // The parser of `procfs` panics if a line ends after its first word.
+        let mut lines = text.split(|byte| *byte == b'\n');
+        if ![b"some ", b"full "].iter().all(|start| lines.next().is_some_and(|line| line.starts_with(*start)))
+        {
+            return None;
+        }
         let pressure = procfs::MemoryPressure::from_buf_read(BufReader::new(text)).ok()?;
         Some(Self {
             some_percent: percentages(&pressure.some),
@@ -74,5 +80,14 @@ mod tests {
         assert_eq!(MemoryPressure::read(Path::new("/no/such/root")).unwrap(), None);
         assert_eq!(read(""), None);
         assert_eq!(read("some avg10=1.50 avg60=0.13\n"), None);
+    }
+
+    #[test]
+    fn line_that_ends_after_its_first_word_is_no_pressure() {
+        for text in
+            ["some", "some\nfull\n", "some\u{e9} avg10=0\n", "some avg10=0 avg60=0 avg300=0 total=0\nfull\n"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 }

@@ -34,14 +34,9 @@ impl<'a> Parser<'a> {
     fn posix_name(&mut self) -> Option<&'a str> {
         let sign = self.peek().filter(|c| matches!(c, ':' | '.' | '='))?;
         let rest = &self.rest()[1..];
-        let length = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '^').unwrap_or(rest.len());
-        let (name, tail) = rest.split_at(length);
-        let end = format!("{sign}]");
-        if !tail.starts_with(&end) {
-            return None;
-        }
-        self.at += 1 + length + end.len();
-        Some(name)
+        let length = posix_name_length(rest.as_bytes(), u8::try_from(sign).ok()?)?;
+        self.at += 1 + length + "]".len() + sign.len_utf8();
+        Some(&rest[..length])
     }
 
     fn bracket_items(&mut self, class: &mut ClassUnicode) -> Result<()> {
@@ -169,6 +164,22 @@ impl<'a> Parser<'a> {
         }
         self.character_escape(c).map(Member::Char)
     }
+}
+
+/// Returns the length of the text before `:]`. As in PCRE2, it may contain anything but an unescaped `]` and `[:`.
+fn posix_name_length(text: &[u8], sign: u8) -> Option<usize> {
+    let mut at = 0;
+    while let Some(&[first, second]) = text.get(at..at + 2) {
+        match (first, second) {
+            (b'\\', b']' | b'\\') => at += 1,
+            (b'[', next) if next == sign => return None,
+            (b']', _) => return None,
+            (byte, b']') if byte == sign => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 fn look_at_word(behind: bool) -> Node {

@@ -305,6 +305,10 @@ pub(crate) const VALID: &[&str] = &[
 
 /// Patterns that PCRE2 refuses.
 pub(crate) const INVALID: &[&str] = &[
+    "[[:alph(:]-z]",
+    "[[:a\\]b:]]",
+    "[[:al pha:]]",
+    "[:a b:]",
     "(",
     ")",
     "a)",
