@@ -55,8 +55,10 @@
 //! losing the next frame. `log` records go to the agent's log and never block a handler. Input that would panic the
 //! agent, such as a reply beyond 2 GiB or a metric without a full stop in its description, is rejected here.
 //!
-//! Failures that it cannot handle: a stack overflow, an allocation that fails, `process::exit` in a handler, and the
-//! kernel's OOM killer.
+//! A stack overflow, an allocation that fails, `process::exit` in a handler and the kernel's OOM killer end the process of
+//! the handlers. With [`Plugin::supervised`] this is a second process, a worker: its open polls get an error, a new worker
+//! starts, and the agent goes on. [`Supervision`] is what a worker knows of its predecessors, and [`WorkerEnd`] the end of
+//! the last one.
 //!
 //! # Agents
 //!
