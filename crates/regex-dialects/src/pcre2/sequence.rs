@@ -84,6 +84,10 @@ impl<'a> Parser<'a> {
 
     fn quantified(&mut self, node: Node, repeatable: bool) -> Result<Node> {
         self.skip_comments()?;
+        // `\E` without `\Q` has no effect, and the quantifier after it belongs to the atom before it.
+        while self.eat(r"\E") {
+            self.skip_comments()?;
+        }
         let start = self.at;
         let Some((min, max)) = self.quantifier()? else { return Ok(node) };
         if !repeatable {

@@ -15,6 +15,9 @@ pub(crate) const VALID: &[&str] = &[
     "\\Qa.c",
     "\\Qab\\E+",
     "a\\Q\\Eb",
+    "ab\\E?",
+    "(a)\\E\\E{2}",
+    "a\\Eb",
     "\\Q*\\E{2}",
     "server reached MaxRequestWorkers",
     // anchors
