@@ -70,7 +70,7 @@ fn link_body(body: &[u8]) {
 pub fn messages(json: &[u8]) {
     match Incoming::parse(json) {
         Ok(Incoming::Validate { options, .. } | Incoming::Configure { options, .. }) => {
-            wire_round_trip(&options)
+            wire_round_trip(&options);
         }
         Ok(_) => {}
         Err(error) => {

@@ -109,7 +109,7 @@ pub fn apache(input: &[u8]) {
 pub fn phpfpm(input: &[u8]) {
     let main = "/etc/php/8.2/fpm/php-fpm.conf";
     let tree = Expansion::of(input, main);
-    let variable = |name: &[u8]| (name.len() % 2 == 0).then(|| name.to_owned());
+    let variable = |name: &[u8]| name.len().is_multiple_of(2).then(|| name.to_owned());
     let reading = Reading::new(&tree);
     let config = phpfpm::Config::read(&reading, Path::new(main), Environment::Known(&variable));
     if let Some(config) = check(config, &reading) {
