@@ -54,7 +54,7 @@ fn replay(name: &str) {
     for path in seeds.iter().chain(&corpus).chain(&crashes) {
         let input = fs::read(path).unwrap();
         // An input that fails is named before it does.
-        println!("{}", path.display());
+        eprintln!("{}", path.display());
         let before = ALLOCATOR.total_allocated();
         (target.run)(&input);
         let allocated = ALLOCATOR.total_allocated() - before;
