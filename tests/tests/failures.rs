@@ -16,9 +16,9 @@ const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 const PLUGIN_END: Duration = Duration::from_secs(30);
 /// Handlers hang longer than any test runs: a reply that arrives earlier cannot have waited for them.
 const HANG: &str = "faulty.hang[600]";
-/// Items that hang at the same time, as those on a dead file server may: fewer than the SDK's 128 workers.
+/// Items that hang at the same time, as those on a dead file server may: fewer than the SDK's 128 threads.
 const SOME: u32 = 60;
-/// More items than workers, so that not every hanging item gets a worker.
+/// More items than threads, so that not every hanging item gets one.
 const MANY: u32 = 140;
 
 fn plugin() -> Result<PluginSpec, Error> {
@@ -104,7 +104,7 @@ fn hanging_items_get_an_error_and_delay_no_other_item() -> Result<(), Error> {
     })
 }
 
-/// While every worker hangs, other items wait. Afterwards they must work as before, although the handlers still hang.
+/// While every thread hangs, other items wait. Afterwards they must work as before, although the handlers still hang.
 #[test]
 fn more_hanging_items_than_workers_leave_the_plugin_working() -> Result<(), Error> {
     with_both(SHORT_TIMEOUT, |agent| {

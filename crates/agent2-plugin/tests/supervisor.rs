@@ -232,6 +232,22 @@ fn stopped_worker_delays_no_error_and_loses_no_value() {
     assert_no_loss(&file, &["second"]);
 }
 
+#[test]
+fn worker_that_stays_stopped_is_replaced() {
+    let mut agent = serving();
+    let pid = worker(&mut agent);
+    agent.set_request_timeout(Some(1));
+    kill_process(pid, Signal::STOP).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(90);
+    while agent.export("faulty.echo", &["x"]).unwrap().is_err() {
+        assert!(Instant::now() < give_up, "{:?}", agent.log());
+    }
+    assert_ne!(worker(&mut agent), pid);
+    assert!(
+        agent.log().iter().any(|line| line.message.contains("has sent nothing for too long and is killed"))
+    );
+}
+
 /// Waits for the last of these deliveries, and checks that exactly these were written to the agent.
 fn assert_no_loss(file: &Path, written: &[&str]) {
     let expected: Vec<_> = written.iter().map(|word| format!("{word} written")).collect();

@@ -46,7 +46,7 @@ use crate::timeout::{DEFAULT_TIMEOUT, time_limit};
 
 /// Time after its deadline at which the supervisor replies to a request itself. The worker does so at the deadline.
 const GRACE: Duration = Duration::from_millis(100);
-/// The worker is killed if this long after a deadline it has sent nothing at all: it is stopped or locked up.
+/// The worker is killed at the first deadline after it has sent nothing at all for this long: it is stopped or locked up.
 const SILENCE: Duration = Duration::from_secs(30);
 /// The worker's end after *terminate* takes at most its own limits for the stop and the last replies.
 const END_FOR: Duration = Duration::from_millis(2700);
@@ -78,8 +78,8 @@ pub(crate) struct Supervisor<'a> {
     deliveries: Deliveries,
     arrivals: Arrivals,
     restarts: Restarts,
-    /// The worker's last frame.
-    heard_at: Instant,
+    /// The first request since the worker's last frame.
+    silent_since: Option<Instant>,
     /// The worker must have ended by then.
     ends_by: Option<Instant>,
 }
@@ -124,7 +124,7 @@ impl<'a> Supervisor<'a> {
             deliveries: Deliveries::new(now),
             arrivals: Arrivals::new(now)?,
             restarts: Restarts::default(),
-            heard_at: now,
+            silent_since: None,
             ends_by: None,
         })
     }
@@ -285,6 +285,7 @@ impl<'a> Supervisor<'a> {
             return self.send_error(head.id, "the plugin's worker process does not read its requests");
         }
         link::append_export(worker.channel.output(), arrival, json);
+        self.silent_since.get_or_insert(now);
         self.requests.insert(head.id, arrival.time + limit);
     }
 
@@ -294,7 +295,7 @@ impl<'a> Supervisor<'a> {
         let Some(worker) = &mut self.worker else { return };
         let filled = worker.channel.fill();
         let mut input = worker.channel.input.take();
-        self.heard_at = Instant::now();
+        self.silent_since = None;
         self.take_frames(&mut input);
         input.discard_taken();
         if let Some(worker) = &mut self.worker {
@@ -378,7 +379,7 @@ impl<'a> Supervisor<'a> {
             Ok(worker) => {
                 self.worker = Some(worker);
                 self.restarts.started();
-                self.heard_at = Instant::now();
+                self.silent_since = None;
                 for message in [self.greeting.configure.clone(), self.greeting.start.clone()] {
                     message.into_iter().for_each(|json| self.pass_on(&json));
                 }
@@ -433,7 +434,7 @@ impl<'a> Supervisor<'a> {
         let Some(late) = now.checked_sub(GRACE) else { return };
         while let Some(id) = self.requests.remove_late(late) {
             self.send_error(id, "the plugin's worker process did not reply before the deadline");
-            if now.duration_since(self.heard_at) > SILENCE
+            if self.silent_since.is_some_and(|since| now.duration_since(since) > SILENCE)
                 && let Some(worker) = &mut self.worker
             {
                 let text = format!(
@@ -463,11 +464,9 @@ impl<'a> Supervisor<'a> {
     }
 
     fn flush_worker(&mut self) {
-        if let Some(worker) = &mut self.worker
-            && worker.channel.flush().is_err()
-        {
+        if let Some(worker) = &mut self.worker {
             // Reading finds the end as well, after the worker's last replies.
-            self.heard_at = Instant::now();
+            let _ = worker.channel.flush();
         }
     }
 
