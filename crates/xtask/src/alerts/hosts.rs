@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::checks::Checks;
 use super::failure::Failure;
-use super::play::Under;
+use super::play::RunningScene;
 use super::scene::is_named;
 use super::world::World;
 
@@ -19,15 +19,15 @@ pub(super) struct HostReport {
 }
 
 /// Returns one report for each host scene. Its hosts must not differ, so they are reported together.
-pub(super) fn reports(worlds: &[World], scenes: &[Under]) -> Result<Vec<HostReport>, Failure> {
-    let hosts = scenes.iter().filter(|under| under.scene.is_host);
-    hosts.map(|under| report(worlds, under)).collect()
+pub(super) fn reports(worlds: &[World], scenes: &[RunningScene]) -> Result<Vec<HostReport>, Failure> {
+    let hosts = scenes.iter().filter(|running| running.scene.is_host);
+    hosts.map(|running| report(worlds, running)).collect()
 }
 
-fn report(worlds: &[World], under: &Under) -> Result<HostReport, Failure> {
+fn report(worlds: &[World], running: &RunningScene) -> Result<HostReport, Failure> {
     let (mut unsupported, mut absent, mut problems) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut items = 0;
-    each_host(worlds, under, |world, host| {
+    each_host(worlds, running, |world, host| {
         for item in world.items(host)? {
             items += 1;
             unsupported.extend(item.error.map(|why| format!("{} ({why})", item.key)));
@@ -37,7 +37,7 @@ fn report(worlds: &[World], under: &Under) -> Result<HostReport, Failure> {
         Ok(())
     })?;
     let sorted = |set: BTreeSet<String>| set.into_iter().collect();
-    let (name, about) = (under.scene.name, under.scene.about);
+    let (name, about) = (running.scene.name, running.scene.about);
     Ok(HostReport {
         name,
         about,
@@ -50,39 +50,39 @@ fn report(worlds: &[World], under: &Under) -> Result<HostReport, Failure> {
 
 fn each_host(
     worlds: &[World],
-    under: &Under,
+    running: &RunningScene,
     mut check: impl FnMut(&World, &str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for world in worlds {
         for checks in Checks::BOTH {
-            check(world, &world.host(&under.stand, under.scene.name, checks))?;
+            check(world, &world.host(&running.stand, running.scene.name, checks))?;
         }
     }
     Ok(())
 }
 
 /// Returns the unsupported items and the unexpected problems of all hosts.
-pub(super) fn faults(worlds: &[World], scenes: &[Under]) -> Result<Vec<String>, Failure> {
+pub(super) fn faults(worlds: &[World], scenes: &[RunningScene]) -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
-    for under in scenes {
-        each_host(worlds, under, |world, host| {
+    for running in scenes {
+        each_host(worlds, running, |world, host| {
             let at = format!("{} {host}", world.generation());
             let unsupported = world.items(host)?.into_iter().filter_map(|item| Some((item.key, item.error?)));
             faults.extend(unsupported.map(|(key, why)| format!("{at}: {key} is not supported: {why}")));
             let raised = world.observed.of_host(host).into_iter();
-            let unexpected = raised.filter(|raised| !is_expected(under, &raised.trigger));
+            let unexpected = raised.filter(|raised| !is_expected(running, &raised.trigger));
             faults
                 .extend(unexpected.map(|raised| {
                     format!("{at}: unexpected problem \"{}\": {}", raised.name, raised.opdata)
                 }));
             Ok(())
         })
-        .map_err(|why| format!("{}: {why}", under.scene.name))?;
+        .map_err(|why| format!("{}: {why}", running.scene.name))?;
     }
     Ok(faults)
 }
 
-fn is_expected(under: &Under, trigger: &str) -> bool {
-    let by_causes = under.scene.causes.iter().flat_map(|cause| cause.raises.iter().map(|(_, name)| *name));
-    by_causes.chain(under.scene.expected.iter().copied()).any(|name| is_named(trigger, name))
+fn is_expected(running: &RunningScene, trigger: &str) -> bool {
+    let by_causes = running.scene.causes.iter().flat_map(|cause| cause.raises.iter().map(|(_, name)| *name));
+    by_causes.chain(running.scene.expected.iter().copied()).any(|name| is_named(trigger, name))
 }

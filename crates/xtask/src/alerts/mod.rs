@@ -30,8 +30,8 @@ use tempfile::TempDir;
 use crate::output::say;
 use failure::{Done, Failure};
 use observe::{Kills, triggers_of_templates};
-use play::{Outcome, Under, play};
-use scene::{Scene, Stand};
+use play::{Outcome, RunningScene, play};
+use scene::{Scene, SceneAgents};
 use world::World;
 
 /// After this time agents have requested their active checks, discovery has created its items, and windows of five minutes
@@ -56,7 +56,7 @@ fn run_scenes(only: Option<&str>) -> Done {
     let worlds = both(World::start)?;
     check_trigger_names(&worlds, &scenes)?;
     let kills = Kills::watch();
-    let scenes = stand(&worlds, scenes, &plugin, directory.path())?;
+    let scenes = scene_agents(&worlds, scenes, &plugin, directory.path())?;
     let (outcomes, mut faults, hosts) = play_and_watch(&worlds, &scenes, &kills)?;
     if only.is_none() {
         faults.extend(without_a_scene(&worlds, &outcomes)?);
@@ -111,22 +111,22 @@ fn both<T: Send>(make: impl Fn(Generation) -> Result<T, Failure> + Sync) -> Resu
 }
 
 /// Starts the agents of all scenes, and makes their hosts. An agent ends with the thread that started it, so it is this one.
-fn stand(
+fn scene_agents(
     worlds: &[World],
     scenes: Vec<Scene>,
     plugin: &Path,
     directory: &Path,
-) -> Result<Vec<Under>, Failure> {
+) -> Result<Vec<RunningScene>, Failure> {
     let mut all = Vec::new();
     for scene in scenes {
-        let mut stand = Stand { agents: Vec::new(), states: Vec::new(), names: Vec::new() };
+        let mut scene_agents = SceneAgents { agents: Vec::new(), states: Vec::new(), names: Vec::new() };
         for world in worlds {
             let (agent, state) = world.add(&scene, plugin, directory)?;
-            stand.names.push((agent.generation(), agent.hostname().to_owned()));
-            stand.agents.push(Mutex::new(agent));
-            stand.states.push(state);
+            scene_agents.names.push((agent.generation(), agent.hostname().to_owned()));
+            scene_agents.agents.push(Mutex::new(agent));
+            scene_agents.states.push(state);
         }
-        all.push(Under { scene, stand });
+        all.push(RunningScene { scene, scene_agents });
     }
     Ok(all)
 }
@@ -135,7 +135,7 @@ fn stand(
 type Results = (Vec<Outcome>, Vec<String>, Vec<hosts::HostReport>);
 
 /// Plays the scenes while the problems of the servers are polled.
-fn play_and_watch(worlds: &[World], scenes: &[Under], kills: &Kills) -> Result<Results, Failure> {
+fn play_and_watch(worlds: &[World], scenes: &[RunningScene], kills: &Kills) -> Result<Results, Failure> {
     let is_over = AtomicBool::new(false);
     let over = || is_over.load(Ordering::Relaxed);
     thread::scope(|scope| {

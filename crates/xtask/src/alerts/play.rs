@@ -1,4 +1,4 @@
-//! Has the causes happen, all scenes at once, and measures how long their problems take to come and to go.
+//! Runs all scenes at once, and measures the time until each problem is raised and resolved.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Barrier;
@@ -10,29 +10,29 @@ use oomwatch_tests::Generation;
 use super::checks::Checks;
 use super::failure::Failure;
 use super::observe::{Kills, Raised};
-use super::scene::{ACTIVE_ONLY, Cause, End, Family, Scene, Stand, is_named};
+use super::scene::{ACTIVE_ONLY, Cause, End, Family, Scene, SceneAgents, is_named};
 use super::world::World;
 use crate::output::say;
 
-/// The longest that a trigger may take for its problem, and the problem to go: ten minutes, and the delay of the polls.
+/// Time limit for a problem to be raised, and for it to be resolved: ten minutes and the update intervals.
 const RAISED_WITHIN: Duration = Duration::from_secs(13 * 60);
 const OVER_WITHIN: Duration = Duration::from_secs(13 * 60);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What came of a trigger's cause on one host.
+/// Result of a trigger's cause on one host.
 pub(super) struct Timing {
     pub(super) generation: Generation,
     pub(super) checks: Checks,
-    /// Seconds from the cause to the problem, and from the cause's end to the problem's.
+    /// Seconds from the cause to the problem, and from the end of the cause to the end of the problem.
     pub(super) raised: Option<u64>,
     pub(super) over: Option<u64>,
     pub(super) name: String,
     pub(super) opdata: String,
-    /// How often it came.
+    /// Number of times the problem was raised.
     pub(super) times: usize,
 }
 
-/// What came of a trigger's cause.
+/// Result of a trigger's cause.
 pub(super) struct Outcome {
     pub(super) family: Family,
     pub(super) trigger: &'static str,
@@ -48,24 +48,25 @@ impl Outcome {
     }
 }
 
-/// A scene under way.
-pub(super) struct Under {
+/// A running scene.
+pub(super) struct RunningScene {
     pub(super) scene: Scene,
-    pub(super) stand: Stand,
+    pub(super) scene_agents: SceneAgents,
 }
 
-/// Plays all causes at once, each in a thread of its own: they mostly wait.
-pub(super) fn play(worlds: &[World], scenes: &[Under], kills: &Kills) -> (Vec<Outcome>, Vec<String>) {
-    let causes = scenes.iter().flat_map(|under| under.scene.causes.iter().map(move |cause| (under, cause)));
+/// Runs all scenes at once, each in its own thread. They wait most of the time.
+pub(super) fn play(worlds: &[World], scenes: &[RunningScene], kills: &Kills) -> (Vec<Outcome>, Vec<String>) {
+    let causes =
+        scenes.iter().flat_map(|running| running.scene.causes.iter().map(move |cause| (running, cause)));
     let causes: Vec<_> = causes.collect();
-    // An agent ends with the thread that started it, so that none may end before the others.
+    // An agent ends with the thread that started it, so no thread may end before the others.
     let all_are_done = Barrier::new(causes.len());
     thread::scope(|scope| {
-        let playing = causes.into_iter().map(|(under, cause)| {
+        let playing = causes.into_iter().map(|(running, cause)| {
             let all_are_done = &all_are_done;
             scope.spawn(move || {
-                let playing = Playing { worlds, under, cause, kills };
-                // One that panics must not let the others wait for it for ever.
+                let playing = Playing { worlds, running, cause, kills };
+                // A scene that panics must not block the others for ever.
                 let outcomes = catch_unwind(AssertUnwindSafe(|| playing.play()));
                 all_are_done.wait();
                 outcomes.unwrap_or_else(|panic| resume_unwind(panic))
@@ -86,12 +87,12 @@ pub(super) fn play(worlds: &[World], scenes: &[Under], kills: &Kills) -> (Vec<Ou
 
 struct Playing<'a> {
     worlds: &'a [World],
-    under: &'a Under,
+    running: &'a RunningScene,
     cause: &'a Cause,
     kills: &'a Kills,
 }
 
-/// Where a problem is waited for.
+/// The host and trigger of an expected problem.
 struct Place<'a> {
     world: &'a World,
     checks: Checks,
@@ -102,27 +103,27 @@ struct Place<'a> {
 impl Playing<'_> {
     fn play(&self) -> Result<Vec<Outcome>, String> {
         let Cause { what, begin, lasts, end, .. } = self.cause;
-        let failed = |why: Failure| format!("{}, {what}: {why}", self.under.scene.name);
+        let failed = |why: Failure| format!("{}, {what}: {why}", self.running.scene.name);
         let (start, began) = (Instant::now(), SystemTime::now());
-        begin(&self.under.stand).map_err(failed)?;
+        begin(&self.running.scene_agents).map_err(failed)?;
         let began = self.cause_at(began);
         let places = self.places();
         self.wait(RAISED_WITHIN, || places.iter().all(|place| self.raised(place).is_some()));
         sleep(lasts.saturating_sub(start.elapsed()));
         let mut ended = SystemTime::now();
         match end {
-            End::By(_, act) => act(&self.under.stand).map_err(failed)?,
+            End::By(_, act) => act(&self.running.scene_agents).map_err(failed)?,
             _ => ended = began,
         }
         self.wait(OVER_WITHIN, || {
             places.iter().all(|place| self.raised(place).is_none_or(|raised| raised.over.is_some()))
         });
         let outcomes = self.outcomes(&places, began, ended);
-        outcomes.iter().for_each(|outcome| say(&summary(self.under.scene.name, outcome)));
+        outcomes.iter().for_each(|outcome| say(&summary(self.running.scene.name, outcome)));
         Ok(outcomes)
     }
 
-    /// Another kill on this machine may have come first.
+    /// Another kill on this machine may have been first.
     fn cause_at(&self, began: SystemTime) -> SystemTime {
         match self.cause.end {
             End::AfterAnyKill => self.kills.first().map_or(began, |first| first.min(began)),
@@ -144,7 +145,7 @@ impl Playing<'_> {
     }
 
     fn all(&self, place: &Place<'_>) -> Vec<Raised> {
-        let host = place.world.host(&self.under.stand, self.under.scene.name, place.checks);
+        let host = place.world.host(&self.running.scene_agents, self.running.scene.name, place.checks);
         let mut raised = place.world.observed.of_host(&host);
         raised.retain(|raised| is_named(&raised.trigger, place.trigger));
         raised

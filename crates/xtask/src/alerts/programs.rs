@@ -1,4 +1,4 @@
-//! The real Apache, php-fpm and MariaDB, out of Debian's packages, each in a directory of its own and on loopback.
+//! Real Apache, php-fpm and MariaDB, unpacked from Debian's packages, each in its own directory and on loopback.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -42,7 +42,7 @@ enum Held {
 }
 
 impl Program {
-    /// Starts it; `{}` in the configuration stands for the directory, `{port}` for a free port.
+    /// Starts the server. In the configuration, `{}` is replaced by the directory and `{port}` by a free port.
     pub(super) fn start(kind: Kind, directory: PathBuf, configuration: &str) -> Result<Arc<Self>, Error> {
         let file = |source| Error::File { path: directory.clone(), source };
         fs::create_dir_all(directory.join("data")).map_err(file)?;
@@ -58,7 +58,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Ends it, and starts it with another configuration.
+    /// Ends the server and starts it with another configuration.
     pub(super) fn run(&self, configuration: &str) -> Result<(), Error> {
         let text = format!("{}{configuration}\n", self.kind.head());
         let text = text
@@ -116,7 +116,7 @@ impl Program {
         for _ in 0..count {
             let held = self.occupied(pool)?;
             self.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
-            // One after the other: a pool on demand starts one worker for all that come at once.
+            // One after the other, because an on-demand pool starts one worker for all requests that arrive at once.
             std::thread::sleep(Duration::from_millis(300));
         }
         Ok(())
@@ -130,13 +130,13 @@ impl Program {
         }
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         if self.kind == Kind::Apache {
-            // Half of a request, and no more.
+            // An incomplete request keeps the worker waiting.
             stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n")?;
         }
         Ok(Held::Connection(stream))
     }
 
-    /// Lets its workers go.
+    /// Releases the busy workers.
     pub(super) fn release(&self) -> io::Result<()> {
         fs::write(self.directory.join(GO), "")?;
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -169,7 +169,7 @@ impl Kind {
         }
     }
 
-    /// What every configuration begins with.
+    /// The first lines of every configuration.
     fn head(self) -> String {
         match self {
             Self::Apache => "ServerName localhost\nListen 127.0.0.1:{port}\nPidFile {}/pid\nDefaultRuntimeDir {}\n\

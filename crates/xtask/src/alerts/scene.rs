@@ -10,7 +10,7 @@ use super::failure::Done;
 use super::made_up::MadeUp;
 
 /// Something that is done to a scene's host.
-pub(super) type Act = Box<dyn Fn(&Stand) -> Done + Send + Sync>;
+pub(super) type Act = Box<dyn Fn(&SceneAgents) -> Done + Send + Sync>;
 
 /// Templates by their subject: `OomWatch FAMILY by Zabbix agent 2`.
 pub(super) type Family = &'static str;
@@ -72,14 +72,14 @@ impl End {
 }
 
 /// A scene's agents, one of each generation, and the files of their state.
-pub(super) struct Stand {
+pub(super) struct SceneAgents {
     pub(super) agents: Vec<Mutex<RealAgent>>,
     pub(super) states: Vec<PathBuf>,
-    /// By which servers of each generation know the agents.
+    /// The host names of the agents at the servers of each generation.
     pub(super) names: Vec<(Generation, String)>,
 }
 
-impl Stand {
+impl SceneAgents {
     pub(super) fn agents(&self) -> impl Iterator<Item = MutexGuard<'_, RealAgent>> {
         self.agents.iter().map(|agent| agent.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -95,7 +95,7 @@ impl Stand {
 }
 
 impl Scene {
-    /// A host with this root, watched by an agent of root, without anything that happens.
+    /// Creates a scene without causes: a host with this root, watched by an agent of root.
     pub(super) fn new(name: &'static str, about: &'static str, families: &[Family]) -> Self {
         Self {
             name,
@@ -151,7 +151,7 @@ impl Cause {
     pub(super) fn new(
         what: &'static str,
         raises: &[(Family, &'static str)],
-        begin: impl Fn(&Stand) -> Done + Send + Sync + 'static,
+        begin: impl Fn(&SceneAgents) -> Done + Send + Sync + 'static,
         end: End,
     ) -> Self {
         Self { what, raises: raises.to_vec(), lasts: Duration::ZERO, begin: Box::new(begin), end }
@@ -164,7 +164,7 @@ impl Cause {
     }
 }
 
-pub(super) fn by(how: &'static str, act: impl Fn(&Stand) -> Done + Send + Sync + 'static) -> End {
+pub(super) fn by(how: &'static str, act: impl Fn(&SceneAgents) -> Done + Send + Sync + 'static) -> End {
     End::By(how, Box::new(act))
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::checks::Checks;
 use super::failure::Failure;
 use super::observe::Observed;
-use super::scene::{ACTIVE_ONLY, STRANGER_UID, Scene, Stand};
+use super::scene::{ACTIVE_ONLY, STRANGER_UID, Scene, SceneAgents};
 
 /// The agent's own keys that the Classic template uses.
 const MIRRORED: [&str; 3] = ["proc.mem", "proc.num", "log"];
@@ -104,8 +104,8 @@ impl World {
     }
 
     /// The name of a scene's host on this server.
-    pub(super) fn host(&self, stand: &Stand, scene: &str, checks: Checks) -> String {
-        let own = stand.names.iter().find(|(generation, _)| *generation == self.generation());
+    pub(super) fn host(&self, scene_agents: &SceneAgents, scene: &str, checks: Checks) -> String {
+        let own = scene_agents.names.iter().find(|(generation, _)| *generation == self.generation());
         self.host_of(own.map_or("", |(_, name)| name), scene, checks)
     }
 

@@ -15,7 +15,7 @@ const APACHE_LOG: &str = "var/log/httpd/error_log";
 const MESSAGES: &str = "var/log/messages";
 /// A real report of a web server with CentOS 7: httpd requested memory, and the kernel killed mysqld.
 const REPORT: &str = "crates/oom-evidence/tests/corpus/el7-httpd-kills-mysqld.log";
-/// Whom that report names.
+/// The process that this report names.
 const REPORTED: &str = "mysqld";
 /// The victim's name: a stand-in for the httpd of the incident.
 const VICTIM: &str = "httpd-hungry";
@@ -27,7 +27,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// If this machine does not allow a kill, a machine is made of its `/proc`, `/sys` and `/etc`.
+    /// A directory with this machine's `/proc`, `/sys` and `/etc`, used if this machine does not permit a kill.
     pub(super) fn new(scratch: &Path) -> io::Result<Self> {
         let limited = Limited::new("oomwatch-demo", LIMIT_BYTES);
         let directory = scratch.join("machine");
@@ -47,7 +47,7 @@ impl Ground {
         Ok(Self { directory, limited: limited.ok() })
     }
 
-    /// Has the plugin watch it.
+    /// Returns the options that make the plugin watch this machine.
     pub(super) fn watched_by(&self, plugin: PluginSpec) -> PluginSpec {
         match self.limited {
             Some(_) => plugin,
@@ -55,7 +55,7 @@ impl Ground {
         }
     }
 
-    /// Apache's log as an item's key names it.
+    /// Path of Apache's log in item keys.
     pub(super) fn apache_log(&self) -> String {
         let root = if self.limited.is_some() { self.directory.as_path() } else { Path::new("/") };
         root.join(APACHE_LOG).display().to_string()
@@ -65,7 +65,7 @@ impl Ground {
         self.append(APACHE_LOG, line)
     }
 
-    /// Runs out of memory. Returns a description of the kill, and the word that its problem must contain.
+    /// Causes a kill. Returns its description, and the word that its problem must contain.
     pub(super) fn runs_out_of_memory(&self) -> io::Result<(&'static str, &'static str)> {
         let Some(limited) = &self.limited else {
             self.append(MESSAGES, &report_of_now()?)?;
@@ -83,7 +83,7 @@ impl Ground {
     }
 }
 
-/// The report with the time of now in the place of its own.
+/// Returns the report with the current time.
 fn report_of_now() -> io::Result<String> {
     let now = first_line("date", &["+%b %e %H:%M:%S"]);
     let report = fs::read_to_string(binaries::workspace().join(REPORT))?;

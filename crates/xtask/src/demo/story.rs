@@ -14,7 +14,7 @@ use crate::table::columns;
 
 const APACHE_LINE: &str = "[mpm_prefork:error] [pid 1] AH00161: server reached MaxRequestWorkers setting, consider \
                            raising the MaxRequestWorkers setting";
-/// Sees the frontend in Japanese.
+/// The user whose language is Japanese.
 const JAPANESE: &str = "unyo";
 const PASSWORD: &str = "oom-watch";
 const LOGS: &str = "OomWatch log by Zabbix agent 2 active";
@@ -53,7 +53,7 @@ impl Story {
         Ok(zabbix)
     }
 
-    /// Imports every template, and links those that this machine has something for.
+    /// Imports every template, and links those that fit this machine.
     pub(super) fn begin(
         zabbix: Zabbix,
         agent: &mut RealAgent,

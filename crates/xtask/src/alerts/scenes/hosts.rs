@@ -1,4 +1,4 @@
-//! Hosts on which nothing happens: no item may become unsupported, and no problem may come that is not their due.
+//! Hosts on which nothing happens: no item may become unsupported, and no unexpected problem may be raised.
 
 use std::path::Path;
 use std::thread;
@@ -15,7 +15,7 @@ pub(super) const SCENES: &[Make] =
     &[("healthy", healthy), ("plain", plain), ("without-cgroups", without_cgroups), ("closed", closed)];
 
 const LINES: &str = include_str!("../../../../oom-evidence/tests/corpus/lines.jsonl");
-/// What the templates are there for. Everything else must stay silent.
+/// The items that each host has. Items of all other templates must have no problem.
 const MEANT: [&str; 3] = ["oom", "apache_max", "phpfpm_max"];
 const NO_CONFIGURATION: [&str; 3] = [
     "Apache: configuration not found or not readable",
@@ -30,7 +30,7 @@ fn negatives() -> Vec<String> {
     lines.filter(|line| !MEANT.contains(&&*text(line, "class"))).map(|line| text(&line, "line")).collect()
 }
 
-/// Every line of the corpus that is none of ours, in every log that is watched.
+/// Every line of the corpus without an OOM report, in every watched log.
 fn healthy(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let machine = MadeUp::new(directory)?.with_servers()?;
     let begin = machine.clone();
@@ -50,7 +50,7 @@ fn healthy(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     Ok(scene.on(&machine).host().cause(Cause::new("lines that look like ours", &[], begin, silence)))
 }
 
-/// This machine as a user without rights sees it, in a process namespace of its own, so that the servers of other scenes are not there.
+/// This machine as an unprivileged user sees it, in its own process namespace, so that servers of other scenes are hidden.
 fn plain(name: &'static str, _: &Path) -> Result<Scene, Failure> {
     const RIGHTS: &[&str] = &[
         "--",
@@ -60,7 +60,7 @@ fn plain(name: &'static str, _: &Path) -> Result<Scene, Failure> {
         "--kill-child",
         "--mount-proc",
         "setpriv",
-        // Changing the user has made the kernel forget the one before.
+        // The change of the user clears the earlier parent-death signal.
         "--pdeathsig",
         "KILL",
         "--reuid",
@@ -84,7 +84,7 @@ fn without_cgroups(name: &'static str, directory: &Path) -> Result<Scene, Failur
     Ok(Scene::new(name, about, &ALL).on(&machine).aliases().expecting(&NO_CONFIGURATION).host())
 }
 
-/// Everything is installed, and the agent's user may read none of the logs.
+/// All programs are installed, but the agent's user may not read any log.
 fn closed(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let machine = MadeUp::new(directory)?.with_servers()?;
     for file in [SYSLOG, APACHE_LOG, PHPFPM_LOG, ACCESS_LOG, ERROR_LOG] {

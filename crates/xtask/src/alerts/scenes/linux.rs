@@ -14,7 +14,7 @@ use oomwatch_tests::bus::{FakeService, Machine, Manager};
 
 use super::super::failure::{Done, Failure};
 use super::super::made_up::{Left, MadeUp, PLENTY, SYSLOG};
-use super::super::scene::{Cause, End, STRANGER_UID, Scene, Stand, by};
+use super::super::scene::{Cause, End, STRANGER_UID, Scene, SceneAgents, by};
 use super::scene_entry::{Make, STRANGER};
 
 pub(super) const SCENES: &[Make] = &[
@@ -41,10 +41,10 @@ const EXPECTED: &str = "Expected OOM kill in a memory cgroup";
 const UNREPORTED: &str = "OOM killer was invoked: no source reports the victim";
 const UNREADABLE: &str = "Agent: kernel messages cannot be read";
 
-/// The cgroup in which the kernel kills, and the victim's name.
+/// The cgroup of the kill, and the name of the killed process.
 const HUNGRY: &str = "alerts-hungry";
 
-/// The kernel kills in a cgroup with a limit: once for all scenes, because there is one kernel, and the newest kill counts.
+/// One kill in a cgroup with a limit, for all scenes: they share the kernel, and the newest kill counts.
 fn kill_once(directory: &Path) -> Done {
     static DONE: OnceLock<Result<(), String>> = OnceLock::new();
     let kill = || -> Done {
@@ -58,7 +58,7 @@ fn kill_once(directory: &Path) -> Done {
     Ok(DONE.get_or_init(|| kill().map_err(|why| why.to_string())).clone()?)
 }
 
-/// Others have processes killed on this machine, too: theirs are expected.
+/// Kills of other programs on this machine are expected.
 fn kill(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let directory = directory.to_owned();
     let what = "a real OOM kill in a memory cgroup ({$OOMWATCH.OOM.EXPECTED} matches every other kill on this machine)";
@@ -78,7 +78,7 @@ fn kill_expected(name: &'static str, directory: &Path) -> Result<Scene, Failure>
     Ok(scene.with("{$OOMWATCH.OOM.EXPECTED}", format!("cgroup=/{HUNGRY}")).cause(cause))
 }
 
-/// The agent may read none of the kernel's messages, and /proc/vmstat.
+/// The agent may not read kernel messages, but it may read /proc/vmstat.
 fn kill_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let directory = directory.to_owned();
     let what = "a real OOM kill, the agent may read no kernel messages";
@@ -88,7 +88,7 @@ fn kill_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     Ok(scene.expecting(&[UNREADABLE]).cause(cause))
 }
 
-/// Half of a machine's memory goes in minutes, ever more slowly.
+/// Half of the memory is used up within minutes, at a falling rate.
 fn shrinking(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const TIME_CONSTANT: f64 = 250.0;
     let machine = MadeUp::new(directory)?;
@@ -163,10 +163,11 @@ fn waiting(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
 fn silent(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let machine = MadeUp::new(directory)?;
     let raises = [("Linux", "OomWatch: no data for {$OOMWATCH.NODATA}")];
-    let end =
-        by("the agent is started", |stand| Ok(stand.agents().try_for_each(|mut agent| agent.restart())?));
-    let begin = |stand: &Stand| {
-        stand.agents().for_each(|mut agent| agent.pause());
+    let end = by("the agent is started", |scene_agents| {
+        Ok(scene_agents.agents().try_for_each(|mut agent| agent.restart())?)
+    });
+    let begin = |scene_agents: &SceneAgents| {
+        scene_agents.agents().for_each(|mut agent| agent.pause());
         Ok(())
     };
     let cause = Cause::new("the agent is stopped", &raises, begin, end);
@@ -206,20 +207,20 @@ fn hanging(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
 
 fn forgetful(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let machine = MadeUp::new(directory)?;
-    fn give(stand: &Stand, owner: u32) -> Done {
-        for state in &stand.states {
+    fn give(scene_agents: &SceneAgents, owner: u32) -> Done {
+        for state in &scene_agents.states {
             for entry in fs::read_dir(state)?.flatten() {
                 fs::remove_file(entry.path())?;
             }
             chown(state, Some(owner), None)?;
             fs::set_permissions(state, Permissions::from_mode(0o755))?;
         }
-        stand.restart(STRANGER)
+        scene_agents.restart(STRANGER)
     }
     let raises = [("Linux", "OomWatch: state is not durable")];
-    let end = by("it may write there, and is restarted", |stand| give(stand, STRANGER_UID));
+    let end = by("it may write there, and is restarted", |scene_agents| give(scene_agents, STRANGER_UID));
     let what = "the agent is restarted and may not write into its state directory";
-    let cause = Cause::new(what, &raises, |stand| give(stand, 0), end);
+    let cause = Cause::new(what, &raises, |scene_agents| give(scene_agents, 0), end);
     Ok(Scene::new(name, "made-up /proc, the agent is a user without rights", &["Linux"])
         .on(&machine)
         .rights(STRANGER)
@@ -251,7 +252,7 @@ fn mount(arguments: &[&str], at: &Path) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(format!("mount {arguments:?}: {status}").into()) }
 }
 
-/// Problems that other kills on this machine may raise if /proc is real and no kernel message is readable.
+/// Problems that unrelated kills on this machine may raise if /proc is real and kernel messages are not readable.
 const BY_OTHERS: &[&str] = &[UNREPORTED];
 
 fn hidepid(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
@@ -297,7 +298,7 @@ fn cgroup(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     Ok(Scene::new(name, "made-up cgroup v2", &["Linux"]).on(&machine).cause(cause))
 }
 
-/// systemd ends a service after a kill and does not start it again. While the kill's own problem is open, this one waits.
+/// systemd ends a service after a kill and does not restart it. This problem is raised only after that of the kill is resolved.
 fn service(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const UNIT: &str = "shop.service";
     let bus = Machine::with_bus()?;

@@ -45,13 +45,13 @@ fn line(site: &str) -> String {
     )
 }
 
-/// One of three sites gets far more requests than the others.
+/// One of three sites receives far more requests than the others.
 fn sites(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     const BUSY_PER_SECOND: usize = 150;
     let machine = MadeUp::new(directory)?.with_servers()?;
     let (is_busy, log) = (Arc::new(AtomicBool::new(false)), machine.clone());
     let busy = Arc::clone(&is_busy);
-    // As long as the process lives.
+    // Until the process ends.
     thread::spawn(move || {
         loop {
             let shop = if busy.load(Ordering::Relaxed) { BUSY_PER_SECOND } else { 1 };

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::scene::Scene;
 
-/// Prepares the scenes in a directory; `only` is one's name. Programs of the others are not started.
+/// Prepares the scenes in a directory. If `only` names a scene, programs of the others are not started.
 pub(super) fn all(directory: &Path, only: Option<&str>) -> Result<Vec<Scene>, Failure> {
     let mut scenes = Vec::new();
     for make in linux::SCENES.iter().chain(pools::SCENES).chain(logs::SCENES).chain(hosts::SCENES) {

@@ -28,7 +28,7 @@ pub(super) const SCENES: &[Make] = &[
     ("gone", gone),
 ];
 
-/// Problems that are noticed after five minutes: the cause lasts longer, so that those which depend on another had their chance.
+/// Problems that are raised after five minutes. The cause lasts longer, so that dependent triggers are evaluated as well.
 const WELL_OVER_FIVE_MINUTES: u64 = 400;
 const TEN_MINUTES: &str = "the connections end; closes ten minutes after the line";
 
@@ -45,7 +45,7 @@ fn prefork(limit: u32) -> String {
     )
 }
 
-/// A real Apache on the real machine; its log is the one that is watched.
+/// A real Apache on the real machine, whose log is watched.
 fn apache(
     name: &'static str,
     directory: &Path,
@@ -107,7 +107,7 @@ fn apache_full(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     )))
 }
 
-/// The log is elsewhere, so that only the number of workers shows it.
+/// The log is not watched, so only the number of workers shows the problem.
 fn apache_full_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let (mut scene, program) = apache(name, directory, &prefork(8))?;
     let log = directory.join("other.log");
@@ -131,7 +131,7 @@ fn apache_usage(name: &'static str, directory: &Path) -> Result<Scene, Failure> 
     Ok(scene.cause(busy(&program, (17, ""), what, &raises, "the connections end")))
 }
 
-/// Threads: few are left, and no more processes may be started.
+/// Few idle threads are left, and no further process may be started.
 fn apache_near(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let threads = "StartServers 1\nServerLimit 3\nThreadLimit 5\nThreadsPerChild 5\nMaxRequestWorkers 15\nMinSpareThreads 4\n\
                    MaxSpareThreads 9\n";
@@ -143,7 +143,7 @@ fn apache_near(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     Ok(scene.cause(cause))
 }
 
-/// A real server is started again with another configuration, and with the old one in the end.
+/// A real server is restarted with another configuration, and with the first one at the end.
 fn reconfigured(
     program: &Arc<Program>,
     what: &'static str,
@@ -187,7 +187,7 @@ fn phpfpm_full(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     )))
 }
 
-/// A static pool says nothing in its log.
+/// A static pool logs nothing at its limit.
 fn phpfpm_full_unseen(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     let (mut scene, program) = phpfpm(name, directory, &fixed("www", 3))?;
     let raises = [("PHP-FPM", "PHP-FPM: worker limit reached for 5m")];
@@ -249,7 +249,7 @@ fn mysql_usage(name: &'static str, directory: &Path) -> Result<Scene, Failure> {
     Ok(scene.cause(busy(&program, (19, ""), what, &raises, "the connections end")))
 }
 
-/// A made-up machine's file says something else for a while.
+/// The configuration file of a made-up machine is replaced for a while.
 fn changed(
     machine: &MadeUp,
     (file, text): (&'static str, &'static str),
