@@ -55,7 +55,7 @@ fn each_host(
 ) -> Result<(), Failure> {
     for world in worlds {
         for checks in Checks::BOTH {
-            check(world, &world.host(&running.stand, running.scene.name, checks))?;
+            check(world, &world.host(&running.scene_agents, running.scene.name, checks))?;
         }
     }
     Ok(())
