@@ -321,6 +321,23 @@ mod tests {
     }
 
     #[test]
+    fn kills_that_a_service_outlived_are_in_the_history_of_the_next_process() {
+        let machine = Machine::new();
+        let mut collector = machine.collector(Access::ReadWrite);
+        let outlived = |inode, oom_kills| CgroupCount { inode, oom_kills };
+        collector.count_outlived("web.service", outlived(7, 2));
+        assert_eq!(collector.history().services().total, 2);
+        collector.save();
+        drop(collector);
+        let mut collector = machine.collector(Access::ReadWrite);
+        collector.count_outlived("web.service", outlived(7, 2));
+        let services = collector.history().services();
+        assert_eq!((services.total, services.counts["web.service"].kills), (2, 2), "counted before");
+        collector.count_outlived("web.service", outlived(7, 3));
+        assert_eq!(collector.history().services().total, 3);
+    }
+
+    #[test]
     fn kill_in_kmsg_and_in_a_log_file_is_one_record() {
         let machine = Machine::new();
         machine.kmsg_kill(50, 7);
