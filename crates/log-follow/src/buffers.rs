@@ -50,5 +50,6 @@ mod tests {
         assert_eq!(buffers.spare().len(), 2);
         buffers.tidy();
         assert_eq!(buffers.spare().len(), 1);
+        buffers.lend(|buffer| assert_eq!(buffer.len(), 10, "the small one is kept"));
     }
 }

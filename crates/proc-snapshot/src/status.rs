@@ -156,6 +156,8 @@ mod tests {
         assert_eq!(status.amount("VmRSS"), Amount::Garbled);
         assert_eq!(status.amount("VmSize"), Amount::Absent);
         assert_eq!((status.threads, status.ctx_switches), (-1, -1));
+        let involuntary_only = Status::parse(b"nonvoluntary_ctxt_switches:\t7\n");
+        assert_eq!(involuntary_only.ctx_switches, -1);
         assert_eq!(&*status.state, b"odd");
     }
 

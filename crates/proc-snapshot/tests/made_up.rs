@@ -292,6 +292,28 @@ fn states_match_the_letters_of_stat() {
 }
 
 #[test]
+fn each_word_of_an_item_key_has_its_own_value() {
+    assert_eq!(
+        ["total", "user", "system"].map(CpuType::from_word),
+        [Some(CpuType::Total), Some(CpuType::User), Some(CpuType::System)]
+    );
+    assert_eq!(
+        ["avg1", "avg5", "avg15"].map(CpuWindow::from_word),
+        [Some(CpuWindow::Avg1), Some(CpuWindow::Avg5), Some(CpuWindow::Avg15)]
+    );
+    assert_eq!(
+        ["vsize", "rss", "pss", "uss"].map(MemType::from_word),
+        [Some(MemType::Vsize), Some(MemType::Rss), Some(MemType::Pss), Some(MemType::Uss)]
+    );
+    for (word, by) in [("rss", TopBy::Rss), ("pss", TopBy::Pss), ("swap", TopBy::Swap), ("cpu", TopBy::Cpu)] {
+        assert_eq!((TopBy::from_word(word), by.word()), (Some(by), word));
+    }
+    let unknown = "avg";
+    assert_eq!((CpuType::from_word(unknown), CpuWindow::from_word(unknown)), (None, None));
+    assert_eq!((MemType::from_word(unknown), TopBy::from_word(unknown)), (None, None));
+}
+
+#[test]
 fn huge_command_lines_are_kept_up_to_a_limit() {
     let tree = Tree::new();
     let of_length = |length: usize| [&b"x".repeat(length - 9)[..], b" the end\0"].concat();
