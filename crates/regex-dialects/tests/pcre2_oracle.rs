@@ -114,6 +114,32 @@ fn error_texts_equal_those_of_pcre2() {
 }
 
 #[test]
+fn error_position_of_a_missing_group_is_at_the_reference() {
+    for (text, reference) in [(r"(a)\2bc", r"\2"), (r"(?<n>a)\k<m>bc", r"\k<m>")] {
+        let start = text.find(reference).unwrap();
+        let position = Pattern::new(text).map_err(|error| error.position).unwrap_err();
+        assert!((start..=start + reference.len()).contains(&position), "{text:?}: {position}");
+    }
+}
+
+#[test]
+fn opening_of_another_class_ends_the_name_of_a_posix_class() {
+    for (text, line) in [("[[:a[:digit:]]", "5"), ("[[:a[:digit:]]", ":")] {
+        assert!(oracle(text).unwrap().is_match(line.as_bytes()).unwrap());
+        assert!(Pattern::new(text).unwrap().is_match(line.as_bytes()), "{text:?} on {line:?}");
+    }
+    assert!(oracle("[[:a[b:]]").is_err() && Pattern::new("[[:a[b:]]").is_err());
+}
+
+#[test]
+fn pattern_with_required_texts_has_a_search_for_them() {
+    let pattern = Pattern::new("error [0-9]+").unwrap();
+    assert!(pattern.required_texts().is_some() && pattern.required_search().is_some());
+    let pattern = Pattern::new("[0-9]+").unwrap();
+    assert!(pattern.required_texts().is_none() && pattern.required_search().is_none());
+}
+
+#[test]
 fn differences_between_versions_follow_10_42() {
     for text in REFUSED_BY_10_42 {
         assert!(Pattern::new(text).is_err(), "{text:?}");
