@@ -273,3 +273,26 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.write(bytes);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::Encoding;
+
+    #[test]
+    fn item_that_is_polled_again_uses_the_lines_that_another_item_found() {
+        let (first, second) = (Arc::from("first"), Arc::from("second"));
+        let (alpha, beta) = ([b"alpha".to_vec()], [b"beta".to_vec()]);
+        let mut notes = Notes::default();
+        let codec = Encoding::default().for_file(b"");
+        notes.join(&first, &alpha);
+        notes.join(&second, &alpha);
+        notes.prepare();
+        let segment = notes.search(b"alpha 1\nx\nalpha 2\n", codec, 0).unwrap();
+        notes.push(Arc::new(segment));
+        notes.join(&second, &alpha);
+        assert!(notes.find(0, notes.members[&second].since).is_some());
+        notes.join(&second, &beta);
+        assert!(notes.find(0, notes.members[&second].since).is_none(), "not searched for its new texts");
+    }
+}
