@@ -68,7 +68,7 @@ impl Plugin {
     }
 
     /// Sets the limit for threads that run short handlers. The default is 8. Threads start on demand. Handlers that run for
-    /// more than half a second do not count, because they are probably blocked.
+    /// more than a tenth of a second do not count, because they are probably blocked.
     #[must_use]
     pub fn max_threads(mut self, threads: usize) -> Self {
         self.settings.limits.threads = threads.max(1);

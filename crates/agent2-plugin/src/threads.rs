@@ -46,7 +46,7 @@ const IDLE_TIME: Duration = Duration::from_secs(5);
 /// After this wait for a thread a poll gets one more. Faster handlers share the existing threads.
 const PATIENCE: Duration = Duration::from_millis(10);
 /// A handler that runs longer than this is probably blocked, so its thread no longer counts as one of the few.
-const LONG_RUN: Duration = Duration::from_millis(500);
+const LONG_RUN: Duration = Duration::from_millis(100);
 /// Stack of a thread: enough for deep recursion in a pattern compiler. Pages are allocated on use.
 const STACK_BYTES: usize = 1024 * 1024;
 
