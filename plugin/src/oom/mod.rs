@@ -214,7 +214,9 @@ impl Oom {
         };
         let first = self
             .recall(deadline, |collector| collector.history().services().counts.keys().cloned().collect())?;
-        let services = systemd.services(&ServiceQuery { count, first }, deadline);
+        // A systemd that does not reply must leave time for the counters of the services that are known.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let services = systemd.services(&ServiceQuery { count, first }, deadline - left / 4);
         self.count_outlived(&services.list, deadline)?;
         let bus = match services.problem {
             None => "connected".to_owned(),
