@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Without a known interval the next poll is expected within this time: Zabbix polls once a minute by default.
 const EXPECTED_MIN: Duration = Duration::from_secs(90);
-/// After this time no further poll is expected, whatever the interval was.
+/// After this time no further poll is expected, for any interval.
 const EXPECTED_MAX: Duration = Duration::from_secs(25 * 3600);
 
 /// The last poll of a value and the interval of its polls. Times are durations since the start.

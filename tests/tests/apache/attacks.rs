@@ -224,7 +224,7 @@ fn servers_of_nobody_neither_shadow_those_of_root_nor_get_a_request() {
     assert!(settled, "{}", roots.apache.log());
     let mut watched = Watched::start("ow-attack");
 
-    // Without a parameter, the server of another test may answer; one of nobody never does.
+    // Without a parameter, the value may be about the server of another test, but never about one of `nobody`.
     for (process, server) in ["apache", "phpfpm", "mysql"].into_iter().enumerate() {
         attack.is_ignored_in(&watched.answer(capacity(server)), process);
     }

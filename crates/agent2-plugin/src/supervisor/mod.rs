@@ -100,7 +100,7 @@ struct Head {
     timeout: Option<f64>,
 }
 
-/// What the last wait found.
+/// The descriptors that the last wait found ready.
 #[derive(Default)]
 struct Ready {
     agent: bool,
